@@ -1,0 +1,136 @@
+//! The one shape of answers: `{"data": …, "meta": {…}}`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::body::BoxBody;
+use actix_web::http::header::ContentType;
+use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
+use bytes::Bytes;
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::state::Rendered;
+use crate::domain::manifest::Published;
+use crate::domain::rows::Value;
+use crate::store::Page;
+
+/// What an answer says about itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Meta {
+    /// Rows in `data`.
+    #[schema(example = 9)]
+    pub count: u64,
+    /// Rows that match, on this page or not.
+    #[schema(example = 9)]
+    pub total: u64,
+    /// Milliseconds from the request's arrival at its handler until the data were there.
+    #[schema(example = 0.214)]
+    pub query_ms: f64,
+    /// The generation the data are of; null before the first publish.
+    #[schema(example = 7)]
+    pub generation: Option<u64>,
+    /// The reference instant of the data, UTC without offset; null before the first publish.
+    #[schema(example = "2026-01-20T10:39:43")]
+    pub as_of: Option<String>,
+    /// When the generation was published, UTC; null before the first publish.
+    #[schema(example = "2026-01-21T03:00:05Z")]
+    pub published_at: Option<String>,
+}
+
+impl Meta {
+    /// Meta of an answer from a generation (or none), timed from `started` until now.
+    #[must_use]
+    pub fn new(count: u64, total: u64, published: Option<&Published>, started: Instant) -> Self {
+        Self {
+            count,
+            total,
+            query_ms: round_micros(started.elapsed().as_secs_f64() * 1e3),
+            generation: published.map(|published| published.manifest.generation),
+            as_of: published.map(|published| published.manifest.as_of.to_string()),
+            published_at: published.map(|published| format!("{}Z", published.published_at)),
+        }
+    }
+}
+
+/// To whole microseconds, in milliseconds.
+fn round_micros(millis: f64) -> f64 {
+    (millis * 1e3).round() / 1e3
+}
+
+/// An answer from a table.
+#[derive(Debug)]
+pub struct Answer {
+    rendered: Arc<Rendered>,
+    meta: Meta,
+}
+
+impl Answer {
+    /// Wraps rendered data.
+    #[must_use]
+    pub fn new(rendered: Arc<Rendered>, published: &Published, started: Instant) -> Self {
+        let meta = Meta::new(rendered.count, rendered.total, Some(published), started);
+        Self { rendered, meta }
+    }
+
+    /// How many rows match.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.meta.total
+    }
+
+    fn body(&self) -> serde_json::Result<Vec<u8>> {
+        /// Room for everything around the data.
+        const AROUND: usize = 256;
+        let mut body = Vec::with_capacity(self.rendered.json.len() + AROUND);
+        body.extend_from_slice(b"{\"data\":");
+        body.extend_from_slice(&self.rendered.json);
+        body.extend_from_slice(b",\"meta\":");
+        serde_json::to_writer(&mut body, &self.meta)?;
+        body.push(b'}');
+        Ok(body)
+    }
+}
+
+impl Responder for Answer {
+    type Body = BoxBody;
+
+    fn respond_to(self, _request: &HttpRequest) -> HttpResponse {
+        match self.body() {
+            Ok(body) => HttpResponse::Ok().content_type(ContentType::json()).body(body),
+            Err(error) => ApiError::Render(error).error_response(),
+        }
+    }
+}
+
+/// Renders a page's rows: a list of objects, or the first object alone (`null` without one).
+///
+/// # Errors
+/// When a value cannot be written as JSON.
+pub fn render(page: &Page, is_single: bool) -> serde_json::Result<Rendered> {
+    let mut rows = page.rows.iter().map(|values| Row { fields: &page.fields, values });
+    let json = if is_single {
+        serde_json::to_vec(&rows.next())?
+    } else {
+        serde_json::to_vec(&rows.collect::<Vec<_>>())?
+    };
+    Ok(Rendered { json: Bytes::from(json), count: page.rows.len() as u64, total: page.total })
+}
+
+/// One row as an object.
+struct Row<'a> {
+    fields: &'a [&'static str],
+    values: &'a [Value],
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(self.fields.len()))?;
+        for (field, value) in self.fields.iter().zip(self.values) {
+            object.serialize_entry(field, value)?;
+        }
+        object.end()
+    }
+}

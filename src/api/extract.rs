@@ -1,0 +1,102 @@
+//! What handlers are given: a [`Reader`], which only an authorised request gets.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, web};
+use constant_time_eq::constant_time_eq;
+use secrecy::ExposeSecret;
+
+use super::envelope::{Answer, render};
+use super::error::ApiError;
+use super::state::{Rendered, State};
+use crate::domain::manifest::Published;
+use crate::domain::query::Query;
+
+/// The right to read one generation, resolved once per request, so that no answer mixes two.
+#[derive(Debug)]
+pub struct Reader {
+    state: web::Data<State>,
+    published: Arc<Published>,
+    started: Instant,
+}
+
+impl FromRequest for Reader {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let started = Instant::now();
+        let state = request.app_data::<web::Data<State>>().cloned();
+        let is_allowed = state.as_ref().is_some_and(|state| is_allowed(request, state));
+        Box::pin(async move {
+            let Some(state) = state.filter(|_| is_allowed) else {
+                return Err(ApiError::Unauthorized);
+            };
+            let published = state.store.active().await?.ok_or_else(|| {
+                ApiError::Unpublished("nothing has been published yet; run goldsmith refresh".to_owned())
+            })?;
+            Ok(Self { state, published, started })
+        })
+    }
+}
+
+/// Whether the request carries the read token, where one is set.
+fn is_allowed(request: &HttpRequest, state: &State) -> bool {
+    let Some(token) = &state.read_token else { return true };
+    let sent = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map_or("", |(_, sent)| sent.trim());
+    constant_time_eq(sent.as_bytes(), token.expose_secret().as_bytes())
+}
+
+impl Reader {
+    /// The rows a query matches, as a list.
+    ///
+    /// # Errors
+    /// [`ApiError::Unpublished`] for an empty table, [`ApiError::Store`].
+    pub async fn list(&self, query: &Query) -> Result<Answer, ApiError> {
+        let rendered = self.rendered(query, false).await?;
+        Ok(Answer::new(rendered, &self.published, self.started))
+    }
+
+    /// The one row a query matches; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn one(&self, query: &Query) -> Result<Option<Answer>, ApiError> {
+        let rendered = self.rendered(query, true).await?;
+        Ok((rendered.count > 0).then(|| Answer::new(rendered, &self.published, self.started)))
+    }
+
+    async fn rendered(&self, query: &Query, is_single: bool) -> Result<Arc<Rendered>, ApiError> {
+        let table = query.view.table.name;
+        let entry = self.published.manifest.table(table).filter(|entry| entry.rows > 0);
+        let Some(entry) = entry else {
+            return Err(ApiError::Unpublished(format!(
+                "{table} is empty in generation {}",
+                self.published.manifest.generation
+            )));
+        };
+        let key = format!("{}|{is_single}|{}", entry.physical_name(), query.cache_key());
+        let cache = self.state.rendered.as_ref();
+        if let Some(rendered) = cache.and_then(|cache| cache.get(&key)) {
+            return Ok(rendered);
+        }
+        let page = self.state.store.find(&self.published, query).await?;
+        let rendered = Arc::new(render(&page, is_single)?);
+        // A rare answer is not worth the memory: only found rows are kept.
+        if let Some(cache) = cache.filter(|_| rendered.count > 0) {
+            cache.insert(key, Arc::clone(&rendered));
+        }
+        Ok(rendered)
+    }
+}

@@ -1,0 +1,72 @@
+//! HTTP. This file is the URL table; each resource has a file of its own.
+//!
+//! A handler extracts, asks the store once and answers in the [`envelope`]; refusals are
+//! [`error::ApiError`]. Most routes are [`table::TableRoute`]s: data, not code.
+
+pub mod customers;
+pub mod envelope;
+pub mod error;
+pub mod extract;
+pub mod health;
+pub mod home;
+pub mod openapi;
+pub mod parameters;
+pub mod problems;
+pub mod state;
+pub mod table;
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::domain::schema::{Fields, View};
+use crate::pipeline::tables::{self, older};
+use table::TableRoute;
+
+/// Growth is the monthly table without its counts.
+const GROWTH: View = View {
+    name: "growth",
+    table: &tables::MONTHLY_REVENUE,
+    fields: Fields::Renamed(&[
+        ("month", "month"),
+        ("month_start", "month_start"),
+        ("total_revenue", "total_revenue"),
+        ("prev_revenue", "prev_revenue"),
+        ("growth_abs", "growth_abs"),
+        ("growth_pct", "growth_pct"),
+    ]),
+};
+
+/// Every documented route.
+#[rustfmt::skip]
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    let list = |path, tag, summary, view| TableRoute::list(path, tag, summary, view);
+    let whole = |path, tag, summary, table| TableRoute::list(path, tag, summary, View::of(table));
+    let one = |path, tag, summary, table| TableRoute::one(path, tag, summary, View::of(table));
+    config
+        .service(health::report)
+        .service(health::live)
+        .service(health::ready)
+        .service(one("/kpis", "headline", "Headline figures", &tables::KPIS))
+        .service(whole("/revenue/country", "revenue", "Revenue by country", &tables::REVENUE_BY_COUNTRY))
+        .service(whole("/revenue/product", "revenue", "Revenue by product", &tables::REVENUE_BY_PRODUCT))
+        .service(whole("/revenue/monthly", "revenue", "Revenue by month", &tables::MONTHLY_REVENUE))
+        .service(whole("/revenue/weekly", "revenue", "Revenue by week", &tables::WEEKLY_REVENUE))
+        .service(whole("/revenue/daily", "revenue", "Revenue by day", &tables::DAILY_REVENUE))
+        .service(list("/revenue/growth", "revenue", "Growth from month to month", GROWTH))
+        .service(whole("/revenue/distribution", "revenue", "Histogram of amounts", &tables::BASKET_DISTRIBUTION))
+        .service(one("/revenue/statistics", "revenue", "Descriptive statistics of all purchases", &tables::STATISTICS))
+        .service(whole("/revenue/cohorts", "revenue", "Customers by month of first purchase", &tables::COHORT_FIRST_PURCHASE))
+        .service(whole("/revenue/retention", "revenue", "Cohorts month by month", &tables::COHORT_RETENTION))
+        .service(customers::list())
+        .service(customers::CustomerRoute)
+        .service(customers::PurchasesRoute)
+        .service(list("/monthly", "older names", "Revenue by month", older::MONTHLY))
+        .service(list("/monthly_growth", "older names", "Growth from month to month", older::MONTHLY_GROWTH))
+        .service(list("/by_country", "older names", "Revenue by country", older::BY_COUNTRY))
+        .service(list("/by_product", "older names", "Revenue by product", older::BY_PRODUCT))
+        .service(list("/distribution", "older names", "Histogram of amounts", older::DISTRIBUTION))
+        .service(list("/daily", "older names", "Revenue by day", older::DAILY))
+        .service(list("/weekly", "older names", "Revenue by week", older::WEEKLY))
+        .service(list("/segments", "older names", "Segments of the scores", older::SEGMENTS))
+        .service(list("/scores", "older names", "Scores by customer", older::SCORES))
+        .service(list("/cohort", "older names", "Customers by month of first purchase", older::COHORT));
+}

@@ -1,0 +1,55 @@
+//! Refusals that do not come from a handler wear the same body: unknown routes, wrong methods and
+//! whatever the framework says by itself.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+
+use super::error::{ApiError, PROBLEM_JSON};
+
+/// Answers a path that no route has.
+pub async fn no_such_route(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::NoSuchRoute(format!(
+        "there is no route {}; /openapi.json and /docs/ list those there are",
+        request.path()
+    )))
+}
+
+/// Answers a method that a route does not have.
+pub async fn method_not_allowed(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::MethodNotAllowed(format!(
+        "{} is not possible on {}; it answers {}",
+        request.method(),
+        request.path(),
+        super::error::METHODS
+    )))
+}
+
+/// Gives every refusal that has no problem body one.
+///
+/// # Errors
+/// Those of the services within, which answer for themselves.
+pub async fn ensure_problem<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let response = next.call(request).await?.map_into_boxed_body();
+    let status = response.status();
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    let has_problem =
+        response.headers().get(CONTENT_TYPE).is_some_and(|value| value == PROBLEM_JSON);
+    if !is_refusal || has_problem {
+        return Ok(response);
+    }
+    let path = response.request().path().to_owned();
+    let problem = ApiError::Framework(status, format!("the request for {path} was refused"));
+    let mut wrapped = problem.error_response();
+    for (name, value) in response.headers() {
+        if !wrapped.headers().contains_key(name) && name != actix_web::http::header::CONTENT_LENGTH {
+            wrapped.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    Ok(response.into_response(wrapped))
+}

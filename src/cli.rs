@@ -1,0 +1,417 @@
+//! The subcommands, one short function each, and what they put on the screen.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::api::openapi;
+use crate::domain::time::{Day, Timestamp};
+use crate::jobs::check;
+use crate::jobs::refresh::{Outcome, RefreshError, RefreshRequest, Refresher, Report};
+use crate::dictionary;
+use crate::jobs::{Observer, sample_sources};
+use crate::lake::{Lake, LakeError};
+use crate::pipeline::PipelineError;
+use crate::pipeline::silver::quality::Gate;
+use crate::progress;
+use crate::sample::{self, SampleError, Spec};
+use crate::settings::{self, Loaded, Settings, SettingsError};
+use crate::startup::{Application, StartupError, open_store};
+use crate::store::{self, GoldStore, StoreError};
+use crate::telemetry;
+
+/// Customer analytics that a shop can run by itself.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None)]
+pub struct Cli {
+    /// Settings file; goldsmith.toml in the working directory when not given.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sample data if there are none, refresh if anything changed, then serve (the default).
+    Up,
+    /// Serve what is published.
+    Serve,
+    /// Run the pipeline once: sources, bronze, silver, gold, publish.
+    Refresh {
+        /// Figures as of this day (its end) or instant, instead of the last purchase.
+        #[arg(long, value_name = "DATE", value_parser = parse_as_of)]
+        as_of: Option<Timestamp>,
+        /// Run although nothing changed, and past the quality gate.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Write a sample data set.
+    Generate {
+        /// Number of customers.
+        #[arg(long, default_value_t = 5_000, value_name = "N")]
+        customers: u32,
+        /// Number of purchases.
+        #[arg(long, default_value_t = 60_000, value_name = "M")]
+        purchases: u32,
+        /// Same seed, same bytes.
+        #[arg(long, default_value_t = 42, value_name = "S")]
+        seed: u64,
+        /// Share of rows that are to be rejected, 0 to 0.5.
+        #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
+        dirty: f64,
+        /// Directory to write clients.csv, achats.csv and ground_truth.json to.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Verify what is published against its manifest and the data contract.
+    Check,
+    /// Serve an earlier generation again: the one before, or the one named.
+    Rollback {
+        /// Generation to serve.
+        generation: Option<u64>,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Print the data dictionary (Markdown).
+    Dictionary,
+    /// Print the resolved settings and where each came from; secrets are masked.
+    Settings,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The log filter cannot be read.
+    #[error("setting log.filter (RUST_LOG)")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The application cannot start.
+    #[error(transparent)]
+    Startup(#[from] StartupError),
+    /// The lake cannot be used.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The refresh did not publish.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such sample.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// The sample cannot be written to the lake.
+    #[error(transparent)]
+    SampleSources(#[from] sample_sources::WriteError),
+    /// A file cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// What was asked for is not possible.
+    #[error("{0}")]
+    Request(String),
+    /// What is published is not what it should be; the report has been printed.
+    #[error("what is published deviates from its manifest or the contract")]
+    Deviates,
+    /// The OpenAPI document cannot be written.
+    #[error("the OpenAPI document cannot be rendered")]
+    OpenApi(#[from] serde_json::Error),
+}
+
+impl CliError {
+    /// 2 when the request was wrong, 1 when the run failed.
+    fn exit_code(&self) -> ExitCode {
+        let is_request = matches!(
+            self,
+            Self::Settings(_)
+                | Self::Filter(_)
+                | Self::Request(_)
+                | Self::Sample(SampleError::Impossible(_))
+                | Self::Startup(StartupError::Unsupported(_))
+                | Self::Lake(LakeError::Location { .. })
+                | Self::Store(StoreError::NoGeneration(_))
+                | Self::Refresh(RefreshError::Pipeline(PipelineError::BeforeHistory { .. }))
+        );
+        ExitCode::from(if is_request { 2 } else { 1 })
+    }
+}
+
+/// Runs a command line; a failure is one sentence on standard error.
+pub async fn run(cli: Cli) -> ExitCode {
+    match execute(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", sentence(&error));
+            error.exit_code()
+        }
+    }
+}
+
+/// An error with its causes, as one sentence.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text.replace('\n', " ")
+}
+
+async fn execute(cli: Cli) -> Result<(), CliError> {
+    let load = || settings::load(cli.config.as_deref());
+    let command = cli.command.unwrap_or(Command::Up);
+    let prepare = |default_filter: &str| -> Result<Settings, CliError> {
+        let Loaded { settings, .. } = load()?;
+        telemetry::init(&settings.log, default_filter, std::io::stderr)?;
+        Ok(settings)
+    };
+    match command {
+        Command::Up => up(&prepare("warn,goldsmith::api=info")?).await,
+        Command::Serve => {
+            let settings = prepare("info")?;
+            serve(&settings, open_store(&settings)?).await
+        }
+        Command::Refresh { as_of, force } => {
+            let settings = prepare("warn")?;
+            let refresher = refresher(&settings, open_store(&settings)?)?;
+            refresh(&settings, &refresher, RefreshRequest { as_of, force }).await
+        }
+        Command::Generate { customers, purchases, seed, dirty, out } => {
+            generate(Spec { customers, purchases, seed, dirty }, &out)
+        }
+        Command::Check => {
+            let settings = prepare("warn")?;
+            check(open_store(&settings)?.as_ref()).await
+        }
+        Command::Rollback { generation } => {
+            let settings = prepare("warn")?;
+            let store = open_store(&settings)?;
+            let (from, to) = store::rollback(store.as_ref(), generation).await?;
+            println!("serving generation {to} again instead of {from}");
+            Ok(())
+        }
+        Command::Openapi => {
+            print!("{}", openapi::document_json()?);
+            Ok(())
+        }
+        Command::Dictionary => {
+            print!("{}", dictionary::markdown());
+            Ok(())
+        }
+        Command::Settings => {
+            for resolved in load()?.resolved {
+                println!("{resolved}");
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A day stands for its end, so that its purchases belong to it.
+fn parse_as_of(text: &str) -> Result<Timestamp, String> {
+    Day::parse(text)
+        .map(Day::end)
+        .or_else(|| Timestamp::parse(text))
+        .ok_or_else(|| "not a date (2025-12-31) or an instant (2025-12-31T18:00:00)".to_owned())
+}
+
+fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refresher, CliError> {
+    Ok(Refresher {
+        lake: Lake::open(&settings.lake_url)?,
+        store,
+        gate: Gate {
+            max_reject_ratio: settings.quality.max_reject_ratio,
+            max_row_drop: settings.quality.max_row_drop,
+        },
+        max_amount: settings.quality.max_amount,
+        keep_generations: settings.keep_generations,
+    })
+}
+
+async fn up(settings: &Settings) -> Result<(), CliError> {
+    println!("goldsmith {}", env!("CARGO_PKG_VERSION"));
+    let store = open_store(settings)?;
+    let refresher = refresher(settings, Arc::clone(&store))?;
+    let is_published = store.active().await?.is_some();
+    let found = sample_sources::look(&refresher.lake).await?;
+    if found.needs_sample() && !is_published {
+        let spec = Spec {
+            customers: settings.sample.customers,
+            purchases: settings.sample.purchases,
+            seed: settings.sample.seed,
+            dirty: 0.0,
+        };
+        let place = sample_sources::write(&refresher.lake, spec).await?;
+        println!(
+            "no source files in {place}: wrote a sample of {} customers and {} purchases",
+            spec.customers, spec.purchases
+        );
+    }
+    match refresh(settings, &refresher, RefreshRequest::default()).await {
+        Ok(()) => {}
+        // What is published stays published, whatever the new files are like.
+        Err(error) if is_published => {
+            eprintln!("warning: not refreshed, serving what is published: {}", sentence(&error));
+        }
+        Err(error) => return Err(error),
+    }
+    serve(settings, store).await
+}
+
+async fn serve(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<(), CliError> {
+    let application = Application::build(settings, store)?;
+    let mut addr = application.addr();
+    if addr.ip().is_unspecified() {
+        addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    println!("serving on http://{addr}, Swagger UI on http://{addr}/docs/; try");
+    println!("  curl 'http://{addr}/kpis'");
+    println!("  curl 'http://{addr}/revenue/country'");
+    println!("  curl 'http://{addr}/customers?sort=total_spent:desc&limit=5'");
+    Ok(application.run().await?)
+}
+
+async fn refresh(
+    settings: &Settings,
+    refresher: &Refresher,
+    request: RefreshRequest,
+) -> Result<(), CliError> {
+    let observer: Box<dyn Observer> = if std::io::stderr().is_terminal() {
+        Box::new(progress::Bars::default())
+    } else {
+        Box::new(progress::Lines)
+    };
+    let observer = progress::AbortAt { point: settings.abort_at.clone(), inner: observer };
+    match refresher.run(request, &observer).await? {
+        Outcome::Unchanged { generation, active } if generation == active => {
+            println!("nothing changed: generation {generation} is up to date");
+        }
+        Outcome::Unchanged { generation, active } => println!(
+            "nothing changed since generation {generation}, which was rolled back to {active}; --force runs all the same"
+        ),
+        Outcome::Published(report) => print_report(&report),
+    }
+    Ok(())
+}
+
+fn print_report(report: &Report) {
+    let manifest = &report.manifest;
+    let mut rows = screen_table(&["", "read", "rejected", "kept"]);
+    for (name, quality) in [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)] {
+        rows.add_row([
+            name.to_owned(),
+            quality.rows_read.to_string(),
+            quality.rows_rejected().to_string(),
+            quality.rows_valid.to_string(),
+        ]);
+    }
+    right_align(&mut rows, &[1, 2, 3]);
+    println!("{rows}");
+    for (name, quality) in [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)] {
+        for (reason, count) in &quality.rejected {
+            println!("  rejected in {name}: {reason} {count}");
+        }
+    }
+    for (warning, count) in manifest.quality.warnings.iter().filter(|(_, count)| **count > 0) {
+        println!("  warning: {warning} {count}");
+    }
+    if manifest.purchases_after_as_of > 0 {
+        println!("  left out after as_of: {} purchases", manifest.purchases_after_as_of);
+    }
+
+    let mut steps = screen_table(&["step", "seconds", "result"]);
+    for done in &report.steps {
+        steps.add_row([done.step.to_string(), seconds(done.took), done.summary.clone()]);
+    }
+    let total: Duration = report.steps.iter().map(|done| done.took).sum();
+    steps.add_row(["total".to_owned(), seconds(total), String::new()]);
+    right_align(&mut steps, &[1]);
+    println!("{steps}");
+    println!(
+        "published generation {} as of {}{}",
+        manifest.generation,
+        manifest.as_of,
+        if report.resumed { " (found complete in the lake)" } else { "" }
+    );
+}
+
+/// A table without lines.
+fn screen_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
+fn right_align(table: &mut Table, columns: &[usize]) {
+    for index in columns {
+        if let Some(column) = table.column_mut(*index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.3}", took.as_secs_f64())
+}
+
+fn generate(spec: Spec, out: &std::path::Path) -> Result<(), CliError> {
+    let write_error = |path: &std::path::Path| {
+        let path = path.display().to_string();
+        move |source| CliError::Write { path, source }
+    };
+    std::fs::create_dir_all(out).map_err(write_error(out))?;
+    // A sample may be replaced; anything else may be the only copy of a shop's data.
+    if !out.join(sample::GROUND_TRUTH).exists()
+        && let Some(taken) = sample::FILES.iter().map(|name| out.join(name)).find(|path| path.exists())
+    {
+        return Err(CliError::Request(format!(
+            "{} exists and is not a sample (no {} beside it); choose another directory",
+            taken.display(),
+            sample::GROUND_TRUTH
+        )));
+    }
+    for (name, bytes) in sample::generate(spec)? {
+        let path = out.join(name);
+        let staged = out.join(format!(".{name}.part"));
+        std::fs::write(&staged, &bytes).map_err(write_error(&staged))?;
+        std::fs::rename(&staged, &path).map_err(write_error(&path))?;
+        println!("wrote {} ({} bytes)", path.display(), bytes.len());
+    }
+    Ok(())
+}
+
+async fn check(store: &dyn GoldStore) -> Result<(), CliError> {
+    let findings = check::check(store).await?;
+    let Some(generation) = findings.generation else {
+        return Err(CliError::Request("nothing is published; run goldsmith refresh".to_owned()));
+    };
+    let mut table = screen_table(&["table", "rows", "found"]);
+    for (name, rows, problems) in &findings.tables {
+        let found = if problems.is_empty() { "as declared".to_owned() } else { problems.join("; ") };
+        table.add_row([(*name).to_owned(), rows.to_string(), found]);
+    }
+    right_align(&mut table, &[1]);
+    println!("{table}");
+    if !findings.is_good() {
+        return Err(CliError::Deviates);
+    }
+    println!("generation {generation} is what its manifest and the contract say");
+    Ok(())
+}

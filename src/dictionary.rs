@@ -1,0 +1,81 @@
+//! The data dictionary, written from the table entries so that it cannot disagree with them.
+
+use std::fmt::Write as _;
+
+use crate::domain::schema::{Column, ColumnType, Direction, Fields, Table};
+use crate::pipeline::tables::{self, older};
+
+/// `docs/DATA_DICTIONARY.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Data dictionary\n\n\
+         Every table that is served, written from `src/pipeline/tables.rs` by `goldsmith dictionary`; \
+         a test compares this file with it.\n\n\
+         Money is EUR, 64-bit float; a column of type *money* is rounded to cents when the table is \
+         written, never before an aggregation. A *number* has full precision. Timestamps are UTC \
+         without offset, microseconds. Null sorts below every value.\n",
+    );
+    for table in tables::ALL {
+        describe(table, &mut text);
+    }
+    text.push_str(
+        "\n## Older names\n\nServed beside the tables, as views of the serving store, for dashboards that know them.\n\n\
+         | name | table | fields |\n|---|---|---|\n",
+    );
+    for view in older::ALL {
+        let fields = match view.fields {
+            Fields::All => "all".to_owned(),
+            Fields::Renamed(fields) => {
+                let shown = fields.iter().map(|(field, column)| {
+                    if field == column { (*field).to_owned() } else { format!("{field} ({column})") }
+                });
+                shown.collect::<Vec<_>>().join(", ")
+            }
+        };
+        let _ = writeln!(text, "| {} | {} | {fields} |", view.name, view.table.name);
+    }
+    text
+}
+
+fn describe(table: &Table, text: &mut String) {
+    let key = if table.is_single() { "`_all`, a single row".to_owned() } else { table.key.join(", ") };
+    let order: Vec<String> = table
+        .order
+        .iter()
+        .map(|(name, direction)| match direction {
+            Direction::Ascending => (*name).to_owned(),
+            Direction::Descending => format!("{name} descending"),
+        })
+        .collect();
+    let order = if order.is_empty() { "key".to_owned() } else { order.join(", ") };
+    let _ = write!(
+        text,
+        "\n## {}\n\nGrain: {}. Key: {key}. Order: {order}.\n\n\
+         | column | type | null | range | meaning |\n|---|---|---|---|---|\n",
+        table.name, table.grain
+    );
+    for column in table.columns {
+        let null = if column.nullable { "yes" } else { "no" };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {null} | {} | {} |",
+            column.name,
+            column.ty.word(),
+            range(column),
+            column.doc
+        );
+    }
+}
+
+fn range(column: &Column) -> String {
+    let shown = |bound: f64| match column.ty {
+        ColumnType::Int => format!("{bound:.0}"),
+        _ => format!("{bound}"),
+    };
+    match column.range {
+        None => String::new(),
+        Some((low, high)) if high >= f64::MAX => format!("at least {}", shown(low)),
+        Some((low, high)) => format!("{} to {}", shown(low), shown(high)),
+    }
+}

@@ -1,0 +1,10 @@
+//! The vocabulary every layer shares: instants, table schemas, rows, manifests, queries.
+//!
+//! Nothing here does I/O and nothing here knows Polars, SQL or HTTP.
+//! Start reading at [`schema`].
+
+pub mod manifest;
+pub mod query;
+pub mod rows;
+pub mod schema;
+pub mod time;

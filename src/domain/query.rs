@@ -1,0 +1,116 @@
+//! A question to a store: filters, search, order and page over one view.
+//!
+//! Columns are already resolved and values already typed, so a store never sees text from a URL.
+
+use std::fmt::Write as _;
+
+use super::rows::Value;
+use super::schema::{Column, Direction, View};
+
+/// How a filter compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Comparison {
+    /// Equal to the value.
+    Equal,
+    /// At least the value.
+    AtLeast,
+    /// At most the value.
+    AtMost,
+}
+
+/// One condition; a row with null in the column never meets it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter {
+    /// The column compared.
+    pub column: &'static Column,
+    /// How.
+    pub comparison: Comparison,
+    /// With what; of the column's type.
+    pub value: Value,
+}
+
+/// A text that must occur in at least one of some columns, regardless of case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// The columns searched.
+    pub columns: &'static [&'static str],
+    /// The text sought.
+    pub text: String,
+}
+
+/// Which rows of a view, in which order, which page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// The view asked.
+    pub view: View,
+    /// All of these hold.
+    pub filters: Vec<Filter>,
+    /// And this, when given.
+    pub search: Option<Search>,
+    /// The order asked for; the table's own order and key follow as tie-breaks.
+    pub sort: Option<(&'static Column, Direction)>,
+    /// At most this many rows.
+    pub limit: u32,
+    /// After skipping this many.
+    pub offset: u64,
+}
+
+impl PartialEq for View {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Query {
+    /// The first `limit` rows of a view in its own order.
+    #[must_use]
+    pub fn first(view: View, limit: u32) -> Self {
+        Self { view, filters: Vec::new(), search: None, sort: None, limit, offset: 0 }
+    }
+
+    /// The same query, for rows whose `column` equals `value`.
+    #[must_use]
+    pub fn with(mut self, column: &'static Column, value: Value) -> Self {
+        self.filters.push(Filter { column, comparison: Comparison::Equal, value });
+        self
+    }
+
+    /// Whether every row of the view qualifies.
+    #[must_use]
+    pub fn is_unfiltered(&self) -> bool {
+        self.filters.is_empty() && self.search.is_none()
+    }
+
+    /// The full order: what was asked, then the table's own, then its key, each column once.
+    #[must_use]
+    pub fn order(&self) -> Vec<(&'static str, Direction)> {
+        let table = self.view.table;
+        let asked = self.sort.map(|(column, direction)| (column.name, direction));
+        let key = table.key.iter().map(|name| (*name, Direction::Ascending));
+        let mut order: Vec<(&'static str, Direction)> = Vec::new();
+        let own = table.order.iter().copied().filter(|_| asked.is_none());
+        for (name, direction) in asked.into_iter().chain(own).chain(key) {
+            if order.iter().all(|(seen, _)| *seen != name) {
+                order.push((name, direction));
+            }
+        }
+        order
+    }
+
+    /// A text that is equal for equal queries, for use as a cache key.
+    #[must_use]
+    pub fn cache_key(&self) -> String {
+        let mut key = String::from(self.view.name);
+        for Filter { column, comparison, value } in &self.filters {
+            let _ = write!(key, "|{}{comparison:?}{value:?}", column.name);
+        }
+        if let Some(search) = &self.search {
+            let _ = write!(key, "|q{:?}", search.text);
+        }
+        if let Some((column, direction)) = self.sort {
+            let _ = write!(key, "|s{}{direction:?}", column.name);
+        }
+        let _ = write!(key, "|{},{}", self.limit, self.offset);
+        key
+    }
+}

@@ -1,0 +1,194 @@
+//! The shape of a table: columns with one declared type each, a key, a natural order.
+//!
+//! Only the types live here; the tables themselves are written down in
+//! [`crate::pipeline::tables`].
+
+/// The one type of a column. Decides how a value is stored and printed, whatever it looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ColumnType {
+    /// 64-bit integer: identifiers, counts, days.
+    Int,
+    /// 64-bit float at full precision: rates, scores, averages other figures build on.
+    Float,
+    /// EUR, 64-bit float rounded to cents when the table is written, never before.
+    Money,
+    /// True or false.
+    Bool,
+    /// UTF-8 text.
+    Text,
+    /// A list of texts.
+    TextList,
+    /// A calendar day.
+    Date,
+    /// An instant in UTC, microseconds.
+    Timestamp,
+}
+
+impl ColumnType {
+    /// The word for this type in documents and error messages.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Int => "integer",
+            Self::Float => "number",
+            Self::Money => "money",
+            Self::Bool => "boolean",
+            Self::Text => "text",
+            Self::TextList => "list of texts",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+        }
+    }
+
+    /// Whether values have an order in which a minimum and a maximum make sense to ask for.
+    #[must_use]
+    pub fn has_range(self) -> bool {
+        matches!(
+            self,
+            Self::Int | Self::Float | Self::Money | Self::Date | Self::Timestamp
+        )
+    }
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Column {
+    /// The contract's name.
+    pub name: &'static str,
+    /// The declared type.
+    pub ty: ColumnType,
+    /// Whether a row may have no value here; the key is present either way.
+    pub nullable: bool,
+    /// Whether stores keep an index on it.
+    pub indexed: bool,
+    /// The closed interval every value lies in, where the contract states one.
+    pub range: Option<(f64, f64)>,
+    /// Meaning, formula and unit, for the data dictionary and the OpenAPI document.
+    pub doc: &'static str,
+}
+
+impl Column {
+    /// A column that is never null, has no index and no stated range.
+    #[must_use]
+    pub const fn new(name: &'static str, ty: ColumnType, doc: &'static str) -> Self {
+        Self { name, ty, nullable: false, indexed: false, range: None, doc }
+    }
+
+    /// The same column, allowed to be null.
+    #[must_use]
+    pub const fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
+
+    /// The same column, indexed by every store.
+    #[must_use]
+    pub const fn indexed(mut self) -> Self {
+        self.indexed = true;
+        self
+    }
+
+    /// The same column, with every value in `[low, high]`.
+    #[must_use]
+    pub const fn within(mut self, low: f64, high: f64) -> Self {
+        self.range = Some((low, high));
+        self
+    }
+}
+
+/// Ascending or descending; null sorts below every value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Smallest first.
+    Ascending,
+    /// Greatest first.
+    Descending,
+}
+
+/// What a table repeats of the purchases it was aggregated from: the proof compares both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// The column whose sum is the revenue.
+    pub revenue: &'static str,
+    /// The column whose sum is the number of purchases; `None` when each row is one purchase.
+    pub purchases: Option<&'static str>,
+}
+
+/// One gold table.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// The contract's name, and the stable name under which stores serve it.
+    pub name: &'static str,
+    /// What one row is.
+    pub grain: &'static str,
+    /// The key columns; empty for a table of exactly one row (its key is `_all`).
+    pub key: &'static [&'static str],
+    /// The columns, in the order documents list them.
+    pub columns: &'static [Column],
+    /// The order rows come in when none is asked for; the key breaks ties.
+    pub order: &'static [(&'static str, Direction)],
+    /// How its totals compare to the purchases; `None` where they need not.
+    pub tally: Option<Tally>,
+}
+
+impl Table {
+    /// The column of this name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&'static Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Whether the table has exactly one row.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.key.is_empty()
+    }
+}
+
+/// A name under which (part of) a table is served: the table's own, or an older one.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// The name the view is served under.
+    pub name: &'static str,
+    /// The table it projects.
+    pub table: &'static Table,
+    /// The fields, in order: name shown, column read.
+    pub fields: Fields,
+}
+
+/// The fields of a [`View`].
+#[derive(Debug, Clone, Copy)]
+pub enum Fields {
+    /// Every column under its own name.
+    All,
+    /// These columns under these names: (field, column).
+    Renamed(&'static [(&'static str, &'static str)]),
+}
+
+impl View {
+    /// The whole of a table under its own name.
+    #[must_use]
+    pub const fn of(table: &'static Table) -> Self {
+        Self { name: table.name, table, fields: Fields::All }
+    }
+
+    /// The fields as (name shown, column read), in order.
+    #[must_use]
+    pub fn columns(&self) -> Vec<(&'static str, &'static Column)> {
+        match self.fields {
+            Fields::All => self.table.columns.iter().map(|c| (c.name, c)).collect(),
+            Fields::Renamed(fields) => fields
+                .iter()
+                .filter_map(|(field, column)| Some((*field, self.table.column(column)?)))
+                .collect(),
+        }
+    }
+
+    /// The column behind a field, by the field's name.
+    #[must_use]
+    pub fn column(&self, field: &str) -> Option<&'static Column> {
+        self.columns()
+            .into_iter()
+            .find_map(|(name, column)| (name == field).then_some(column))
+    }
+}

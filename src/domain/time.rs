@@ -1,0 +1,182 @@
+//! Instants and days as the contract means them: UTC without offset, microseconds.
+//!
+//! Owns parsing (every spelling the contract accepts) and ISO 8601 formatting. It does not know
+//! time zones beyond an explicit offset in the text.
+
+use std::fmt;
+
+use jiff::civil;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Microseconds in a day.
+pub const DAY_MICROS: i64 = 86_400_000_000;
+
+/// An instant in UTC, in microseconds since 1970-01-01T00:00:00.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+/// A calendar day, in days since 1970-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(pub i32);
+
+impl Timestamp {
+    /// The present instant.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(jiff::Timestamp::now().as_microsecond())
+    }
+
+    /// The day this instant falls on.
+    #[must_use]
+    pub fn day(self) -> Day {
+        // The quotient of an i64 of microseconds by a day always fits an i32.
+        #[allow(clippy::cast_possible_truncation)]
+        Day(self.0.div_euclid(DAY_MICROS) as i32)
+    }
+
+    /// Parses every spelling the contract accepts: `YYYY-MM-DD`, `YYYY-MM-DD HH:MM:SS`, ISO 8601
+    /// with or without offset or fraction, `DD/MM/YYYY` with or without a time. An offset is
+    /// converted to UTC; a text without one is UTC. `None` when the text is none of these or names
+    /// a day that does not exist.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        // Zone annotations (`[Europe/Paris]`) need a time zone database; nobody exports them.
+        if text.contains('[') || !text.is_ascii() {
+            return None;
+        }
+        let bytes = text.as_bytes();
+        if bytes.len() >= 10 && bytes[2] == b'/' && bytes[5] == b'/' {
+            let (date, time) = text.split_at(10);
+            let iso = format!("{}-{}-{}{time}", &date[6..10], &date[3..5], &date[0..2]);
+            return Self::parse_iso(&iso);
+        }
+        Self::parse_iso(text)
+    }
+
+    fn parse_iso(text: &str) -> Option<Self> {
+        // A day's own dashes end at index 10; a sign after that is an offset.
+        let has_time = text.len() > 10;
+        let has_offset =
+            has_time && (text.ends_with(['Z', 'z']) || text[10..].contains(['+', '-']));
+        if has_offset {
+            return text
+                .parse::<jiff::Timestamp>()
+                .ok()
+                .map(|instant| Self(instant.as_microsecond()));
+        }
+        let wall: civil::DateTime = text.parse().ok()?;
+        let instant = wall.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        Some(Self(instant.as_microsecond()))
+    }
+
+    fn civil(self) -> civil::DateTime {
+        let instant = jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        });
+        jiff::tz::Offset::UTC.to_datetime(instant)
+    }
+}
+
+impl Day {
+    /// Parses `YYYY-MM-DD`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 10)
+            .then(|| Timestamp::parse(text))
+            .flatten()
+            .map(Timestamp::day)
+    }
+
+    /// Midnight at the start of the day.
+    #[must_use]
+    pub fn start(self) -> Timestamp {
+        Timestamp(i64::from(self.0) * DAY_MICROS)
+    }
+
+    /// The last microsecond of the day.
+    #[must_use]
+    pub fn end(self) -> Timestamp {
+        Timestamp(self.start().0 + DAY_MICROS - 1)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// `YYYY-MM-DDTHH:MM:SS`, with a fraction only when there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.civil())
+    }
+}
+
+impl fmt::Display for Day {
+    /// `YYYY-MM-DD`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.start().civil().date())
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("not an instant: {text}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_the_contract_is_the_same_instant() {
+        let noon = Timestamp::parse("2024-02-29 12:30:00").unwrap();
+        for text in [
+            "2024-02-29T12:30:00",
+            "2024-02-29T12:30",
+            "2024-02-29T12:30:00Z",
+            "2024-02-29T14:30:00+02:00",
+            "2024-02-29 07:30:00-05:00",
+            "2024-02-29T12:30:00.000000",
+            "2024-02-29T12:30:00.000Z",
+            "29/02/2024 12:30:00",
+            "29/02/2024 12:30",
+            "  29/02/2024T12:30:00 ",
+        ] {
+            assert_eq!(Timestamp::parse(text), Some(noon), "{text}");
+        }
+        assert_eq!(noon.to_string(), "2024-02-29T12:30:00");
+        assert_eq!(
+            Timestamp::parse("2024-02-29T12:30:00.25").unwrap().to_string(),
+            "2024-02-29T12:30:00.25"
+        );
+    }
+
+    #[test]
+    fn a_date_alone_is_its_midnight() {
+        assert_eq!(
+            Timestamp::parse("31/12/2023"),
+            Timestamp::parse("2023-12-31T00:00:00")
+        );
+        assert_eq!(Day::parse("1970-01-02"), Some(Day(1)));
+        assert_eq!(Day(-1).to_string(), "1969-12-31");
+        assert_eq!(Timestamp(-1).day(), Day(-1));
+    }
+
+    #[test]
+    fn what_is_not_a_date_is_refused() {
+        for text in [
+            "", "hier", "2023-02-29", "31/04/2024", "2024-13-01", "01/13/2024", "2024/01/01",
+            "12-03-2024", "20240101x", "2024-01-01T25:00:00", "1/2/2024", "٢٠٢٤-01-01",
+            "2024-01-01T00:00:00[Europe/Paris]", "45123",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `check`: does the store hold what its manifest and the contract say?
+
+use crate::domain::manifest::{Published, TableEntry};
+use crate::domain::schema::Table;
+use crate::pipeline::tables;
+use crate::store::{Audit, GoldStore, Result};
+
+/// What a look over the active generation found.
+#[derive(Debug)]
+pub struct Findings {
+    /// Generation that was looked at; `None` when nothing is published.
+    pub generation: Option<u64>,
+    /// Each table with the number of its rows and every deviation as a sentence.
+    pub tables: Vec<(&'static str, u64, Vec<String>)>,
+}
+
+impl Findings {
+    /// Whether something is published and nothing deviates.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.generation.is_some() && self.tables.iter().all(|(_, _, problems)| problems.is_empty())
+    }
+}
+
+/// Looks over every table of the active generation.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn check(store: &dyn GoldStore) -> Result<Findings> {
+    let Some(active) = store.active().await? else {
+        return Ok(Findings { generation: None, tables: Vec::new() });
+    };
+    let mut found = Vec::with_capacity(tables::ALL.len());
+    for table in tables::ALL {
+        let (rows, problems) = match active.manifest.table(table.name) {
+            None => (0, vec!["the manifest does not list it".to_owned()]),
+            Some(entry) => match store.audit(table, entry).await? {
+                None => (0, vec!["it is missing from the store".to_owned()]),
+                Some(audit) => (audit.rows, deviations(table, entry, &audit, &active)),
+            },
+        };
+        found.push((table.name, rows, problems));
+    }
+    Ok(Findings { generation: Some(active.manifest.generation), tables: found })
+}
+
+fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Published) -> Vec<String> {
+    let mut problems = Vec::new();
+    let declared: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+    if audit.columns != declared {
+        problems.push(format!(
+            "columns are {} instead of {}",
+            audit.columns.join(", "),
+            declared.join(", ")
+        ));
+    }
+    if audit.rows != entry.rows {
+        problems.push(format!("{} rows instead of {}", audit.rows, entry.rows));
+    }
+    if audit.rows_without_own_key > 0 {
+        problems.push(format!("{} rows have no key of their own", audit.rows_without_own_key));
+    }
+    for (column, rows) in &audit.wrong_values {
+        problems.push(format!("{column} is missing, mistyped or out of range in {rows} rows"));
+    }
+    // The proof: the totals still are those of the purchases.
+    let fact = active.manifest.table(tables::FACT_ACHATS.name).and_then(|fact| fact.totals);
+    for expected in [entry.totals, fact].into_iter().flatten() {
+        let Some(found) = audit.totals else { continue };
+        let counted = found.purchases == expected.purchases;
+        if !counted || (found.revenue - expected.revenue).abs() >= tolerance(entry.rows) {
+            problems.push(format!(
+                "{} purchases for {:.2} EUR instead of {} for {:.2} EUR",
+                found.purchases, found.revenue, expected.purchases, expected.revenue
+            ));
+            break;
+        }
+    }
+    problems
+}
+
+/// Stored money is rounded to cents: each row may be half a cent off.
+#[allow(clippy::cast_precision_loss)]
+fn tolerance(rows: u64) -> f64 {
+    0.005 * (rows as f64 + 1.0)
+}

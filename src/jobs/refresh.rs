@@ -1,0 +1,525 @@
+//! The refresh: sources → bronze → silver → gold → publish, once, all or nothing.
+//!
+//! Two commit points, each written last: the manifest in the lake makes a generation exist, the
+//! store's pointer makes it served. A run that ends between them, however it ends, leaves the old
+//! generation served; the next run removes what it left or publishes what was complete.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use polars::prelude::DataFrame;
+use serde_json::json;
+
+use super::sources::{self, Source};
+use super::{Observer, Step};
+use crate::domain::manifest::{
+    Manifest, Published, QualityReport, SourceFile, SourceKind, TableEntry, TableFile,
+};
+use crate::domain::schema::Table;
+use crate::domain::time::Timestamp;
+use crate::lake::{Lake, LakeError, Layer, keys, parquet, sha256_hex};
+use crate::pipeline::gold::{self, Gold, GoldTable};
+use crate::pipeline::silver::quality::{Gate, check_gate};
+use crate::pipeline::silver::{self, Rules, Silver};
+use crate::pipeline::{PipelineError, rows, tables};
+use crate::store::{Cause, GoldStore, StoreError};
+use crate::telemetry::spawn_blocking;
+
+/// What builds gold here, for manifests and fingerprints.
+const ENGINE: &str = concat!("goldsmith ", env!("CARGO_PKG_VERSION"));
+
+/// What a refresh was asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RefreshRequest {
+    /// The reference instant; `None` for the last purchase.
+    pub as_of: Option<Timestamp>,
+    /// Run although nothing changed, and past the quality gate.
+    pub force: bool,
+}
+
+/// What a refresh works with.
+#[derive(Debug, Clone)]
+pub struct Refresher {
+    /// Where sources come from and generations go.
+    pub lake: Lake,
+    /// Where they are served from.
+    pub store: Arc<dyn GoldStore>,
+    /// Where the quality gate closes.
+    pub gate: Gate,
+    /// Greatest acceptable amount of one purchase, EUR.
+    pub max_amount: f64,
+    /// Generations to keep in lake and store.
+    pub keep_generations: usize,
+}
+
+/// Why a refresh did not publish.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// There is nothing to read.
+    #[error("there is no {pattern} in {place}")]
+    NoSources {
+        /// What was looked for.
+        pattern: &'static str,
+        /// Where.
+        place: String,
+    },
+    /// A file disappeared while it was being read.
+    #[error("{0} disappeared while it was being read")]
+    Vanished(String),
+    /// The lake refused.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The pipeline stopped.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// The serving store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A manifest cannot be read or written.
+    #[error("{path} is not a manifest")]
+    Manifest {
+        /// Where it lies.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl From<polars::error::PolarsError> for RefreshError {
+    fn from(error: polars::error::PolarsError) -> Self {
+        Self::Pipeline(error.into())
+    }
+}
+
+/// The result of a refresh step.
+type Result<T> = std::result::Result<T, RefreshError>;
+
+/// How a refresh ended well.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The sources are those of a generation that was published already.
+    Unchanged {
+        /// That generation.
+        generation: u64,
+        /// The generation served, another one after a rollback.
+        active: u64,
+    },
+    /// A generation was published.
+    Published(Box<Report>),
+}
+
+/// What a refresh did.
+#[derive(Debug)]
+pub struct Report {
+    /// The published generation.
+    pub manifest: Manifest,
+    /// Whether gold was found complete in the lake, left by a run that ended before publishing.
+    pub resumed: bool,
+    /// Tables written to the store.
+    pub tables_written: usize,
+    /// Tables the store had already.
+    pub tables_reused: usize,
+    /// The steps, in order.
+    pub steps: Vec<StepDone>,
+}
+
+/// A step that ended well.
+#[derive(Debug, Clone)]
+pub struct StepDone {
+    /// Which.
+    pub step: Step,
+    /// How long it took.
+    pub took: Duration,
+    /// With what it ended.
+    pub summary: String,
+}
+
+/// Times steps and tells the observer.
+struct Steps<'a> {
+    observer: &'a dyn Observer,
+    done: Vec<StepDone>,
+    started: Instant,
+}
+
+impl Steps<'_> {
+    fn start(&mut self, step: Step, parts: usize) {
+        self.started = Instant::now();
+        self.observer.started(step, parts as u64);
+    }
+
+    fn finish(&mut self, step: Step, summary: &str) {
+        let took = self.started.elapsed();
+        tracing::info!(%step, seconds = took.as_secs_f64(), "{summary}");
+        self.observer.finished(step, took, summary);
+        self.done.push(StepDone { step, took, summary: summary.to_owned() });
+    }
+}
+
+impl Refresher {
+    /// Runs the pipeline once.
+    ///
+    /// # Errors
+    /// [`RefreshError`]; whatever it is, what was published stays published.
+    pub async fn run(&self, request: RefreshRequest, observer: &dyn Observer) -> Result<Outcome> {
+        let _lock = self.lake.lock()?;
+        let _lease = self.store.lease().await?;
+        let run_start = Timestamp::now();
+        let mut steps = Steps { observer, done: Vec::new(), started: Instant::now() };
+
+        steps.start(Step::Sources, 1);
+        let sources = sources::read(&self.lake).await?;
+        let files: Vec<SourceFile> = sources.iter().map(|source| source.file.clone()).collect();
+        let fingerprint = self.fingerprint(&files, request);
+        let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
+        steps.finish(Step::Sources, &format!("{} files, {bytes} bytes", files.len()));
+
+        let kept = self.store.generations().await?;
+        if !request.force
+            && let Some(newest) = kept.last()
+            && is_current(&newest.manifest, &fingerprint, run_start)
+        {
+            let active = self.store.active().await?;
+            return Ok(Outcome::Unchanged {
+                generation: newest.manifest.generation,
+                active: active.map_or(0, |active| active.manifest.generation),
+            });
+        }
+
+        let committed = self.clear_debris().await?;
+        let newest_stored = kept.last().map_or(0, |newest| newest.manifest.generation);
+        let newest_lake = committed.last().copied().unwrap_or(0);
+        // A generation that is complete in the lake and was never published.
+        let left_over = match self.manifest(newest_lake).await? {
+            Some(manifest)
+                if !request.force
+                    && newest_lake > newest_stored
+                    && is_current(&manifest, &fingerprint, run_start) =>
+            {
+                Some(manifest)
+            }
+            _ => None,
+        };
+        let resumed = left_over.is_some();
+        let manifest = match left_over {
+            Some(manifest) => manifest,
+            None => {
+                let run = Run {
+                    generation: newest_stored.max(newest_lake) + 1,
+                    fingerprint,
+                    run_start,
+                    request,
+                    last: kept.last().map(|newest| newest.manifest.quality.clone()),
+                };
+                self.build(run, sources, &mut steps).await?
+            }
+        };
+
+        let (tables_written, tables_reused) = self.publish(&manifest, &mut steps).await?;
+        self.sweep(&mut steps).await?;
+        Ok(Outcome::Published(Box::new(Report {
+            manifest,
+            resumed,
+            tables_written,
+            tables_reused,
+            steps: steps.done,
+        })))
+    }
+
+    /// Equal for runs that give equal gold.
+    fn fingerprint(&self, files: &[SourceFile], request: RefreshRequest) -> String {
+        let sources: Vec<_> =
+            files.iter().map(|file| json!([file.kind, file.name, file.sha256])).collect();
+        let inputs = json!({
+            "engine": ENGINE,
+            "sources": sources,
+            "as_of": request.as_of,
+            "max_amount": self.max_amount,
+        });
+        sha256_hex(inputs.to_string().as_bytes())
+    }
+
+    /// Removes what ended runs left behind and returns the generations that are committed,
+    /// ascending.
+    async fn clear_debris(&self) -> Result<Vec<u64>> {
+        for layer in [Layer::Bronze, Layer::Silver, Layer::Gold] {
+            self.lake.sweep_half_written(layer)?;
+        }
+        let mut committed = Vec::new();
+        for number in self.generation_folders(Layer::Gold).await? {
+            if self.lake.get(Layer::Gold, &keys::manifest(number)).await?.is_some() {
+                committed.push(number);
+            } else {
+                self.lake.delete_folder(Layer::Gold, &keys::generation(number)).await?;
+            }
+        }
+        for number in self.generation_folders(Layer::Silver).await? {
+            if !committed.contains(&number) {
+                self.lake.delete_folder(Layer::Silver, &keys::generation(number)).await?;
+            }
+        }
+        Ok(committed)
+    }
+
+    /// The numbers of the generations that have a folder in a layer, ascending.
+    async fn generation_folders(&self, layer: Layer) -> Result<Vec<u64>> {
+        let folders = self.lake.folders(layer).await?;
+        let mut numbers: Vec<u64> =
+            folders.iter().filter_map(|folder| keys::generation_number(folder)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    async fn manifest(&self, generation: u64) -> Result<Option<Manifest>> {
+        let path = keys::manifest(generation);
+        let Some(bytes) = self.lake.get(Layer::Gold, &path).await? else {
+            return Ok(None);
+        };
+        let manifest = serde_json::from_slice(&bytes).map_err(|source| RefreshError::Manifest {
+            path: self.lake.locate(Layer::Gold, &path),
+            source,
+        })?;
+        Ok(Some(manifest))
+    }
+
+    /// Bronze, silver and gold of a new generation; the manifest is written last.
+    async fn build(&self, run: Run, sources: Vec<Source>, steps: &mut Steps<'_>) -> Result<Manifest> {
+        steps.start(Step::Bronze, sources.len());
+        let mut new = 0;
+        for source in &sources {
+            new += usize::from(sources::keep(&self.lake, source).await?);
+            steps.observer.advanced(Step::Bronze, &source.file.name);
+        }
+        steps.finish(Step::Bronze, &format!("{new} new of {}", sources.len()));
+        steps.observer.reached("bronze");
+
+        steps.start(Step::Silver, 1);
+        let files: Vec<SourceFile> = sources.iter().map(|source| source.file.clone()).collect();
+        let rules = Rules { max_amount: self.max_amount, run_start: run.run_start };
+        let mut silver = spawn_blocking(move || refine(&sources, &rules)).await?;
+        for (quality, kind) in [
+            (&mut silver.report.clients, SourceKind::Clients),
+            (&mut silver.report.achats, SourceKind::Achats),
+        ] {
+            let names = files.iter().filter(|file| file.kind == kind);
+            quality.files = names.map(|file| file.name.clone()).collect();
+        }
+        let silver = self.write_silver(run.generation, silver).await?;
+        steps.observer.reached("silver");
+        let report = &silver.report;
+        check_gate(report, run.last.as_ref(), self.gate, run.request.force)?;
+        let rejected = report.clients.rows_rejected() + report.achats.rows_rejected();
+        steps.finish(
+            Step::Silver,
+            &format!(
+                "{} customers, {} purchases, {rejected} rows rejected",
+                report.clients.rows_valid, report.achats.rows_valid
+            ),
+        );
+
+        steps.start(Step::Gold, tables::ALL.len());
+        let (clients, achats) = (silver.clients, silver.achats);
+        let asked = run.request.as_of;
+        let Gold { tables, proof, as_of, purchases_after_as_of } =
+            spawn_blocking(move || gold::build(&clients, &achats, asked)).await?;
+        let mut entries = Vec::with_capacity(tables.len());
+        for table in tables {
+            let name = table.table.name;
+            entries.push(self.write_gold(run.generation, table).await?);
+            steps.observer.advanced(Step::Gold, name);
+        }
+        steps.observer.reached("gold");
+        let manifest = Manifest {
+            generation: run.generation,
+            engine: ENGINE.to_owned(),
+            fingerprint: run.fingerprint,
+            as_of,
+            started_at: run.run_start,
+            committed_at: Timestamp::now(),
+            sources: files,
+            quality: silver.report,
+            purchases_after_as_of,
+            proof,
+            tables: entries,
+        };
+        self.write_json(Layer::Gold, &keys::manifest(run.generation), &manifest).await?;
+        steps.observer.reached("manifest");
+        let rows: u64 = manifest.tables.iter().map(|table| table.rows).sum();
+        steps.finish(
+            Step::Gold,
+            &format!(
+                "generation {}, {} tables, {rows} rows, {} checks hold",
+                manifest.generation,
+                manifest.tables.len(),
+                manifest.proof.len()
+            ),
+        );
+        Ok(manifest)
+    }
+
+    /// Writes silver's rows, rejects and report; returns silver for what follows.
+    async fn write_silver(&self, generation: u64, silver: Silver) -> Result<Silver> {
+        let (silver, objects) = spawn_blocking(move || {
+            let mut objects = Vec::new();
+            let mut encode = |path: String, frame: &DataFrame| -> Result<()> {
+                objects.push((path, parquet::encode(&mut frame.clone())?));
+                Ok(())
+            };
+            encode(keys::silver_clients(generation), &silver.clients)?;
+            encode(keys::rejects(generation, SourceKind::Clients), &silver.rejected_clients)?;
+            encode(keys::rejects(generation, SourceKind::Achats), &silver.rejected_achats)?;
+            for (month, frame) in silver::by_month(&silver.achats)? {
+                encode(keys::silver_achats(generation, &month), &frame)?;
+            }
+            Ok::<_, RefreshError>((silver, objects))
+        })
+        .await?;
+        for (path, bytes) in objects {
+            self.lake.put(Layer::Silver, &path, bytes).await?;
+        }
+        self.write_json(Layer::Silver, &keys::quality_report(generation), &silver.report).await?;
+        Ok(silver)
+    }
+
+    async fn write_gold(&self, generation: u64, built: GoldTable) -> Result<TableEntry> {
+        let GoldTable { table, mut frame, totals } = built;
+        let rows = frame.height() as u64;
+        let (bytes, sha256) = spawn_blocking(move || {
+            let bytes = parquet::encode(&mut frame)?;
+            let sha256 = sha256_hex(&bytes);
+            Ok::<_, RefreshError>((bytes, sha256))
+        })
+        .await?;
+        let file = TableFile {
+            path: keys::gold_table(generation, table.name),
+            size_bytes: bytes.len() as u64,
+            sha256,
+        };
+        self.lake.put(Layer::Gold, &file.path, bytes).await?;
+        Ok(TableEntry {
+            name: table.name.to_owned(),
+            rows,
+            content_hash: content_hash(table, std::slice::from_ref(&file)),
+            files: vec![file],
+            totals,
+        })
+    }
+
+    async fn write_json<T: serde::Serialize>(&self, layer: Layer, path: &str, value: &T) -> Result<()> {
+        let json = serde_json::to_vec_pretty(value).map_err(|source| RefreshError::Manifest {
+            path: self.lake.locate(layer, path),
+            source,
+        })?;
+        Ok(self.lake.put(layer, path, json.into()).await?)
+    }
+
+    /// Brings every table of a committed generation from the lake to the store, then switches.
+    async fn publish(&self, manifest: &Manifest, steps: &mut Steps<'_>) -> Result<(usize, usize)> {
+        steps.start(Step::Publish, manifest.tables.len());
+        let (mut written, mut reused) = (0, 0);
+        for entry in &manifest.tables {
+            let Some(table) = tables::by_name(&entry.name) else { continue };
+            if self.store.has_table(entry).await? || !self.publish_table(table, entry).await? {
+                reused += 1;
+            } else {
+                written += 1;
+            }
+            steps.observer.advanced(Step::Publish, table.name);
+            steps.observer.reached(&format!("publish:{}", table.name));
+        }
+        steps.observer.reached("switch");
+        let published = Published { manifest: manifest.clone(), published_at: Timestamp::now() };
+        self.store.activate(&published).await?;
+        steps.observer.reached("switched");
+        steps.finish(
+            Step::Publish,
+            &format!("{written} tables written, {reused} unchanged, to {}", self.store.location()),
+        );
+        Ok((written, reused))
+    }
+
+    async fn publish_table(&self, table: &'static Table, entry: &TableEntry) -> Result<bool> {
+        let mut objects = Vec::with_capacity(entry.files.len());
+        for file in &entry.files {
+            let bytes = self.lake.get(Layer::Gold, &file.path).await?;
+            let path = self.lake.locate(Layer::Gold, &file.path);
+            let damaged = |problem: &str| LakeError::Damaged {
+                path: path.clone(),
+                problem: problem.to_owned(),
+            };
+            let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
+            if sha256_hex(&bytes) != file.sha256 {
+                return Err(damaged("its SHA-256 is not the one in its manifest").into());
+            }
+            objects.push(bytes);
+        }
+        let batches = spawn_blocking(move || {
+            let mut batches = Vec::with_capacity(objects.len());
+            for bytes in objects {
+                batches.push(rows::batches(&parquet::decode(bytes)?, table)?);
+            }
+            Ok::<_, RefreshError>(batches)
+        })
+        .await?;
+        let all = batches.into_iter().flatten().map(|batch| batch.map_err(Cause::from));
+        Ok(self.store.write_table(table, entry, Box::new(all)).await?)
+    }
+
+    /// Removes generations no longer kept, from the store first.
+    async fn sweep(&self, steps: &mut Steps<'_>) -> Result<()> {
+        steps.start(Step::Sweep, 1);
+        let dropped = self.store.sweep(self.keep_generations).await?;
+        let stored = self.store.generations().await?;
+        let mut kept: Vec<u64> = stored.iter().map(|kept| kept.manifest.generation).collect();
+        let in_lake = self.generation_folders(Layer::Gold).await?;
+        kept.extend(in_lake.iter().rev().take(self.keep_generations));
+        let mut folders = 0;
+        for layer in [Layer::Gold, Layer::Silver] {
+            for number in self.generation_folders(layer).await? {
+                if !kept.contains(&number) {
+                    self.lake.delete_folder(layer, &keys::generation(number)).await?;
+                    folders += 1;
+                }
+            }
+        }
+        steps.finish(Step::Sweep, &format!("{dropped} tables and {folders} folders removed"));
+        Ok(())
+    }
+}
+
+/// A new generation under construction.
+struct Run {
+    generation: u64,
+    fingerprint: String,
+    run_start: Timestamp,
+    request: RefreshRequest,
+    last: Option<QualityReport>,
+}
+
+/// Whether a run with this fingerprint would give this generation again. A row that was rejected
+/// for lying in the future may be accepted once its instant has come.
+fn is_current(manifest: &Manifest, fingerprint: &str, now: Timestamp) -> bool {
+    manifest.fingerprint == fingerprint
+        && manifest.quality.earliest_future.is_none_or(|instant| instant > now)
+}
+
+fn refine(sources: &[Source], rules: &Rules) -> Result<Silver> {
+    let of_kind = |kind: SourceKind| -> Vec<_> {
+        let files = sources.iter().filter(|source| source.file.kind == kind);
+        files.map(Source::as_bytes).collect()
+    };
+    let silver = silver::refine(&of_kind(SourceKind::Clients), &of_kind(SourceKind::Achats), rules)?;
+    Ok(silver)
+}
+
+/// Hash of a table's declaration and files: a store keeps rows and indexes, both must be the same.
+fn content_hash(table: &Table, files: &[TableFile]) -> String {
+    let mut text = format!("{:?} {:?}", table.key, table.order);
+    for column in table.columns {
+        let (name, ty) = (column.name, column.ty);
+        text.push_str(&format!(" {name}:{ty:?}:{}:{}", column.nullable, column.indexed));
+    }
+    for file in files {
+        text.push_str(&file.sha256);
+    }
+    sha256_hex(text.as_bytes())
+}

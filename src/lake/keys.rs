@@ -1,0 +1,57 @@
+//! Where objects lie within their layer. Every path is made here.
+
+use crate::domain::manifest::SourceKind;
+
+/// The folder of a generation: `gen-000007`.
+#[must_use]
+pub fn generation(number: u64) -> String {
+    format!("gen-{number:06}")
+}
+
+/// The number of a generation's folder; `None` for any other folder.
+#[must_use]
+pub fn generation_number(folder: &str) -> Option<u64> {
+    folder.strip_prefix("gen-")?.parse().ok()
+}
+
+/// A source file in bronze, by its content: `clients/<sha256>.csv`.
+#[must_use]
+pub fn bronze(kind: SourceKind, sha256: &str) -> String {
+    format!("{}/{sha256}.csv", kind.word())
+}
+
+/// A gold table of a generation.
+#[must_use]
+pub fn gold_table(number: u64, table: &str) -> String {
+    format!("{}/{table}.parquet", generation(number))
+}
+
+/// The manifest of a generation, in gold: its commit point.
+#[must_use]
+pub fn manifest(number: u64) -> String {
+    format!("{}/manifest.json", generation(number))
+}
+
+/// The customers of a generation, in silver.
+#[must_use]
+pub fn silver_clients(number: u64) -> String {
+    format!("{}/clients.parquet", generation(number))
+}
+
+/// A month (`YYYY-MM`) of purchases of a generation, in silver.
+#[must_use]
+pub fn silver_achats(number: u64, month: &str) -> String {
+    format!("{}/achats/mois={month}/part-0.parquet", generation(number))
+}
+
+/// The rejected rows of a data set of a generation, in silver.
+#[must_use]
+pub fn rejects(number: u64, kind: SourceKind) -> String {
+    format!("{}/rejects/{}.parquet", generation(number), kind.word())
+}
+
+/// The quality report of a generation, in silver.
+#[must_use]
+pub fn quality_report(number: u64) -> String {
+    format!("{}/quality_report.json", generation(number))
+}

@@ -1,0 +1,323 @@
+//! The lake: four layers of immutable objects at one templated location.
+//!
+//! Owns where things lie ([`Layer`], [`keys`]), reading, writing and listing them, and the lock
+//! that keeps two refreshes of one lake apart. Knows Parquet ([`parquet`]) but not what is in it.
+
+pub mod keys;
+pub mod parquet;
+
+use std::fs::TryLockError;
+use std::io::ErrorKind;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use sha2::{Digest, Sha256};
+
+use crate::lock::Lock;
+
+/// One of the four layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// CSV files as the shop exports them; never written by a run.
+    Sources,
+    /// The same bytes under content-addressed names.
+    Bronze,
+    /// Typed rows and rejects.
+    Silver,
+    /// What is served.
+    Gold,
+}
+
+impl Layer {
+    const ALL: [Self; 4] = [Self::Sources, Self::Bronze, Self::Silver, Self::Gold];
+
+    /// What `{layer}` in the location stands for.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sources => "sources",
+            Self::Bronze => "bronze",
+            Self::Silver => "silver",
+            Self::Gold => "gold",
+        }
+    }
+}
+
+/// Why the lake could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The location is not one this build can open.
+    #[error("LAKE_URL {url}: {problem}")]
+    Location {
+        /// The template as given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A directory cannot be used.
+    #[error("{path} cannot be used")]
+    Directory {
+        /// The directory.
+        path: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// Another process refreshes the same lake.
+    #[error("another refresh is running on {0}; wait for it to end")]
+    Locked(String),
+    /// An object cannot be read, written, listed or deleted.
+    #[error("cannot {action} {path}")]
+    Object {
+        /// The verb.
+        action: &'static str,
+        /// Where.
+        path: String,
+        /// The store's answer.
+        source: object_store::Error,
+    },
+    /// An object is not what its manifest says.
+    #[error("{path} is damaged: {problem}")]
+    Damaged {
+        /// Where.
+        path: String,
+        /// How it differs.
+        problem: String,
+    },
+}
+
+/// The result of a lake operation.
+pub type Result<T> = std::result::Result<T, LakeError>;
+
+/// A layer's objects, and where they lie for people.
+#[derive(Debug, Clone)]
+struct LayerStore {
+    store: Arc<dyn ObjectStore>,
+    root: PathBuf,
+    shown: String,
+}
+
+/// The four layers of one deployment.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    layers: [LayerStore; 4],
+}
+
+impl Lake {
+    /// Opens the layers of a location template such as `./data/{layer}`, creating directories.
+    ///
+    /// # Errors
+    /// [`LakeError::Location`] for a template without `{layer}` or of a kind this build does not
+    /// know, [`LakeError::Directory`] for a directory that cannot be used.
+    pub fn open(template: &str) -> Result<Self> {
+        let refuse = |problem: &str| LakeError::Location {
+            url: template.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let path = match template.split_once("://") {
+            Some(("file", path)) => path,
+            Some(_) => return Err(refuse("only local paths and file:// are understood")),
+            None => template,
+        };
+        if !path.contains("{layer}") {
+            return Err(refuse("it must contain {layer}, as ./data/{layer} does"));
+        }
+        let open = |layer: Layer| {
+            let shown = path.replace("{layer}", layer.word());
+            open_directory(&shown).map_err(|source| LakeError::Directory {
+                path: shown.clone(),
+                source,
+            })
+        };
+        let [a, b, c, d] = Layer::ALL.map(open);
+        Ok(Self { layers: [a?, b?, c?, d?] })
+    }
+
+    fn layer(&self, layer: Layer) -> &LayerStore {
+        &self.layers[layer as usize]
+    }
+
+    /// Where an object lies, for people.
+    #[must_use]
+    pub fn locate(&self, layer: Layer, path: &str) -> String {
+        format!("{}/{path}", self.layer(layer).shown.trim_end_matches('/'))
+    }
+
+    fn failed(
+        &self,
+        action: &'static str,
+        layer: Layer,
+        path: &str,
+    ) -> impl FnOnce(object_store::Error) -> LakeError {
+        let path = self.locate(layer, path);
+        move |source| LakeError::Object { action, path, source }
+    }
+
+    /// Refuses when another process holds this lake; otherwise holds it until dropped or until the
+    /// process ends, however it ends.
+    ///
+    /// # Errors
+    /// [`LakeError::Locked`], [`LakeError::Directory`].
+    pub fn lock(&self) -> Result<Lock> {
+        let gold = self.layer(Layer::Gold);
+        Lock::take(&gold.root.join(".refresh.lock")).map_err(|error| match error {
+            TryLockError::WouldBlock => LakeError::Locked(gold.shown.clone()),
+            TryLockError::Error(source) => {
+                LakeError::Directory { path: gold.shown.clone(), source }
+            }
+        })
+    }
+
+    /// Names of the objects directly in a layer (not in its folders), in byte order.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn names(&self, layer: Layer) -> Result<Vec<String>> {
+        let listed = self
+            .layer(layer)
+            .store
+            .list_with_delimiter(None)
+            .await
+            .map_err(self.failed("list", layer, ""))?;
+        let mut names: Vec<String> = listed
+            .objects
+            .iter()
+            .filter_map(|object| object.location.filename().map(str::to_owned))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Names of the folders directly in a layer, in byte order.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn folders(&self, layer: Layer) -> Result<Vec<String>> {
+        let listed = self
+            .layer(layer)
+            .store
+            .list_with_delimiter(None)
+            .await
+            .map_err(self.failed("list", layer, ""))?;
+        let mut names: Vec<String> = listed
+            .common_prefixes
+            .iter()
+            .filter_map(|prefix| prefix.filename().map(str::to_owned))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The whole object; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn get(&self, layer: Layer, path: &str) -> Result<Option<Bytes>> {
+        let found = self.layer(layer).store.get(&Path::from(path)).await;
+        match found {
+            Ok(object) => {
+                let bytes = object.bytes().await.map_err(self.failed("read", layer, path))?;
+                Ok(Some(bytes))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("read", layer, path)(error)),
+        }
+    }
+
+    /// Whether an object of this size is there.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn has(&self, layer: Layer, path: &str, size_bytes: u64) -> Result<bool> {
+        match self.layer(layer).store.head(&Path::from(path)).await {
+            Ok(meta) => Ok(meta.size == size_bytes),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed("look at", layer, path)(error)),
+        }
+    }
+
+    /// Writes a whole object: it is there complete and durable, or not at all.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn put(&self, layer: Layer, path: &str, bytes: Bytes) -> Result<()> {
+        self.layer(layer)
+            .store
+            .put(&Path::from(path), bytes.into())
+            .await
+            .map_err(self.failed("write", layer, path))?;
+        Ok(())
+    }
+
+    /// Deletes everything in a folder of a layer.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn delete_folder(&self, layer: Layer, folder: &str) -> Result<()> {
+        let LayerStore { store, root, .. } = self.layer(layer);
+        let prefix = Path::from(folder);
+        let paths = store.list(Some(&prefix)).map_ok(|object| object.location).boxed();
+        store
+            .delete_stream(paths)
+            .try_collect::<Vec<_>>()
+            .await
+            .map_err(self.failed("delete", layer, folder))?;
+        // Empty directories and half-written files are invisible to the object store.
+        match std::fs::remove_dir_all(root.join(folder)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(LakeError::Directory {
+                path: self.locate(layer, folder),
+                source: error,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes files that a killed process left half-written directly in a layer. Only for the
+    /// holder of the [`Lock`].
+    ///
+    /// # Errors
+    /// [`LakeError::Directory`].
+    pub fn sweep_half_written(&self, layer: Layer) -> Result<usize> {
+        let LayerStore { root, shown, .. } = self.layer(layer);
+        remove_staged(root)
+            .map_err(|source| LakeError::Directory { path: shown.clone(), source })
+    }
+}
+
+fn open_directory(shown: &str) -> std::io::Result<LayerStore> {
+    std::fs::create_dir_all(shown)?;
+    // Listing now tells an unreadable directory from an empty one.
+    std::fs::read_dir(shown)?;
+    let root = FilePath::new(shown).canonicalize()?;
+    let store = LocalFileSystem::new_with_prefix(&root)
+        .map_err(std::io::Error::other)?
+        .with_fsync(true);
+    Ok(LayerStore { store: Arc::new(store), root, shown: shown.to_owned() })
+}
+
+/// Removes files named as the local object store stages them: `name#1`.
+fn remove_staged(root: &FilePath) -> std::io::Result<usize> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_staged = name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(
+            |(_, suffix)| !suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit()),
+        );
+        if is_staged && entry.file_type()?.is_file() {
+            std::fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// SHA-256 in hexadecimal.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

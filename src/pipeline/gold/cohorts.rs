@@ -1,0 +1,98 @@
+//! Customers by the month of their first purchase, and how many of them come back.
+
+use polars::prelude::*;
+
+use super::collect;
+use super::exact::{MICRO_EUR, distinct, revenue, to_eur};
+use crate::domain::time::Timestamp;
+use crate::pipeline::Result;
+
+/// A month as a number that grows by one from month to month.
+fn month_number(date: Expr) -> Expr {
+    date.clone().dt().year().cast(DataType::Int64) * lit(12)
+        + date.dt().month().cast(DataType::Int64)
+}
+
+/// Purchases with their customer's cohort: first_purchase_month and the cohort's month number.
+fn with_cohort(fact: &DataFrame) -> LazyFrame {
+    let first = fact
+        .clone()
+        .lazy()
+        .group_by([col("id_client")])
+        .agg([col("jour").min().alias("first_day")])
+        .with_columns([
+            col("first_day").dt().strftime("%Y-%m").alias("first_purchase_month"),
+            month_number(col("first_day")).alias("cohort"),
+        ]);
+    fact.clone()
+        .lazy()
+        .select([col("id_client"), col("jour"), col(MICRO_EUR)])
+        .inner_join(first, col("id_client"), col("id_client"))
+}
+
+/// Customers and all their spend to date, by month of the first purchase.
+///
+/// # Errors
+/// Whatever the frame engine says.
+pub fn first_purchase(fact: &DataFrame) -> Result<DataFrame> {
+    collect(with_cohort(fact).group_by([col("first_purchase_month")]).agg([
+        distinct("id_client").alias("clients"),
+        revenue().alias("ca"),
+    ]))
+}
+
+/// Customers of each cohort who bought again, by months since, up to the month of `as_of`.
+///
+/// # Errors
+/// Whatever the frame engine says.
+pub fn retention(fact: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
+    let purchases = with_cohort(fact)
+        .with_column((month_number(col("jour")) - col("cohort")).alias("month_offset"));
+    let active = collect(
+        purchases.group_by([col("cohort"), col("month_offset")]).agg([
+            distinct("id_client").alias("active_clients"),
+            col(MICRO_EUR).sum().alias("micros"),
+        ]),
+    )?;
+    let cohorts = collect(
+        with_cohort(fact)
+            .group_by([col("cohort"), col("first_purchase_month")])
+            .agg([distinct("id_client").alias("clients")]),
+    )?;
+
+    let last_month = {
+        let day = Column::new("day".into(), [as_of.day().0]).cast(&DataType::Date)?;
+        let month = DataFrame::new_infer_height(vec![day])?
+            .lazy()
+            .select([month_number(col("day")).alias("month")])
+            .collect()?;
+        month.column("month")?.i64()?.get(0).unwrap_or(0)
+    };
+    let mut grid_cohorts: Vec<i64> = Vec::new();
+    let mut offsets: Vec<i64> = Vec::new();
+    for cohort in cohorts.column("cohort")?.i64()?.iter().flatten() {
+        for offset in 0..=(last_month - cohort) {
+            grid_cohorts.push(cohort);
+            offsets.push(offset);
+        }
+    }
+    let grid = DataFrame::new_infer_height(vec![
+        Column::new("cohort".into(), grid_cohorts),
+        Column::new("month_offset".into(), offsets),
+    ])?;
+    let rate = col("active_clients").cast(DataType::Float64) / col("clients").cast(DataType::Float64);
+    let on = [col("cohort"), col("month_offset")];
+    Ok(grid
+        .lazy()
+        .inner_join(cohorts.lazy(), col("cohort"), col("cohort"))
+        .join(active.lazy(), on.clone(), on, JoinArgs::new(JoinType::Left))
+        .with_columns([
+            col("active_clients").fill_null(lit(0_i64)),
+            col("micros").fill_null(lit(0_i64)),
+        ])
+        .with_columns([
+            rate.alias("retention_rate"),
+            to_eur(col("micros")).alias("ca"),
+        ])
+        .collect()?)
+}

@@ -1,0 +1,86 @@
+//! What is known of each customer: totals over all purchases, and the wide table lists use.
+
+use polars::prelude::*;
+
+use super::collect;
+use super::exact::{days_until, distinct, mean_amount, purchases, quantile, revenue};
+use crate::domain::schema::ColumnType;
+use crate::domain::time::Timestamp;
+use crate::pipeline::tables::{INSTANT, data_type};
+use crate::pipeline::Result;
+
+/// A customer who bought within this many days of `as_of` is active.
+const ACTIVE_DAYS: i64 = 90;
+/// Days that count as a month in purchase_frequency_per_month.
+const MONTH_DAYS: f64 = 30.0;
+
+/// One row per valid client, buyers or not; ascending id_client.
+///
+/// # Errors
+/// Whatever the frame engine says.
+pub fn customer_metrics(
+    clients: &DataFrame,
+    fact: &DataFrame,
+    as_of: Timestamp,
+) -> Result<DataFrame> {
+    let bought = collect(fact.clone().lazy().group_by([col("id_client")]).agg([
+        revenue().alias("total_spent"),
+        purchases().alias("purchase_count"),
+        mean_amount().alias("avg_basket"),
+        col("montant").min().alias("min_basket"),
+        col("montant").max().alias("max_basket"),
+        col("date_achat").min().alias("first_purchase"),
+        col("date_achat").max().alias("last_purchase"),
+        distinct("produit").alias("product_count"),
+    ]))?;
+    let months = days_until(col("first_purchase"), as_of).cast(DataType::Float64) / lit(MONTH_DAYS);
+    let months_at_least_one = when(months.clone().gt(lit(1.0))).then(months).otherwise(lit(1.0));
+    let frequency = col("purchase_count").cast(DataType::Float64) / months_at_least_one;
+    Ok(clients
+        .clone()
+        .lazy()
+        .left_join(bought.lazy(), col("id_client"), col("id_client"))
+        .sort(["id_client"], SortMultipleOptions::default())
+        .with_columns([
+            col("total_spent").fill_null(lit(0.0)),
+            col("purchase_count").fill_null(lit(0_i64)),
+            col("product_count").fill_null(lit(0_i64)),
+            days_until(col("last_purchase"), as_of).alias("recency_days"),
+            days_until(col("date_inscription").cast(INSTANT), as_of).alias("tenure_days"),
+        ])
+        .with_columns([
+            frequency.alias("purchase_frequency_per_month"),
+            col("recency_days").lt_eq(lit(ACTIVE_DAYS)).fill_null(lit(false)).alias("is_active"),
+            col("total_spent").gt(quantile(col("total_spent"), 0.5)).alias("is_high_value"),
+        ])
+        .collect()?)
+}
+
+/// The metrics with scores beside them. Columns that models fill are null here.
+///
+/// # Errors
+/// Whatever the frame engine says.
+pub fn customers(metrics: &DataFrame, scores: &DataFrame) -> Result<DataFrame> {
+    let scores = scores.clone().lazy().select([
+        col("id_client"),
+        col("prob_reachat_12m"),
+        col("expected_value_12m"),
+        col("value_at_risk_12m"),
+        col("segment_label"),
+    ]);
+    let from_models: Vec<Expr> = [
+        ("segment_name", ColumnType::Text),
+        ("churn_probability", ColumnType::Float),
+        ("churn_risk_level", ColumnType::Text),
+        ("predicted_clv_12m", ColumnType::Float),
+        ("clv_segment", ColumnType::Text),
+    ]
+    .map(|(name, ty)| lit(NULL).cast(data_type(ty)).alias(name))
+    .to_vec();
+    Ok(metrics
+        .clone()
+        .lazy()
+        .inner_join(scores, col("id_client"), col("id_client"))
+        .with_columns(from_models)
+        .collect()?)
+}

@@ -1,0 +1,111 @@
+//! Arithmetic that gives the same figure whatever the order or the number of threads.
+//!
+//! Sums of amounts are computed on whole millionths of a euro: integer addition is associative,
+//! floating-point addition is not. Elapsed days are floors, quantiles interpolate linearly.
+
+use polars::prelude::*;
+
+use crate::domain::time::{DAY_MICROS, Timestamp};
+use crate::pipeline::{PipelineError, Result};
+
+/// The column of `fact_achats` that holds montant in millionths of a euro.
+pub const MICRO_EUR: &str = "~micro_eur";
+
+/// Millionths in a euro.
+const MICROS: f64 = 1e6;
+
+/// An amount in whole millionths.
+#[must_use]
+pub fn to_micros(amount: Expr) -> Expr {
+    (amount * lit(MICROS)).round(0, RoundMode::HalfToEven).cast(DataType::Int64)
+}
+
+/// Whole millionths as an amount, EUR.
+#[must_use]
+pub fn to_eur(micros: Expr) -> Expr {
+    micros.cast(DataType::Float64) / lit(MICROS)
+}
+
+/// The exact sum of an amount column, EUR.
+#[must_use]
+pub fn sum_amount(amount: Expr) -> Expr {
+    to_eur(to_micros(amount).sum())
+}
+
+/// The sum of montant over a group of purchases, EUR.
+#[must_use]
+pub fn revenue() -> Expr {
+    to_eur(col(MICRO_EUR).sum())
+}
+
+/// The mean of montant over a group of purchases, EUR.
+#[must_use]
+pub fn mean_amount() -> Expr {
+    revenue() / purchases().cast(DataType::Float64)
+}
+
+/// The number of purchases in a group.
+#[must_use]
+pub fn purchases() -> Expr {
+    len().cast(DataType::Int64)
+}
+
+/// The number of distinct values in a group.
+#[must_use]
+pub fn distinct(name: &str) -> Expr {
+    col(name).n_unique().cast(DataType::Int64)
+}
+
+/// The sum of floats in row order with Neumaier's compensation: for figures that are no amounts
+/// and so have no exact unit. Rows come in key order, so the figure does not vary either.
+///
+/// Source: A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen",
+/// ZAMM 54 (1974).
+#[must_use]
+pub fn sum_in_order(values: &Float64Chunked) -> f64 {
+    let (mut sum, mut lost) = (0.0_f64, 0.0_f64);
+    for value in values.iter().flatten() {
+        let next = sum + value;
+        lost += if sum.abs() >= value.abs() { (sum - next) + value } else { (value - next) + sum };
+        sum = next;
+    }
+    sum + lost
+}
+
+/// Whole days from an instant to another, rounded down.
+#[must_use]
+pub fn days_until(instant: Expr, later: Timestamp) -> Expr {
+    (lit(later.0) - instant.to_physical().cast(DataType::Int64)).floor_div(lit(DAY_MICROS))
+}
+
+/// The quantile of a column with linear interpolation, as one value.
+#[must_use]
+pub fn quantile(values: Expr, share: f64) -> Expr {
+    values.cast(DataType::Float64).quantile(lit(share), QuantileMethod::Linear)
+}
+
+/// `(x - min) / (max - min)`, and 0 everywhere when max = min.
+#[must_use]
+pub fn minmax(values: Expr) -> Expr {
+    let values = values.cast(DataType::Float64);
+    let (min, max) = (values.clone().min(), values.clone().max());
+    when(max.clone().gt(min.clone()))
+        .then((values - min.clone()) / (max - min))
+        .otherwise(lit(0.0))
+}
+
+/// Refuses amounts whose sum could leave the exact range.
+///
+/// # Errors
+/// [`PipelineError::Overflow`].
+pub fn check_sums_fit(achats: &DataFrame) -> Result<()> {
+    /// Largest sum of millionths kept well inside an `i64`.
+    const LIMIT: f64 = 9e18;
+    let max = achats.column("montant")?.f64()?.max().unwrap_or(0.0);
+    #[allow(clippy::cast_precision_loss)]
+    let bound = max * MICROS * achats.height() as f64;
+    if bound > LIMIT {
+        return Err(PipelineError::Overflow { rows: achats.height(), max });
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! The headline figures, from the customers' tables.
+
+use polars::prelude::*;
+
+use super::exact::{purchases, sum_amount, sum_in_order};
+use crate::domain::time::Timestamp;
+use crate::pipeline::Result;
+use crate::pipeline::tables::INSTANT;
+
+/// One row of totals over all customers. high_risk_customers is null: no model has run.
+///
+/// # Errors
+/// Whatever the frame engine says.
+pub fn kpis(metrics: &DataFrame, scores: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
+    let total = |name: &str| -> Result<Expr> {
+        Ok(lit(sum_in_order(scores.column(name)?.f64()?)).alias(name))
+    };
+    let count_where = |condition: Expr| condition.cast(DataType::Int64).sum();
+    let headline = metrics
+        .clone()
+        .lazy()
+        .select([
+            sum_amount(col("total_spent")).alias("total_revenue"),
+            col("purchase_count").sum().alias("total_purchases"),
+            purchases().alias("total_customers"),
+            count_where(col("purchase_count").gt(lit(0))).alias("purchasing_customers"),
+            count_where(col("is_active")).alias("active_customers"),
+            col("first_purchase").min(),
+            col("last_purchase").max(),
+        ])
+        .with_columns([
+            (col("total_revenue") / col("total_purchases").cast(DataType::Float64))
+                .alias("avg_basket"),
+            lit(NULL).cast(DataType::Int64).alias("high_risk_customers"),
+            lit(as_of.0).cast(INSTANT).alias("as_of"),
+            total("expected_value_12m")?,
+            total("value_at_risk_12m")?,
+        ])
+        .collect()?;
+    Ok(headline)
+}

@@ -1,0 +1,23 @@
+//! The refinery: frames in, frames out. Synchronous, pure, free of I/O.
+//!
+//! ```text
+//! source bytes ─ silver::refine ─▶ Silver { clients, achats, rejects, report }
+//!                                     │ silver::quality::check_gate
+//!                                     ▼
+//!                gold::build ─▶ fact_achats ─┬▶ sales   (revenue_*, distribution, statistics)
+//!                                            ├▶ cohorts (first purchase, retention)
+//!                                            └▶ customers ▶ scores ▶ segment_summary, customers, kpis
+//!                                     │ gold::proof
+//!                                     ▼
+//!                one frame per entry of tables::ALL
+//! ```
+//!
+//! Collecting a frame blocks, so all of this runs on blocking threads only.
+
+pub mod error;
+pub mod gold;
+pub mod rows;
+pub mod silver;
+pub mod tables;
+
+pub use error::{PipelineError, Result};

@@ -1,0 +1,72 @@
+//! Frames to the neutral rows that stores take, column by column as the table declares them.
+
+use polars::prelude::*;
+
+use super::tables::data_type;
+use crate::domain::rows::{Batch, Cells};
+use crate::domain::schema::{ColumnType, Table};
+use crate::domain::time::{Day, Timestamp};
+
+/// Rows in a [`Batch`]: a few megabytes.
+const BATCH_ROWS: usize = 10_000;
+
+/// The rows of a frame as the table declares them, block by block, in row order. Another engine
+/// may have written the frame: columns are taken by name and cast to their declared type.
+///
+/// # Errors
+/// When a declared column is missing or cannot be cast.
+pub fn batches(
+    frame: &DataFrame,
+    table: &'static Table,
+) -> PolarsResult<impl Iterator<Item = PolarsResult<Batch>> + Send + use<>> {
+    let columns = table
+        .columns
+        .iter()
+        .map(|column| {
+            let wanted = data_type(column.ty);
+            frame.column(column.name)?.as_materialized_series().strict_cast(&wanted)
+        })
+        .collect::<PolarsResult<Vec<Series>>>()?;
+    let height = frame.height();
+    Ok((0..height).step_by(BATCH_ROWS).map(move |start| {
+        let rows = BATCH_ROWS.min(height - start);
+        let offset = i64::try_from(start).unwrap_or(i64::MAX);
+        let cells = columns
+            .iter()
+            .zip(table.columns)
+            .map(|(series, column)| to_cells(&series.slice(offset, rows), column.ty))
+            .collect::<PolarsResult<Vec<Cells>>>()?;
+        Ok(Batch { columns: cells, rows })
+    }))
+}
+
+fn to_cells(series: &Series, ty: ColumnType) -> PolarsResult<Cells> {
+    Ok(match ty {
+        ColumnType::Int => Cells::Int(series.i64()?.iter().collect()),
+        ColumnType::Float | ColumnType::Money => Cells::Float(series.f64()?.iter().collect()),
+        ColumnType::Bool => Cells::Bool(series.bool()?.iter().collect()),
+        ColumnType::Text => {
+            Cells::Text(series.str()?.iter().map(|text| text.map(str::to_owned)).collect())
+        }
+        ColumnType::TextList => Cells::TextList(
+            series
+                .list()?
+                .series_iter()
+                .map(|list| {
+                    list.map(|texts| {
+                        Ok(texts.str()?.iter().flatten().map(str::to_owned).collect())
+                    })
+                    .transpose()
+                })
+                .collect::<PolarsResult<_>>()?,
+        ),
+        ColumnType::Date => {
+            let days = series.to_physical_repr();
+            Cells::Date(days.i32()?.iter().map(|day| day.map(Day)).collect())
+        }
+        ColumnType::Timestamp => {
+            let micros = series.to_physical_repr();
+            Cells::Timestamp(micros.i64()?.iter().map(|micros| micros.map(Timestamp)).collect())
+        }
+    })
+}

@@ -1,0 +1,222 @@
+//! Expressions both data sets share: typed readings of raw text, reasons, one spelling per text.
+//!
+//! A typed reading is null where the raw text is absent or unreadable; the rules tell which.
+
+use std::collections::BTreeMap;
+
+use polars::prelude::*;
+
+use crate::domain::time::Timestamp;
+use crate::pipeline::Result;
+use crate::pipeline::tables::INSTANT;
+
+use super::read::DECIMAL_COMMA;
+
+/// The column that says why a row was rejected; null for a row that stays.
+pub const REASON: &str = "reason";
+
+/// Nothing before this is believed to be a real date: 2000-01-01T00:00:00.
+pub const EARLIEST: Timestamp = Timestamp(946_684_800_000_000);
+
+/// The name of the typed reading of a column, beside the raw text.
+#[must_use]
+pub fn typed(name: &str) -> String {
+    format!("~{name}")
+}
+
+/// The trimmed text with inner spaces collapsed; null when nothing is left.
+#[must_use]
+pub fn text(name: &str) -> Expr {
+    let collapsed = col(name)
+        .str()
+        .replace_all(lit(r"\s+"), lit(" "), false)
+        .str()
+        .strip_chars(lit(NULL));
+    when(collapsed.clone().eq(lit("")))
+        .then(lit(NULL))
+        .otherwise(collapsed)
+}
+
+/// The trimmed text; null when nothing is left.
+fn trimmed(name: &str) -> Expr {
+    let trimmed = col(name).str().strip_chars(lit(NULL));
+    when(trimmed.clone().eq(lit("")))
+        .then(lit(NULL))
+        .otherwise(trimmed)
+}
+
+/// A positive integer, else null.
+#[must_use]
+pub fn positive_integer(name: &str) -> Expr {
+    let number = trimmed(name).cast(DataType::Int64);
+    when(number.clone().gt(lit(0_i64)))
+        .then(number)
+        .otherwise(lit(NULL))
+}
+
+/// A finite decimal number, else null. In a file separated by `;` a comma may stand for the
+/// point and spaces (also unbreakable ones) may group digits.
+#[must_use]
+pub fn decimal(name: &str) -> Expr {
+    let plain = trimmed(name);
+    let with_point = plain
+        .clone()
+        .str()
+        .replace_all(lit(r"[\s\u{a0}\u{202f}]"), lit(""), false)
+        .str()
+        .replace_all(lit(","), lit("."), true);
+    let number = when(col(DECIMAL_COMMA))
+        .then(with_point)
+        .otherwise(plain)
+        .cast(DataType::Float64);
+    when(number.clone().is_finite()).then(number).otherwise(lit(NULL))
+}
+
+/// An instant in any spelling the contract accepts, else null.
+#[must_use]
+pub fn instant(name: &str) -> Expr {
+    col(name).map(
+        |column| {
+            let texts = column.str()?;
+            let micros: Int64Chunked = texts
+                .iter()
+                .map(|text| text.and_then(Timestamp::parse).map(|instant| instant.0))
+                .collect();
+            let mut micros = micros.into_column().cast(&INSTANT)?;
+            micros.rename(column.name().clone());
+            Ok(micros)
+        },
+        |_, field| Ok(Field::new(field.name().clone(), INSTANT)),
+    )
+}
+
+/// Whether an instant lies before [`EARLIEST`] or after the start of the run.
+#[must_use]
+pub fn out_of_range(instant: Expr, run_start: Timestamp) -> Expr {
+    let micros = instant.to_physical();
+    micros
+        .clone()
+        .lt(lit(EARLIEST.0))
+        .or(micros.gt(lit(run_start.0)))
+}
+
+/// The first reason whose condition holds; null when none does.
+#[must_use]
+pub fn first_reason(rules: Vec<(&'static str, Expr)>) -> Expr {
+    rules
+        .into_iter()
+        .rev()
+        .fold(lit(NULL).cast(DataType::String), |otherwise, (reason, condition)| {
+            when(condition.fill_null(lit(false)))
+                .then(lit(reason))
+                .otherwise(otherwise)
+        })
+        .alias(REASON)
+}
+
+/// Rejects rows that no reason rejects yet and for which `condition` holds.
+#[must_use]
+pub fn reject_also(reason: &'static str, condition: Expr) -> Expr {
+    when(col(REASON).is_null().and(condition))
+        .then(lit(reason))
+        .otherwise(col(REASON))
+        .alias(REASON)
+}
+
+/// Replaces spellings that differ only by case with the most frequent one among rows that are not
+/// rejected; ties go to the first in byte order.
+///
+/// # Errors
+/// Whatever the frame engine says.
+pub fn unify_spelling(frame: DataFrame, column: &str) -> Result<DataFrame> {
+    let counts = frame
+        .clone()
+        .lazy()
+        .filter(col(REASON).is_null())
+        .group_by([col(column)])
+        .agg([len().cast(DataType::Int64).alias("rows")])
+        .collect()?;
+    let mut spellings: BTreeMap<String, Vec<(i64, &str)>> = BTreeMap::new();
+    let texts = counts.column(column)?.str()?;
+    let rows = counts.column("rows")?.i64()?;
+    for (text, rows) in texts.iter().zip(rows.iter()) {
+        if let (Some(text), Some(rows)) = (text, rows) {
+            spellings.entry(text.to_lowercase()).or_default().push((rows, text));
+        }
+    }
+    let mut preferred: PlHashMap<String, String> = PlHashMap::default();
+    for candidates in spellings.values_mut().filter(|candidates| candidates.len() > 1) {
+        candidates.sort_by(|(rows_a, a), (rows_b, b)| rows_b.cmp(rows_a).then(a.cmp(b)));
+        if let Some(((_, best), others)) = candidates.split_first() {
+            for (_, other) in others {
+                preferred.insert((*other).to_owned(), (*best).to_owned());
+            }
+        }
+    }
+    if preferred.is_empty() {
+        return Ok(frame);
+    }
+    let respell = col(column).map(
+        move |column| {
+            let texts = column.str()?;
+            let respelled: StringChunked = texts
+                .iter()
+                .map(|text| text.map(|text| preferred.get(text).map_or(text, String::as_str)))
+                .collect();
+            Ok(respelled.with_name(column.name().clone()).into_column())
+        },
+        |_, field| Ok(field.clone()),
+    );
+    Ok(frame.lazy().with_column(respell).collect()?)
+}
+
+/// Splits a judged frame into typed rows, under the contract's names and ascending by `key`, and
+/// rejected raw rows in reading order.
+///
+/// # Errors
+/// Whatever the frame engine says.
+pub fn split(frame: DataFrame, columns: &[&str], key: &str) -> Result<(DataFrame, DataFrame)> {
+    let raw: Vec<Expr> = frame
+        .get_column_names()
+        .iter()
+        .filter(|name| !name.starts_with('~') && name.as_str() != REASON)
+        .map(|name| col((*name).clone()))
+        .chain([col(REASON)])
+        .collect();
+    let typed_columns: Vec<Expr> = columns
+        .iter()
+        .map(|name| col(typed(name)).alias(*name))
+        .collect();
+    let rejected = frame
+        .clone()
+        .lazy()
+        .filter(col(REASON).is_not_null())
+        .select(raw)
+        .collect()?;
+    let valid = frame
+        .lazy()
+        .filter(col(REASON).is_null())
+        .select(typed_columns)
+        .sort([key], SortMultipleOptions::default())
+        .collect()?;
+    Ok((valid, rejected))
+}
+
+/// The earliest instant in `column` among rows rejected for lying after the start of the run.
+///
+/// # Errors
+/// Whatever the frame engine says.
+pub fn earliest_future(
+    frame: &DataFrame,
+    column: &str,
+    run_start: Timestamp,
+) -> Result<Option<Timestamp>> {
+    let future = frame
+        .clone()
+        .lazy()
+        .filter(col(REASON).eq(lit("date_out_of_range")))
+        .select([col(column).to_physical().alias("micros")])
+        .filter(col("micros").gt(lit(run_start.0)))
+        .collect()?;
+    Ok(future.column("micros")?.i64()?.min().map(Timestamp))
+}

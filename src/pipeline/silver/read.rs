@@ -1,0 +1,275 @@
+//! CSV bytes into raw text columns, with the line every row came from.
+//!
+//! Owns headers, separators and everything that makes a whole file unusable. Judges no value:
+//! that is the data sets' business.
+
+use polars::prelude::*;
+
+use crate::domain::manifest::SourceKind;
+use crate::pipeline::{PipelineError, Result};
+
+/// The file a row came from.
+pub const SOURCE_FILE: &str = "source_file";
+/// The line its record starts on; the header is line 1.
+pub const LINE_NUMBER: &str = "line_number";
+/// Whether the file writes decimals with a comma.
+pub const DECIMAL_COMMA: &str = "~decimal_comma";
+/// Whether the row has more filled cells than the header has columns.
+pub const SURPLUS: &str = "~surplus";
+
+/// A source file in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceBytes<'a> {
+    /// Its name in the sources layer.
+    pub name: &'a str,
+    /// Its content.
+    pub bytes: &'a [u8],
+}
+
+/// A column the contract knows: its name first, then every header it is accepted under.
+pub struct Expected {
+    /// The contract's name.
+    pub name: &'static str,
+    /// Accepted headers in order of preference, the contract's name first.
+    pub accepted: &'static [&'static str],
+    /// Whether a file without it is unusable.
+    pub required: bool,
+}
+
+const fn required(accepted: &'static [&'static str]) -> Expected {
+    Expected { name: accepted[0], accepted, required: true }
+}
+const fn optional(accepted: &'static [&'static str]) -> Expected {
+    Expected { name: accepted[0], accepted, required: false }
+}
+
+const CLIENTS: &[Expected] = &[
+    required(&["id_client", "client_id", "customer_id"]),
+    required(&["nom", "name", "full_name"]),
+    required(&["email", "mail"]),
+    required(&["date_inscription", "subscription_date", "signup_date"]),
+    required(&["pays", "country"]),
+];
+
+const ACHATS: &[Expected] = &[
+    required(&["id_achat", "id_purchase", "purchase_id", "order_id"]),
+    required(&["id_client", "client_id", "customer_id"]),
+    required(&["date_achat", "purchase_date", "date", "timestamp"]),
+    required(&["montant", "total", "amount"]),
+    required(&["produit", "product", "item"]),
+    optional(&["quantite", "quantity"]),
+    optional(&["prix", "price", "unit_price"]),
+];
+
+/// The columns of a data set, in the order silver keeps them.
+#[must_use]
+pub fn expected(kind: SourceKind) -> &'static [Expected] {
+    match kind {
+        SourceKind::Clients => CLIENTS,
+        SourceKind::Achats => ACHATS,
+    }
+}
+
+/// Reads all files of one kind as one frame of texts: the contract's columns under the contract's
+/// names, any other column under its own, then [`SOURCE_FILE`], [`LINE_NUMBER`],
+/// [`DECIMAL_COMMA`] and [`SURPLUS`]. A cell a row does not have is null.
+///
+/// # Errors
+/// [`PipelineError::BadSource`] for a file that is empty, not UTF-8, has a header and no rows,
+/// lacks a required column, names a column twice or never closes a quotation.
+pub fn read(kind: SourceKind, files: &[SourceBytes<'_>]) -> Result<DataFrame> {
+    let opened = files
+        .iter()
+        .map(|file| Opened::open(kind, *file))
+        .collect::<Result<Vec<_>>>()?;
+
+    let mut names: Vec<String> = expected(kind).iter().map(|c| c.name.to_owned()).collect();
+    for name in opened.iter().flat_map(|file| &file.columns) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+
+    let mut raw = RawColumns::new(&names);
+    for file in &opened {
+        file.append_to(&mut raw)?;
+    }
+    raw.finish()
+}
+
+/// A file whose header is understood.
+struct Opened<'a> {
+    name: &'a str,
+    text: &'a str,
+    separator: u8,
+    /// The frame's column for each of the file's, in file order.
+    columns: Vec<String>,
+}
+
+impl<'a> Opened<'a> {
+    fn open(kind: SourceKind, file: SourceBytes<'a>) -> Result<Self> {
+        let bad = |problem: String| PipelineError::BadSource {
+            file: file.name.to_owned(),
+            problem,
+        };
+        let text = std::str::from_utf8(file.bytes).map_err(|error| {
+            let before = &file.bytes[..error.valid_up_to()];
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            bad(format!("line {line} is not UTF-8 text; save the file as UTF-8"))
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if text.trim().is_empty() {
+            return Err(bad("the file is empty".to_owned()));
+        }
+        let header_line = text.trim_start().lines().next().unwrap_or_default();
+        let count = |separator: char| header_line.matches(separator).count();
+        let separator = if count(';') > count(',') { b';' } else { b',' };
+
+        let header = reader(text, separator)
+            .headers()
+            .map_err(|error| bad(format!("the header cannot be read: {error}")))?
+            .clone();
+        let columns = resolve_header(kind, &header).map_err(bad)?;
+        Ok(Self { name: file.name, text, separator, columns })
+    }
+
+    fn append_to(&self, raw: &mut RawColumns) -> Result<()> {
+        let bad = |problem: String| PipelineError::BadSource {
+            file: self.name.to_owned(),
+            problem,
+        };
+        // For each of the frame's columns, the file's cell it is filled from.
+        let cells: Vec<Option<usize>> = raw
+            .names
+            .iter()
+            .map(|name| self.columns.iter().position(|column| column == name))
+            .collect();
+        let decimal_comma = self.separator == b';';
+
+        let mut reader = reader(self.text, self.separator);
+        let mut record = csv::StringRecord::new();
+        let mut rows = 0_usize;
+        let mut last_line = 1;
+        loop {
+            let line = reader.position().line();
+            let more = reader
+                .read_record(&mut record)
+                .map_err(|error| bad(format!("line {line} cannot be read: {error}")))?;
+            if !more {
+                break;
+            }
+            last_line = record.position().map_or(line, csv::Position::line);
+            for (builder, cell) in raw.builders.iter_mut().zip(&cells) {
+                builder.append_option(cell.and_then(|index| record.get(index)));
+            }
+            let beyond = record.iter().skip(self.columns.len());
+            raw.source_file.append_value(self.name);
+            raw.line_number.push(i64::try_from(last_line).unwrap_or(i64::MAX));
+            raw.decimal_comma.push(decimal_comma);
+            raw.surplus.push(beyond.into_iter().any(|cell| !cell.trim().is_empty()));
+            rows += 1;
+        }
+        if rows == 0 {
+            return Err(bad("the file has a header and no rows".to_owned()));
+        }
+        // A quotation that is never closed swallows the rest of the file into one record.
+        let lines_in_last = reader.position().line().saturating_sub(last_line);
+        if lines_in_last > 1 && self.text.matches('"').count() % 2 == 1 {
+            return Err(bad(format!("a quotation mark opened on line {last_line} is never closed")));
+        }
+        Ok(())
+    }
+}
+
+fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new()
+        .delimiter(separator)
+        .flexible(true)
+        .from_reader(text.as_bytes())
+}
+
+/// The frame's column name for each header cell.
+fn resolve_header(
+    kind: SourceKind,
+    header: &csv::StringRecord,
+) -> std::result::Result<Vec<String>, String> {
+    let headers: Vec<String> = header.iter().map(|cell| cell.trim().to_lowercase()).collect();
+    for (index, name) in headers.iter().enumerate() {
+        if !name.is_empty() && headers[..index].contains(name) {
+            return Err(format!("the column {name} is there twice"));
+        }
+    }
+    let mut columns: Vec<Option<&str>> = vec![None; headers.len()];
+    for column in expected(kind) {
+        let found = column
+            .accepted
+            .iter()
+            .find_map(|accepted| headers.iter().position(|name| name == accepted));
+        match found {
+            Some(index) => columns[index] = Some(column.name),
+            None if column.required => {
+                return Err(format!(
+                    "the required column {} is missing (accepted headers: {}; found: {})",
+                    column.name,
+                    column.accepted.join(", "),
+                    headers.join(", "),
+                ));
+            }
+            None => {}
+        }
+    }
+    let reserved = [SOURCE_FILE, LINE_NUMBER, super::checks::REASON, DECIMAL_COMMA, SURPLUS];
+    let is_taken = |name: &str| {
+        reserved.contains(&name) || expected(kind).iter().any(|column| column.name == name)
+    };
+    Ok(columns
+        .into_iter()
+        .zip(headers)
+        .enumerate()
+        .map(|(index, (canonical, header))| match canonical {
+            Some(name) => name.to_owned(),
+            None if header.is_empty() => format!("column_{}", index + 1),
+            None if is_taken(&header) || header.starts_with('~') => format!("extra_{header}"),
+            None => header,
+        })
+        .collect())
+}
+
+/// The columns under construction.
+struct RawColumns {
+    names: Vec<String>,
+    builders: Vec<StringChunkedBuilder>,
+    source_file: StringChunkedBuilder,
+    line_number: Vec<i64>,
+    decimal_comma: Vec<bool>,
+    surplus: Vec<bool>,
+}
+
+impl RawColumns {
+    fn new(names: &[String]) -> Self {
+        Self {
+            names: names.to_vec(),
+            builders: names
+                .iter()
+                .map(|name| StringChunkedBuilder::new(name.as_str().into(), 0))
+                .collect(),
+            source_file: StringChunkedBuilder::new(SOURCE_FILE.into(), 0),
+            line_number: Vec::new(),
+            decimal_comma: Vec::new(),
+            surplus: Vec::new(),
+        }
+    }
+
+    fn finish(self) -> Result<DataFrame> {
+        let mut columns: Vec<Column> = self
+            .builders
+            .into_iter()
+            .map(|builder| builder.finish().into_column())
+            .collect();
+        columns.push(self.source_file.finish().into_column());
+        columns.push(Column::new(LINE_NUMBER.into(), self.line_number));
+        columns.push(Column::new(DECIMAL_COMMA.into(), self.decimal_comma));
+        columns.push(Column::new(SURPLUS.into(), self.surplus));
+        Ok(DataFrame::new_infer_height(columns)?)
+    }
+}

@@ -1,0 +1,256 @@
+//! Who buys when and for how much: a BG/NBD population with Gamma-Gamma spend.
+//!
+//! Purchase rates are Gamma(r, alpha) over customers; after each repeat purchase a customer stops
+//! for good with a probability that is Beta(a, b) over customers (Fader, Hardie & Lee 2005,
+//! "Counting Your Customers the Easy Way"). Amounts are Gamma(p, nu) with nu ~ Gamma(q, gamma)
+//! (Fader & Hardie 2013). Time runs faster in busy seasons and weekdays, on average at one day a day.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution, Exp1, Gamma};
+use serde_json::json;
+
+use super::{SampleError, Spec};
+use crate::domain::time::DAY_MICROS;
+
+/// 2023-01-01T00:00:00.
+pub const START_MICROS: i64 = 19_358 * DAY_MICROS;
+/// 2026-01-01T00:00:00: three years.
+pub const END_MICROS: i64 = START_MICROS + DAYS as i64 * DAY_MICROS;
+const DAYS: usize = 1_096;
+
+/// Shape of the rates: well below 1, so that few buy often and many seldom.
+const R: f64 = 0.6;
+/// First shape of the dropout probability.
+const A: f64 = 0.8;
+/// Second shape of the dropout probability for customers who buy little on average.
+const B: f64 = 2.5;
+/// Spend: shape of the amounts, shape and rate of the customers' levels; mean P * GAMMA / (Q - 1).
+const P: f64 = 6.0;
+const Q: f64 = 4.0;
+const GAMMA: f64 = 30.0;
+/// Share of customers who register and never buy.
+const NEVER_BUY: f64 = 0.06;
+/// Relative intensity of the weekdays, Monday first.
+const WEEK: [f64; 7] = [0.90, 0.90, 0.95, 1.00, 1.15, 1.30, 0.80];
+/// Relative intensity of the hours of a day.
+const HOURS: [f64; 24] = [
+    0.3, 0.2, 0.1, 0.1, 0.1, 0.2, 0.4, 0.7, 1.0, 1.2, 1.3, 1.4, 1.6, 1.4, 1.2, 1.2, 1.3, 1.5, 1.7,
+    1.9, 2.0, 1.7, 1.2, 0.6,
+];
+
+/// One purchase.
+#[derive(Debug, Clone, Copy)]
+pub struct Purchase {
+    /// Index into [`Shop::signups`].
+    pub customer: usize,
+    /// When, microseconds.
+    pub at: i64,
+    /// How much, EUR.
+    pub amount: f64,
+}
+
+/// Everything chance decided about buying.
+#[derive(Debug)]
+pub struct Shop {
+    /// Day of registration of each customer, microseconds, ascending.
+    pub signups: Vec<i64>,
+    /// Purchases by time.
+    pub purchases: Vec<Purchase>,
+    /// The true parameters.
+    pub truth: serde_json::Value,
+}
+
+/// A threshold that orders like the number it is.
+#[derive(Debug, PartialEq, PartialOrd)]
+struct Threshold(f64);
+impl Eq for Threshold {}
+impl Ord for Threshold {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// A customer while the shop is being simulated.
+struct Buyer {
+    /// First purchase, in busy-time days since the start.
+    first: f64,
+    /// Purchase rate before scaling.
+    rate: f64,
+    /// Chance to stop after a repeat purchase.
+    dropout: f64,
+    /// Repeat purchases, each as the unit-rate time since the first.
+    repeats: Vec<f64>,
+}
+
+/// Simulates the shop.
+///
+/// Repeat purchases happen at unit-rate times; each becomes visible within the three years once
+/// the common scale of the rates exceeds a threshold. Taking the smallest thresholds until there
+/// are as many purchases as asked for finds the scale that gives exactly that number.
+pub fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Shop, SampleError> {
+    let customers = spec.customers as usize;
+    let purchases = spec.purchases as usize;
+    let clock = BusyTime::new();
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let buyers = ((customers as f64 * (1.0 - NEVER_BUY)).ceil() as usize).clamp(1, purchases);
+    #[allow(clippy::cast_precision_loss)]
+    let per_buyer = purchases as f64 / buyers as f64;
+    let b = B * (per_buyer / 6.0).max(1.0);
+
+    let rates = gamma(R, 1.0)?;
+    let dropouts = Beta::new(A, b).map_err(|error| SampleError::Impossible(error.to_string()))?;
+    let mut all: Vec<Buyer> = (0..buyers)
+        .map(|_| {
+            // A shop that grows a little: later days bring more new customers.
+            let share: f64 = rng.random::<f64>().powf(0.85);
+            Buyer {
+                first: share * (clock.total() - 1.0),
+                rate: rates.sample(rng).max(1e-9),
+                dropout: dropouts.sample(rng),
+                repeats: Vec::new(),
+            }
+        })
+        .collect();
+
+    let threshold = |buyer: &Buyer, time: f64| Threshold(time / (buyer.rate * (clock.total() - buyer.first)));
+    let mut next: BinaryHeap<Reverse<(Threshold, usize)>> = BinaryHeap::new();
+    let mut pending: Vec<f64> = Vec::with_capacity(buyers);
+    for (index, buyer) in all.iter().enumerate() {
+        let time: f64 = Exp1.sample(rng);
+        pending.push(time);
+        next.push(Reverse((threshold(buyer, time), index)));
+    }
+    let mut scale: f64 = 1.0;
+    for made in buyers..purchases {
+        let Some(Reverse((reached, index))) = next.pop() else {
+            return Err(SampleError::Impossible(format!(
+                "{customers} customers of this population make at most {made} purchases; ask for fewer or for more customers"
+            )));
+        };
+        scale = reached.0;
+        let buyer = &mut all[index];
+        buyer.repeats.push(pending[index]);
+        if rng.random::<f64>() >= buyer.dropout {
+            let gap: f64 = Exp1.sample(rng);
+            pending[index] += gap;
+            let reached = threshold(buyer, pending[index]);
+            next.push(Reverse((reached, index)));
+        }
+    }
+
+    let levels = gamma(Q, 1.0 / GAMMA)?;
+    let shapes = gamma(P, 1.0)?;
+    // Customers are numbered in the order they register: on the day of their first purchase or a
+    // few days before.
+    let mut registered: Vec<(i64, Option<&Buyer>)> = Vec::with_capacity(customers);
+    for buyer in &all {
+        let ahead: f64 = Exp1.sample(rng);
+        let first_day = START_MICROS + clock.to_micros(buyer.first).div_euclid(DAY_MICROS) * DAY_MICROS;
+        #[allow(clippy::cast_possible_truncation)]
+        let days_ahead = (ahead * 4.0) as i64;
+        registered.push((first_day - days_ahead * DAY_MICROS, Some(buyer)));
+    }
+    for _ in buyers..customers {
+        let day = i64::from(rng.random_range(0..u32::try_from(DAYS).unwrap_or(1)));
+        registered.push((START_MICROS + day * DAY_MICROS, None));
+    }
+    registered.sort_by_key(|(day, _)| *day);
+
+    let mut bought = Vec::with_capacity(purchases);
+    for (customer, (_, buyer)) in registered.iter().enumerate() {
+        let Some(buyer) = buyer else { continue };
+        let level = levels.sample(rng).max(1e-6);
+        for time in std::iter::once(0.0).chain(buyer.repeats.iter().copied()) {
+            let busy = buyer.first + time / (buyer.rate * scale);
+            let amount: f64 = shapes.sample(rng) / level;
+            bought.push(Purchase {
+                customer,
+                at: START_MICROS + clock.to_micros(busy.min(clock.total())),
+                amount: amount.clamp(0.5, 9_000.0),
+            });
+        }
+    }
+    bought.sort_by_key(|purchase| (purchase.at, purchase.customer));
+
+    let truth = json!({
+        "model": "BG/NBD with Gamma-Gamma spend",
+        "time_unit": "day",
+        "r": R, "alpha": 1.0 / scale, "a": A, "b": b,
+        "p": P, "q": Q, "gamma": GAMMA,
+        "buyers": buyers,
+        "weekday_intensity": WEEK,
+    });
+    let signups = registered.into_iter().map(|(day, _)| day).collect();
+    Ok(Shop { signups, purchases: bought, truth })
+}
+
+fn gamma(shape: f64, scale: f64) -> Result<Gamma<f64>, SampleError> {
+    Gamma::new(shape, scale).map_err(|error| SampleError::Impossible(error.to_string()))
+}
+
+/// The clock purchases follow: a busy day is longer than a quiet one.
+struct BusyTime {
+    /// Busy-time days elapsed at the start of each calendar day, and at the end.
+    elapsed: Vec<f64>,
+    /// Share of a day's purchases before each hour, and at its end.
+    hours: Vec<f64>,
+}
+
+impl BusyTime {
+    fn new() -> Self {
+        let intensity: Vec<f64> = (0..DAYS)
+            .map(|day| {
+                // 2023-01-01 was a Sunday.
+                let weekday = WEEK[(day + 6) % 7];
+                #[allow(clippy::cast_precision_loss)]
+                let day_of_year = (day % 365) as f64;
+                let winter = 1.0 + 0.15 * (std::f64::consts::TAU * (day_of_year - 350.0) / 365.0).cos();
+                let holidays = 1.0 + 0.35 * (-((day_of_year - 340.0) / 14.0).powi(2)).exp();
+                weekday * winter * holidays
+            })
+            .collect();
+        #[allow(clippy::cast_precision_loss)]
+        let to_days = DAYS as f64 / intensity.iter().sum::<f64>();
+        let busy_days: Vec<f64> = intensity.iter().map(|day| day * to_days).collect();
+        let all_hours: f64 = HOURS.iter().sum();
+        let hour_shares: Vec<f64> = HOURS.iter().map(|hour| hour / all_hours).collect();
+        Self { elapsed: running_total(&busy_days), hours: running_total(&hour_shares) }
+    }
+
+    /// Busy-time days in the three years: as many as calendar days.
+    fn total(&self) -> f64 {
+        self.elapsed[DAYS]
+    }
+
+    /// The calendar time of a busy time, in microseconds (whole seconds) since the start.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    fn to_micros(&self, busy: f64) -> i64 {
+        let (day, within_day) = locate(&self.elapsed, busy);
+        let (hour, within_hour) = locate(&self.hours, within_day);
+        let seconds = (hour as f64 + within_hour) * 3_600.0;
+        // Never beyond the day itself.
+        day as i64 * DAY_MICROS + (seconds as i64).min(86_399) * 1_000_000
+    }
+}
+
+/// 0, then the sum up to and including each part.
+fn running_total(parts: &[f64]) -> Vec<f64> {
+    let mut total = 0.0;
+    let sums = parts.iter().map(|part| {
+        total += part;
+        total
+    });
+    std::iter::once(0.0).chain(sums).collect()
+}
+
+/// The interval a value falls in and how far into it, as a fraction.
+fn locate(bounds: &[f64], value: f64) -> (usize, f64) {
+    let last = bounds.len() - 2;
+    let index = bounds.partition_point(|bound| *bound <= value).saturating_sub(1).min(last);
+    let width = bounds[index + 1] - bounds[index];
+    (index, ((value - bounds[index]) / width).clamp(0.0, 1.0))
+}

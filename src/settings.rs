@@ -1,0 +1,487 @@
+//! The settings tree and its loader; the only file that reads the environment.
+//!
+//! Layers, later ones win: embedded defaults (`default.toml`, which documents every key), a TOML
+//! file, `.env`, the environment. Unknown keys are refused. [`Settings`] is what comes out, checked.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+const DEFAULTS: &str = include_str!("default.toml");
+/// Read from the working directory when present and no other file is named.
+const FILE: &str = "goldsmith.toml";
+
+/// Names that operators know, and the keys they set.
+const SHORT_NAMES: &[(&str, &str)] = &[
+    ("HTTP_ADDR", "http.addr"),
+    ("LAKE_URL", "lake.url"),
+    ("SQLITE_PATH", "sqlite.path"),
+    ("MONGODB_URI", "mongodb.uri"),
+    ("MONGODB_DB", "mongodb.db"),
+    ("ADMIN_TOKEN", "auth.admin_token"),
+    ("READ_TOKEN", "auth.read_token"),
+    ("LOG_FORMAT", "log.format"),
+    ("RUST_LOG", "log.filter"),
+];
+
+/// Keys whose values are never shown.
+const SECRETS: &[&str] = &["mongodb.uri", "auth.admin_token", "auth.read_token"];
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A key nobody knows.
+    #[error("unknown setting {key} (from {origin}); {section} has {valid}")]
+    Unknown {
+        /// The key.
+        key: String,
+        /// Where it was given.
+        origin: String,
+        /// Its section, or the whole.
+        section: String,
+        /// What exists there.
+        valid: String,
+    },
+    /// A value that does not fit its key.
+    #[error("setting {key}: {problem}")]
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what would fit.
+        problem: String,
+    },
+    /// A file or value that cannot be read at all.
+    #[error("the settings cannot be read: {0}")]
+    Unreadable(#[from] ConfigError),
+    /// The `.env` file cannot be read.
+    #[error("the file .env cannot be read: {0}")]
+    DotEnv(#[from] dotenvy::Error),
+}
+
+/// The settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `[http]`
+    pub http: Http,
+    /// `lake.url`: location template with `{layer}`.
+    pub lake_url: String,
+    /// `sqlite.path`
+    pub sqlite_path: PathBuf,
+    /// `[mongodb]`; `None` when no `mongodb.uri` is given.
+    pub mongodb: Option<MongoDb>,
+    /// `auth.admin_token`
+    pub admin_token: Option<SecretString>,
+    /// `auth.read_token`
+    pub read_token: Option<SecretString>,
+    /// `[log]`
+    pub log: Log,
+    /// `[quality]`
+    pub quality: Quality,
+    /// `publish.keep_generations`
+    pub keep_generations: usize,
+    /// `[sample]`
+    pub sample: Sample,
+    /// `testing.abort_at`
+    pub abort_at: Option<String>,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct Http {
+    /// Host and port to listen on.
+    pub addr: String,
+    /// Number of serving threads; 0 for one per core.
+    pub workers: usize,
+    /// Memory for rendered answers, bytes.
+    pub cache_bytes: u64,
+    /// Grace for requests in flight at a stop, seconds.
+    pub shutdown_secs: u64,
+}
+
+/// `[mongodb]`
+#[derive(Debug, Clone)]
+pub struct MongoDb {
+    /// Connection string.
+    pub uri: SecretString,
+    /// Serving database.
+    pub db: String,
+}
+
+/// `[log]`
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// Filter directives; `None` for the command's default.
+    pub filter: Option<String>,
+}
+
+/// Shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[quality]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Quality {
+    /// Greatest share of rejected rows.
+    pub max_reject_ratio: f64,
+    /// Greatest fall of valid rows.
+    pub max_row_drop: f64,
+    /// Greatest amount of one purchase, EUR.
+    pub max_amount: f64,
+}
+
+/// `[sample]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Sample {
+    /// Number of customers.
+    pub customers: u32,
+    /// Number of purchases.
+    pub purchases: u32,
+    /// Seed of the generator.
+    pub seed: u64,
+}
+
+/// The tree as written, before it is checked.
+#[derive(Debug, Deserialize)]
+struct Raw {
+    http: Http,
+    lake: RawLake,
+    sqlite: RawSqlite,
+    mongodb: RawMongoDb,
+    auth: RawAuth,
+    log: RawLog,
+    quality: Quality,
+    publish: RawPublish,
+    sample: Sample,
+    testing: RawTesting,
+}
+#[derive(Debug, Deserialize)]
+struct RawLake {
+    url: String,
+}
+#[derive(Debug, Deserialize)]
+struct RawSqlite {
+    path: String,
+}
+#[derive(Debug, Deserialize)]
+struct RawMongoDb {
+    uri: String,
+    db: String,
+}
+#[derive(Debug, Deserialize)]
+struct RawAuth {
+    admin_token: String,
+    read_token: String,
+}
+#[derive(Debug, Deserialize)]
+struct RawLog {
+    format: String,
+    filter: String,
+}
+#[derive(Debug, Deserialize)]
+struct RawPublish {
+    keep_generations: usize,
+}
+#[derive(Debug, Deserialize)]
+struct RawTesting {
+    abort_at: String,
+}
+
+/// One resolved setting, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// `section.key`
+    pub key: String,
+    /// The value; secrets are masked, nothing is `(not set)`.
+    pub value: String,
+    /// The layer it came from.
+    pub origin: String,
+}
+
+/// Settings and where each came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Every key, in the order of the defaults' sections.
+    pub resolved: Vec<Resolved>,
+}
+
+/// Loads the settings of this process: `file` if given, else `goldsmith.toml` if present, then
+/// `.env` and the environment.
+///
+/// # Errors
+/// [`SettingsError`], naming the key and where it came from.
+pub fn load(file: Option<&Path>) -> Result<Loaded, SettingsError> {
+    let dot_env = match dotenvy::dotenv_iter() {
+        Ok(pairs) => pairs.collect::<Result<Vec<_>, _>>()?,
+        Err(error) if error.not_found() => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    // Variables that are not UTF-8 cannot be ours.
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    load_from(file, dot_env, environment)
+}
+
+fn load_from(
+    file: Option<&Path>,
+    dot_env: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
+) -> Result<Loaded, SettingsError> {
+    let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
+    let known = flatten(&defaults.collect()?);
+    let sections: Vec<&str> = {
+        let mut sections: Vec<&str> = known.keys().filter_map(|key| section_of(key)).collect();
+        sections.dedup();
+        sections
+    };
+
+    let file = match file {
+        Some(path) => File::from(path).format(FileFormat::Toml).required(true),
+        None => File::from(Path::new(FILE)).format(FileFormat::Toml).required(false),
+    };
+    let dot_env = Variables::new(".env", dot_env, &sections);
+    let environment = Variables::new("environment", environment, &sections);
+    let config = Config::builder()
+        .add_source(defaults)
+        .add_source(file)
+        .add_source(dot_env)
+        .add_source(environment)
+        .build()?;
+
+    let tree = flatten(&config.collect()?);
+    for (key, value) in &tree {
+        if !known.contains_key(key) {
+            return Err(unknown_key(key, value, known.keys()));
+        }
+    }
+    let resolved = tree.iter().map(|(key, value)| resolve(key, value)).collect();
+    let raw: Raw = config.try_deserialize()?;
+    Ok(Loaded { settings: check(raw)?, resolved })
+}
+
+/// Environment variables that name settings.
+#[derive(Debug, Clone)]
+struct Variables {
+    values: Map<String, Value>,
+}
+
+impl Variables {
+    /// Keeps the short names and every `SECTION__KEY` whose section exists; the rest of the
+    /// environment belongs to others. An empty value means: not set here.
+    fn new(layer: &str, pairs: Vec<(String, String)>, sections: &[&str]) -> Self {
+        let mut values = Map::new();
+        for (name, value) in pairs {
+            if value.is_empty() {
+                continue;
+            }
+            let short = SHORT_NAMES.iter().find(|(short, _)| *short == name);
+            let long = name.split_once("__").map(|(section, key)| {
+                (section.to_lowercase(), key.to_lowercase())
+            });
+            let key = match (short, long) {
+                (Some((_, key)), _) => (*key).to_owned(),
+                (None, Some((section, key))) if sections.contains(&section.as_str()) => {
+                    format!("{section}.{key}")
+                }
+                _ => continue,
+            };
+            let origin = format!("{layer} {name}");
+            values.insert(key, Value::new(Some(&origin), ValueKind::String(value)));
+        }
+        Self { values }
+    }
+}
+
+impl Source for Variables {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.values.clone())
+    }
+}
+
+/// The leaves of a tree by dotted key.
+fn flatten(tree: &Map<String, Value>) -> BTreeMap<String, Value> {
+    let mut leaves = BTreeMap::new();
+    for (name, value) in tree {
+        match &value.kind {
+            ValueKind::Table(table) => {
+                for (inner, value) in flatten(table) {
+                    leaves.insert(format!("{name}.{inner}"), value);
+                }
+            }
+            _ => {
+                leaves.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    leaves
+}
+
+fn section_of(key: &str) -> Option<&str> {
+    key.split_once('.').map(|(section, _)| section)
+}
+
+fn origin_of(value: &Value) -> String {
+    value.origin().map_or_else(|| "default".to_owned(), str::to_owned)
+}
+
+fn unknown_key<'a>(
+    key: &str,
+    value: &Value,
+    known: impl Iterator<Item = &'a String>,
+) -> SettingsError {
+    let section = section_of(key).unwrap_or_default();
+    let all: Vec<&String> = known.collect();
+    let mut valid: Vec<&str> = all
+        .iter()
+        .filter(|known| section_of(known) == Some(section))
+        .filter_map(|known| known.split_once('.').map(|(_, name)| name))
+        .collect();
+    let mut place = format!("[{section}]");
+    if valid.is_empty() {
+        "the file".clone_into(&mut place);
+        valid = all.iter().filter_map(|known| section_of(known)).collect();
+        valid.dedup();
+    }
+    SettingsError::Unknown {
+        key: key.to_owned(),
+        origin: origin_of(value),
+        section: place,
+        valid: valid.join(", "),
+    }
+}
+
+fn resolve(key: &str, value: &Value) -> Resolved {
+    let text = value.to_string();
+    let shown = if text.is_empty() {
+        "(not set)".to_owned()
+    } else if SECRETS.contains(&key) {
+        "********".to_owned()
+    } else {
+        text
+    };
+    Resolved { key: key.to_owned(), value: shown, origin: origin_of(value) }
+}
+
+fn check(raw: Raw) -> Result<Settings, SettingsError> {
+    let invalid = |key: &'static str, problem: String| SettingsError::Invalid { key, problem };
+    let secret = |text: String| (!text.is_empty()).then(|| SecretString::from(text));
+
+    let has_port = raw
+        .http
+        .addr
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !has_port {
+        let problem = format!("{:?} is not host:port, as 127.0.0.1:8000 is", raw.http.addr);
+        return Err(invalid("http.addr", problem));
+    }
+    let format = match raw.log.format.as_str() {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        other => return Err(invalid("log.format", format!("{other:?} is neither text nor json"))),
+    };
+    for (key, share) in [
+        ("quality.max_reject_ratio", raw.quality.max_reject_ratio),
+        ("quality.max_row_drop", raw.quality.max_row_drop),
+    ] {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(invalid(key, format!("{share} is not between 0 and 1")));
+        }
+    }
+    if !(raw.quality.max_amount > 0.0 && raw.quality.max_amount.is_finite()) {
+        let problem = format!("{} is not a positive number", raw.quality.max_amount);
+        return Err(invalid("quality.max_amount", problem));
+    }
+    if raw.publish.keep_generations < 2 {
+        // A request may still be reading the generation before the one just published.
+        let problem = format!("{} is less than 2", raw.publish.keep_generations);
+        return Err(invalid("publish.keep_generations", problem));
+    }
+    if raw.sqlite.path.is_empty() {
+        return Err(invalid("sqlite.path", "it is empty".to_owned()));
+    }
+    Ok(Settings {
+        http: raw.http,
+        lake_url: raw.lake.url,
+        sqlite_path: raw.sqlite.path.into(),
+        mongodb: secret(raw.mongodb.uri).map(|uri| MongoDb { uri, db: raw.mongodb.db }),
+        admin_token: secret(raw.auth.admin_token),
+        read_token: secret(raw.auth.read_token),
+        log: Log { format, filter: Some(raw.log.filter).filter(|filter| !filter.is_empty()) },
+        quality: raw.quality,
+        keep_generations: raw.publish.keep_generations,
+        sample: raw.sample,
+        abort_at: Some(raw.testing.abort_at).filter(|point| !point.is_empty()),
+    })
+}
+
+impl fmt::Display for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<26} {:<28} {}", self.key, self.value, self.origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(environment: &[(&str, &str)]) -> Result<Loaded, SettingsError> {
+        let pairs = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+        };
+        load_from(None, pairs(&[("HTTP_ADDR", "127.0.0.1:1"), ("PUBLISH__KEEP_GENERATIONS", "7")]), pairs(environment))
+    }
+
+    #[test]
+    fn the_environment_wins_over_dot_env_and_that_over_defaults() {
+        let loaded = with(&[("HTTP_ADDR", "127.0.0.1:2"), ("PATH", "/bin"), ("A__B", "c")]).unwrap();
+        assert_eq!(loaded.settings.http.addr, "127.0.0.1:2");
+        assert_eq!(loaded.settings.keep_generations, 7);
+        assert_eq!(loaded.settings.lake_url, "./data/{layer}");
+        let origin = |key: &str| loaded.resolved.iter().find(|r| r.key == key).unwrap().origin.clone();
+        assert_eq!(origin("http.addr"), "environment HTTP_ADDR");
+        assert_eq!(origin("publish.keep_generations"), ".env PUBLISH__KEEP_GENERATIONS");
+        assert_eq!(origin("lake.url"), "default");
+    }
+
+    #[test]
+    fn secrets_are_never_shown_and_keep_their_text() {
+        use secrecy::ExposeSecret;
+        let loaded = with(&[("READ_TOKEN", "00123")]).unwrap();
+        assert_eq!(loaded.settings.read_token.as_ref().unwrap().expose_secret(), "00123");
+        assert!(!format!("{:?}", loaded.settings).contains("00123"));
+        assert!(loaded.resolved.iter().all(|r| !r.value.contains("00123")));
+    }
+
+    #[test]
+    fn wrong_settings_are_refused_by_name() {
+        for (name, value, said) in [
+            ("QUALITY__MAX_REJECT_RATO", "0.1", "quality.max_reject_rato (from environment QUALITY__MAX_REJECT_RATO)"),
+            ("QUALITY__MAX_REJECT_RATIO", "2", "quality.max_reject_ratio: 2 is not between 0 and 1"),
+            ("QUALITY__MAX_REJECT_RATIO", "much", "quality.max_reject_ratio"),
+            ("HTTP_ADDR", "8000", "http.addr"),
+            ("LOG_FORMAT", "xml", "log.format"),
+            ("PUBLISH__KEEP_GENERATIONS", "1", "publish.keep_generations"),
+        ] {
+            let error = with(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

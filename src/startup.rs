@@ -1,0 +1,130 @@
+//! The application: binds, wires the store to the routes, serves until stopped.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{App, HttpServer, web};
+use tracing_actix_web::TracingLogger;
+use utoipa_actix_web::AppExt;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::api::home::HomePage;
+use crate::api::problems::{ensure_problem, no_such_route};
+use crate::api::state::State;
+use crate::api::{self, home, openapi};
+use crate::pipeline::tables::older;
+use crate::settings::Settings;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{GoldStore, StoreError};
+
+/// Why the application cannot start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}")]
+    Bind {
+        /// The address.
+        addr: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// The serving store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A setting asks for what this version cannot do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The OpenAPI document cannot be rendered.
+    #[error("the OpenAPI document cannot be rendered")]
+    OpenApi(#[from] serde_json::Error),
+    /// The server stopped by itself.
+    #[error("the server stopped")]
+    Serve(#[source] std::io::Error),
+}
+
+/// Opens the serving store that the settings name.
+///
+/// # Errors
+/// [`StartupError::Store`], [`StartupError::Unsupported`].
+pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupError> {
+    if settings.mongodb.is_some() {
+        return Err(StartupError::Unsupported(
+            "MONGODB_URI is set, but this version serves from SQLite only; unset it".to_owned(),
+        ));
+    }
+    Ok(Arc::new(SqliteStore::open(&settings.sqlite_path, older::ALL)?))
+}
+
+/// A bound server that is not running yet.
+pub struct Application {
+    server: Server,
+    addr: SocketAddr,
+}
+
+impl Application {
+    /// Binds the address of the settings (port 0 takes a free one) and wires everything.
+    ///
+    /// # Errors
+    /// [`StartupError::Bind`], [`StartupError::OpenApi`].
+    pub fn build(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Self, StartupError> {
+        let bind_error =
+            |source| StartupError::Bind { addr: settings.http.addr.clone(), source };
+        let listener = TcpListener::bind(&settings.http.addr).map_err(bind_error)?;
+        let addr = listener.local_addr().map_err(bind_error)?;
+
+        let document = openapi::document();
+        let page = web::Data::new(HomePage::of(&document));
+        let state = web::Data::new(State::new(
+            store,
+            settings.http.cache_bytes,
+            settings.read_token.clone(),
+            openapi::document_json()?.into(),
+        ));
+        let factory = move || {
+            App::new()
+                .app_data(state.clone())
+                .app_data(page.clone())
+                .into_utoipa_app()
+                .configure(api::routes)
+                .into_app()
+                .service(home::serve)
+                .service(openapi::serve)
+                .service(web::redirect("/docs", "/docs/"))
+                .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
+                .default_service(web::to(no_such_route))
+                .wrap(from_fn(ensure_problem))
+                .wrap(Compress::default())
+                .wrap(TracingLogger::default())
+        };
+        let mut server = HttpServer::new(factory)
+            .shutdown_timeout(settings.http.shutdown_secs)
+            .listen(listener)
+            .map_err(bind_error)?;
+        if settings.http.workers > 0 {
+            server = server.workers(settings.http.workers);
+        }
+        Ok(Self { server: server.run(), addr })
+    }
+
+    /// The address it is bound to.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// A handle that can stop it from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> actix_web::dev::ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until SIGTERM, ctrl-c or its handle stops it; requests in flight are finished.
+    ///
+    /// # Errors
+    /// [`StartupError::Serve`].
+    pub async fn run(self) -> Result<(), StartupError> {
+        self.server.await.map_err(StartupError::Serve)
+    }
+}

@@ -1,0 +1,426 @@
+//! The embedded store: one SQLite file in WAL mode, readers never wait for a publish.
+//!
+//! Physical tables are written in one transaction each, all stable names (views) and the pointer
+//! switch in one more. Statement texts are in [`sql`], values in [`values`].
+
+mod sql;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Audit, Cause, GoldStore, Lease, Page, Result, RowSource, StoreError};
+use crate::domain::manifest::{Published, TableEntry, Totals};
+use crate::domain::query::Query;
+use crate::domain::schema::{Table, View};
+use crate::lock::Lock;
+use crate::telemetry::spawn_blocking;
+
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+/// Idle reading connections kept open.
+const IDLE_CONNECTIONS: usize = 16;
+
+/// Gold in one SQLite file.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    /// The older names to serve beside the tables' own.
+    older_views: &'static [&'static View],
+    idle: Mutex<Vec<Connection>>,
+    watch: Mutex<Watch>,
+}
+
+/// Tells cheaply whether the pointer may have moved.
+#[derive(Debug)]
+struct Watch {
+    connection: Connection,
+    /// SQLite's counter of other connections' commits, when `active` was read.
+    data_version: i64,
+    active: Option<Arc<Published>>,
+}
+
+#[derive(Debug)]
+struct FileLease {
+    _lock: Lock,
+}
+
+impl Lease for FileLease {}
+
+impl SqliteStore {
+    /// Opens the file, creating it with its bookkeeping tables when missing. Each publish will also
+    /// serve `older_views`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the file cannot be created or is not a SQLite database.
+    pub fn open(path: &Path, older_views: &'static [&'static View]) -> Result<Self> {
+        let opened = || -> std::result::Result<Watch, Cause> {
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                std::fs::create_dir_all(parent)?;
+            }
+            let connection = connect(path)?;
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.execute_batch(sql::BOOKKEEPING)?;
+            let mut watch = Watch { connection, data_version: -1, active: None };
+            watch.refresh()?;
+            Ok(watch)
+        };
+        let watch = opened().map_err(|source| StoreError::Unavailable {
+            location: describe(path),
+            source,
+        })?;
+        let inner = Inner {
+            path: path.to_owned(),
+            older_views,
+            idle: Mutex::new(Vec::new()),
+            watch: Mutex::new(watch),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs work that may take long on a blocking thread, with a connection of its own.
+    async fn run<T, F>(&self, action: &str, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> std::result::Result<T, Cause> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        let answer = spawn_blocking(move || {
+            let mut connection = inner.connection()?;
+            let answer = work(&mut connection)?;
+            inner.give_back(connection);
+            Ok(answer)
+        })
+        .await;
+        answer.map_err(|source: Cause| self.failed(action, source))
+    }
+
+    fn failed(&self, action: &str, source: Cause) -> StoreError {
+        match source.downcast::<StoreError>() {
+            Ok(known) => *known,
+            Err(source) => StoreError::Failed {
+                action: action.to_owned(),
+                location: self.location(),
+                source,
+            },
+        }
+    }
+}
+
+impl Inner {
+    fn connection(&self) -> rusqlite::Result<Connection> {
+        let idle = lock(&self.idle).pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => connect(&self.path),
+        }
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut idle = lock(&self.idle);
+        if idle.len() < IDLE_CONNECTIONS {
+            idle.push(connection);
+        }
+    }
+}
+
+impl Watch {
+    /// Reads the pointer again if anyone has committed since.
+    fn refresh(&mut self) -> std::result::Result<(), Cause> {
+        let data_version = self
+            .connection
+            .prepare_cached("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))?;
+        if data_version == self.data_version {
+            return Ok(());
+        }
+        let current = self
+            .connection
+            .prepare_cached(sql::ACTIVE)?
+            .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+            .optional()?;
+        self.active = match current {
+            None => None,
+            Some((generation, json)) => {
+                let known = self.active.take().filter(|active| {
+                    i64::try_from(active.manifest.generation) == Ok(generation)
+                });
+                match known {
+                    Some(known) => Some(known),
+                    None => Some(Arc::new(serde_json::from_str(&json)?)),
+                }
+            }
+        };
+        self.data_version = data_version;
+        Ok(())
+    }
+}
+
+/// A lock whose data stay usable even if a thread panicked while holding it: every holder leaves
+/// them consistent at each step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn describe(path: &Path) -> String {
+    format!("sqlite {}", path.display())
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Readers map the file; a commit reaches the disk once, when the pointer moves.
+    connection.execute_batch(
+        "PRAGMA synchronous = normal; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = memory;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(64);
+    values::add_search_function(&connection)?;
+    Ok(connection)
+}
+
+#[async_trait]
+impl GoldStore for SqliteStore {
+    fn location(&self) -> String {
+        describe(&self.inner.path)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.run("a ping", |connection| {
+            Ok(connection.query_row("SELECT count(*) FROM goldsmith_active", [], |_| Ok(()))?)
+        })
+        .await
+    }
+
+    async fn lease(&self) -> Result<Box<dyn Lease>> {
+        let mut path = self.inner.path.clone().into_os_string();
+        path.push(".lock");
+        match Lock::take(Path::new(&path)) {
+            Ok(lock) => Ok(Box::new(FileLease { _lock: lock })),
+            Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked(self.location())),
+            Err(std::fs::TryLockError::Error(source)) => Err(StoreError::Unavailable {
+                location: self.location(),
+                source: source.into(),
+            }),
+        }
+    }
+
+    /// Answers in microseconds without leaving the thread: it looks at a counter in shared memory
+    /// and reads the file only after a commit.
+    async fn active(&self) -> Result<Option<Arc<Published>>> {
+        let mut watch = lock(&self.inner.watch);
+        watch
+            .refresh()
+            .map_err(|source| self.failed("reading the active generation", source))?;
+        Ok(watch.active.clone())
+    }
+
+    async fn generations(&self) -> Result<Vec<Published>> {
+        self.run("listing generations", |connection| {
+            let mut statement = connection.prepare(sql::GENERATIONS)?;
+            let texts = statement.query_map([], |row| row.get::<_, String>(0))?;
+            texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
+        })
+        .await
+    }
+
+    async fn write_table(
+        &self,
+        table: &'static Table,
+        entry: &TableEntry,
+        rows: RowSource,
+    ) -> Result<bool> {
+        let entry = entry.clone();
+        self.run(&format!("writing {}", table.name), move |connection| {
+            let physical = entry.physical_name();
+            if exists(connection, &physical)? {
+                return Ok(false);
+            }
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(&sql::create_table(table, &physical))?;
+            {
+                let mut insert = transaction.prepare(&sql::insert(table, &physical))?;
+                for batch in rows {
+                    values::insert_batch(&mut insert, &batch?)?;
+                }
+            }
+            transaction.execute_batch(&sql::create_indexes(table, &physical))?;
+            let (stored, totals) = count_and_sum(&transaction, table, &physical)?;
+            check_stored(table, &entry, stored, totals)?;
+            transaction.commit()?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn has_table(&self, entry: &TableEntry) -> Result<bool> {
+        let physical = entry.physical_name();
+        self.run("looking for a table", move |connection| Ok(exists(connection, &physical)?)).await
+    }
+
+    async fn activate(&self, published: &Published) -> Result<()> {
+        let published = published.clone();
+        let older_views = self.inner.older_views;
+        self.run("switching to the generation", move |connection| {
+            let json = serde_json::to_string(&published)?;
+            let generation = i64::try_from(published.manifest.generation)?;
+            // The one commit that must survive a power cut; those before it are covered by its sync.
+            connection.execute_batch("PRAGMA synchronous = full")?;
+            let switched = (|| -> std::result::Result<(), Cause> {
+                let transaction = connection.transaction()?;
+                transaction.execute(sql::KEEP_GENERATION, params![generation, json])?;
+                transaction.execute(sql::POINT_TO, params![generation])?;
+                transaction.execute_batch(&sql::stable_views(&published.manifest, older_views))?;
+                Ok(transaction.commit()?)
+            })();
+            connection.execute_batch("PRAGMA synchronous = normal")?;
+            switched
+        })
+        .await
+    }
+
+    async fn sweep(&self, keep: usize) -> Result<usize> {
+        self.run("sweeping", move |connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute(sql::FORGET_GENERATIONS, params![i64::try_from(keep)?])?;
+            let kept: Vec<String> = transaction
+                .prepare(sql::GENERATIONS)?
+                .query_map([], |row| row.get::<_, String>(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            let mut used = Vec::new();
+            for json in kept {
+                let published: Published = serde_json::from_str(&json)?;
+                used.extend(published.manifest.tables.iter().map(TableEntry::physical_name));
+            }
+            let stored: Vec<String> = transaction
+                .prepare(sql::PHYSICAL_TABLES)?
+                .query_map([], |row| row.get::<_, String>(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            let unused: Vec<&String> = stored.iter().filter(|name| !used.contains(name)).collect();
+            for name in &unused {
+                transaction.execute_batch(&format!("DROP TABLE \"{name}\""))?;
+            }
+            let dropped = unused.len();
+            transaction.commit()?;
+            // Keeps the write-ahead log small; a reader in the way only postpones it.
+            connection.query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(()))?;
+            Ok(dropped)
+        })
+        .await
+    }
+
+    async fn find(&self, published: &Published, query: &Query) -> Result<Page> {
+        let table = query.view.table;
+        let Some(entry) = published.manifest.table(table.name) else {
+            return Err(StoreError::Mismatch {
+                table: table.name.to_owned(),
+                problem: format!("generation {} has no such table", published.manifest.generation),
+            });
+        };
+        let entry = entry.clone();
+        let query = query.clone();
+        self.run(&format!("reading {}", table.name), move |connection| {
+            let physical = entry.physical_name();
+            let columns = query.view.columns();
+            let select = sql::select(&query, &physical);
+            let bound = values::bind(&query);
+            let rows = {
+                let mut statement = connection.prepare_cached(&select.rows)?;
+                let mut found = statement.query(rusqlite::params_from_iter(&bound))?;
+                let mut rows = Vec::new();
+                while let Some(row) = found.next()? {
+                    rows.push(values::read_row(row, &columns, query.view.table, &physical)?);
+                }
+                rows
+            };
+            let total = if query.is_unfiltered() {
+                entry.rows
+            } else {
+                let mut statement = connection.prepare_cached(&select.count)?;
+                let total: i64 =
+                    statement.query_row(rusqlite::params_from_iter(&bound), |row| row.get(0))?;
+                u64::try_from(total)?
+            };
+            Ok(Page { fields: columns.into_iter().map(|(field, _)| field).collect(), rows, total })
+        })
+        .await
+    }
+
+    async fn audit(&self, table: &'static Table, entry: &TableEntry) -> Result<Option<Audit>> {
+        let physical = entry.physical_name();
+        self.run(&format!("looking over {}", table.name), move |connection| {
+            if !exists(connection, &physical)? {
+                return Ok(None);
+            }
+            let (rows, totals) = count_and_sum(connection, table, &physical)?;
+            let columns: Vec<String> = connection
+                .prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?
+                .query_map([&physical], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            let declared_all = table.columns.iter().all(|column| columns.iter().any(|c| c == column.name));
+            if !declared_all {
+                return Ok(Some(Audit { rows, columns, rows_without_own_key: 0, wrong_values: Vec::new(), totals }));
+            }
+            let own: i64 =
+                connection.query_row(&sql::count_distinct_keys(table, &physical), [], |row| row.get(0))?;
+            let mut wrong_values = Vec::new();
+            for column in table.columns {
+                let wrong: i64 = connection
+                    .query_row(&sql::count_wrong(column, &physical), [], |row| row.get(0))?;
+                if wrong > 0 {
+                    wrong_values.push((column.name.to_owned(), u64::try_from(wrong)?));
+                }
+            }
+            let rows_without_own_key = rows.saturating_sub(u64::try_from(own)?);
+            Ok(Some(Audit { rows, columns, rows_without_own_key, wrong_values, totals }))
+        })
+        .await
+    }
+}
+
+fn exists(connection: &Connection, physical: &str) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",
+        [physical],
+        |row| row.get(0),
+    )
+}
+
+fn count_and_sum(
+    connection: &Connection,
+    table: &Table,
+    physical: &str,
+) -> std::result::Result<(u64, Option<Totals>), Cause> {
+    let rows: i64 =
+        connection.query_row(&format!("SELECT count(*) FROM \"{physical}\""), [], |row| row.get(0))?;
+    let totals = match table.tally {
+        None => None,
+        Some(tally) => Some(connection.query_row(&sql::totals(tally, physical), [], |row| {
+            Ok(Totals { revenue: row.get(0)?, purchases: row.get(1)? })
+        })?),
+    };
+    Ok((u64::try_from(rows)?, totals))
+}
+
+/// Compares what is stored with what the manifest says.
+fn check_stored(table: &Table, entry: &TableEntry, rows: u64, totals: Option<Totals>) -> Result<()> {
+    let mismatch = |problem: String| {
+        Err(StoreError::Mismatch { table: table.name.to_owned(), problem })
+    };
+    if rows != entry.rows {
+        return mismatch(format!("{rows} rows instead of {}", entry.rows));
+    }
+    if let (Some(found), Some(expected)) = (totals, entry.totals)
+        && !found.agrees_with(expected)
+    {
+        return mismatch(format!("totals {found:?} instead of {expected:?}"));
+    }
+    Ok(())
+}

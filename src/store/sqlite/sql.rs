@@ -1,0 +1,221 @@
+//! Statement texts, made from table entries and queries. Names are the contract's, values are bound.
+
+use std::fmt::Write as _;
+
+use crate::domain::manifest::Manifest;
+use crate::domain::query::{Comparison, Query};
+use crate::domain::schema::{Column, ColumnType, Direction, Table, Tally, View};
+
+/// The tables that remember generations and point to the active one.
+pub const BOOKKEEPING: &str = "
+CREATE TABLE IF NOT EXISTS goldsmith_generations (
+    generation INTEGER PRIMARY KEY,
+    published TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS goldsmith_active (
+    slot INTEGER PRIMARY KEY CHECK (slot = 0),
+    generation INTEGER NOT NULL REFERENCES goldsmith_generations (generation)
+) STRICT;";
+
+/// The active generation's number and record.
+pub const ACTIVE: &str = "
+SELECT generation, published FROM goldsmith_generations
+WHERE generation = (SELECT generation FROM goldsmith_active)";
+
+/// The records of all kept generations, ascending.
+pub const GENERATIONS: &str = "SELECT published FROM goldsmith_generations ORDER BY generation";
+
+/// Remembers a generation.
+pub const KEEP_GENERATION: &str =
+    "INSERT INTO goldsmith_generations VALUES (?1, ?2) ON CONFLICT DO UPDATE SET published = ?2";
+
+/// Moves the pointer.
+pub const POINT_TO: &str =
+    "INSERT INTO goldsmith_active VALUES (0, ?1) ON CONFLICT DO UPDATE SET generation = ?1";
+
+/// Forgets all generations but the newest ?1 and the active one.
+pub const FORGET_GENERATIONS: &str = "
+DELETE FROM goldsmith_generations
+WHERE generation NOT IN (SELECT generation FROM goldsmith_generations ORDER BY generation DESC LIMIT ?1)
+  AND generation NOT IN (SELECT generation FROM goldsmith_active)";
+
+/// The names of all physical tables.
+pub const PHYSICAL_TABLES: &str =
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%\\_revision' ESCAPE '\\'";
+
+/// Creates the physical table.
+#[must_use]
+pub fn create_table(table: &Table, physical: &str) -> String {
+    let mut sql = format!("CREATE TABLE \"{physical}\" (");
+    for column in table.columns {
+        let null = if column.nullable { "" } else { " NOT NULL" };
+        let _ = write!(sql, "\"{}\" {}{null}, ", column.name, storage(column.ty));
+    }
+    if table.is_single() {
+        sql.truncate(sql.len() - 2);
+    } else {
+        let _ = write!(sql, "PRIMARY KEY ({})", quoted(table.key));
+    }
+    sql.push_str(") STRICT");
+    sql
+}
+
+fn storage(ty: ColumnType) -> &'static str {
+    match ty {
+        ColumnType::Int | ColumnType::Bool => "INTEGER",
+        ColumnType::Float | ColumnType::Money => "REAL",
+        ColumnType::Text | ColumnType::TextList | ColumnType::Date | ColumnType::Timestamp => "TEXT",
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    names.join(", ")
+}
+
+/// Inserts one row.
+#[must_use]
+pub fn insert(table: &Table, physical: &str) -> String {
+    let places = vec!["?"; table.columns.len()].join(", ");
+    format!("INSERT INTO \"{physical}\" VALUES ({places})")
+}
+
+/// Creates the indexes that the entry declares.
+#[must_use]
+pub fn create_indexes(table: &Table, physical: &str) -> String {
+    table
+        .columns
+        .iter()
+        .filter(|column| column.indexed)
+        .map(|column| {
+            let name = column.name;
+            format!("CREATE INDEX \"{physical}_{name}\" ON \"{physical}\" (\"{name}\");")
+        })
+        .collect()
+}
+
+/// Points every stable and older name at a generation's tables.
+#[must_use]
+pub fn stable_views(manifest: &Manifest, older_views: &[&View]) -> String {
+    let mut sql = String::new();
+    let mut point = |name: &str, fields: &str, physical: &str| {
+        let _ = write!(
+            sql,
+            "DROP VIEW IF EXISTS \"{name}\"; CREATE VIEW \"{name}\" AS SELECT {fields} FROM \"{physical}\";"
+        );
+    };
+    for entry in &manifest.tables {
+        point(&entry.name, "*", &entry.physical_name());
+    }
+    for view in older_views {
+        let Some(entry) = manifest.table(view.table.name) else { continue };
+        let fields: Vec<String> = view
+            .columns()
+            .iter()
+            .map(|(field, column)| format!("\"{}\" AS \"{field}\"", column.name))
+            .collect();
+        point(view.name, &fields.join(", "), &entry.physical_name());
+    }
+    sql
+}
+
+/// The two statements of a query; both take the parameters of [`super::values::bind`].
+pub struct Select {
+    /// The page of rows.
+    pub rows: String,
+    /// The number of rows that match.
+    pub count: String,
+}
+
+/// The statements of a query over a physical table.
+#[must_use]
+pub fn select(query: &Query, physical: &str) -> Select {
+    let columns: Vec<&str> = query.view.columns().iter().map(|(_, column)| column.name).collect();
+    let mut conditions = Vec::new();
+    for (index, filter) in query.filters.iter().enumerate() {
+        let operator = match filter.comparison {
+            Comparison::Equal => "=",
+            Comparison::AtLeast => ">=",
+            Comparison::AtMost => "<=",
+        };
+        conditions.push(format!("\"{}\" {operator} ?{}", filter.column.name, index + 1));
+    }
+    if let Some(search) = &query.search {
+        let place = query.filters.len() + 1;
+        let any: Vec<String> = search
+            .columns
+            .iter()
+            .map(|name| format!("contains_folded(\"{name}\", ?{place})"))
+            .collect();
+        conditions.push(format!("({})", any.join(" OR ")));
+    }
+    let filter = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", conditions.join(" AND "))
+    };
+    let order: Vec<String> = query
+        .order()
+        .iter()
+        .map(|(name, direction)| match direction {
+            Direction::Ascending => format!("\"{name}\""),
+            Direction::Descending => format!("\"{name}\" DESC"),
+        })
+        .collect();
+    let order = if order.is_empty() {
+        String::new()
+    } else {
+        format!(" ORDER BY {}", order.join(", "))
+    };
+    Select {
+        rows: format!(
+            "SELECT {} FROM \"{physical}\"{filter}{order} LIMIT {} OFFSET {}",
+            quoted(&columns),
+            query.limit,
+            query.offset
+        ),
+        count: format!("SELECT count(*) FROM \"{physical}\"{filter}"),
+    }
+}
+
+/// The sum of the revenue and the number of purchases of a table.
+#[must_use]
+pub fn totals(tally: Tally, physical: &str) -> String {
+    let purchases = tally
+        .purchases
+        .map_or_else(|| "count(*)".to_owned(), |column| format!("coalesce(sum(\"{column}\"), 0)"));
+    format!("SELECT total(\"{}\"), {purchases} FROM \"{physical}\"", tally.revenue)
+}
+
+/// The number of distinct keys without a null.
+#[must_use]
+pub fn count_distinct_keys(table: &Table, physical: &str) -> String {
+    if table.is_single() {
+        return format!("SELECT min(count(*), 1) FROM \"{physical}\"");
+    }
+    let present: Vec<String> = table.key.iter().map(|name| format!("\"{name}\" IS NOT NULL")).collect();
+    format!(
+        "SELECT count(*) FROM (SELECT DISTINCT {} FROM \"{physical}\" WHERE {})",
+        quoted(table.key),
+        present.join(" AND ")
+    )
+}
+
+/// The number of rows whose value a column's declaration does not allow.
+#[must_use]
+pub fn count_wrong(column: &Column, physical: &str) -> String {
+    let name = column.name;
+    let expected = match storage(column.ty) {
+        "INTEGER" => "'integer'",
+        "REAL" => "'real'",
+        _ => "'text'",
+    };
+    let mut wrong = vec![format!("(\"{name}\" IS NOT NULL AND typeof(\"{name}\") <> {expected})")];
+    if !column.nullable {
+        wrong.push(format!("\"{name}\" IS NULL"));
+    }
+    if let Some((low, high)) = column.range {
+        wrong.push(format!("\"{name}\" < {low:e} OR \"{name}\" > {high:e}"));
+    }
+    format!("SELECT count(*) FROM \"{physical}\" WHERE {}", wrong.join(" OR "))
+}

@@ -1,0 +1,124 @@
+//! Values in and out of SQLite: integers, reals and text; dates and lists as ISO 8601 and JSON text.
+
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
+use rusqlite::{Connection, Row, Statement};
+
+use crate::domain::query::Query;
+use crate::domain::rows::{Batch, Cells, Value};
+use crate::domain::schema::{Column, ColumnType, Table};
+use crate::domain::time::{Day, Timestamp};
+use crate::store::{Cause, StoreError};
+
+/// Adds `contains_folded(text, sought)`: whether `text` contains `sought`, which is lower case,
+/// regardless of case in any script. SQLite's own LIKE folds ASCII only.
+pub fn add_search_function(connection: &Connection) -> rusqlite::Result<()> {
+    connection.create_scalar_function(
+        "contains_folded",
+        2,
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+        |context| {
+            let text = context.get_raw(0).as_str_or_null()?;
+            let sought = context.get_raw(1).as_str_or_null()?;
+            Ok(match (text, sought) {
+                (Some(text), Some(sought)) => text.to_lowercase().contains(sought),
+                _ => false,
+            })
+        },
+    )
+}
+
+/// Inserts the rows of a batch.
+pub fn insert_batch(insert: &mut Statement<'_>, batch: &Batch) -> Result<(), Cause> {
+    for row in 0..batch.rows {
+        for (place, cells) in batch.columns.iter().enumerate() {
+            insert.raw_bind_parameter(place + 1, cell(cells, row)?)?;
+        }
+        insert.raw_execute()?;
+    }
+    Ok(())
+}
+
+fn cell(cells: &Cells, row: usize) -> Result<ToSqlOutput<'_>, Cause> {
+    let null = || ToSqlOutput::Owned(SqlValue::Null);
+    let text = |text: String| ToSqlOutput::Owned(SqlValue::Text(text));
+    Ok(match cells {
+        Cells::Int(values) => values[row].map_or_else(null, ToSqlOutput::from),
+        Cells::Float(values) => values[row].map_or_else(null, ToSqlOutput::from),
+        Cells::Bool(values) => values[row].map_or_else(null, ToSqlOutput::from),
+        Cells::Text(values) => values[row].as_deref().map_or_else(null, ToSqlOutput::from),
+        Cells::TextList(values) => match &values[row] {
+            None => null(),
+            Some(list) => text(serde_json::to_string(list)?),
+        },
+        Cells::Date(values) => values[row].map_or_else(null, |day| text(day.to_string())),
+        Cells::Timestamp(values) => values[row].map_or_else(null, |instant| text(instant.to_string())),
+    })
+}
+
+/// A query's values in the order its statements number them.
+pub fn bind(query: &Query) -> Vec<SqlValue> {
+    let filters = query.filters.iter().map(|filter| to_sql(&filter.value));
+    let search = query.search.iter().map(|search| SqlValue::Text(search.text.to_lowercase()));
+    filters.chain(search).collect()
+}
+
+fn to_sql(value: &Value) -> SqlValue {
+    match value {
+        Value::Null | Value::TextList(_) => SqlValue::Null,
+        Value::Int(v) => SqlValue::Integer(*v),
+        Value::Float(v) => SqlValue::Real(*v),
+        Value::Bool(v) => SqlValue::Integer(i64::from(*v)),
+        Value::Text(v) => SqlValue::Text(v.clone()),
+        Value::Date(v) => SqlValue::Text(v.to_string()),
+        Value::Timestamp(v) => SqlValue::Text(v.to_string()),
+    }
+}
+
+/// Reads a row of a view; an unreadable value is an error that names it.
+pub fn read_row(
+    row: &Row<'_>,
+    columns: &[(&'static str, &'static Column)],
+    table: &Table,
+    physical: &str,
+) -> Result<Vec<Value>, Cause> {
+    let mut values = Vec::with_capacity(columns.len());
+    for (place, (_, column)) in columns.iter().enumerate() {
+        let stored = row.get_ref(place)?;
+        let value = read(stored, column.ty).ok_or_else(|| {
+            let key: Vec<String> = columns
+                .iter()
+                .enumerate()
+                .filter(|(_, (_, column))| table.key.contains(&column.name))
+                .map(|(place, _)| format!("{:?}", row.get_ref(place)))
+                .collect();
+            StoreError::Decode {
+                table: physical.to_owned(),
+                column: column.name.to_owned(),
+                ty: column.ty.word(),
+                key: key.join(", "),
+            }
+        })?;
+        values.push(value);
+    }
+    Ok(values)
+}
+
+fn read(stored: ValueRef<'_>, ty: ColumnType) -> Option<Value> {
+    let value = match (ty, stored) {
+        (_, ValueRef::Null) => Value::Null,
+        (ColumnType::Int, ValueRef::Integer(v)) => Value::Int(v),
+        (ColumnType::Float | ColumnType::Money, ValueRef::Real(v)) => Value::Float(v),
+        (ColumnType::Bool, ValueRef::Integer(v)) => Value::Bool(v != 0),
+        (ColumnType::Text, ValueRef::Text(v)) => Value::Text(std::str::from_utf8(v).ok()?.to_owned()),
+        (ColumnType::TextList, ValueRef::Text(v)) => Value::TextList(serde_json::from_slice(v).ok()?),
+        (ColumnType::Date, ValueRef::Text(v)) => {
+            Value::Date(Day::parse(std::str::from_utf8(v).ok()?)?)
+        }
+        (ColumnType::Timestamp, ValueRef::Text(v)) => {
+            Value::Timestamp(Timestamp::parse(std::str::from_utf8(v).ok()?)?)
+        }
+        _ => return None,
+    };
+    Some(value)
+}

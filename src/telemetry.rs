@@ -1,0 +1,49 @@
+//! Logs: the subscriber and blocking work that stays in its span.
+//!
+//! Lines go to the sink that is handed in, standard error in practice: standard output is for
+//! results.
+
+use tracing::Span;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::settings::{Log, LogFormat};
+
+/// Installs the subscriber of this process; a second call leaves the first in place.
+///
+/// # Errors
+/// When the filter directives cannot be read.
+pub fn init<W>(log: &Log, default_filter: &str, sink: W) -> Result<(), tracing_subscriber::filter::ParseError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let directives = log.filter.as_deref().unwrap_or(default_filter);
+    let filter = EnvFilter::builder().parse(directives)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(sink);
+    // Refused only when a subscriber is there already, as in tests that start several applications.
+    let _already_there = match log.format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
+
+/// Runs work that blocks on a thread made for it, within the current span.
+///
+/// # Panics
+/// Resumes a panic of the work.
+pub async fn spawn_blocking<T, F>(work: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let span = Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Blocking work is cancelled only when the runtime is torn down before it began.
+            Err(cancelled) => std::panic::resume_unwind(Box::new(cancelled.to_string())),
+        },
+    }
+}
