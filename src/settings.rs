@@ -235,7 +235,11 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, SettingsError> {
     load_from(file, dot_env, environment)
 }
 
-fn load_from(
+/// The same from given `.env` pairs and a given environment, for tests and embedding.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(
     file: Option<&Path>,
     dot_env: Vec<(String, String)>,
     environment: Vec<(String, String)>,

@@ -1,0 +1,236 @@
+//! The rules of silver, row by row.
+
+use goldsmith::domain::manifest::QualityReport;
+use goldsmith::domain::time::Timestamp;
+use goldsmith::pipeline::PipelineError;
+use goldsmith::pipeline::silver::quality::{Gate, check_gate};
+use goldsmith::pipeline::silver::read::SourceBytes;
+use goldsmith::pipeline::silver::{Rules, Silver, refine};
+use polars::prelude::{AnyValue, DataFrame};
+
+const CLIENTS: &str = "id_client,nom,email,date_inscription,pays\n1,Ann,ann@x.io,2024-01-01,France\n";
+const ACHATS: &str = "id_achat,id_client,date_achat,montant,produit\n1,1,2024-02-01,10.5,Tea\n";
+
+fn try_refine(clients: &[(&str, &[u8])], achats: &[(&str, &[u8])]) -> Result<Silver, PipelineError> {
+    let clients: Vec<_> = clients.iter().map(|(name, bytes)| SourceBytes { name, bytes }).collect();
+    let achats: Vec<_> = achats.iter().map(|(name, bytes)| SourceBytes { name, bytes }).collect();
+    let run_start = Timestamp::parse("2025-01-01").unwrap();
+    refine(&clients, &achats, &Rules { max_amount: 10_000.0, run_start })
+}
+
+fn refined(clients: &str, achats: &str) -> Silver {
+    try_refine(&[("clients.csv", clients.as_bytes())], &[("achats.csv", achats.as_bytes())]).unwrap()
+}
+
+/// Each row of a frame, each value as text, null as nothing.
+fn rows(frame: &DataFrame, columns: &[&str]) -> Vec<String> {
+    (0..frame.height())
+        .map(|row| {
+            let cells = columns.iter().map(|name| match frame.column(name).unwrap().get(row).unwrap() {
+                AnyValue::Null => String::new(),
+                AnyValue::String(text) => text.to_owned(),
+                AnyValue::StringOwned(text) => text.to_string(),
+                other => other.to_string(),
+            });
+            cells.collect::<Vec<_>>().join("|")
+        })
+        .collect()
+}
+
+fn achats_of(lines: &[&str]) -> Silver {
+    let csv = format!("id_achat,id_client,date_achat,montant,produit\n{}\n", lines.join("\n"));
+    refined(CLIENTS, &csv)
+}
+
+#[test]
+fn every_purchase_is_rejected_for_the_first_reason_that_applies() {
+    for (line, reason) in [
+        ("x,1,2024-01-01,5,Tea", "invalid_id"),
+        ("0,1,2024-01-01,5,Tea", "invalid_id"),
+        ("-3,1,2024-01-01,5,Tea", "invalid_id"),
+        ("1.5,1,2024-01-01,5,Tea", "invalid_id"),
+        ("99999999999999999999,1,2024-01-01,5,Tea", "invalid_id"),
+        ("5,,2024-01-01,5,Tea", "invalid_id"),
+        (",,,,", "invalid_id"),
+        ("5,1,2024-01-01,5,  ", "missing_value"),
+        ("5,1,2024-01-01,,Tea", "missing_value"),
+        ("5,1,,5,Tea", "missing_value"),
+        ("5,1,2024-01-01", "missing_value"),
+        ("5,1,2024-13-01,5,Tea", "invalid_date"),
+        ("5,1,soon,n/a,Tea", "invalid_date"),
+        ("5,1,1999-12-31 23:59:59,5,Tea", "date_out_of_range"),
+        ("5,1,2025-01-01 00:00:01,5,Tea", "date_out_of_range"),
+        ("5,1,2024-01-01,n/a,Tea", "invalid_amount"),
+        ("5,1,2024-01-01,nan,Tea", "invalid_amount"),
+        ("5,1,2024-01-01,inf,Tea", "invalid_amount"),
+        ("5,1,2024-01-01,\"1,5\",Tea", "invalid_amount"),
+        ("5,1,2024-01-01,0,Tea", "amount_out_of_range"),
+        ("5,1,2024-01-01,-1,Tea", "amount_out_of_range"),
+        ("5,1,2024-01-01,10000.01,Tea", "amount_out_of_range"),
+        ("5,2,2024-01-01,5,Tea", "orphan_client"),
+        ("5,1,2024-01-01,5,Tea,more", "malformed_row"),
+    ] {
+        let silver = achats_of(&["1,1,2024-01-01,5,Tea", line]);
+        assert_eq!(rows(&silver.rejected_achats, &["reason"]), [reason], "{line}");
+        assert_eq!(silver.report.achats.rows_read, 2, "{line}");
+        assert_eq!(silver.report.achats.rows_valid, 1, "{line}");
+    }
+    for line in ["5,1,2000-01-01,10000,Tea", " 5 , 1 , 01/02/2024 , 0.01 , Tea ", "5,1,2024-01-01,5,Tea, "] {
+        let silver = achats_of(&["1,1,2024-01-01,5,Tea", line]);
+        assert_eq!(silver.rejected_achats.height(), 0, "{line}");
+    }
+}
+
+#[test]
+fn every_customer_is_rejected_for_the_first_reason_that_applies() {
+    for (line, reason) in [
+        ("x,,,,", "invalid_id"),
+        ("2,,b@x.io,2024-01-01,Spain", "missing_value"),
+        ("2,Bob,,2024-01-01,Spain", "missing_value"),
+        ("2,Bob,b@x.io,2024-01-01,\" \"", "missing_value"),
+        ("2,Bob,b@x.io,,Spain", "invalid_date"),
+        ("2,Bob,nope,2024-02-30,Spain", "invalid_date"),
+        ("2,Bob,nope,2030-01-01,Spain", "date_out_of_range"),
+        ("2,Bob,b@x,2024-01-01,Spain", "invalid_email"),
+        ("2,Bob,b @x.io,2024-01-01,Spain", "invalid_email"),
+        ("1,Bob,b@x.io,2024-01-01,Spain", "duplicate_id"),
+    ] {
+        let silver = refined(&format!("{CLIENTS}{line}\n"), ACHATS);
+        assert_eq!(rows(&silver.rejected_clients, &["reason"]), [reason], "{line}");
+        assert_eq!(rows(&silver.clients, &["id_client", "nom"]), ["1|Ann"], "{line}");
+    }
+}
+
+#[test]
+fn the_first_customer_and_the_last_purchase_of_a_number_stay_across_files() {
+    let second = "id_client,nom,email,date_inscription,pays\n1,Late,late@x.io,2024-01-01,France\n";
+    let first = "id_achat,id_client,date_achat,montant,produit\n7,1,2024-02-01,1,Tea\n7,1,2024-02-01,2,Tea\n";
+    let later = "id_achat,id_client,date_achat,montant,produit\n7,1,2024-02-01,3,Tea\n";
+    let silver = try_refine(
+        &[("clients_a.csv", CLIENTS.as_bytes()), ("clients_b.csv", second.as_bytes())],
+        &[("achats_a.csv", first.as_bytes()), ("achats_b.csv", later.as_bytes())],
+    )
+    .unwrap();
+    assert_eq!(rows(&silver.clients, &["nom"]), ["Ann"]);
+    assert_eq!(rows(&silver.rejected_clients, &["source_file", "line_number", "nom"]), ["clients_b.csv|2|Late"]);
+    assert_eq!(rows(&silver.achats, &["montant"]), ["3.0"]);
+    let rejected = rows(&silver.rejected_achats, &["source_file", "line_number", "montant", "reason"]);
+    assert_eq!(rejected, ["achats_a.csv|2|1|duplicate_id", "achats_a.csv|3|2|duplicate_id"]);
+}
+
+#[test]
+fn a_rejected_row_does_not_make_its_twin_a_duplicate() {
+    let silver = achats_of(&["5,1,2024-01-01,5,Tea", "5,1,2024-01-01,n/a,Tea"]);
+    assert_eq!(rows(&silver.achats, &["id_achat", "montant"]), ["5|5.0"]);
+    assert_eq!(rows(&silver.rejected_achats, &["reason"]), ["invalid_amount"]);
+}
+
+#[test]
+fn texts_are_trimmed_and_spellings_that_differ_by_case_become_the_most_frequent() {
+    let silver = achats_of(&[
+        "1,1,2024-01-01,5,  green   TEA",
+        "2,1,2024-01-01,5,Green Tea",
+        "3,1,2024-01-01,5,Green Tea",
+        "4,1,2024-01-01,5,coffee",
+        "5,1,2024-01-01,5,Coffee",
+        "6,1,2024-01-01,5,THÉ",
+        "7,1,2024-01-01,5,thé",
+    ]);
+    // Ties go to the first in byte order: C before c, T before t.
+    let produits = rows(&silver.achats, &["produit"]);
+    assert_eq!(produits, ["Green Tea", "Green Tea", "Green Tea", "Coffee", "Coffee", "THÉ", "THÉ"]);
+
+    let clients = "id_client,nom,email,date_inscription,pays\n\
+        1,  Ann \u{a0} Lee ,  ANN@X.io ,2024-01-01, FRANCE \n2,Bob,b@x.io,2024-01-01,France\n3,Cy,c@x.io,2024-01-01,France\n";
+    let silver = refined(clients, ACHATS);
+    assert_eq!(rows(&silver.clients, &["nom", "email", "pays"])[0], "Ann Lee|ann@x.io|France");
+}
+
+#[test]
+fn semicolons_byte_order_marks_other_headers_and_decimal_commas_are_understood() {
+    let clients = "\u{feff}Customer_ID;Full_Name;Mail;Signup_Date;Country\r\n1;Ann;ann@x.io;31/12/2023;France\r\n";
+    let achats = "\u{feff}ORDER_ID;customer_id;timestamp;amount;item;quantity;unit_price\r\n\
+        1;1;2024-01-01T10:00:00+01:00;1 234,56;Tea;2;617,28\r\n\
+        2;1;01/02/2024 08:30;1\u{202f}000,5;Tea;;\r\n\
+        3;1;2024-01-01;12.5;Tea;x;y\r\n\
+        4;1;2024-01-01;1.234,56;Tea;1;1\r\n";
+    let silver = refined(clients, achats);
+    assert_eq!(
+        rows(&silver.achats, &["id_achat", "date_achat", "montant", "quantite", "prix"]),
+        [
+            "1|2024-01-01 09:00:00|1234.56|2|617.28",
+            "2|2024-02-01 08:30:00|1000.5||",
+            "3|2024-01-01 00:00:00|12.5||",
+        ]
+    );
+    assert_eq!(rows(&silver.rejected_achats, &["id_achat", "montant", "reason"]), ["4|1.234,56|invalid_amount"]);
+    assert_eq!(silver.report.warnings["unreadable_quantite"], 1);
+    assert_eq!(silver.report.warnings["unreadable_prix"], 1);
+}
+
+#[test]
+fn rejects_keep_every_raw_column_and_the_line_their_record_starts_on() {
+    let achats = "id_achat,note,id_client,date_achat,montant,produit,reason\n\
+        1,\"two\nlines\",1,2024-01-01,5,Tea,a\n\
+        2,plain,1,2024-01-01,  n/a ,Tea,b\n";
+    let silver = refined(CLIENTS, achats);
+    assert_eq!(
+        rows(&silver.rejected_achats, &["id_achat", "note", "montant", "extra_reason", "source_file", "line_number", "reason"]),
+        ["2|plain|  n/a |b|achats.csv|4|invalid_amount"]
+    );
+}
+
+#[test]
+fn warnings_count_and_reject_nothing() {
+    let clients = "id_client,nom,email,date_inscription,pays\n1,A,a@x.io,2024-06-01,F\n2,B,a@x.io,2024-01-01,F\n3,C,c@x.io,2024-01-01,F\n";
+    let achats = "id_achat,id_client,date_achat,montant,produit\n1,1,2024-05-31 23:00:00,1,T\n2,1,2024-06-01,1,T\n3,2,2023-01-01,1,T\n";
+    let silver = refined(clients, achats);
+    assert_eq!(silver.report.warnings["customers_sharing_email"], 2);
+    assert_eq!(silver.report.warnings["purchases_before_signup"], 2);
+    assert_eq!(silver.report.achats.rows_valid, 3);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_what_is_wrong() {
+    let header = "id_achat,id_client,date_achat,montant,produit\n";
+    for (content, said) in [
+        (Vec::new(), "achats.csv: the file is empty"),
+        (b"  \n \n".to_vec(), "achats.csv: the file is empty"),
+        (header.into(), "achats.csv: the file has a header and no rows"),
+        (b"id_achat,id_client,date_achat,produit\n1,1,2024-01-01,T\n".to_vec(), "achats.csv: the required column montant is missing"),
+        (format!("{header}1,1,2024-01-01,5,Th\u{e9}\n").chars().map(|c| c as u8).collect(), "achats.csv: line 2 is not UTF-8 text"),
+        (b"\xff\xfei\x00d\x00".to_vec(), "achats.csv: line 1 is not UTF-8 text"),
+        (b"id_achat,id_client,date_achat,montant,produit,Montant\n1,1,1,1,1,1\n".to_vec(), "achats.csv: the column montant is there twice"),
+        (format!("{header}1,1,2024-01-01,5,\"Tea\n2,1,2024-01-01,5,Tea\n3,1,2024-01-01,5,Tea\n").into(), "achats.csv: a quotation mark opened on line 2 is never closed"),
+    ] {
+        let error = try_refine(&[("clients.csv", CLIENTS.as_bytes())], &[("achats.csv", &content)]).unwrap_err();
+        assert!(error.to_string().starts_with(said), "{error}");
+    }
+}
+
+#[test]
+fn the_gate_closes_on_rejects_on_falls_and_on_nothing() {
+    const GATE: Gate = Gate { max_reject_ratio: 0.2, max_row_drop: 0.5 };
+    let report = |read: u64, valid: u64| {
+        let mut report = QualityReport::default();
+        report.clients.rows_read = 10;
+        report.clients.rows_valid = 10;
+        report.achats.rows_read = read;
+        report.achats.rows_valid = valid;
+        report.achats.rejected.insert("invalid_id".to_owned(), read - valid);
+        report
+    };
+    assert!(check_gate(&report(10, 8), None, GATE, false).is_ok());
+    let closed = check_gate(&report(10, 7), None, GATE, false).unwrap_err().to_string();
+    assert!(closed.contains("30.0 % of the rows of achats") && closed.contains("invalid_id: 3"), "{closed}");
+    assert!(check_gate(&report(10, 7), None, GATE, true).is_ok());
+
+    assert!(check_gate(&report(10, 10), Some(&report(20, 20)), GATE, false).is_ok());
+    let fell = check_gate(&report(9, 9), Some(&report(20, 20)), GATE, false).unwrap_err().to_string();
+    assert!(fell.contains("fell from 20 to 9"), "{fell}");
+
+    for is_forced in [false, true] {
+        let none = check_gate(&report(3, 0), None, GATE, is_forced).unwrap_err();
+        assert!(matches!(none, PipelineError::NoPurchases(_)), "{none}");
+    }
+}

@@ -1,0 +1,94 @@
+//! `kill -9` at every point of a refresh: the old generation stays served, the next run is clean.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use goldsmith::pipeline::tables;
+use goldsmith::sample::{Spec, generate};
+
+use crate::support::{SMALL, Shop, TestApp};
+
+/// A shop with generation 1 published and other sources waiting.
+fn about_to_change() -> Shop {
+    let shop = Shop::published(SMALL);
+    for (name, bytes) in generate(Spec { seed: 77, ..SMALL }).unwrap() {
+        shop.put(name, &bytes);
+    }
+    shop
+}
+
+/// What must hold after a run that ended badly: one whole generation is served, and a further
+/// run leaves exactly the generations that are kept, in lake and store.
+fn assert_recovers(shop: &Shop, at: &str) {
+    shop.run(&["check"]).good();
+    let app = TestApp::spawn(shop);
+    let served = app.get("/kpis").json()["meta"]["generation"].as_u64().unwrap();
+    assert!(served == 1 || served == 2, "{at}: generation {served}");
+
+    shop.run(&["refresh"]).good();
+    assert_eq!(app.get("/kpis").json()["meta"]["generation"], 2, "{at}");
+    assert_eq!(shop.names("gold"), ["gen-000001", "gen-000002"], "{at}");
+    assert_eq!(shop.names("silver"), ["gen-000001", "gen-000002"], "{at}");
+    for folder in ["bronze", "bronze/achats", "bronze/clients"] {
+        assert!(shop.names(folder).iter().all(|name| !name.contains('#')), "{at}: {folder}");
+    }
+    let manifests = [1, 2].map(|n| shop.json(&format!("gold/gen-{n:06}/manifest.json")));
+    let used = |name: &str| {
+        manifests.iter().flat_map(|m| m["tables"].as_array().unwrap()).any(|table| {
+            let hash = table["content_hash"].as_str().unwrap();
+            name == format!("{}_{}_revision", table["name"].as_str().unwrap(), &hash[..16])
+        })
+    };
+    let store = shop.sqlite();
+    let mut statement = store.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%_revision'").unwrap();
+    let stored: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(stored.len() >= tables::ALL.len());
+    for name in stored {
+        assert!(used(&name), "{at}: {name} is debris");
+    }
+    shop.run(&["check"]).good();
+}
+
+#[test]
+fn a_process_that_ends_at_any_named_point_leaves_a_whole_generation() {
+    let publishing = tables::ALL.iter().map(|table| format!("publish:{}", table.name)).step_by(5);
+    let points = ["bronze", "silver", "gold", "manifest", "switch", "switched"].map(str::to_owned);
+    for point in points.into_iter().chain(publishing) {
+        let shop = about_to_change();
+        let ran = shop.run_with(&["refresh"], &[("TESTING__ABORT_AT", &point)]);
+        assert_eq!(ran.code, None, "{point} was never reached: {ran:#?}");
+        assert_recovers(&shop, &point);
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_moment_leaves_a_whole_generation() {
+    /// From the first instructions to beyond the end of the run.
+    const MOMENTS_MS: [u64; 10] = [1, 20, 40, 60, 90, 120, 160, 200, 260, 330];
+    let mut killed = 0;
+    for moment in MOMENTS_MS {
+        let shop = about_to_change();
+        let mut child = shop.command(&["refresh"], &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(moment));
+        child.kill().unwrap();
+        killed += usize::from(child.wait().unwrap().signal() == Some(9));
+        assert_recovers(&shop, &format!("after {moment} ms"));
+    }
+    eprintln!("{killed} of {} runs were killed before their end", MOMENTS_MS.len());
+    assert!(killed > 0);
+}
+
+#[test]
+fn a_sample_whose_writing_was_interrupted_is_written_again() {
+    let shop = Shop::sample(SMALL);
+    std::fs::remove_file(shop.data("sources/clients.csv")).unwrap();
+    let lake = goldsmith::lake::Lake::open(&shop.path().join("data/{layer}").display().to_string()).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let found = runtime.block_on(goldsmith::jobs::sample_sources::look(&lake)).unwrap();
+    assert!(found.needs_sample());
+    // A shop's own half is never overwritten.
+    std::fs::remove_file(shop.data("sources/ground_truth.json")).unwrap();
+    let found = runtime.block_on(goldsmith::jobs::sample_sources::look(&lake)).unwrap();
+    assert!(!found.needs_sample());
+}

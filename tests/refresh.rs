@@ -1,0 +1,269 @@
+//! The refresh as an operator sees it: what stops it, what it leaves, when it does nothing.
+
+use std::collections::BTreeMap;
+
+use goldsmith::lake::Lake;
+use goldsmith::sample::Spec;
+use serde_json::Value;
+
+use crate::support::{SMALL, Shop, TestApp};
+
+/// Everything that is served, as text.
+fn served(shop: &Shop) -> BTreeMap<String, String> {
+    let store = shop.sqlite();
+    let names: Vec<String> = store
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(names.len() >= 29, "{names:?}");
+    let dump = |name: &String| {
+        let mut statement = store.prepare(&format!("SELECT * FROM \"{name}\"")).unwrap();
+        let width = statement.column_count();
+        let rows = statement
+            .query_map([], |row| {
+                Ok((0..width).map(|place| format!("{:?} ", row.get_ref(place).unwrap())).collect::<String>())
+            })
+            .unwrap();
+        rows.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+    };
+    names.iter().map(|name| (name.clone(), dump(name))).collect()
+}
+
+fn gold_bytes(shop: &Shop, generation: &str) -> BTreeMap<String, Vec<u8>> {
+    shop.names(&format!("gold/{generation}"))
+        .into_iter()
+        .filter(|name| name.ends_with(".parquet"))
+        .map(|name| (name.clone(), std::fs::read(shop.data(&format!("gold/{generation}/{name}"))).unwrap()))
+        .collect()
+}
+
+#[test]
+fn every_layer_holds_what_it_should() {
+    let shop = Shop::sample(Spec { dirty: 0.1, ..SMALL });
+    let ran = shop.run(&["refresh"]).good();
+    for said in ["clients", "achats", "rejected in achats: orphan_client", "publish", "total", "published generation 1"] {
+        assert!(ran.out.contains(said), "{said:?} is not in {}", ran.out);
+    }
+    // Plain lines, one per step, where there is no terminal.
+    let steps: Vec<&str> = ran.err.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(steps, ["sources", "bronze", "silver", "gold", "publish", "sweep"]);
+
+    let manifest = shop.json("gold/gen-000001/manifest.json");
+    for source in manifest["sources"].as_array().unwrap() {
+        let original = std::fs::read(shop.data("sources").join(source["name"].as_str().unwrap())).unwrap();
+        let kept = std::fs::read(shop.data("bronze").join(source["bronze"].as_str().unwrap())).unwrap();
+        assert!(original == kept, "{source}");
+        assert_eq!(source["size_bytes"], original.len());
+    }
+    assert_eq!(shop.names("silver/gen-000001"), ["achats", "clients.parquet", "quality_report.json", "rejects"]);
+    assert_eq!(shop.names("silver/gen-000001/rejects"), ["achats.parquet", "clients.parquet"]);
+    let months = shop.names("silver/gen-000001/achats");
+    assert!(months.len() > 30 && months.iter().all(|month| month.starts_with("mois=20")), "{months:?}");
+    assert_eq!(gold_bytes(&shop, "gen-000001").len(), 16);
+    let quality = &manifest["quality"]["achats"];
+    let rejected: u64 = quality["rejected"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+    assert_eq!(quality["rows_read"].as_u64().unwrap(), quality["rows_valid"].as_u64().unwrap() + rejected);
+    assert!(manifest["proof"].as_array().unwrap().iter().all(|check| check["holds"] == true));
+    shop.run(&["check"]).good();
+}
+
+#[test]
+fn the_same_inputs_do_nothing_the_second_time_and_give_the_same_bytes_when_forced() {
+    let shop = Shop::published(SMALL);
+    let again = shop.run(&["refresh"]).good();
+    assert_eq!(again.out, "nothing changed: generation 1 is up to date\n");
+    assert_eq!(shop.names("gold"), ["gen-000001"]);
+
+    let forced = shop.run(&["refresh", "--force"]).good();
+    assert!(forced.err.contains("0 tables written, 16 unchanged"), "{}", forced.err);
+    assert!(gold_bytes(&shop, "gen-000001") == gold_bytes(&shop, "gen-000002"));
+}
+
+#[test]
+fn only_what_changed_is_written_again() {
+    let shop = Shop::published(SMALL);
+    // Another name for one customer touches the customers' tables and nothing of the sales.
+    let clients = std::fs::read_to_string(shop.data("sources/clients.csv")).unwrap();
+    let line = clients.lines().nth(1).unwrap();
+    let name = line.split(',').nth(1).unwrap();
+    shop.put("clients.csv", clients.replacen(name, "Somebody Else", 1).as_bytes());
+    let ran = shop.run(&["refresh"]).good();
+    assert!(ran.err.contains("2 tables written, 14 unchanged"), "{}", ran.err);
+}
+
+#[test]
+fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
+    let shop = Shop::published(SMALL);
+    let before = served(&shop);
+    let achats = std::fs::read_to_string(shop.data("sources/achats.csv")).unwrap();
+    let clients = std::fs::read_to_string(shop.data("sources/clients.csv")).unwrap();
+    let no_amount = achats.replacen("montant", "mountain", 1);
+    let header = format!("{}\n", achats.lines().next().unwrap());
+    let all_orphans = format!("{header}1,999999,2024-01-01,5,Tea,,\n");
+    let half_bad: String = achats.lines().enumerate().map(|(n, line)| if n % 2 == 1 { format!("x{line}\n") } else { format!("{line}\n") }).collect();
+    let few: String = achats.lines().take(300).map(|line| format!("{line}\n")).collect();
+    for (name, content, said) in [
+        ("achats.csv", no_amount.as_bytes(), vec!["achats.csv", "montant"]),
+        ("achats.csv", b"", vec!["achats.csv", "empty"]),
+        ("achats.csv", header.as_bytes(), vec!["achats.csv", "no rows"]),
+        ("clients.csv", b"id_client,nom\xe9,email\n1,2,3\n", vec!["clients.csv", "UTF-8"]),
+        ("achats.csv", all_orphans.as_bytes(), vec!["no valid purchase", "orphan_client: 1"]),
+        ("achats.csv", half_bad.as_bytes(), vec!["quality gate", "achats", "invalid_id"]),
+        ("achats.csv", few.as_bytes(), vec!["quality gate", "fell from 1500 to 299"]),
+    ] {
+        shop.put(name, content);
+        shop.run(&["refresh"]).refused(1, &said);
+        assert!(served(&shop) == before, "{said:?} changed what is served");
+        shop.run(&["check"]).good();
+        shop.put("achats.csv", achats.as_bytes());
+        shop.put("clients.csv", clients.as_bytes());
+    }
+    // The gate may be passed by force; a shop without purchases may not.
+    shop.put("achats.csv", few.as_bytes());
+    shop.run(&["refresh", "--force"]).good();
+    shop.put("achats.csv", all_orphans.as_bytes());
+    shop.run(&["refresh", "--force"]).refused(1, &["no valid purchase"]);
+    shop.run(&["check"]).good();
+}
+
+#[test]
+fn missing_and_unreadable_sources_are_refused() {
+    let shop = Shop::empty();
+    shop.run(&["refresh"]).refused(1, &["no clients*.csv", "./data/sources"]);
+    shop.put("clients.csv", b"id_client,nom,email,date_inscription,pays\n1,A,a@x.io,2024-01-01,F\n");
+    shop.run(&["refresh"]).refused(1, &["no achats*.csv"]);
+
+    let shop = Shop::empty();
+    std::fs::create_dir_all(shop.data("")).unwrap();
+    std::fs::write(shop.data("sources"), "a file where a directory should be").unwrap();
+    shop.run(&["refresh"]).refused(1, &["./data/sources"]);
+    shop.run_with(&["refresh"], &[("LAKE_URL", "./data")]).refused(2, &["LAKE_URL", "{layer}"]);
+    shop.run_with(&["refresh"], &[("LAKE_URL", "ftp://x/{layer}")]).refused(2, &["LAKE_URL ftp://x/{layer}"]);
+}
+
+#[test]
+fn a_row_from_the_future_is_looked_at_again_when_its_time_has_come() {
+    let shop = Shop::sample(Spec { dirty: 0.1, ..SMALL });
+    shop.run(&["refresh"]).good();
+    shop.run(&["refresh"]).good();
+    assert_eq!(shop.names("gold"), ["gen-000001"]);
+    // As if the run had been made when that instant was still ahead.
+    let store = shop.sqlite();
+    let text: String = store.query_row("SELECT published FROM goldsmith_generations", [], |row| row.get(0)).unwrap();
+    let mut published: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(published["manifest"]["quality"]["earliest_future"], "2199-12-31T23:59:59");
+    published["manifest"]["quality"]["earliest_future"] = "2020-01-01T00:00:00".into();
+    store.execute("UPDATE goldsmith_generations SET published = ?1", [published.to_string()]).unwrap();
+    shop.run(&["refresh"]).good();
+    assert_eq!(shop.names("gold"), ["gen-000001", "gen-000002"]);
+}
+
+#[test]
+fn a_second_refresh_of_the_same_lake_or_store_is_refused() {
+    let shop = Shop::published(SMALL);
+    let lake = Lake::open(&shop.path().join("data/{layer}").display().to_string()).unwrap();
+    let held = lake.lock().unwrap();
+    shop.run(&["refresh", "--force"]).refused(1, &["another refresh is running"]);
+    drop(held);
+    shop.run(&["refresh", "--force"]).good();
+
+    let held = goldsmith::lock::Lock::take(&shop.data("serving.db.lock")).unwrap();
+    shop.run(&["refresh", "--force"]).refused(1, &["another refresh is publishing"]);
+    shop.run(&["rollback"]).refused(1, &["another refresh is publishing"]);
+    drop(held);
+    shop.run(&["rollback"]).good();
+}
+
+#[test]
+fn ten_refreshes_at_once_publish_once_and_refuse_the_rest() {
+    let shop = Shop::sample(SMALL);
+    let children: Vec<_> = (0..10)
+        .map(|_| {
+            let mut command = shop.command(&["refresh"], &[]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    let mut published = 0;
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        published += usize::from(text.contains("published generation 1"));
+        let is_known = output.status.success() || text.contains("another refresh is");
+        assert!(is_known, "{text}");
+    }
+    assert_eq!(published, 1);
+    assert_eq!(shop.names("gold"), ["gen-000001"]);
+    shop.run(&["check"]).good();
+}
+
+#[test]
+fn rolling_back_serves_the_older_figures_and_later_runs_respect_it() {
+    let shop = Shop::published(SMALL);
+    let first = served(&shop);
+    let other = goldsmith::sample::generate(Spec { seed: 99, ..SMALL }).unwrap();
+    for (name, bytes) in other {
+        shop.put(name, &bytes);
+    }
+    shop.run(&["refresh"]).good();
+    let second = served(&shop);
+    assert!(first != second);
+    let app = TestApp::spawn(&shop);
+    let generation = || app.get("/kpis").json()["meta"]["generation"].as_u64().unwrap();
+    assert_eq!(generation(), 2);
+
+    assert_eq!(shop.run(&["rollback"]).good().out, "serving generation 1 again instead of 2\n");
+    assert!(served(&shop) == first);
+    assert_eq!(generation(), 1);
+    shop.run(&["check"]).good();
+    let ran = shop.run(&["refresh"]).good();
+    assert!(ran.out.contains("since generation 2, which was rolled back to 1"), "{}", ran.out);
+    shop.run(&["rollback"]).refused(2, &["no generation before 1", "kept are 1, 2"]);
+    shop.run(&["rollback", "7"]).refused(2, &["no generation 7"]);
+    shop.run(&["rollback", "2"]).good();
+    assert!(served(&shop) == second);
+    assert_eq!(generation(), 2);
+
+    shop.run(&["refresh", "--force"]).good();
+    assert_eq!(generation(), 3);
+}
+
+#[test]
+fn the_last_generations_are_kept_and_older_ones_swept() {
+    let shop = Shop::sample(SMALL);
+    let keep = [("PUBLISH__KEEP_GENERATIONS", "2")];
+    for seed in 1..=4 {
+        for (name, bytes) in goldsmith::sample::generate(Spec { seed, ..SMALL }).unwrap() {
+            shop.put(name, &bytes);
+        }
+        shop.run_with(&["refresh"], &keep).good();
+    }
+    assert_eq!(shop.names("gold"), ["gen-000003", "gen-000004"]);
+    assert_eq!(shop.names("silver"), ["gen-000003", "gen-000004"]);
+    // Bronze is never swept: four versions of both files.
+    assert_eq!(shop.names("bronze/achats").len(), 4);
+    let tables: i64 = shop
+        .sqlite()
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE '%_revision'", [], |row| row.get(0))
+        .unwrap();
+    assert!((17..=32).contains(&tables), "{tables} physical tables for two generations");
+    shop.run(&["rollback"]).good();
+    shop.run(&["check"]).good();
+}
+
+#[test]
+fn gold_in_the_lake_that_is_damaged_is_not_published() {
+    let shop = Shop::sample(SMALL);
+    let point = [("TESTING__ABORT_AT", "manifest")];
+    assert_eq!(shop.run_with(&["refresh"], &point).code, None);
+    let path = shop.data("gold/gen-000001/customers.parquet");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    shop.run(&["refresh"]).refused(1, &["customers.parquet is damaged", "SHA-256"]);
+    shop.run(&["refresh", "--force"]).good();
+    shop.run(&["check"]).good();
+}

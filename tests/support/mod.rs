@@ -1,0 +1,283 @@
+//! A shop in a directory of its own, the binary run on it, and the application serving it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use goldsmith::sample::{self, Spec};
+use goldsmith::settings::{self, Settings};
+use goldsmith::startup::{Application, open_store};
+use serde_json::Value;
+
+/// A small sample that every kind of test can afford.
+pub const SMALL: Spec = Spec { customers: 120, purchases: 1_500, seed: 3, dirty: 0.0 };
+
+/// A data directory with sources, gone at the end of the test.
+pub struct Shop {
+    dir: tempfile::TempDir,
+}
+
+impl Shop {
+    /// Without any source.
+    pub fn empty() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// With these sources.
+    pub fn with(files: &[(&str, &str)]) -> Self {
+        let shop = Self::empty();
+        for (name, content) in files {
+            shop.put(name, content.as_bytes());
+        }
+        shop
+    }
+
+    /// With a generated sample.
+    pub fn sample(spec: Spec) -> Self {
+        let shop = Self::empty();
+        for (name, bytes) in sample::generate(spec).unwrap() {
+            shop.put(name, &bytes);
+        }
+        shop
+    }
+
+    /// With a generated sample that has been published.
+    pub fn published(spec: Spec) -> Self {
+        let shop = Self::sample(spec);
+        shop.run(&["refresh"]).good();
+        shop
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A path within its data.
+    pub fn data(&self, path: &str) -> PathBuf {
+        self.path().join("data").join(path)
+    }
+
+    /// Writes a source file.
+    pub fn put(&self, name: &str, content: &[u8]) {
+        std::fs::create_dir_all(self.data("sources")).unwrap();
+        std::fs::write(self.data("sources").join(name), content).unwrap();
+    }
+
+    /// Removes every source file.
+    pub fn clear_sources(&self) {
+        std::fs::remove_dir_all(self.data("sources")).unwrap();
+    }
+
+    /// The binary in this directory, with nothing but these variables in its environment.
+    pub fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_goldsmith"));
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .envs(variables.iter().copied())
+            .env("HTTP_ADDR", "127.0.0.1:0");
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(arguments, &[])
+    }
+
+    /// Runs the binary to its end with settings from the environment.
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+        Ran::of(self.command(arguments, variables).output().unwrap())
+    }
+
+    /// The settings the binary would use here.
+    pub fn settings(&self, variables: &[(&str, &str)]) -> Settings {
+        let data = self.path().join("data");
+        let mut pairs = vec![
+            ("HTTP_ADDR".to_owned(), "127.0.0.1:0".to_owned()),
+            ("LAKE_URL".to_owned(), data.join("{layer}").display().to_string()),
+            ("SQLITE_PATH".to_owned(), data.join("serving.db").display().to_string()),
+            ("HTTP__WORKERS".to_owned(), "2".to_owned()),
+        ];
+        pairs.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        settings::load_from(None, Vec::new(), pairs).unwrap().settings
+    }
+
+    /// Names of the entries of a folder of its data, sorted; hidden ones left out.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.data(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A JSON file of its data.
+    pub fn json(&self, path: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.data(path)).unwrap()).unwrap()
+    }
+
+    /// A connection to its serving store.
+    pub fn sqlite(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.data("serving.db")).unwrap()
+    }
+}
+
+/// How the binary ended and what it said.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Insists that it ended well.
+    #[track_caller]
+    pub fn good(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self
+    }
+
+    /// Insists that it failed with a code and one sentence that says all of these.
+    #[track_caller]
+    pub fn refused(self, code: i32, said: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        let sentences: Vec<&str> =
+            self.err.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(sentences.len(), 1, "{self:#?}");
+        for part in said {
+            assert!(sentences[0].contains(part), "{part:?} is not in {:?}", sentences[0]);
+        }
+        self
+    }
+}
+
+/// The real application on a free port, stopped at the end of the test.
+pub struct TestApp {
+    url: String,
+    agent: ureq::Agent,
+    handle: actix_web::dev::ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl TestApp {
+    /// Serves what the shop has published.
+    pub fn spawn(shop: &Shop) -> Self {
+        Self::spawn_with(shop, &[])
+    }
+
+    /// Serves with settings from the environment.
+    pub fn spawn_with(shop: &Shop, variables: &[(&str, &str)]) -> Self {
+        let settings = shop.settings(variables);
+        let (sender, receiver) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async move {
+                let store = open_store(&settings).unwrap();
+                let application = Application::build(&settings, store).unwrap();
+                sender.send((application.addr(), application.handle())).unwrap();
+                application.run().await.unwrap();
+            });
+        });
+        let (addr, handle) = receiver.recv().unwrap();
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
+        Self { url: format!("http://{addr}"), agent: config.into(), handle, thread: Some(thread) }
+    }
+
+    /// Its address, for other clients.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// GET.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Reply {
+        self.get_as(path, None)
+    }
+
+    /// GET with a bearer token.
+    #[track_caller]
+    pub fn get_as(&self, path: &str, token: Option<&str>) -> Reply {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        reply(request.call().unwrap())
+    }
+
+    /// Any method without a body.
+    #[track_caller]
+    pub fn send(&self, method: &str, path: &str) -> Reply {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .body(())
+            .unwrap();
+        reply(self.agent.run(request).unwrap())
+    }
+
+    /// The `data` of a good answer.
+    #[track_caller]
+    pub fn data(&self, path: &str) -> Value {
+        let reply = self.get(path);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+        reply.json()["data"].take()
+    }
+}
+
+fn reply(mut response: ureq::http::Response<ureq::Body>) -> Reply {
+    Reply {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        text: response.body_mut().read_to_string().unwrap(),
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        // Ordered from here, carried out by the server's own thread.
+        drop(self.handle.stop(false));
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || std::thread::panicking(), "the application panicked");
+        }
+    }
+}
