@@ -207,7 +207,7 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
             Ok(())
         }
         Command::Openapi => {
-            print!("{}", openapi::document_json()?);
+            print!("{}", openapi::to_json(&openapi::document())?);
             Ok(())
         }
         Command::Dictionary => {

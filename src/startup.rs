@@ -11,7 +11,7 @@ use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::api::home::HomePage;
-use crate::api::problems::{ensure_problem, no_such_route};
+use crate::api::problems::{ensure_problem, not_taken};
 use crate::api::state::State;
 use crate::api::{self, home, openapi};
 use crate::pipeline::tables::older;
@@ -80,8 +80,8 @@ impl Application {
             store,
             settings.http.cache_bytes,
             settings.read_token.clone(),
-            openapi::document_json()?.into(),
-        ));
+            &document,
+        )?);
         let factory = move || {
             App::new()
                 .app_data(state.clone())
@@ -93,7 +93,7 @@ impl Application {
                 .service(openapi::serve)
                 .service(web::redirect("/docs", "/docs/"))
                 .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
-                .default_service(web::to(no_such_route))
+                .default_service(web::to(not_taken))
                 .wrap(from_fn(ensure_problem))
                 .wrap(Compress::default())
                 .wrap(TracingLogger::default())

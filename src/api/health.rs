@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpResponse, route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -90,31 +90,31 @@ async fn look(state: &State) -> (Result<()>, HealthAnswer) {
 /// Process, store and age of the published data
 ///
 /// Answers 200 whatever the status is: it is for people. Probes ask `/health/ready`.
-#[utoipa::path(tag = "health", operation_id = "health",
+#[utoipa::path(get, path = "/health", tag = "health", operation_id = "health",
     responses((status = 200, description = "The report", body = HealthAnswer)))]
-#[get("/health")]
+#[route("/health", method = "GET", method = "HEAD")]
 pub async fn report(state: web::Data<State>) -> HttpResponse {
     let (_, answer) = look(&state).await;
     HttpResponse::Ok().json(answer)
 }
 
 /// Whether the process answers
-#[utoipa::path(tag = "health", operation_id = "health_live",
+#[utoipa::path(get, path = "/health/live", tag = "health", operation_id = "health_live",
     responses((status = 200, description = "It does", body = AliveAnswer)))]
-#[get("/health/live")]
+#[route("/health/live", method = "GET", method = "HEAD")]
 pub async fn live() -> HttpResponse {
     let meta = Meta::new(1, 1, None, Instant::now());
     HttpResponse::Ok().json(AliveAnswer { data: Alive { status: "alive" }, meta })
 }
 
 /// Whether data can be answered
-#[utoipa::path(tag = "health", operation_id = "health_ready",
+#[utoipa::path(get, path = "/health/ready", tag = "health", operation_id = "health_ready",
     responses(
         (status = 200, description = "They can", body = HealthAnswer),
         (status = 503, description = "Nothing is published or the serving store does not answer",
             content_type = "application/problem+json", body = Problem),
     ))]
-#[get("/health/ready")]
+#[route("/health/ready", method = "GET", method = "HEAD")]
 pub async fn ready(state: web::Data<State>) -> std::result::Result<HttpResponse, ApiError> {
     let (ping, answer) = look(&state).await;
     ping?;

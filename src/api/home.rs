@@ -1,6 +1,6 @@
 //! `/`: a short page that links every route, made from the OpenAPI document.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpResponse, route, web};
 use utoipa::openapi::OpenApi;
 
 /// The page, rendered once.
@@ -26,7 +26,7 @@ impl HomePage {
 }
 
 /// `/`.
-#[get("/")]
+#[route("/", method = "GET", method = "HEAD")]
 pub async fn serve(page: web::Data<HomePage>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page.0.clone())
 }

@@ -1,6 +1,6 @@
 //! The OpenAPI document: what table routes say of themselves, from their entries.
 
-use actix_web::{App, HttpResponse, get, web};
+use actix_web::{App, HttpResponse, route, web};
 use serde_json::json;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
@@ -59,16 +59,16 @@ pub fn document() -> OpenApi {
         .build()
 }
 
-/// The document as it is served, printed and committed.
+/// A document as it is served, printed and committed.
 ///
 /// # Errors
 /// When it cannot be written as JSON.
-pub fn document_json() -> serde_json::Result<String> {
-    Ok(document().to_pretty_json()? + "\n")
+pub fn to_json(document: &OpenApi) -> serde_json::Result<String> {
+    Ok(document.to_pretty_json()? + "\n")
 }
 
 /// `/openapi.json`.
-#[get("/openapi.json")]
+#[route("/openapi.json", method = "GET", method = "HEAD")]
 pub async fn serve(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(state.openapi.clone())
 }

@@ -5,12 +5,23 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
 
 use super::error::{ApiError, PROBLEM_JSON};
+use super::state::State;
 
-/// Answers a path that no route has.
-pub async fn no_such_route(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+/// Answers what no service took: a path that no route has, or a method that a route of a fixed
+/// path does not have.
+///
+/// # Errors
+/// Always: one of the two refusals.
+pub async fn not_taken(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    if state.fixed_paths.iter().any(|path| path == request.path()) {
+        return method_not_allowed(request).await;
+    }
     Err(ApiError::NoSuchRoute(format!(
         "there is no route {}; /openapi.json and /docs/ list those there are",
         request.path()
@@ -18,6 +29,9 @@ pub async fn no_such_route(request: HttpRequest) -> Result<HttpResponse, ApiErro
 }
 
 /// Answers a method that a route does not have.
+///
+/// # Errors
+/// Always: that refusal.
 pub async fn method_not_allowed(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Err(ApiError::MethodNotAllowed(format!(
         "{} is not possible on {}; it answers {}",

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use secrecy::SecretString;
+use utoipa::openapi::OpenApi;
 
+use super::openapi;
 use crate::store::GoldStore;
 
 /// An answer's data, rendered once: what a table held cannot change under its physical name.
@@ -42,24 +44,37 @@ pub struct State {
     pub read_token: Option<SecretString>,
     /// The OpenAPI document, rendered.
     pub openapi: Bytes,
+    /// Paths without parameters that have a route.
+    pub fixed_paths: Vec<String>,
     /// When the application was built.
     pub started: Instant,
 }
 
 impl State {
     /// State over a store, with `cache_bytes` for rendered answers.
-    #[must_use]
+    ///
+    /// # Errors
+    /// When the document cannot be written as JSON.
     pub fn new(
         store: Arc<dyn GoldStore>,
         cache_bytes: u64,
         read_token: Option<SecretString>,
-        openapi: Bytes,
-    ) -> Self {
+        document: &OpenApi,
+    ) -> serde_json::Result<Self> {
         /// A typical answer; only sizes the cache's tables.
         const TYPICAL_BYTES: u64 = 2_048;
         let items = usize::try_from(cache_bytes / TYPICAL_BYTES).unwrap_or(usize::MAX);
         let rendered =
             (cache_bytes > 0).then(|| Cache::with_weighter(items.max(1), cache_bytes, ByBytes));
-        Self { store, rendered, read_token, openapi, started: Instant::now() }
+        let documented = document.paths.paths.keys().cloned();
+        let undocumented = ["/".to_owned(), "/openapi.json".to_owned()];
+        Ok(Self {
+            store,
+            rendered,
+            read_token,
+            openapi: openapi::to_json(document)?.into(),
+            fixed_paths: documented.chain(undocumented).collect(),
+            started: Instant::now(),
+        })
     }
 }

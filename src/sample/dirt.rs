@@ -4,7 +4,7 @@
 //! Bad rows come on top of the good ones, placed so that refining the dirty files gives exactly
 //! what refining the clean ones gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -123,13 +123,7 @@ fn soil_one(
         placed.push((position, row));
         *injected.entry(reason).or_insert(0) += 1;
     }
-    // Never so many rewritten that an unusual spelling becomes the usual one.
-    let rewritten = share.min(0.2);
-    for row in rows.iter_mut() {
-        if rng.random::<f64>() < rewritten {
-            rewrite(row, rng.random_range(0..4));
-        }
-    }
+    rewrite_some(share, rows, rewrite, rng);
     placed.sort_by_key(|(position, _)| *position);
     let mut placed = placed.into_iter().peekable();
     let mut mixed = Vec::with_capacity(good + bad);
@@ -142,6 +136,25 @@ fn soil_one(
     mixed.extend(placed.map(|(_, bad)| bad));
     *rows = mixed;
     injected
+}
+
+/// Rewrites a share of the rows, but never so many of one text that its unusual spelling could
+/// become the usual one: the older half of its occurrences stays as it is.
+fn rewrite_some(share: f64, rows: &mut [Row], rewrite: fn(&mut Row, u32), rng: &mut ChaCha8Rng) {
+    let mut occurrences: HashMap<String, usize> = HashMap::new();
+    for row in rows.iter() {
+        *occurrences.entry(row[4].clone()).or_default() += 1;
+    }
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for row in rows {
+        let seen = seen.entry(row[4].clone()).or_default();
+        *seen += 1;
+        let (is_chosen, way) = (rng.random::<f64>() < share, rng.random_range(0..4));
+        let is_later_half = *seen > occurrences[&row[4]] / 2 + 1;
+        if is_chosen && (way > 0 || is_later_half) {
+            rewrite(row, way);
+        }
+    }
 }
 
 fn rewrite_client(row: &mut Row, way: u32) {

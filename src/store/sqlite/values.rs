@@ -90,7 +90,7 @@ pub fn read_row(
                 .iter()
                 .enumerate()
                 .filter(|(_, (_, column))| table.key.contains(&column.name))
-                .map(|(place, _)| format!("{:?}", row.get_ref(place)))
+                .map(|(place, _)| row.get_ref(place).map_or_else(|error| error.to_string(), shown))
                 .collect();
             StoreError::Decode {
                 table: physical.to_owned(),
@@ -102,6 +102,17 @@ pub fn read_row(
         values.push(value);
     }
     Ok(values)
+}
+
+/// A stored value for people.
+fn shown(stored: ValueRef<'_>) -> String {
+    match stored {
+        ValueRef::Null => "null".to_owned(),
+        ValueRef::Integer(v) => v.to_string(),
+        ValueRef::Real(v) => v.to_string(),
+        ValueRef::Text(v) => String::from_utf8_lossy(v).into_owned(),
+        ValueRef::Blob(v) => format!("{} bytes", v.len()),
+    }
 }
 
 fn read(stored: ValueRef<'_>, ty: ColumnType) -> Option<Value> {
