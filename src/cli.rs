@@ -1,6 +1,6 @@
 //! The subcommands, one short function each, and what they put on the screen.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use clap::{Parser, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::api::openapi;
+use crate::dictionary;
 use crate::domain::time::{Day, Timestamp};
 use crate::jobs::check;
 use crate::jobs::refresh::{Outcome, RefreshError, RefreshRequest, Refresher, Report};
-use crate::dictionary;
 use crate::jobs::{Observer, sample_sources};
 use crate::lake::{Lake, LakeError};
 use crate::pipeline::PipelineError;
@@ -313,7 +313,9 @@ async fn refresh(
 fn print_report(report: &Report) {
     let manifest = &report.manifest;
     let mut rows = screen_table(&["", "read", "rejected", "kept"]);
-    for (name, quality) in [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)] {
+    for (name, quality) in
+        [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)]
+    {
         rows.add_row([
             name.to_owned(),
             quality.rows_read.to_string(),
@@ -323,7 +325,9 @@ fn print_report(report: &Report) {
     }
     right_align(&mut rows, &[1, 2, 3]);
     println!("{rows}");
-    for (name, quality) in [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)] {
+    for (name, quality) in
+        [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)]
+    {
         for (reason, count) in &quality.rejected {
             println!("  rejected in {name}: {reason} {count}");
         }
@@ -343,6 +347,9 @@ fn print_report(report: &Report) {
     steps.add_row(["total".to_owned(), seconds(total), String::new()]);
     right_align(&mut steps, &[1]);
     println!("{steps}");
+    if let Some(megabytes) = peak_memory_mb() {
+        println!(" peak memory {megabytes} MB");
+    }
     println!(
         "published generation {} as of {}{}",
         manifest.generation,
@@ -367,6 +374,15 @@ fn right_align(table: &mut Table, columns: &[usize]) {
     }
 }
 
+/// The most memory this process has held so far, in megabytes; `None` where the system does not
+/// tell (it does on Linux).
+fn peak_memory_mb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kilobytes / 1_024)
+}
+
 fn seconds(took: Duration) -> String {
     format!("{:.3}", took.as_secs_f64())
 }
@@ -379,7 +395,8 @@ fn generate(spec: Spec, out: &std::path::Path) -> Result<(), CliError> {
     std::fs::create_dir_all(out).map_err(write_error(out))?;
     // A sample may be replaced; anything else may be the only copy of a shop's data.
     if !out.join(sample::GROUND_TRUTH).exists()
-        && let Some(taken) = sample::FILES.iter().map(|name| out.join(name)).find(|path| path.exists())
+        && let Some(taken) =
+            sample::FILES.iter().map(|name| out.join(name)).find(|path| path.exists())
     {
         return Err(CliError::Request(format!(
             "{} exists and is not a sample (no {} beside it); choose another directory",
@@ -389,11 +406,21 @@ fn generate(spec: Spec, out: &std::path::Path) -> Result<(), CliError> {
     }
     for (name, bytes) in sample::generate(spec)? {
         let path = out.join(name);
-        let staged = out.join(format!(".{name}.part"));
-        std::fs::write(&staged, &bytes).map_err(write_error(&staged))?;
-        std::fs::rename(&staged, &path).map_err(write_error(&path))?;
+        write_whole(&path, &bytes).map_err(write_error(&path))?;
         println!("wrote {} ({} bytes)", path.display(), bytes.len());
     }
+    Ok(())
+}
+
+/// Writes a file that is there complete or not at all, readable as any other.
+fn write_whole(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(std::path::Path::new("."));
+    let mut staged = tempfile::Builder::new();
+    #[cfg(unix)]
+    staged.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut staged = staged.tempfile_in(folder)?;
+    staged.write_all(bytes)?;
+    staged.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -404,7 +431,8 @@ async fn check(store: &dyn GoldStore) -> Result<(), CliError> {
     };
     let mut table = screen_table(&["table", "rows", "found"]);
     for (name, rows, problems) in &findings.tables {
-        let found = if problems.is_empty() { "as declared".to_owned() } else { problems.join("; ") };
+        let found =
+            if problems.is_empty() { "as declared".to_owned() } else { problems.join("; ") };
         table.add_row([(*name).to_owned(), rows.to_string(), found]);
     }
     right_align(&mut table, &[1]);

@@ -28,7 +28,11 @@ pub fn markdown() -> String {
             Fields::All => "all".to_owned(),
             Fields::Renamed(fields) => {
                 let shown = fields.iter().map(|(field, column)| {
-                    if field == column { (*field).to_owned() } else { format!("{field} ({column})") }
+                    if field == column {
+                        (*field).to_owned()
+                    } else {
+                        format!("{field} ({column})")
+                    }
                 });
                 shown.collect::<Vec<_>>().join(", ")
             }
@@ -39,7 +43,8 @@ pub fn markdown() -> String {
 }
 
 fn describe(table: &Table, text: &mut String) {
-    let key = if table.is_single() { "`_all`, a single row".to_owned() } else { table.key.join(", ") };
+    let key =
+        if table.is_single() { "`_all`, a single row".to_owned() } else { table.key.join(", ") };
     let order: Vec<String> = table
         .order
         .iter()

@@ -29,7 +29,8 @@ impl Observer for Bars {
         /// How often a bar that waits for its next part shows that it lives.
         const TICK: Duration = Duration::from_millis(100);
         let bar = self.all.add(ProgressBar::new(parts).with_prefix(step.to_string()));
-        if let Ok(style) = ProgressStyle::with_template("{prefix:<8} [{bar:24}] {pos}/{len} {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{prefix:<8} [{bar:24}] {pos}/{len} {msg}")
+        {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.enable_steady_tick(TICK);

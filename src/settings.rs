@@ -292,9 +292,9 @@ impl Variables {
                 continue;
             }
             let short = SHORT_NAMES.iter().find(|(short, _)| *short == name);
-            let long = name.split_once("__").map(|(section, key)| {
-                (section.to_lowercase(), key.to_lowercase())
-            });
+            let long = name
+                .split_once("__")
+                .map(|(section, key)| (section.to_lowercase(), key.to_lowercase()));
             let key = match (short, long) {
                 (Some((_, key)), _) => (*key).to_owned(),
                 (None, Some((section, key))) if sections.contains(&section.as_str()) => {
@@ -450,16 +450,22 @@ mod tests {
         let pairs = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
         };
-        load_from(None, pairs(&[("HTTP_ADDR", "127.0.0.1:1"), ("PUBLISH__KEEP_GENERATIONS", "7")]), pairs(environment))
+        load_from(
+            None,
+            pairs(&[("HTTP_ADDR", "127.0.0.1:1"), ("PUBLISH__KEEP_GENERATIONS", "7")]),
+            pairs(environment),
+        )
     }
 
     #[test]
     fn the_environment_wins_over_dot_env_and_that_over_defaults() {
-        let loaded = with(&[("HTTP_ADDR", "127.0.0.1:2"), ("PATH", "/bin"), ("A__B", "c")]).unwrap();
+        let loaded =
+            with(&[("HTTP_ADDR", "127.0.0.1:2"), ("PATH", "/bin"), ("A__B", "c")]).unwrap();
         assert_eq!(loaded.settings.http.addr, "127.0.0.1:2");
         assert_eq!(loaded.settings.keep_generations, 7);
         assert_eq!(loaded.settings.lake_url, "./data/{layer}");
-        let origin = |key: &str| loaded.resolved.iter().find(|r| r.key == key).unwrap().origin.clone();
+        let origin =
+            |key: &str| loaded.resolved.iter().find(|r| r.key == key).unwrap().origin.clone();
         assert_eq!(origin("http.addr"), "environment HTTP_ADDR");
         assert_eq!(origin("publish.keep_generations"), ".env PUBLISH__KEEP_GENERATIONS");
         assert_eq!(origin("lake.url"), "default");
@@ -477,8 +483,16 @@ mod tests {
     #[test]
     fn wrong_settings_are_refused_by_name() {
         for (name, value, said) in [
-            ("QUALITY__MAX_REJECT_RATO", "0.1", "quality.max_reject_rato (from environment QUALITY__MAX_REJECT_RATO)"),
-            ("QUALITY__MAX_REJECT_RATIO", "2", "quality.max_reject_ratio: 2 is not between 0 and 1"),
+            (
+                "QUALITY__MAX_REJECT_RATO",
+                "0.1",
+                "quality.max_reject_rato (from environment QUALITY__MAX_REJECT_RATO)",
+            ),
+            (
+                "QUALITY__MAX_REJECT_RATIO",
+                "2",
+                "quality.max_reject_ratio: 2 is not between 0 and 1",
+            ),
             ("QUALITY__MAX_REJECT_RATIO", "much", "quality.max_reject_ratio"),
             ("HTTP_ADDR", "8000", "http.addr"),
             ("LOG_FORMAT", "xml", "log.format"),

@@ -69,8 +69,7 @@ impl Application {
     /// # Errors
     /// [`StartupError::Bind`], [`StartupError::OpenApi`].
     pub fn build(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Self, StartupError> {
-        let bind_error =
-            |source| StartupError::Bind { addr: settings.http.addr.clone(), source };
+        let bind_error = |source| StartupError::Bind { addr: settings.http.addr.clone(), source };
         let listener = TcpListener::bind(&settings.http.addr).map_err(bind_error)?;
         let addr = listener.local_addr().map_err(bind_error)?;
 

@@ -13,7 +13,11 @@ use crate::settings::{Log, LogFormat};
 ///
 /// # Errors
 /// When the filter directives cannot be read.
-pub fn init<W>(log: &Log, default_filter: &str, sink: W) -> Result<(), tracing_subscriber::filter::ParseError>
+pub fn init<W>(
+    log: &Log,
+    default_filter: &str,
+    sink: W,
+) -> Result<(), tracing_subscriber::filter::ParseError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {

@@ -4,13 +4,93 @@ use std::path::{Path, PathBuf};
 
 /// Folders or files of `src`, what they may not mention and why.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("domain", &["crate::api", "crate::store", "crate::lake", "crate::pipeline", "crate::jobs", "crate::settings", "polars", "actix_web", "rusqlite", "object_store", "tokio"]),
-    ("pipeline", &["crate::api", "crate::store", "crate::lake", "crate::jobs", "crate::settings", "actix_web", "rusqlite", "mongodb", "object_store", "tokio", "std::env"]),
-    ("lake", &["crate::api", "crate::store", "crate::pipeline", "crate::jobs", "crate::settings", "actix_web", "rusqlite"]),
-    ("store", &["crate::api", "crate::lake", "crate::pipeline", "crate::jobs", "crate::settings", "actix_web", "polars", "object_store"]),
-    ("sample", &["crate::api", "crate::store", "crate::lake", "crate::pipeline", "crate::jobs", "crate::settings", "polars", "actix_web"]),
-    ("jobs", &["crate::api", "crate::startup", "crate::cli", "crate::settings", "actix_web", "rusqlite"]),
-    ("api", &["crate::jobs", "crate::lake", "crate::startup", "crate::cli", "crate::settings", "polars", "object_store", "rusqlite"]),
+    (
+        "domain",
+        &[
+            "crate::api",
+            "crate::store",
+            "crate::lake",
+            "crate::pipeline",
+            "crate::jobs",
+            "crate::settings",
+            "polars",
+            "actix_web",
+            "rusqlite",
+            "object_store",
+            "tokio",
+        ],
+    ),
+    (
+        "pipeline",
+        &[
+            "crate::api",
+            "crate::store",
+            "crate::lake",
+            "crate::jobs",
+            "crate::settings",
+            "actix_web",
+            "rusqlite",
+            "mongodb",
+            "object_store",
+            "tokio",
+            "std::env",
+        ],
+    ),
+    (
+        "lake",
+        &[
+            "crate::api",
+            "crate::store",
+            "crate::pipeline",
+            "crate::jobs",
+            "crate::settings",
+            "actix_web",
+            "rusqlite",
+        ],
+    ),
+    (
+        "store",
+        &[
+            "crate::api",
+            "crate::lake",
+            "crate::pipeline",
+            "crate::jobs",
+            "crate::settings",
+            "actix_web",
+            "polars",
+            "object_store",
+        ],
+    ),
+    (
+        "sample",
+        &[
+            "crate::api",
+            "crate::store",
+            "crate::lake",
+            "crate::pipeline",
+            "crate::jobs",
+            "crate::settings",
+            "polars",
+            "actix_web",
+        ],
+    ),
+    (
+        "jobs",
+        &["crate::api", "crate::startup", "crate::cli", "crate::settings", "actix_web", "rusqlite"],
+    ),
+    (
+        "api",
+        &[
+            "crate::jobs",
+            "crate::lake",
+            "crate::startup",
+            "crate::cli",
+            "crate::settings",
+            "polars",
+            "object_store",
+            "rusqlite",
+        ],
+    ),
     ("settings.rs", &["crate::"]),
     ("lock.rs", &["crate::"]),
 ];
@@ -60,7 +140,11 @@ fn arrows_point_down_only() {
 fn only_settings_read_the_environment() {
     for file in all_under(&src()) {
         let reads = code(&file).contains("env::var");
-        assert!(!reads || file.ends_with("settings.rs"), "{} reads the environment", file.display());
+        assert!(
+            !reads || file.ends_with("settings.rs"),
+            "{} reads the environment",
+            file.display()
+        );
     }
 }
 

@@ -8,14 +8,22 @@ use crate::support::{Ran, SMALL, Shop};
 #[test]
 fn wrong_requests_end_with_2_and_say_what_is_wrong() {
     let shop = Shop::empty();
-    for arguments in [vec!["fly"], vec!["refresh", "--as-of", "tomorrow"], vec!["generate"], vec!["rollback", "x"], vec!["refresh", "--what"]] {
+    for arguments in [
+        vec!["fly"],
+        vec!["refresh", "--as-of", "tomorrow"],
+        vec!["generate"],
+        vec!["rollback", "x"],
+        vec!["refresh", "--what"],
+    ] {
         let ran = shop.run(&arguments);
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.err.contains("error:"), "{ran:?}");
     }
-    shop.run_with(&["settings"], &[("QUALITY__MAX_REJECT_RATO", "1")]).refused(2, &["quality.max_reject_rato", "max_reject_ratio"]);
+    shop.run_with(&["settings"], &[("QUALITY__MAX_REJECT_RATO", "1")])
+        .refused(2, &["quality.max_reject_rato", "max_reject_ratio"]);
     shop.run_with(&["serve"], &[("RUST_LOG", "loud==yes")]).refused(2, &["log.filter"]);
-    shop.run_with(&["serve"], &[("MONGODB_URI", "mongodb://u:secret@h")]).refused(2, &["MONGODB_URI"]);
+    shop.run_with(&["serve"], &[("MONGODB_URI", "mongodb://u:secret@h")])
+        .refused(2, &["MONGODB_URI"]);
     shop.run(&["--config", "none.toml", "settings"]).refused(2, &["none.toml"]);
     shop.run(&["check"]).refused(2, &["nothing is published"]);
     shop.run(&["rollback"]).refused(2, &["nothing has been published"]);
@@ -24,13 +32,31 @@ fn wrong_requests_end_with_2_and_say_what_is_wrong() {
 #[test]
 fn settings_show_values_origins_and_no_secrets() {
     let shop = Shop::empty();
-    std::fs::write(shop.path().join("goldsmith.toml"), "[quality]\nmax_amount = 500\n[sample]\nseed = 9\n").unwrap();
+    std::fs::write(
+        shop.path().join("goldsmith.toml"),
+        "[quality]\nmax_amount = 500\n[sample]\nseed = 9\n",
+    )
+    .unwrap();
     std::fs::write(shop.path().join(".env"), "READ_TOKEN=from-dot-env\nSAMPLE__SEED=10\n").unwrap();
-    let ran = shop.run_with(&["settings"], &[("ADMIN_TOKEN", "hush"), ("LOG_FORMAT", "json")]).good();
-    let line = |key: &str| ran.out.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("{key}: {}", ran.out));
-    assert!(line("quality.max_amount").contains("500") && line("quality.max_amount").contains("goldsmith.toml"));
-    assert!(line("sample.seed").contains("10") && line("sample.seed").contains(".env SAMPLE__SEED"));
-    assert!(line("auth.admin_token").contains("****") && line("auth.admin_token").contains("environment ADMIN_TOKEN"));
+    let ran =
+        shop.run_with(&["settings"], &[("ADMIN_TOKEN", "hush"), ("LOG_FORMAT", "json")]).good();
+    let line = |key: &str| {
+        ran.out
+            .lines()
+            .find(|line| line.starts_with(key))
+            .unwrap_or_else(|| panic!("{key}: {}", ran.out))
+    };
+    assert!(
+        line("quality.max_amount").contains("500")
+            && line("quality.max_amount").contains("goldsmith.toml")
+    );
+    assert!(
+        line("sample.seed").contains("10") && line("sample.seed").contains(".env SAMPLE__SEED")
+    );
+    assert!(
+        line("auth.admin_token").contains("****")
+            && line("auth.admin_token").contains("environment ADMIN_TOKEN")
+    );
     assert!(line("log.format").contains("json"));
     assert!(line("lake.url").contains("./data/{layer}") && line("lake.url").contains("default"));
     assert!(line("mongodb.uri").contains("(not set)"));
@@ -44,7 +70,19 @@ fn settings_show_values_origins_and_no_secrets() {
 fn generate_writes_the_same_bytes_for_the_same_seed_and_never_over_a_shops_files() {
     let shop = Shop::empty();
     let generate = |out: &str, seed: &str| {
-        shop.run(&["generate", "--customers", "50", "--purchases", "400", "--seed", seed, "--dirty", "0.1", "--out", out])
+        shop.run(&[
+            "generate",
+            "--customers",
+            "50",
+            "--purchases",
+            "400",
+            "--seed",
+            seed,
+            "--dirty",
+            "0.1",
+            "--out",
+            out,
+        ])
     };
     generate("one", "1").good();
     generate("two", "1").good();
@@ -58,7 +96,8 @@ fn generate_writes_the_same_bytes_for_the_same_seed_and_never_over_a_shops_files
     shop.put("clients.csv", b"precious");
     generate("data/sources", "1").refused(2, &["clients.csv", "not a sample"]);
     assert_eq!(read("data/sources/clients.csv"), b"precious");
-    shop.run(&["generate", "--customers", "5", "--purchases", "400", "--dirty", "2", "--out", "x"]).refused(2, &["--dirty"]);
+    shop.run(&["generate", "--customers", "5", "--purchases", "400", "--dirty", "2", "--out", "x"])
+        .refused(2, &["--dirty"]);
 }
 
 #[test]
@@ -70,20 +109,33 @@ fn check_finds_what_was_tampered_with() {
         let like = format!("{name}\\_%\\_revision");
         let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE ?1 ESCAPE '\\' AND length(name) = ?2";
         let length = name.len() + 1 + 16 + "_revision".len();
-        shop.sqlite().query_row(sql, rusqlite::params![like, i64::try_from(length).unwrap()], |row| row.get(0)).unwrap()
+        shop.sqlite()
+            .query_row(sql, rusqlite::params![like, i64::try_from(length).unwrap()], |row| {
+                row.get(0)
+            })
+            .unwrap()
     };
     let tamper = |sql: &str| shop.sqlite().execute_batch(sql).unwrap();
     let found = |said: &str| {
         let ran = shop.run(&["check"]).refused(1, &["deviates"]);
         assert!(ran.out.contains(said), "{said:?} is not in {}", ran.out);
     };
-    tamper(&format!("UPDATE \"{}\" SET prob_reachat_12m = 1.5 WHERE id_client = 3", physical("customer_scores")));
+    tamper(&format!(
+        "UPDATE \"{}\" SET prob_reachat_12m = 1.5 WHERE id_client = 3",
+        physical("customer_scores")
+    ));
     found("prob_reachat_12m is missing, mistyped or out of range in 1 rows");
     tamper(&format!("DELETE FROM \"{}\" WHERE bucket_index = 4", physical("basket_distribution")));
     found("11 rows instead of 12");
-    tamper(&format!("UPDATE \"{}\" SET total_revenue = total_revenue + 1 WHERE day = (SELECT min(day) FROM \"{0}\")", physical("daily_revenue")));
+    tamper(&format!(
+        "UPDATE \"{}\" SET total_revenue = total_revenue + 1 WHERE day = (SELECT min(day) FROM \"{0}\")",
+        physical("daily_revenue")
+    ));
     found("EUR instead of");
-    tamper(&format!("ALTER TABLE \"{}\" RENAME COLUMN ca TO chiffre", physical("cohort_retention")));
+    tamper(&format!(
+        "ALTER TABLE \"{}\" RENAME COLUMN ca TO chiffre",
+        physical("cohort_retention")
+    ));
     found("columns are first_purchase_month");
     tamper(&format!("DROP VIEW kpis; DROP TABLE \"{}\"", physical("kpis")));
     found("missing from the store");
@@ -102,13 +154,11 @@ fn start(shop: &Shop, arguments: &[&str], variables: &[(&str, &str)]) -> Running
     let mut said = String::new();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while said.matches("  curl ").count() < 3 {
-        match lines.next() {
-            Some(line) => said.push_str(&(line.unwrap() + "\n")),
-            None => {
-                let ran = Ran::of(child.wait_with_output().unwrap());
-                panic!("it ended: {said} {ran:?}");
-            }
-        }
+        let Some(line) = lines.next() else {
+            let ran = Ran::of(child.wait_with_output().unwrap());
+            panic!("it ended: {said} {ran:?}");
+        };
+        said.push_str(&(line.unwrap() + "\n"));
     }
     let url = said.split("serving on ").nth(1).unwrap().split(',').next().unwrap().to_owned();
     Running { child, said, url }
@@ -121,7 +171,8 @@ impl Running {
 
     /// SIGTERM; how it ended and what it said on standard error.
     fn stop(mut self) -> (Option<i32>, String) {
-        let killed = std::process::Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        let killed =
+            std::process::Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(killed.success());
         let mut err = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
@@ -134,7 +185,11 @@ fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
     let shop = Shop::empty();
     let small = [("SAMPLE__CUSTOMERS", "200"), ("SAMPLE__PURCHASES", "2000")];
     let running = start(&shop, &[], &small);
-    assert!(running.said.contains("wrote a sample of 200 customers and 2000 purchases"), "{}", running.said);
+    assert!(
+        running.said.contains("wrote a sample of 200 customers and 2000 purchases"),
+        "{}",
+        running.said
+    );
     assert!(running.said.contains("published generation 1"), "{}", running.said);
     for line in running.said.lines().filter_map(|line| line.trim().strip_prefix("curl '")) {
         let path = line.trim_end_matches('\'').strip_prefix(&running.url).unwrap();
@@ -155,7 +210,12 @@ fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
     assert_eq!(running.get("/kpis")["data"]["total_customers"], 200);
     let (code, err) = running.stop();
     assert_eq!(code, Some(0));
-    assert!(err.contains("warning: not refreshed, serving what is published: achats.csv: the file is empty"), "{err}");
+    assert!(
+        err.contains(
+            "warning: not refreshed, serving what is published: achats.csv: the file is empty"
+        ),
+        "{err}"
+    );
 
     // Nor do files that are gone: no sample is written over a published shop.
     shop.clear_sources();
@@ -180,6 +240,7 @@ fn logs_are_json_lines_when_asked_for() {
     let running = start(&shop, &["serve"], &[("LOG_FORMAT", "json"), ("RUST_LOG", "info")]);
     assert!(ureq::get(format!("{}/nope", running.url)).call().is_err());
     let (_, err) = running.stop();
-    let lines: Vec<serde_json::Value> = err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["span"]["http.target"] == "/nope"), "{err}");
 }

@@ -11,19 +11,35 @@ fn committed(path: &str) -> String {
 #[test]
 fn the_committed_openapi_document_is_the_one_the_binary_prints() {
     let printed = Shop::empty().run(&["openapi"]).good().out;
-    assert!(printed == committed("openapi/openapi.json"), "run: cargo run -- openapi > openapi/openapi.json");
+    assert!(
+        printed == committed("openapi/openapi.json"),
+        "run: cargo run -- openapi > openapi/openapi.json"
+    );
 }
 
 #[test]
 fn the_committed_data_dictionary_is_the_one_the_binary_prints() {
     let printed = Shop::empty().run(&["dictionary"]).good().out;
-    assert!(printed == committed("docs/DATA_DICTIONARY.md"), "run: cargo run -- dictionary > docs/DATA_DICTIONARY.md");
+    assert!(
+        printed == committed("docs/DATA_DICTIONARY.md"),
+        "run: cargo run -- dictionary > docs/DATA_DICTIONARY.md"
+    );
 }
 
 #[test]
 fn every_setting_is_in_the_example_environment_or_the_defaults() {
     let example = committed(".env.example");
-    for name in ["HTTP_ADDR", "LAKE_URL", "SQLITE_PATH", "MONGODB_URI", "MONGODB_DB", "ADMIN_TOKEN", "READ_TOKEN", "LOG_FORMAT", "RUST_LOG"] {
+    for name in [
+        "HTTP_ADDR",
+        "LAKE_URL",
+        "SQLITE_PATH",
+        "MONGODB_URI",
+        "MONGODB_DB",
+        "ADMIN_TOKEN",
+        "READ_TOKEN",
+        "LOG_FORMAT",
+        "RUST_LOG",
+    ] {
         assert!(example.contains(&format!("{name}=")), "{name} is not in .env.example");
         assert!(committed("README.md").contains(name), "{name} is not in README.md");
     }
@@ -35,10 +51,15 @@ fn the_readme_names_every_command_and_every_route() {
     let shop = Shop::empty();
     let help = shop.run(&["--help"]).good().out;
     let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
-    for command in commands.lines().filter_map(|line| line.split_whitespace().next()).filter(|word| *word != "help") {
+    for command in commands
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| *word != "help")
+    {
         assert!(readme.contains(command), "{command} is not in README.md");
     }
-    let document: serde_json::Value = serde_json::from_str(&committed("openapi/openapi.json")).unwrap();
+    let document: serde_json::Value =
+        serde_json::from_str(&committed("openapi/openapi.json")).unwrap();
     for path in document["paths"].as_object().unwrap().keys() {
         assert!(readme.contains(path.rsplit('/').next().unwrap()), "{path} is not in README.md");
     }

@@ -41,8 +41,11 @@ fn assert_recovers(shop: &Shop, at: &str) {
         })
     };
     let store = shop.sqlite();
-    let mut statement = store.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%_revision'").unwrap();
-    let stored: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut statement = store
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%_revision'")
+        .unwrap();
+    let stored: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert!(stored.len() >= tables::ALL.len());
     for name in stored {
         assert!(used(&name), "{at}: {name} is debris");
@@ -69,7 +72,12 @@ fn a_process_killed_at_any_moment_leaves_a_whole_generation() {
     let mut killed = 0;
     for moment in MOMENTS_MS {
         let shop = about_to_change();
-        let mut child = shop.command(&["refresh"], &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = shop
+            .command(&["refresh"], &[])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(Duration::from_millis(moment));
         child.kill().unwrap();
         killed += usize::from(child.wait().unwrap().signal() == Some(9));
@@ -83,7 +91,8 @@ fn a_process_killed_at_any_moment_leaves_a_whole_generation() {
 fn a_sample_whose_writing_was_interrupted_is_written_again() {
     let shop = Shop::sample(SMALL);
     std::fs::remove_file(shop.data("sources/clients.csv")).unwrap();
-    let lake = goldsmith::lake::Lake::open(&shop.path().join("data/{layer}").display().to_string()).unwrap();
+    let lake = goldsmith::lake::Lake::open(&shop.path().join("data/{layer}").display().to_string())
+        .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let found = runtime.block_on(goldsmith::jobs::sample_sources::look(&lake)).unwrap();
     assert!(found.needs_sample());

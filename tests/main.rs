@@ -1,5 +1,6 @@
 //! The integration tests: one binary. Helpers in `support` only speak HTTP and run the binary.
-#![allow(clippy::float_cmp, clippy::missing_panics_doc, missing_docs)]
+#![allow(clippy::unwrap_used)] // helpers outside #[test] functions unwrap as those do
+#![allow(clippy::float_cmp)] // golden values are compared as they are written
 
 mod support;
 

@@ -9,8 +9,14 @@ use serde_json::Value;
 use crate::support::{SMALL, Shop, TestApp};
 
 const PUBLISHES: u64 = 12;
-const PATHS: [&str; 6] =
-    ["/kpis", "/revenue/country", "/revenue/daily?limit=1000", "/customers?limit=1000", "/scores?limit=1000", "/customers/1"];
+const PATHS: [&str; 6] = [
+    "/kpis",
+    "/revenue/country",
+    "/revenue/daily?limit=1000",
+    "/customers?limit=1000",
+    "/scores?limit=1000",
+    "/customers/1",
+];
 
 /// The revenue an answer adds up to, where it does.
 fn revenue(path: &str, data: &Value) -> Option<f64> {
@@ -31,7 +37,7 @@ fn no_answer_is_empty_or_mixes_generations_while_publishing() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     let is_done = AtomicBool::new(false);
-    let seen: Vec<(u64, i64)> = std::thread::scope(|scope| {
+    let seen: Vec<(u64, String)> = std::thread::scope(|scope| {
         let readers: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
@@ -45,7 +51,7 @@ fn no_answer_is_empty_or_mixes_generations_while_publishing() {
                             let generation = body["meta"]["generation"].as_u64().unwrap();
                             if let Some(revenue) = revenue(path, &body["data"]) {
                                 // Cents, so that sums in any order are the same.
-                                seen.push((generation, (revenue * 100.0).round() as i64));
+                                seen.push((generation, format!("{revenue:.2}")));
                             }
                         }
                     }
@@ -63,11 +69,15 @@ fn no_answer_is_empty_or_mixes_generations_while_publishing() {
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
     });
 
-    let mut revenues: BTreeMap<u64, BTreeSet<i64>> = BTreeMap::new();
+    let mut revenues: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
     for (generation, cents) in &seen {
-        revenues.entry(*generation).or_default().insert(*cents);
+        revenues.entry(*generation).or_default().insert(cents);
     }
-    eprintln!("{} answers of {} generations during {PUBLISHES} publishes", seen.len(), revenues.len());
+    eprintln!(
+        "{} answers of {} generations during {PUBLISHES} publishes",
+        seen.len(),
+        revenues.len()
+    );
     assert!(revenues.len() > 2, "{revenues:?}");
     for (generation, cents) in revenues {
         assert_eq!(cents.len(), 1, "generation {generation} had the revenues {cents:?}");

@@ -24,7 +24,8 @@ fn served(shop: &Shop) -> BTreeMap<String, String> {
         let width = statement.column_count();
         let rows = statement
             .query_map([], |row| {
-                Ok((0..width).map(|place| format!("{:?} ", row.get_ref(place).unwrap())).collect::<String>())
+                let cells = (0..width).map(|place| format!("{:?}", row.get_ref(place).unwrap()));
+                Ok(cells.collect::<Vec<_>>().join("|"))
             })
             .unwrap();
         rows.map(Result::unwrap).collect::<Vec<_>>().join("\n")
@@ -36,7 +37,9 @@ fn gold_bytes(shop: &Shop, generation: &str) -> BTreeMap<String, Vec<u8>> {
     shop.names(&format!("gold/{generation}"))
         .into_iter()
         .filter(|name| name.ends_with(".parquet"))
-        .map(|name| (name.clone(), std::fs::read(shop.data(&format!("gold/{generation}/{name}"))).unwrap()))
+        .map(|name| {
+            (name.clone(), std::fs::read(shop.data(&format!("gold/{generation}/{name}"))).unwrap())
+        })
         .collect()
 }
 
@@ -44,28 +47,48 @@ fn gold_bytes(shop: &Shop, generation: &str) -> BTreeMap<String, Vec<u8>> {
 fn every_layer_holds_what_it_should() {
     let shop = Shop::sample(Spec { dirty: 0.1, ..SMALL });
     let ran = shop.run(&["refresh"]).good();
-    for said in ["clients", "achats", "rejected in achats: orphan_client", "publish", "total", "published generation 1"] {
+    for said in [
+        "clients",
+        "achats",
+        "rejected in achats: orphan_client",
+        "publish",
+        "total",
+        "published generation 1",
+    ] {
         assert!(ran.out.contains(said), "{said:?} is not in {}", ran.out);
     }
     // Plain lines, one per step, where there is no terminal.
-    let steps: Vec<&str> = ran.err.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let steps: Vec<&str> =
+        ran.err.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(steps, ["sources", "bronze", "silver", "gold", "publish", "sweep"]);
 
     let manifest = shop.json("gold/gen-000001/manifest.json");
     for source in manifest["sources"].as_array().unwrap() {
-        let original = std::fs::read(shop.data("sources").join(source["name"].as_str().unwrap())).unwrap();
-        let kept = std::fs::read(shop.data("bronze").join(source["bronze"].as_str().unwrap())).unwrap();
+        let original =
+            std::fs::read(shop.data("sources").join(source["name"].as_str().unwrap())).unwrap();
+        let kept =
+            std::fs::read(shop.data("bronze").join(source["bronze"].as_str().unwrap())).unwrap();
         assert!(original == kept, "{source}");
         assert_eq!(source["size_bytes"], original.len());
     }
-    assert_eq!(shop.names("silver/gen-000001"), ["achats", "clients.parquet", "quality_report.json", "rejects"]);
+    assert_eq!(
+        shop.names("silver/gen-000001"),
+        ["achats", "clients.parquet", "quality_report.json", "rejects"]
+    );
     assert_eq!(shop.names("silver/gen-000001/rejects"), ["achats.parquet", "clients.parquet"]);
     let months = shop.names("silver/gen-000001/achats");
-    assert!(months.len() > 30 && months.iter().all(|month| month.starts_with("mois=20")), "{months:?}");
+    assert!(
+        months.len() > 30 && months.iter().all(|month| month.starts_with("mois=20")),
+        "{months:?}"
+    );
     assert_eq!(gold_bytes(&shop, "gen-000001").len(), 16);
     let quality = &manifest["quality"]["achats"];
-    let rejected: u64 = quality["rejected"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
-    assert_eq!(quality["rows_read"].as_u64().unwrap(), quality["rows_valid"].as_u64().unwrap() + rejected);
+    let rejected: u64 =
+        quality["rejected"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+    assert_eq!(
+        quality["rows_read"].as_u64().unwrap(),
+        quality["rows_valid"].as_u64().unwrap() + rejected
+    );
     assert!(manifest["proof"].as_array().unwrap().iter().all(|check| check["holds"] == true));
     shop.run(&["check"]).good();
 }
@@ -103,8 +126,10 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
     let no_amount = achats.replacen("montant", "mountain", 1);
     let header = format!("{}\n", achats.lines().next().unwrap());
     let all_orphans = format!("{header}1,999999,2024-01-01,5,Tea,,\n");
-    let half_bad: String = achats.lines().enumerate().map(|(n, line)| if n % 2 == 1 { format!("x{line}\n") } else { format!("{line}\n") }).collect();
-    let few: String = achats.lines().take(300).map(|line| format!("{line}\n")).collect();
+    let spoil =
+        |(n, line): (usize, &str)| if n % 2 == 1 { format!("x{line}") } else { line.to_owned() };
+    let half_bad = achats.lines().enumerate().map(spoil).collect::<Vec<_>>().join("\n");
+    let few = achats.lines().take(300).collect::<Vec<_>>().join("\n");
     for (name, content, said) in [
         ("achats.csv", no_amount.as_bytes(), vec!["achats.csv", "montant"]),
         ("achats.csv", b"", vec!["achats.csv", "empty"]),
@@ -133,7 +158,10 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
 fn missing_and_unreadable_sources_are_refused() {
     let shop = Shop::empty();
     shop.run(&["refresh"]).refused(1, &["no clients*.csv", "./data/sources"]);
-    shop.put("clients.csv", b"id_client,nom,email,date_inscription,pays\n1,A,a@x.io,2024-01-01,F\n");
+    shop.put(
+        "clients.csv",
+        b"id_client,nom,email,date_inscription,pays\n1,A,a@x.io,2024-01-01,F\n",
+    );
     shop.run(&["refresh"]).refused(1, &["no achats*.csv"]);
 
     let shop = Shop::empty();
@@ -141,7 +169,8 @@ fn missing_and_unreadable_sources_are_refused() {
     std::fs::write(shop.data("sources"), "a file where a directory should be").unwrap();
     shop.run(&["refresh"]).refused(1, &["./data/sources"]);
     shop.run_with(&["refresh"], &[("LAKE_URL", "./data")]).refused(2, &["LAKE_URL", "{layer}"]);
-    shop.run_with(&["refresh"], &[("LAKE_URL", "ftp://x/{layer}")]).refused(2, &["LAKE_URL ftp://x/{layer}"]);
+    shop.run_with(&["refresh"], &[("LAKE_URL", "ftp://x/{layer}")])
+        .refused(2, &["LAKE_URL ftp://x/{layer}"]);
 }
 
 #[test]
@@ -152,11 +181,15 @@ fn a_row_from_the_future_is_looked_at_again_when_its_time_has_come() {
     assert_eq!(shop.names("gold"), ["gen-000001"]);
     // As if the run had been made when that instant was still ahead.
     let store = shop.sqlite();
-    let text: String = store.query_row("SELECT published FROM goldsmith_generations", [], |row| row.get(0)).unwrap();
+    let text: String = store
+        .query_row("SELECT published FROM goldsmith_generations", [], |row| row.get(0))
+        .unwrap();
     let mut published: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(published["manifest"]["quality"]["earliest_future"], "2199-12-31T23:59:59");
     published["manifest"]["quality"]["earliest_future"] = "2020-01-01T00:00:00".into();
-    store.execute("UPDATE goldsmith_generations SET published = ?1", [published.to_string()]).unwrap();
+    store
+        .execute("UPDATE goldsmith_generations SET published = ?1", [published.to_string()])
+        .unwrap();
     shop.run(&["refresh"]).good();
     assert_eq!(shop.names("gold"), ["gen-000001", "gen-000002"]);
 }
@@ -190,7 +223,8 @@ fn ten_refreshes_at_once_publish_once_and_refuse_the_rest() {
     let mut published = 0;
     for child in children {
         let output = child.wait_with_output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        let text =
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
         published += usize::from(text.contains("published generation 1"));
         let is_known = output.status.success() || text.contains("another refresh is");
         assert!(is_known, "{text}");
@@ -247,7 +281,11 @@ fn the_last_generations_are_kept_and_older_ones_swept() {
     assert_eq!(shop.names("bronze/achats").len(), 4);
     let tables: i64 = shop
         .sqlite()
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE '%_revision'", [], |row| row.get(0))
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE '%_revision'",
+            [],
+            |row| row.get(0),
+        )
         .unwrap();
     assert!((17..=32).contains(&tables), "{tables} physical tables for two generations");
     shop.run(&["rollback"]).good();

@@ -14,12 +14,19 @@ const MONTHS: &Table = &tables::MONTHLY_REVENUE;
 
 /// Rows of revenue_by_country.
 fn countries(rows: &[(&str, f64)]) -> Batch {
-    let floats = |of: fn(f64) -> f64| Cells::Float(rows.iter().map(|(_, revenue)| Some(of(*revenue))).collect());
+    let floats = |of: fn(f64) -> f64| {
+        Cells::Float(rows.iter().map(|(_, revenue)| Some(of(*revenue))).collect())
+    };
     let ones = || Cells::Int(vec![Some(1); rows.len()]);
     Batch {
         columns: vec![
             Cells::Text(rows.iter().map(|(pays, _)| Some((*pays).to_owned())).collect()),
-            floats(|r| r), ones(), floats(|r| r), ones(), floats(|r| r), floats(|_| 50.0),
+            floats(|r| r),
+            ones(),
+            floats(|r| r),
+            ones(),
+            floats(|r| r),
+            floats(|_| 50.0),
         ],
         rows: rows.len(),
     }
@@ -32,8 +39,13 @@ fn month() -> Batch {
         columns: vec![
             Cells::Text(vec![Some("2024-02".to_owned())]),
             Cells::Date(vec![Day::parse("2024-02-01")]),
-            Cells::Float(vec![Some(0.0)]), Cells::Int(vec![Some(0)]), null(), Cells::Int(vec![Some(0)]),
-            null(), null(), null(),
+            Cells::Float(vec![Some(0.0)]),
+            Cells::Int(vec![Some(0)]),
+            null(),
+            Cells::Int(vec![Some(0)]),
+            null(),
+            null(),
+            null(),
         ],
         rows: 1,
     }
@@ -85,76 +97,114 @@ fn texts(page: &goldsmith::store::Page) -> Vec<String> {
 
 /// What every store must do, on an empty one.
 async fn conforms(store: &dyn GoldStore) {
+    let first = writes_once_and_checks(store).await;
+    let months = entry(MONTHS, "m", 1, 0.0, 0);
+    store.write_table(MONTHS, &months, source(month())).await.unwrap();
+    let one = published(1, vec![first.clone(), months.clone()]);
+    store.activate(&one).await.unwrap();
+    assert_eq!(*store.active().await.unwrap().unwrap(), one);
+    answers_queries(store, &one).await;
+    looks_over(store, &first).await;
+    keeps_goes_back_and_sweeps(store, &one).await;
+    lets_one_publish_at_a_time(store).await;
+}
+
+/// Writing happens once, is checked, and is undone as a whole when it does not fit.
+async fn writes_once_and_checks(store: &dyn GoldStore) -> TableEntry {
     store.ping().await.unwrap();
     assert!(store.active().await.unwrap().is_none());
     assert!(store.generations().await.unwrap().is_empty());
     let nothing = rollback(store, None).await.unwrap_err();
     assert!(matches!(nothing, StoreError::NoGeneration(_)), "{nothing}");
 
-    // Writing: once, checked, undone as a whole when it does not fit.
     let rows = [("France", 30.0), ("Spain", 20.0), ("Élan", 20.0)];
     let first = entry(COUNTRIES, "a", 3, 70.0, 3);
     assert!(!store.has_table(&first).await.unwrap());
     assert!(store.write_table(COUNTRIES, &first, source(countries(&rows))).await.unwrap());
     assert!(!store.write_table(COUNTRIES, &first, source(countries(&rows))).await.unwrap());
     assert!(store.has_table(&first).await.unwrap());
-    for wrong in [entry(COUNTRIES, "b", 4, 70.0, 3), entry(COUNTRIES, "b", 3, 70.01, 3), entry(COUNTRIES, "b", 3, 70.0, 4)] {
-        let error = store.write_table(COUNTRIES, &wrong, source(countries(&rows))).await.unwrap_err();
+    for wrong in [
+        entry(COUNTRIES, "b", 4, 70.0, 3),
+        entry(COUNTRIES, "b", 3, 70.01, 3),
+        entry(COUNTRIES, "b", 3, 70.0, 4),
+    ] {
+        let error =
+            store.write_table(COUNTRIES, &wrong, source(countries(&rows))).await.unwrap_err();
         assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");
         assert!(!store.has_table(&wrong).await.unwrap());
     }
-    let broken: RowSource = Box::new([Ok(countries(&rows)), Err("the source broke".into())].into_iter());
-    assert!(store.write_table(COUNTRIES, &entry(COUNTRIES, "c", 3, 70.0, 3), broken).await.is_err());
+    let broken: RowSource =
+        Box::new([Ok(countries(&rows)), Err("the source broke".into())].into_iter());
+    assert!(
+        store.write_table(COUNTRIES, &entry(COUNTRIES, "c", 3, 70.0, 3), broken).await.is_err()
+    );
     assert!(!store.has_table(&entry(COUNTRIES, "c", 3, 70.0, 3)).await.unwrap());
-    let repeated = store.write_table(COUNTRIES, &entry(COUNTRIES, "d", 2, 2.0, 2), source(countries(&[("X", 1.0), ("X", 1.0)]))).await;
+    let repeated = store
+        .write_table(
+            COUNTRIES,
+            &entry(COUNTRIES, "d", 2, 2.0, 2),
+            source(countries(&[("X", 1.0), ("X", 1.0)])),
+        )
+        .await;
     assert!(repeated.is_err(), "a repeated key was stored");
+    first
+}
 
-    let months = entry(MONTHS, "m", 1, 0.0, 0);
-    store.write_table(MONTHS, &months, source(month())).await.unwrap();
-    let one = published(1, vec![first.clone(), months.clone()]);
-    store.activate(&one).await.unwrap();
-    assert_eq!(*store.active().await.unwrap().unwrap(), one);
-
-    // Reading: order, ties, filters, search, pages, totals, nulls.
+/// Order, ties, filters, search, pages, totals, nulls, other names.
+async fn answers_queries(store: &dyn GoldStore, one: &Published) {
     let all = Query::first(View::of(COUNTRIES), 10);
-    let page = store.find(&one, &all).await.unwrap();
+    let page = store.find(one, &all).await.unwrap();
     assert_eq!(texts(&page), ["France", "Spain", "Élan"]);
     assert_eq!(page.total, 3);
     assert_eq!(page.fields[0], "pays");
     assert_eq!(page.rows[0][1], Value::Float(30.0));
     let column = |name: &str| -> &'static Column { COUNTRIES.column(name).unwrap() };
-    let ascending = Query { sort: Some((column("total_revenue"), Direction::Ascending)), ..all.clone() };
-    assert_eq!(texts(&store.find(&one, &ascending).await.unwrap()), ["Spain", "Élan", "France"]);
-    let second = store.find(&one, &Query { limit: 1, offset: 1, ..all.clone() }).await.unwrap();
+    let ascending =
+        Query { sort: Some((column("total_revenue"), Direction::Ascending)), ..all.clone() };
+    assert_eq!(texts(&store.find(one, &ascending).await.unwrap()), ["Spain", "Élan", "France"]);
+    let second = store.find(one, &Query { limit: 1, offset: 1, ..all.clone() }).await.unwrap();
     assert_eq!((texts(&second), second.total), (vec!["Spain".to_owned()], 3));
-    let twenty = store.find(&one, &all.clone().with(column("total_revenue"), Value::Float(20.0))).await.unwrap();
+    let twenty = store
+        .find(one, &all.clone().with(column("total_revenue"), Value::Float(20.0)))
+        .await
+        .unwrap();
     assert_eq!((texts(&twenty), twenty.total), (vec!["Spain".to_owned(), "Élan".to_owned()], 2));
-    for (comparison, expected) in [(Comparison::AtLeast, vec!["France"]), (Comparison::AtMost, vec!["Spain", "Élan"])] {
+    for (comparison, expected) in
+        [(Comparison::AtLeast, vec!["France"]), (Comparison::AtMost, vec!["Spain", "Élan"])]
+    {
         let bound = if comparison == Comparison::AtLeast { 20.01 } else { 20.0 };
-        let filter = Filter { column: column("total_revenue"), comparison, value: Value::Float(bound) };
-        let found = store.find(&one, &Query { filters: vec![filter], ..all.clone() }).await.unwrap();
+        let filter =
+            Filter { column: column("total_revenue"), comparison, value: Value::Float(bound) };
+        let found = store.find(one, &Query { filters: vec![filter], ..all.clone() }).await.unwrap();
         assert_eq!(texts(&found), expected);
     }
-    for (text, expected) in [("éL", vec!["Élan"]), ("AN", vec!["France", "Élan"]), ("%", vec![]), ("a.", vec![])] {
+    for (text, expected) in
+        [("éL", vec!["Élan"]), ("AN", vec!["France", "Élan"]), ("%", vec![]), ("a.", vec![])]
+    {
         let search = Some(Search { columns: &["pays"], text: text.to_owned() });
-        let found = store.find(&one, &Query { search, ..all.clone() }).await.unwrap();
+        let found = store.find(one, &Query { search, ..all.clone() }).await.unwrap();
         assert_eq!(texts(&found), expected, "{text}");
         assert_eq!(found.total, expected.len() as u64);
     }
-    let renamed = store.find(&one, &Query::first(older::MONTHLY_GROWTH, 10)).await.unwrap();
+    let renamed = store.find(one, &Query::first(older::MONTHLY_GROWTH, 10)).await.unwrap();
     assert_eq!(renamed.fields, ["mois", "ca", "prev_ca", "growth_abs", "growth_pct"]);
     assert_eq!(renamed.rows[0][2], Value::Null);
-    let whole = store.find(&one, &Query::first(View::of(MONTHS), 10)).await.unwrap();
+    let whole = store.find(one, &Query::first(View::of(MONTHS), 10)).await.unwrap();
     assert_eq!(whole.rows[0][1], Value::Date(Day::parse("2024-02-01").unwrap()));
+}
 
-    // Looking over.
-    let audit = store.audit(COUNTRIES, &first).await.unwrap().unwrap();
+async fn looks_over(store: &dyn GoldStore, first: &TableEntry) {
+    let audit = store.audit(COUNTRIES, first).await.unwrap().unwrap();
     assert_eq!((audit.rows, audit.rows_without_own_key), (3, 0));
     assert_eq!(audit.totals, first.totals);
     assert!(audit.wrong_values.is_empty(), "{audit:?}");
     assert!(store.audit(COUNTRIES, &entry(COUNTRIES, "zz", 3, 0.0, 0)).await.unwrap().is_none());
+}
 
-    // Publishing again, going back, sweeping: never the active one.
+/// Publishing again, going back, sweeping: never the active one.
+async fn keeps_goes_back_and_sweeps(store: &dyn GoldStore, one: &Published) {
+    let [first, months] = [&one.manifest.tables[0], &one.manifest.tables[1]];
+    let all = Query::first(View::of(COUNTRIES), 10);
     let mut last = one.clone();
     for generation in 2..=5 {
         let table = entry(COUNTRIES, &format!("{generation}"), 1, 1.0, 1);
@@ -163,20 +213,26 @@ async fn conforms(store: &dyn GoldStore) {
         store.activate(&last).await.unwrap();
     }
     assert_eq!(texts(&store.find(&last, &all).await.unwrap()), ["Italy"]);
-    assert_eq!(texts(&store.find(&one, &all).await.unwrap()).len(), 3, "an older generation is still whole");
+    assert_eq!(
+        texts(&store.find(one, &all).await.unwrap()).len(),
+        3,
+        "an older generation is still whole"
+    );
     assert_eq!(rollback(store, None).await.unwrap(), (5, 4));
     assert_eq!(rollback(store, Some(1)).await.unwrap(), (4, 1));
     assert!(matches!(rollback(store, Some(9)).await.unwrap_err(), StoreError::NoGeneration(_)));
     assert_eq!(store.sweep(2).await.unwrap(), 2);
-    let kept: Vec<u64> = store.generations().await.unwrap().iter().map(|p| p.manifest.generation).collect();
+    let kept: Vec<u64> =
+        store.generations().await.unwrap().iter().map(|p| p.manifest.generation).collect();
     assert_eq!(kept, [1, 4, 5]);
     assert_eq!(store.active().await.unwrap().unwrap().manifest.generation, 1);
-    assert!(store.has_table(&first).await.unwrap() && store.has_table(&months).await.unwrap());
+    assert!(store.has_table(first).await.unwrap() && store.has_table(months).await.unwrap());
     store.activate(&last).await.unwrap();
     assert_eq!(store.sweep(1).await.unwrap(), 2);
-    assert!(!store.has_table(&first).await.unwrap());
+    assert!(!store.has_table(first).await.unwrap());
+}
 
-    // One publisher at a time.
+async fn lets_one_publish_at_a_time(store: &dyn GoldStore) {
     let lease = store.lease().await.unwrap();
     assert!(matches!(store.lease().await.unwrap_err(), StoreError::Locked(_)));
     drop(lease);
@@ -212,8 +268,13 @@ async fn stable_and_older_names_are_views_that_analysts_can_read() {
     store.write_table(COUNTRIES, &table, source(countries(&[("Italy", 5.0)]))).await.unwrap();
     store.activate(&published(1, vec![table])).await.unwrap();
     let analyst = rusqlite::Connection::open(&path).unwrap();
-    let read = |sql: &str| -> (String, f64) { analyst.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap() };
-    assert_eq!(read("SELECT pays, total_revenue FROM revenue_by_country"), ("Italy".to_owned(), 5.0));
+    let read = |sql: &str| -> (String, f64) {
+        analyst.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    assert_eq!(
+        read("SELECT pays, total_revenue FROM revenue_by_country"),
+        ("Italy".to_owned(), 5.0)
+    );
     assert_eq!(read("SELECT pays, ca FROM gold_by_country"), ("Italy".to_owned(), 5.0));
 }
 
@@ -227,7 +288,9 @@ async fn a_value_of_another_type_is_an_error_that_names_it() {
     let one = published(1, vec![table.clone()]);
     store.activate(&one).await.unwrap();
     let tampering = rusqlite::Connection::open(&path).unwrap();
-    tampering.execute(&format!("UPDATE \"{}\" SET month_start = 'soon'", table.physical_name()), []).unwrap();
+    tampering
+        .execute(&format!("UPDATE \"{}\" SET month_start = 'soon'", table.physical_name()), [])
+        .unwrap();
     let error = store.find(&one, &Query::first(View::of(MONTHS), 1)).await.unwrap_err().to_string();
     for part in [table.physical_name().as_str(), "month_start", "date", "2024-02"] {
         assert!(error.contains(part), "{part} is not in {error}");
@@ -238,7 +301,12 @@ async fn a_value_of_another_type_is_an_error_that_names_it() {
 fn a_file_that_is_no_database_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    std::fs::write(&path, "this is a letter to my bank, not a database; it is long enough to have a header".repeat(10)).unwrap();
+    std::fs::write(
+        &path,
+        "this is a letter to my bank, not a database; it is long enough to have a header"
+            .repeat(10),
+    )
+    .unwrap();
     let error = SqliteStore::open(&path, older::ALL).unwrap_err();
     assert!(error.to_string().contains("serving.db"), "{error}");
 }

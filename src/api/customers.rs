@@ -26,8 +26,13 @@ static ID: Column = Column::new("id_client", ColumnType::Int, "customer");
 /// `/customers`: filters, ranges and search over the wide table.
 #[must_use]
 pub fn list() -> TableRoute {
-    TableRoute::list("/customers", "customers", "Customers with all that is known of them", CUSTOMERS)
-        .with(Extras { ranges: true, search: &["nom", "email"] })
+    TableRoute::list(
+        "/customers",
+        "customers",
+        "Customers with all that is known of them",
+        CUSTOMERS,
+    )
+    .with(Extras { ranges: true, search: &["nom", "email"] })
 }
 
 /// `/customers/{id}`: one customer.

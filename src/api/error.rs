@@ -81,17 +81,25 @@ impl ApiError {
                 ("invalid_parameter", StatusCode::BAD_REQUEST, "A parameter is not valid")
             }
             Self::NotFound(_) => ("not_found", StatusCode::NOT_FOUND, "There is no such thing"),
-            Self::NoSuchRoute(_) => ("no_such_route", StatusCode::NOT_FOUND, "There is no such route"),
-            Self::MethodNotAllowed(_) => {
-                ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here")
+            Self::NoSuchRoute(_) => {
+                ("no_such_route", StatusCode::NOT_FOUND, "There is no such route")
             }
+            Self::MethodNotAllowed(_) => (
+                "method_not_allowed",
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The method is not allowed here",
+            ),
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "A token is needed"),
-            Self::Unpublished(_) => {
-                ("not_published", StatusCode::SERVICE_UNAVAILABLE, "There is nothing to answer from yet")
-            }
-            Self::Store(StoreError::Unavailable { .. } | StoreError::Failed { .. }) => {
-                ("store_unavailable", StatusCode::SERVICE_UNAVAILABLE, "The serving store does not answer")
-            }
+            Self::Unpublished(_) => (
+                "not_published",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "There is nothing to answer from yet",
+            ),
+            Self::Store(StoreError::Unavailable { .. } | StoreError::Failed { .. }) => (
+                "store_unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The serving store does not answer",
+            ),
             Self::Store(_) | Self::Render(_) => {
                 ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be made")
             }
@@ -111,7 +119,8 @@ impl ApiError {
             | Self::Unpublished(detail)
             | Self::Framework(_, detail) => detail.clone(),
             Self::Unauthorized => {
-                "send the header Authorization: Bearer TOKEN with the server's READ_TOKEN".to_owned()
+                "send the header Authorization: Bearer TOKEN with the server's READ_TOKEN"
+                    .to_owned()
             }
             Self::Store(StoreError::Unavailable { .. } | StoreError::Failed { .. }) => {
                 "the serving store does not answer; the server's log says why".to_owned()
@@ -127,7 +136,9 @@ impl ApiError {
     pub fn problem(&self) -> Problem {
         let (code, status, title) = self.kind();
         let (parameter, valid) = match self {
-            Self::InvalidParameter { parameter, valid, .. } => (Some(parameter.clone()), valid.clone()),
+            Self::InvalidParameter { parameter, valid, .. } => {
+                (Some(parameter.clone()), valid.clone())
+            }
             _ => (None, Vec::new()),
         };
         Problem {

@@ -38,7 +38,9 @@ impl FromRequest for Reader {
                 return Err(ApiError::Unauthorized);
             };
             let published = state.store.active().await?.ok_or_else(|| {
-                ApiError::Unpublished("nothing has been published yet; run goldsmith refresh".to_owned())
+                ApiError::Unpublished(
+                    "nothing has been published yet; run goldsmith refresh".to_owned(),
+                )
             })?;
             Ok(Self { state, published, started })
         })

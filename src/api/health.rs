@@ -73,9 +73,9 @@ async fn look(state: &State) -> (Result<()>, HealthAnswer) {
         (Ok(()), None) => "unpublished",
         (Ok(()), Some(_)) => "ok",
     };
-    let age = published.as_ref().map(|published| {
-        (Timestamp::now().0 - published.published_at.0).max(0) / MICROS_PER_SEC
-    });
+    let age = published
+        .as_ref()
+        .map(|published| (Timestamp::now().0 - published.published_at.0).max(0) / MICROS_PER_SEC);
     let data = Health {
         status,
         version: env!("CARGO_PKG_VERSION"),

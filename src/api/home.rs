@@ -1,5 +1,7 @@
 //! `/`: a short page that links every route, made from the OpenAPI document.
 
+use std::fmt::Write as _;
+
 use actix_web::{HttpResponse, route, web};
 use utoipa::openapi::OpenApi;
 
@@ -13,13 +15,14 @@ impl HomePage {
     pub fn of(document: &OpenApi) -> Self {
         let mut rows = String::new();
         for (path, item) in &document.paths.paths {
-            let summary = item.get.as_ref().and_then(|get| get.summary.as_deref()).unwrap_or_default();
+            let summary =
+                item.get.as_ref().and_then(|get| get.summary.as_deref()).unwrap_or_default();
             let shown = if path.contains('{') {
                 format!("<code>{path}</code>")
             } else {
                 format!("<a href=\"{path}\"><code>{path}</code></a>")
             };
-            rows.push_str(&format!("<tr><td>{shown}</td><td>{summary}</td></tr>\n"));
+            let _ = writeln!(rows, "<tr><td>{shown}</td><td>{summary}</td></tr>");
         }
         Self(format!(include_str!("home.html"), version = env!("CARGO_PKG_VERSION"), rows = rows))
     }

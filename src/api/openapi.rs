@@ -2,6 +2,7 @@
 
 use actix_web::{App, HttpResponse, route, web};
 use serde_json::json;
+use utoipa::PartialSchema;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
     Paths, PathsBuilder,
@@ -12,7 +13,6 @@ use utoipa::openapi::{
     Components, Content, Header, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
     Required, Response, ResponseBuilder, ResponsesBuilder,
 };
-use utoipa::PartialSchema;
 use utoipa_actix_web::AppExt;
 
 use super::envelope::Meta;
@@ -32,10 +32,9 @@ pub fn document() -> OpenApi {
     let mut components = collected.components.unwrap_or_default();
     components.schemas.insert("Meta".to_owned(), Meta::schema());
     components.schemas.insert("Problem".to_owned(), Problem::schema());
-    components.security_schemes.insert(
-        BEARER.to_owned(),
-        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)).into(),
-    );
+    components
+        .security_schemes
+        .insert(BEARER.to_owned(), SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)).into());
     add_problem_responses(&mut components);
     OpenApiBuilder::new()
         .info(
@@ -126,11 +125,7 @@ impl Documented {
 
     fn operation(&self) -> Operation {
         let row = Ref::from_schema_name(self.view.name);
-        let data: RefOr<Schema> = if self.is_list {
-            Array::new(row).into()
-        } else {
-            row.into()
-        };
+        let data: RefOr<Schema> = if self.is_list { Array::new(row).into() } else { row.into() };
         let body = ObjectBuilder::new()
             .property("data", data)
             .required("data")
@@ -152,7 +147,10 @@ impl Documented {
         let mut operation = OperationBuilder::new()
             .tag(self.tag)
             .summary(Some(self.summary))
-            .description(Some(format!("Answers from `{}`: {}.", self.view.table.name, self.view.table.grain)))
+            .description(Some(format!(
+                "Answers from `{}`: {}.",
+                self.view.table.name, self.view.table.grain
+            )))
             .operation_id(Some(name.replace("__", "_").trim_end_matches('_').to_owned()))
             .responses(responses);
         for parameter in &self.parameters {
@@ -176,9 +174,11 @@ pub fn id_parameter() -> Parameter {
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
         .description(Some("The customer's id_client"))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::Integer).format(Some(
-            SchemaFormat::KnownFormat(KnownFormat::Int64),
-        ))))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))),
+        ))
         .build()
 }
 
@@ -203,9 +203,9 @@ fn query_parameter(view: View, accepted: &Accepted) -> Parameter {
         Role::Sort => (
             "Order of the rows; the key breaks ties and null sorts below every value".to_owned(),
             ObjectBuilder::new().schema_type(Type::String).enum_values(Some(
-                sortable(view)
-                    .into_iter()
-                    .flat_map(|field| [field.to_owned(), format!("{field}:asc"), format!("{field}:desc")]),
+                sortable(view).into_iter().flat_map(|field| {
+                    [field.to_owned(), format!("{field}:asc"), format!("{field}:desc")]
+                }),
             )),
         ),
         Role::Search(columns) => (

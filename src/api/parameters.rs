@@ -116,7 +116,8 @@ pub fn parse(view: View, extras: Extras, query_string: &str) -> Result<Query, Ap
                 query.limit = whole(&text, 1, i64::from(MAX_LIMIT))
                     .and_then(|limit| u32::try_from(limit).ok())
                     .ok_or_else(|| {
-                        let detail = format!("{text:?} is not a whole number from 1 to {MAX_LIMIT}");
+                        let detail =
+                            format!("{text:?} is not a whole number from 1 to {MAX_LIMIT}");
                         refuse(detail, vec![format!("1 to {MAX_LIMIT}")])
                     })?;
             }
@@ -128,11 +129,14 @@ pub fn parse(view: View, extras: Extras, query_string: &str) -> Result<Query, Ap
                         refuse(detail, vec!["0 or more".to_owned()])
                     })?;
             }
-            Role::Sort => query.sort = Some(parse_sort(view, &text).map_err(|detail| {
-                let fields = sortable(view).into_iter();
-                let valid = fields.flat_map(|f| [format!("{f}:asc"), format!("{f}:desc")]).collect();
-                refuse(detail, valid)
-            })?),
+            Role::Sort => {
+                query.sort = Some(parse_sort(view, &text).map_err(|detail| {
+                    let fields = sortable(view).into_iter();
+                    let valid =
+                        fields.flat_map(|f| [format!("{f}:asc"), format!("{f}:desc")]).collect();
+                    refuse(detail, valid)
+                })?);
+            }
             Role::Search(columns) => {
                 query.search = Some(Search { columns, text: text.into_owned() });
             }

@@ -61,7 +61,8 @@ pub async fn ensure_problem<B: MessageBody + 'static>(
     let problem = ApiError::Framework(status, format!("the request for {path} was refused"));
     let mut wrapped = problem.error_response();
     for (name, value) in response.headers() {
-        if !wrapped.headers().contains_key(name) && name != actix_web::http::header::CONTENT_LENGTH {
+        if !wrapped.headers().contains_key(name) && name != actix_web::http::header::CONTENT_LENGTH
+        {
             wrapped.headers_mut().insert(name.clone(), value.clone());
         }
     }

@@ -22,6 +22,7 @@ pub enum SourceKind {
 impl SourceKind {
     /// Which kind a file name says it is, regardless of case; `None` for any other file.
     #[must_use]
+    #[allow(clippy::case_sensitive_file_extension_comparisons)] // lower-cased on the first line
     pub fn of_file(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
         if !name.ends_with(".csv") {
@@ -86,11 +87,7 @@ impl DatasetQuality {
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn reject_ratio(&self) -> f64 {
-        if self.rows_read == 0 {
-            0.0
-        } else {
-            self.rows_rejected() as f64 / self.rows_read as f64
-        }
+        if self.rows_read == 0 { 0.0 } else { self.rows_rejected() as f64 / self.rows_read as f64 }
     }
 }
 

@@ -35,11 +35,9 @@ impl Value {
     pub fn parse(ty: ColumnType, text: &str) -> Option<Self> {
         match ty {
             ColumnType::Int => parse_whole(text).map(Self::Int),
-            ColumnType::Float | ColumnType::Money => text
-                .parse()
-                .ok()
-                .filter(|number: &f64| number.is_finite())
-                .map(Self::Float),
+            ColumnType::Float | ColumnType::Money => {
+                text.parse().ok().filter(|number: &f64| number.is_finite()).map(Self::Float)
+            }
             ColumnType::Bool => match text {
                 "true" | "1" => Some(Self::Bool(true)),
                 "false" | "0" => Some(Self::Bool(false)),

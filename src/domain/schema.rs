@@ -43,10 +43,7 @@ impl ColumnType {
     /// Whether values have an order in which a minimum and a maximum make sense to ask for.
     #[must_use]
     pub fn has_range(self) -> bool {
-        matches!(
-            self,
-            Self::Int | Self::Float | Self::Money | Self::Date | Self::Timestamp
-        )
+        matches!(self, Self::Int | Self::Float | Self::Money | Self::Date | Self::Timestamp)
     }
 }
 
@@ -187,8 +184,6 @@ impl View {
     /// The column behind a field, by the field's name.
     #[must_use]
     pub fn column(&self, field: &str) -> Option<&'static Column> {
-        self.columns()
-            .into_iter()
-            .find_map(|(name, column)| (name == field).then_some(column))
+        self.columns().into_iter().find_map(|(name, column)| (name == field).then_some(column))
     }
 }

@@ -84,10 +84,7 @@ impl Day {
     /// Parses `YYYY-MM-DD`; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 10)
-            .then(|| Timestamp::parse(text))
-            .flatten()
-            .map(Timestamp::day)
+        (text.len() == 10).then(|| Timestamp::parse(text)).flatten().map(Timestamp::day)
     }
 
     /// Midnight at the start of the day.
@@ -126,7 +123,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("not an instant: {text}")))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("not an instant: {text}")))
     }
 }
 
@@ -160,10 +158,7 @@ mod tests {
 
     #[test]
     fn a_date_alone_is_its_midnight() {
-        assert_eq!(
-            Timestamp::parse("31/12/2023"),
-            Timestamp::parse("2023-12-31T00:00:00")
-        );
+        assert_eq!(Timestamp::parse("31/12/2023"), Timestamp::parse("2023-12-31T00:00:00"));
         assert_eq!(Day::parse("1970-01-02"), Some(Day(1)));
         assert_eq!(Day(-1).to_string(), "1969-12-31");
         assert_eq!(Timestamp(-1).day(), Day(-1));
@@ -172,9 +167,20 @@ mod tests {
     #[test]
     fn what_is_not_a_date_is_refused() {
         for text in [
-            "", "hier", "2023-02-29", "31/04/2024", "2024-13-01", "01/13/2024", "2024/01/01",
-            "12-03-2024", "20240101x", "2024-01-01T25:00:00", "1/2/2024", "٢٠٢٤-01-01",
-            "2024-01-01T00:00:00[Europe/Paris]", "45123",
+            "",
+            "hier",
+            "2023-02-29",
+            "31/04/2024",
+            "2024-13-01",
+            "01/13/2024",
+            "2024/01/01",
+            "12-03-2024",
+            "20240101x",
+            "2024-01-01T25:00:00",
+            "1/2/2024",
+            "٢٠٢٤-01-01",
+            "2024-01-01T00:00:00[Europe/Paris]",
+            "45123",
         ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }

@@ -4,6 +4,7 @@
 //! store's pointer makes it served. A run that ends between them, however it ends, leaves the old
 //! generation served; the next run removes what it left or publishes what was complete.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -200,18 +201,17 @@ impl Refresher {
             _ => None,
         };
         let resumed = left_over.is_some();
-        let manifest = match left_over {
-            Some(manifest) => manifest,
-            None => {
-                let run = Run {
-                    generation: newest_stored.max(newest_lake) + 1,
-                    fingerprint,
-                    run_start,
-                    request,
-                    last: kept.last().map(|newest| newest.manifest.quality.clone()),
-                };
-                self.build(run, sources, &mut steps).await?
-            }
+        let manifest = if let Some(manifest) = left_over {
+            manifest
+        } else {
+            let run = Run {
+                generation: newest_stored.max(newest_lake) + 1,
+                fingerprint,
+                started_at: run_start,
+                request,
+                last: kept.last().map(|newest| newest.manifest.quality.clone()),
+            };
+            self.build(run, sources, &mut steps).await?
         };
 
         let (tables_written, tables_reused) = self.publish(&manifest, &mut steps).await?;
@@ -282,7 +282,12 @@ impl Refresher {
     }
 
     /// Bronze, silver and gold of a new generation; the manifest is written last.
-    async fn build(&self, run: Run, sources: Vec<Source>, steps: &mut Steps<'_>) -> Result<Manifest> {
+    async fn build(
+        &self,
+        run: Run,
+        sources: Vec<Source>,
+        steps: &mut Steps<'_>,
+    ) -> Result<Manifest> {
         steps.start(Step::Bronze, sources.len());
         let mut new = 0;
         for source in &sources {
@@ -294,7 +299,7 @@ impl Refresher {
 
         steps.start(Step::Silver, 1);
         let files: Vec<SourceFile> = sources.iter().map(|source| source.file.clone()).collect();
-        let rules = Rules { max_amount: self.max_amount, run_start: run.run_start };
+        let rules = Rules { max_amount: self.max_amount, run_start: run.started_at };
         let mut silver = spawn_blocking(move || refine(&sources, &rules)).await?;
         for (quality, kind) in [
             (&mut silver.report.clients, SourceKind::Clients),
@@ -333,7 +338,7 @@ impl Refresher {
             engine: ENGINE.to_owned(),
             fingerprint: run.fingerprint,
             as_of,
-            started_at: run.run_start,
+            started_at: run.started_at,
             committed_at: Timestamp::now(),
             sources: files,
             quality: silver.report,
@@ -404,7 +409,12 @@ impl Refresher {
         })
     }
 
-    async fn write_json<T: serde::Serialize>(&self, layer: Layer, path: &str, value: &T) -> Result<()> {
+    async fn write_json<T: serde::Serialize>(
+        &self,
+        layer: Layer,
+        path: &str,
+        value: &T,
+    ) -> Result<()> {
         let json = serde_json::to_vec_pretty(value).map_err(|source| RefreshError::Manifest {
             path: self.lake.locate(layer, path),
             source,
@@ -490,7 +500,7 @@ impl Refresher {
 struct Run {
     generation: u64,
     fingerprint: String,
-    run_start: Timestamp,
+    started_at: Timestamp,
     request: RefreshRequest,
     last: Option<QualityReport>,
 }
@@ -507,7 +517,8 @@ fn refine(sources: &[Source], rules: &Rules) -> Result<Silver> {
         let files = sources.iter().filter(|source| source.file.kind == kind);
         files.map(Source::as_bytes).collect()
     };
-    let silver = silver::refine(&of_kind(SourceKind::Clients), &of_kind(SourceKind::Achats), rules)?;
+    let silver =
+        silver::refine(&of_kind(SourceKind::Clients), &of_kind(SourceKind::Achats), rules)?;
     Ok(silver)
 }
 
@@ -516,7 +527,7 @@ fn content_hash(table: &Table, files: &[TableFile]) -> String {
     let mut text = format!("{:?} {:?}", table.key, table.order);
     for column in table.columns {
         let (name, ty) = (column.name, column.ty);
-        text.push_str(&format!(" {name}:{ty:?}:{}:{}", column.nullable, column.indexed));
+        let _ = write!(text, " {name}:{ty:?}:{}:{}", column.nullable, column.indexed);
     }
     for file in files {
         text.push_str(&file.sha256);

@@ -60,5 +60,5 @@ pub async fn write(lake: &Lake, spec: Spec) -> Result<String, WriteError> {
     for (name, bytes) in sample::generate(spec)? {
         lake.put(Layer::Sources, name, bytes.into()).await?;
     }
-    Ok(lake.locate(Layer::Sources, ""))
+    Ok(lake.place(Layer::Sources))
 }

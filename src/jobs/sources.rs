@@ -51,10 +51,7 @@ pub async fn read(lake: &Lake) -> Result<Vec<Source>, RefreshError> {
         (SourceKind::Achats, "achats*.csv or purchases*.csv"),
     ] {
         if found.iter().all(|(other, _)| *other != kind) {
-            return Err(RefreshError::NoSources {
-                pattern,
-                place: lake.locate(Layer::Sources, ""),
-            });
+            return Err(RefreshError::NoSources { pattern, place: lake.place(Layer::Sources) });
         }
     }
     let mut sources = Vec::with_capacity(found.len());

@@ -128,10 +128,8 @@ impl Lake {
         }
         let open = |layer: Layer| {
             let shown = path.replace("{layer}", layer.word());
-            open_directory(&shown).map_err(|source| LakeError::Directory {
-                path: shown.clone(),
-                source,
-            })
+            open_directory(&shown)
+                .map_err(|source| LakeError::Directory { path: shown.clone(), source })
         };
         let [a, b, c, d] = Layer::ALL.map(open);
         Ok(Self { layers: [a?, b?, c?, d?] })
@@ -141,10 +139,16 @@ impl Lake {
         &self.layers[layer as usize]
     }
 
+    /// Where a layer lies, for people.
+    #[must_use]
+    pub fn place(&self, layer: Layer) -> String {
+        self.layer(layer).shown.trim_end_matches('/').to_owned()
+    }
+
     /// Where an object lies, for people.
     #[must_use]
     pub fn locate(&self, layer: Layer, path: &str) -> String {
-        format!("{}/{path}", self.layer(layer).shown.trim_end_matches('/'))
+        format!("{}/{path}", self.place(layer))
     }
 
     fn failed(
@@ -268,10 +272,9 @@ impl Lake {
             .map_err(self.failed("delete", layer, folder))?;
         // Empty directories and half-written files are invisible to the object store.
         match std::fs::remove_dir_all(root.join(folder)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(LakeError::Directory {
-                path: self.locate(layer, folder),
-                source: error,
-            }),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(LakeError::Directory { path: self.locate(layer, folder), source: error })
+            }
             _ => Ok(()),
         }
     }
@@ -283,8 +286,7 @@ impl Lake {
     /// [`LakeError::Directory`].
     pub fn sweep_half_written(&self, layer: Layer) -> Result<usize> {
         let LayerStore { root, shown, .. } = self.layer(layer);
-        remove_staged(root)
-            .map_err(|source| LakeError::Directory { path: shown.clone(), source })
+        remove_staged(root).map_err(|source| LakeError::Directory { path: shown.clone(), source })
     }
 }
 
@@ -293,9 +295,8 @@ fn open_directory(shown: &str) -> std::io::Result<LayerStore> {
     // Listing now tells an unreadable directory from an empty one.
     std::fs::read_dir(shown)?;
     let root = FilePath::new(shown).canonicalize()?;
-    let store = LocalFileSystem::new_with_prefix(&root)
-        .map_err(std::io::Error::other)?
-        .with_fsync(true);
+    let store =
+        LocalFileSystem::new_with_prefix(&root).map_err(std::io::Error::other)?.with_fsync(true);
     Ok(LayerStore { store: Arc::new(store), root, shown: shown.to_owned() })
 }
 
@@ -305,9 +306,10 @@ fn remove_staged(root: &FilePath) -> std::io::Result<usize> {
     for entry in std::fs::read_dir(root)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_staged = name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(
-            |(_, suffix)| !suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit()),
-        );
+        let is_staged =
+            name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(_, suffix)| {
+                !suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit())
+            });
         if is_staged && entry.file_type()?.is_file() {
             std::fs::remove_file(entry.path())?;
             removed += 1;
@@ -319,5 +321,5 @@ fn remove_staged(root: &FilePath) -> std::io::Result<usize> {
 /// SHA-256 in hexadecimal.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }

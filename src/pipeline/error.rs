@@ -31,7 +31,9 @@ pub enum PipelineError {
     #[error("the proof failed: {0}; nothing was published")]
     Proof(String),
     /// Sums would not fit the exact arithmetic they are computed in.
-    #[error("{rows} purchases of up to {max} EUR are more than exact sums can hold; lower quality.max_amount")]
+    #[error(
+        "{rows} purchases of up to {max} EUR are more than exact sums can hold; lower quality.max_amount"
+    )]
     Overflow {
         /// Number of purchases.
         rows: usize,

@@ -53,10 +53,8 @@ fn to_cells(series: &Series, ty: ColumnType) -> PolarsResult<Cells> {
                 .list()?
                 .series_iter()
                 .map(|list| {
-                    list.map(|texts| {
-                        Ok(texts.str()?.iter().flatten().map(str::to_owned).collect())
-                    })
-                    .transpose()
+                    list.map(|texts| Ok(texts.str()?.iter().flatten().map(str::to_owned).collect()))
+                        .transpose()
                 })
                 .collect::<PolarsResult<_>>()?,
         ),

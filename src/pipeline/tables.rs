@@ -5,9 +5,7 @@
 
 use polars::prelude::{DataType, TimeUnit};
 
-use crate::domain::schema::{
-    Column, ColumnType, Direction, Fields, Table, Tally, View,
-};
+use crate::domain::schema::{Column, ColumnType, Direction, Fields, Table, Tally, View};
 
 const fn int(name: &'static str, doc: &'static str) -> Column {
     Column::new(name, ColumnType::Int, doc)
@@ -57,7 +55,9 @@ pub static FACT_ACHATS: Table = Table {
         timestamp("date_achat", "when, UTC").indexed(),
         float("montant", "amount as the source says, EUR").within(0.0, MAX),
         text("produit", "product"),
-        int("quantite", "units bought; null when the source does not say").nullable().within(1.0, MAX),
+        int("quantite", "units bought; null when the source does not say")
+            .nullable()
+            .within(1.0, MAX),
         float("prix", "unit price as the source says, EUR; null when it does not").nullable(),
         text("pays", "country of the customer"),
         date("jour", "day of date_achat"),
@@ -190,7 +190,10 @@ pub static BASKET_DISTRIBUTION: Table = Table {
     key: &["bucket_index"],
     columns: &[
         int("bucket_index", "bin, 0 to 11").within(0.0, 11.0),
-        text("bucket", "the bin as a label, `(low, high]`; the first one's low edge is shown 0.1 % of the whole range lower, since it is closed on the left too"),
+        text(
+            "bucket",
+            "the bin as a label, `(low, high]`; the first one's low edge is shown 0.1 % of the whole range lower, since it is closed on the left too",
+        ),
         float("bucket_low", "lower edge, EUR; belongs to the bin before, except for the first"),
         float("bucket_high", "upper edge, EUR; belongs to the bin"),
         int("count", "purchases whose montant lies in the bin").within(0.0, MAX),
@@ -212,7 +215,9 @@ pub static STATISTICS: Table = Table {
         int("total_countries", "distinct countries of customers who bought").within(1.0, MAX),
         money("mean", "mean of montant, EUR").within(0.0, MAX),
         money("median", "median of montant, EUR").within(0.0, MAX),
-        money("std", "standard deviation (n - 1) of montant, EUR; null for a single purchase").nullable().within(0.0, MAX),
+        money("std", "standard deviation (n - 1) of montant, EUR; null for a single purchase")
+            .nullable()
+            .within(0.0, MAX),
         money("min", "least value of montant, EUR").within(0.0, MAX),
         money("max", "greatest value of montant, EUR").within(0.0, MAX),
         money("q25", "first quartile of montant, EUR").within(0.0, MAX),
@@ -221,7 +226,8 @@ pub static STATISTICS: Table = Table {
         money("q95", "95th percentile of montant, EUR").within(0.0, MAX),
         money("prix_mean", "mean of prix, EUR; null when no purchase has one").nullable(),
         money("prix_median", "median of prix, EUR; null when no purchase has one").nullable(),
-        money("prix_std", "standard deviation (n - 1) of prix, EUR; null when no purchase has one").nullable(),
+        money("prix_std", "standard deviation (n - 1) of prix, EUR; null when no purchase has one")
+            .nullable(),
         money("prix_min", "least value of prix, EUR; null when no purchase has one").nullable(),
         money("prix_max", "greatest value of prix, EUR; null when no purchase has one").nullable(),
         money("prix_q25", "first quartile of prix, EUR; null when no purchase has one").nullable(),
@@ -230,13 +236,22 @@ pub static STATISTICS: Table = Table {
         money("prix_q95", "95th percentile of prix, EUR; null when no purchase has one").nullable(),
         float("quantite_mean", "mean of quantite; null when no purchase has one").nullable(),
         float("quantite_median", "median of quantite; null when no purchase has one").nullable(),
-        float("quantite_std", "standard deviation (n - 1) of quantite; null when no purchase has one").nullable(),
+        float(
+            "quantite_std",
+            "standard deviation (n - 1) of quantite; null when no purchase has one",
+        )
+        .nullable(),
         float("quantite_min", "least value of quantite; null when no purchase has one").nullable(),
-        float("quantite_max", "greatest value of quantite; null when no purchase has one").nullable(),
-        float("quantite_q25", "first quartile of quantite; null when no purchase has one").nullable(),
-        float("quantite_q75", "third quartile of quantite; null when no purchase has one").nullable(),
-        float("quantite_q90", "90th percentile of quantite; null when no purchase has one").nullable(),
-        float("quantite_q95", "95th percentile of quantite; null when no purchase has one").nullable(),
+        float("quantite_max", "greatest value of quantite; null when no purchase has one")
+            .nullable(),
+        float("quantite_q25", "first quartile of quantite; null when no purchase has one")
+            .nullable(),
+        float("quantite_q75", "third quartile of quantite; null when no purchase has one")
+            .nullable(),
+        float("quantite_q90", "90th percentile of quantite; null when no purchase has one")
+            .nullable(),
+        float("quantite_q95", "95th percentile of quantite; null when no purchase has one")
+            .nullable(),
     ],
     order: &[],
     tally: None,
@@ -290,9 +305,13 @@ const METRICS: &[Column] = &[
     date("date_inscription", "day of registration"),
     money("total_spent", "sum of montant, EUR; 0 without a purchase").within(0.0, MAX).indexed(),
     int("purchase_count", "number of purchases").within(0.0, MAX).indexed(),
-    float("avg_basket", "mean of montant, EUR; null without a purchase").nullable().within(0.0, MAX),
+    float("avg_basket", "mean of montant, EUR; null without a purchase")
+        .nullable()
+        .within(0.0, MAX),
     money("min_basket", "least montant, EUR; null without a purchase").nullable().within(0.0, MAX),
-    money("max_basket", "greatest montant, EUR; null without a purchase").nullable().within(0.0, MAX),
+    money("max_basket", "greatest montant, EUR; null without a purchase")
+        .nullable()
+        .within(0.0, MAX),
     timestamp("first_purchase", "first purchase; null without one").nullable(),
     timestamp("last_purchase", "last purchase; null without one").nullable().indexed(),
     int("recency_days", "days between last_purchase and as_of; null without a purchase")
@@ -400,18 +419,33 @@ pub static CUSTOMERS: Table = Table {
 };
 
 const WIDE: &[Column] = &[
-    text("segment_name", concat!("behavioural segment (K-Means); ", model_null!())).nullable().indexed(),
+    text("segment_name", concat!("behavioural segment (K-Means); ", model_null!()))
+        .nullable()
+        .indexed(),
     SCORES[3],
-    float("churn_probability", concat!("probability of no purchase in the churn horizon; ", model_null!()))
+    float(
+        "churn_probability",
+        concat!("probability of no purchase in the churn horizon; ", model_null!()),
+    )
+    .nullable()
+    .within(0.0, 1.0)
+    .indexed(),
+    text("churn_risk_level", concat!("High (>= 0.7), Medium (>= 0.4) or Low; ", model_null!()))
         .nullable()
-        .within(0.0, 1.0)
         .indexed(),
-    text("churn_risk_level", concat!("High (>= 0.7), Medium (>= 0.4) or Low; ", model_null!())).nullable().indexed(),
-    float("predicted_clv_12m", concat!("predicted spend of the next 12 months, EUR; ", model_null!()))
-        .nullable()
-        .within(0.0, MAX)
-        .indexed(),
-    text("clv_segment", concat!("Low (< 100), Medium (< 500), High (< 1000) or Premium; ", model_null!())).nullable().indexed(),
+    float(
+        "predicted_clv_12m",
+        concat!("predicted spend of the next 12 months, EUR; ", model_null!()),
+    )
+    .nullable()
+    .within(0.0, MAX)
+    .indexed(),
+    text(
+        "clv_segment",
+        concat!("Low (< 100), Medium (< 500), High (< 1000) or Premium; ", model_null!()),
+    )
+    .nullable()
+    .indexed(),
     SCORES[0],
     SCORES[1],
     SCORES[2],
@@ -427,15 +461,20 @@ pub static KPIS: Table = Table {
         int("total_purchases", "number of purchases").within(1.0, MAX),
         int("total_customers", "all valid customers, buyers or not").within(1.0, MAX),
         int("purchasing_customers", "customers with a purchase").within(1.0, MAX),
-        int("active_customers", "customers with a purchase in the 90 days before as_of").within(0.0, MAX),
+        int("active_customers", "customers with a purchase in the 90 days before as_of")
+            .within(0.0, MAX),
         float("avg_basket", "mean of montant, EUR").within(0.0, MAX),
         timestamp("first_purchase", "first purchase of all"),
         timestamp("last_purchase", "last purchase of all"),
-        float("expected_value_12m", "sum of expected_value_12m over customers, EUR").within(0.0, MAX),
-        float("value_at_risk_12m", "sum of value_at_risk_12m over customers, EUR").within(0.0, MAX),
-        int("high_risk_customers", concat!("customers whose churn_risk_level is High; ", model_null!()))
-            .nullable()
+        float("expected_value_12m", "sum of expected_value_12m over customers, EUR")
             .within(0.0, MAX),
+        float("value_at_risk_12m", "sum of value_at_risk_12m over customers, EUR").within(0.0, MAX),
+        int(
+            "high_risk_customers",
+            concat!("customers whose churn_risk_level is High; ", model_null!()),
+        )
+        .nullable()
+        .within(0.0, MAX),
         timestamp("as_of", "reference instant of the run"),
     ],
     order: &[],
@@ -574,11 +613,7 @@ pub mod older {
     pub static DAILY: View = view(
         "gold_daily",
         &DAILY_REVENUE,
-        Fields::Renamed(&[
-            ("jour", "day"),
-            ("ca", "total_revenue"),
-            ("achats", "total_purchases"),
-        ]),
+        Fields::Renamed(&[("jour", "day"), ("ca", "total_revenue"), ("achats", "total_purchases")]),
     );
     /// Revenue by week, `/weekly`.
     pub static WEEKLY: View = view(
@@ -602,8 +637,19 @@ pub mod older {
 
     /// All of them.
     pub static ALL: &[&View] = &[
-        &FACT, &DIM_CLIENTS, &FEATURES, &SCORES, &SEGMENTS, &MONTHLY, &MONTHLY_GROWTH, &BY_COUNTRY,
-        &BY_PRODUCT, &DAILY, &WEEKLY, &DISTRIBUTION, &COHORT,
+        &FACT,
+        &DIM_CLIENTS,
+        &FEATURES,
+        &SCORES,
+        &SEGMENTS,
+        &MONTHLY,
+        &MONTHLY_GROWTH,
+        &BY_COUNTRY,
+        &BY_PRODUCT,
+        &DAILY,
+        &WEEKLY,
+        &DISTRIBUTION,
+        &COHORT,
     ];
 }
 
@@ -620,7 +666,11 @@ mod tests {
             let order = table.order.iter().map(|(name, _)| name);
             for name in table.key.iter().chain(order) {
                 let column = table.column(name).unwrap_or_else(|| panic!("{}.{name}", table.name));
-                assert!(!column.nullable, "{}.{name} is a key or an order and nullable", table.name);
+                assert!(
+                    !column.nullable,
+                    "{}.{name} is a key or an order and nullable",
+                    table.name
+                );
             }
             if let Some(tally) = table.tally {
                 for name in [Some(tally.revenue), tally.purchases].into_iter().flatten() {

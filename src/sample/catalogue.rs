@@ -14,9 +14,30 @@ pub const HEADER: [&str; 7] =
     ["id_achat", "id_client", "date_achat", "montant", "produit", "quantite", "prix"];
 
 const KINDS: [&str; 24] = [
-    "Cafetière", "Bouilloire", "Grille-pain", "Mixeur", "Poêle", "Cocotte", "Couteau", "Planche",
-    "Lampe", "Bougie", "Coussin", "Plaid", "Vase", "Horloge", "Miroir", "Tapis", "Casque",
-    "Enceinte", "Clavier", "Souris", "Sac à dos", "Gourde", "Parapluie", "Carnet",
+    "Cafetière",
+    "Bouilloire",
+    "Grille-pain",
+    "Mixeur",
+    "Poêle",
+    "Cocotte",
+    "Couteau",
+    "Planche",
+    "Lampe",
+    "Bougie",
+    "Coussin",
+    "Plaid",
+    "Vase",
+    "Horloge",
+    "Miroir",
+    "Tapis",
+    "Casque",
+    "Enceinte",
+    "Clavier",
+    "Souris",
+    "Sac à dos",
+    "Gourde",
+    "Parapluie",
+    "Carnet",
 ];
 const LINES: [&str; 8] =
     ["Classique", "Inox", "Bois", "Céramique", "Pro", "Compact", "Nuit", "Édition limitée"];

@@ -19,7 +19,7 @@ use crate::domain::time::DAY_MICROS;
 /// 2023-01-01T00:00:00.
 pub const START_MICROS: i64 = 19_358 * DAY_MICROS;
 /// 2026-01-01T00:00:00: three years.
-pub const END_MICROS: i64 = START_MICROS + DAYS as i64 * DAY_MICROS;
+pub const END_MICROS: i64 = START_MICROS + 1_096 * DAY_MICROS;
 const DAYS: usize = 1_096;
 
 /// Shape of the rates: well below 1, so that few buy often and many seldom.
@@ -65,9 +65,14 @@ pub struct Shop {
 }
 
 /// A threshold that orders like the number it is.
-#[derive(Debug, PartialEq, PartialOrd)]
+#[derive(Debug, PartialEq)]
 struct Threshold(f64);
 impl Eq for Threshold {}
+impl PartialOrd for Threshold {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 impl Ord for Threshold {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.0.total_cmp(&other.0)
@@ -116,7 +121,8 @@ pub fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Shop, SampleError> {
         })
         .collect();
 
-    let threshold = |buyer: &Buyer, time: f64| Threshold(time / (buyer.rate * (clock.total() - buyer.first)));
+    let threshold =
+        |buyer: &Buyer, time: f64| Threshold(time / (buyer.rate * (clock.total() - buyer.first)));
     let mut next: BinaryHeap<Reverse<(Threshold, usize)>> = BinaryHeap::new();
     let mut pending: Vec<f64> = Vec::with_capacity(buyers);
     for (index, buyer) in all.iter().enumerate() {
@@ -149,7 +155,8 @@ pub fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Shop, SampleError> {
     let mut registered: Vec<(i64, Option<&Buyer>)> = Vec::with_capacity(customers);
     for buyer in &all {
         let ahead: f64 = Exp1.sample(rng);
-        let first_day = START_MICROS + clock.to_micros(buyer.first).div_euclid(DAY_MICROS) * DAY_MICROS;
+        let first_day =
+            START_MICROS + clock.to_micros(buyer.first).div_euclid(DAY_MICROS) * DAY_MICROS;
         #[allow(clippy::cast_possible_truncation)]
         let days_ahead = (ahead * 4.0) as i64;
         registered.push((first_day - days_ahead * DAY_MICROS, Some(buyer)));
@@ -208,7 +215,8 @@ impl BusyTime {
                 let weekday = WEEK[(day + 6) % 7];
                 #[allow(clippy::cast_precision_loss)]
                 let day_of_year = (day % 365) as f64;
-                let winter = 1.0 + 0.15 * (std::f64::consts::TAU * (day_of_year - 350.0) / 365.0).cos();
+                let winter =
+                    1.0 + 0.15 * (std::f64::consts::TAU * (day_of_year - 350.0) / 365.0).cos();
                 let holidays = 1.0 + 0.35 * (-((day_of_year - 340.0) / 14.0).powi(2)).exp();
                 weekday * winter * holidays
             })
@@ -233,7 +241,7 @@ impl BusyTime {
         let (hour, within_hour) = locate(&self.hours, within_day);
         let seconds = (hour as f64 + within_hour) * 3_600.0;
         // Never beyond the day itself.
-        day as i64 * DAY_MICROS + (seconds as i64).min(86_399) * 1_000_000
+        i64::try_from(day).unwrap_or(0) * DAY_MICROS + (seconds as i64).min(86_399) * 1_000_000
     }
 }
 

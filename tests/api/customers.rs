@@ -13,20 +13,29 @@ fn ranges_include_their_ends_and_null_is_in_none() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     let customers = all(&app);
-    let total = |query: &str| app.get(&format!("/customers?limit=1&{query}")).json()["meta"]["total"].as_u64().unwrap();
-    let count = |meets: &dyn Fn(&Value) -> bool| customers.iter().filter(|row| meets(row)).count() as u64;
+    let total = |query: &str| {
+        app.get(&format!("/customers?limit=1&{query}")).json()["meta"]["total"].as_u64().unwrap()
+    };
+    let count =
+        |meets: &dyn Fn(&Value) -> bool| customers.iter().filter(|row| meets(row)).count() as u64;
 
     let middle = customers[60]["total_spent"].as_f64().unwrap();
     let at_least = count(&|row| row["total_spent"].as_f64().unwrap() >= middle);
     let at_most = count(&|row| row["total_spent"].as_f64().unwrap() <= middle);
     assert_eq!(total(&format!("total_spent_min={middle}")), at_least);
     assert_eq!(total(&format!("total_spent_max={middle}")), at_most);
-    assert_eq!(total(&format!("total_spent_min={middle}&total_spent_max={middle}")), at_least + at_most - 120);
+    assert_eq!(
+        total(&format!("total_spent_min={middle}&total_spent_max={middle}")),
+        at_least + at_most - 120
+    );
 
     let buyers = count(&|row| !row["recency_days"].is_null());
     assert!(buyers < 120, "every customer bought");
     assert_eq!(total("recency_days_min=0"), buyers);
-    assert_eq!(total("date_inscription_min=2024-07-01"), count(&|row| row["date_inscription"].as_str().unwrap() >= "2024-07-01"));
+    assert_eq!(
+        total("date_inscription_min=2024-07-01"),
+        count(&|row| row["date_inscription"].as_str().unwrap() >= "2024-07-01")
+    );
     // The last day of a range of instants belongs to it.
     let last = customers.iter().filter_map(|row| row["last_purchase"].as_str()).max().unwrap();
     assert_eq!(total(&format!("last_purchase_max={}", &last[..10])), buyers);
@@ -43,7 +52,12 @@ fn search_finds_names_and_addresses_regardless_of_case() {
     for (sought, id) in [(name.to_uppercase(), 1), (email.to_uppercase(), 6)] {
         let encoded: String = url::form_urlencoded::byte_serialize(sought.as_bytes()).collect();
         let found = app.data(&format!("/customers?q={encoded}"));
-        let ids: Vec<i64> = found.as_array().unwrap().iter().map(|row| row["id_client"].as_i64().unwrap()).collect();
+        let ids: Vec<i64> = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id_client"].as_i64().unwrap())
+            .collect();
         assert!(ids.contains(&id), "{sought}: {ids:?}");
     }
     assert_eq!(app.get("/customers?q=%25").json()["meta"]["total"], 0);
@@ -60,14 +74,20 @@ fn one_customer_and_their_purchases_agree() {
         assert_eq!(app.data(&format!("/customers/{id}")), customer);
         let purchases = app.get(&format!("/customers/{id}/purchases?limit=1000")).json();
         assert_eq!(purchases["meta"]["total"], customer["purchase_count"], "{id}");
-        let spent: f64 = purchases["data"].as_array().unwrap().iter().map(|row| row["montant"].as_f64().unwrap()).sum();
+        let spent: f64 = purchases["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["montant"].as_f64().unwrap())
+            .sum();
         assert!((spent - customer["total_spent"].as_f64().unwrap()).abs() < 0.005, "{id}");
     }
     let never = all(&app).into_iter().find(|row| row["purchase_count"] == 0).unwrap();
     let purchases = app.get(&format!("/customers/{}/purchases", never["id_client"]));
     assert_eq!((purchases.status, purchases.json()["data"].clone()), (200, serde_json::json!([])));
     let by_amount = app.data("/customers/1/purchases?sort=montant:desc");
-    let amounts: Vec<f64> = by_amount.as_array().unwrap().iter().map(|row| row["montant"].as_f64().unwrap()).collect();
+    let amounts: Vec<f64> =
+        by_amount.as_array().unwrap().iter().map(|row| row["montant"].as_f64().unwrap()).collect();
     assert!(amounts.windows(2).all(|pair| pair[0] >= pair[1]));
 }
 
@@ -76,7 +96,13 @@ fn an_answer_from_memory_is_the_answer_from_the_store() {
     let shop = Shop::published(SMALL);
     let remembering = TestApp::spawn(&shop);
     let forgetful = TestApp::spawn_with(&shop, &[("HTTP__CACHE_BYTES", "0")]);
-    for path in ["/kpis", "/customers?limit=50&sort=nom", "/customers/7", "/revenue/product", "/customers/7/purchases"] {
+    for path in [
+        "/kpis",
+        "/customers?limit=50&sort=nom",
+        "/customers/7",
+        "/revenue/product",
+        "/customers/7/purchases",
+    ] {
         let first = remembering.data(path);
         assert_eq!(remembering.data(path), first, "{path}");
         assert_eq!(forgetful.data(path), first, "{path}");

@@ -28,7 +28,10 @@ fn parameters_that_are_not_valid_are_named_with_what_is() {
         ("/customers?offset=-1", vec!["offset"]),
         ("/customers?offset=99999999999999999999", vec!["offset"]),
         ("/customers?limit=1&limit=2", vec!["given twice"]),
-        ("/customers?colour=red", vec!["\"parameter\":\"colour\"", "\"pays\"", "\"total_spent_min\"", "\"q\""]),
+        (
+            "/customers?colour=red",
+            vec!["\"parameter\":\"colour\"", "\"pays\"", "\"total_spent_min\"", "\"q\""],
+        ),
         ("/customers?sort=age", vec!["age", "\"total_spent:desc\""]),
         ("/customers?sort=nom:sideways", vec!["sideways"]),
         ("/customers?total_spent_min=lots", vec!["total_spent_min", "money"]),
@@ -49,7 +52,13 @@ fn parameters_that_are_not_valid_are_named_with_what_is() {
         assert_problem(&app.get(path), 400, "invalid_parameter", &said);
     }
     // Absurd and harmless.
-    for path in ["/customers?offset=9223372036854775807", "/customers?limit=10.0", "/customers?pays=%00", "/customers?pays=%ff", "/customers/1.0"] {
+    for path in [
+        "/customers?offset=9223372036854775807",
+        "/customers?limit=10.0",
+        "/customers?pays=%00",
+        "/customers?pays=%ff",
+        "/customers/1.0",
+    ] {
         assert_eq!(app.get(path).status, 200, "{path}");
     }
 }
@@ -62,11 +71,17 @@ fn what_is_not_there_is_404_and_wrong_methods_are_405() {
     assert_problem(&app.get("/customers/-1"), 404, "not_found", &["-1"]);
     assert_problem(&app.get("/customers/424242/purchases"), 404, "not_found", &["424242"]);
     for path in ["/nope", "/revenue", "/customers/1/2", "/docs/nope.js", "/..%2f..%2fetc/passwd"] {
-        assert_eq!(app.get(path).header("content-type"), Some("application/problem+json"), "{path}");
+        assert_eq!(
+            app.get(path).header("content-type"),
+            Some("application/problem+json"),
+            "{path}"
+        );
         assert_eq!(app.get(path).status, 404, "{path}");
     }
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
-        for path in ["/kpis", "/customers", "/customers/1", "/health", "/health/live", "/openapi.json", "/"] {
+        for path in
+            ["/kpis", "/customers", "/customers/1", "/health", "/health/live", "/openapi.json", "/"]
+        {
             let reply = app.send(method, path);
             assert_problem(&reply, 405, "method_not_allowed", &[method, path]);
             assert_eq!(reply.header("allow"), Some("GET, HEAD"), "{method} {path}");
@@ -82,7 +97,9 @@ fn what_is_not_there_is_404_and_wrong_methods_are_405() {
 fn before_the_first_publish_data_are_503_with_retry_after() {
     let shop = Shop::empty();
     let app = TestApp::spawn(&shop);
-    for path in ["/kpis", "/revenue/daily", "/customers", "/customers/1", "/scores", "/health/ready"] {
+    for path in
+        ["/kpis", "/revenue/daily", "/customers", "/customers/1", "/scores", "/health/ready"]
+    {
         let reply = app.get(path);
         assert_problem(&reply, 503, "not_published", &["goldsmith refresh"]);
         assert!(reply.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
@@ -101,7 +118,11 @@ fn a_store_that_fails_is_503_without_its_secrets() {
     shop.sqlite().execute_batch(&format!("DROP VIEW kpis; DROP TABLE \"{physical}\"")).unwrap();
     let reply = app.get("/kpis");
     assert_problem(&reply, 503, "store_unavailable", &["log"]);
-    assert!(!reply.text.contains(&physical) && !reply.text.contains("serving.db"), "{}", reply.text);
+    assert!(
+        !reply.text.contains(&physical) && !reply.text.contains("serving.db"),
+        "{}",
+        reply.text
+    );
     assert!(reply.header("retry-after").is_some());
     assert_eq!(app.get("/revenue/country").status, 200);
 }

@@ -6,7 +6,15 @@ use crate::support::{SMALL, Shop, TestApp};
 fn every_answer_is_data_and_a_measured_meta() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
-    for path in ["/kpis", "/revenue/country", "/customers", "/customers/1", "/customers/1/purchases", "/scores", "/health"] {
+    for path in [
+        "/kpis",
+        "/revenue/country",
+        "/customers",
+        "/customers/1",
+        "/customers/1/purchases",
+        "/scores",
+        "/health",
+    ] {
         let reply = app.get(path);
         assert_eq!(reply.status, 200, "{path}");
         assert_eq!(reply.header("content-type"), Some("application/json"), "{path}");
@@ -16,7 +24,11 @@ fn every_answer_is_data_and_a_measured_meta() {
         let meta = body["meta"].as_object().unwrap();
         let fields: Vec<&String> = meta.keys().collect();
         // serde_json sorts keys when it reads them.
-        assert_eq!(fields, ["as_of", "count", "generation", "published_at", "query_ms", "total"], "{path}");
+        assert_eq!(
+            fields,
+            ["as_of", "count", "generation", "published_at", "query_ms", "total"],
+            "{path}"
+        );
         assert!(meta["query_ms"].as_f64().unwrap() > 0.0, "{path}");
         assert_eq!(meta["generation"], 1);
         assert!(meta["published_at"].as_str().unwrap().ends_with('Z'));
@@ -30,7 +42,13 @@ fn every_answer_is_data_and_a_measured_meta() {
 fn lists_page_without_gaps_or_repeats_in_any_order() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
-    for order in ["", "&sort=is_active:desc", "&sort=pays", "&sort=recency_days:asc", "&sort=total_spent:desc"] {
+    for order in [
+        "",
+        "&sort=is_active:desc",
+        "&sort=pays",
+        "&sort=recency_days:asc",
+        "&sort=total_spent:desc",
+    ] {
         let mut ids = Vec::new();
         for offset in (0..130).step_by(7) {
             let reply = app.get(&format!("/customers?limit=7&offset={offset}{order}")).json();
@@ -51,10 +69,19 @@ fn revenue_lists_come_in_the_contracts_order_and_add_up() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     let total = app.data("/kpis")["total_revenue"].as_f64().unwrap();
-    for path in ["/revenue/country", "/revenue/product?limit=1000", "/revenue/monthly", "/revenue/weekly?limit=1000"] {
+    for path in [
+        "/revenue/country",
+        "/revenue/product?limit=1000",
+        "/revenue/monthly",
+        "/revenue/weekly?limit=1000",
+    ] {
         let rows = app.data(path);
-        let revenues: Vec<f64> =
-            rows.as_array().unwrap().iter().map(|row| row["total_revenue"].as_f64().unwrap()).collect();
+        let revenues: Vec<f64> = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["total_revenue"].as_f64().unwrap())
+            .collect();
         assert!((revenues.iter().sum::<f64>() - total).abs() < 0.005, "{path}");
         if path.contains("country") || path.contains("product") {
             assert!(revenues.windows(2).all(|pair| pair[0] >= pair[1]), "{path} is not descending");
@@ -105,6 +132,9 @@ fn older_names_answer_with_exactly_their_fields() {
         let found: Vec<&String> = row.as_object().unwrap().keys().collect();
         assert_eq!(found, expected, "{path}");
     }
-    assert_eq!(app.data("/segments")[0]["segment_label"], app.data("/segments?limit=1")[0]["segment_label"]);
+    assert_eq!(
+        app.data("/segments")[0]["segment_label"],
+        app.data("/segments?limit=1")[0]["segment_label"]
+    );
     assert_eq!(app.get("/scores").json()["meta"]["total"], 120);
 }

@@ -33,7 +33,10 @@ fn assert_close(found: &Value, expected: &Value) {
             a.iter().for_each(|(name, value)| assert_close(value, &b[name]));
         }
         (Value::Number(a), Value::Number(b)) => {
-            assert!(near(a.as_f64().unwrap(), b.as_f64().unwrap()), "{found} instead of {expected}");
+            assert!(
+                near(a.as_f64().unwrap(), b.as_f64().unwrap()),
+                "{found} instead of {expected}"
+            );
             assert_eq!(a.is_f64(), b.is_f64(), "{found} and {expected} are of different types");
         }
         _ => assert_eq!(found, expected),
@@ -78,24 +81,22 @@ fn sales_tables_are_what_the_formulas_say() {
              "top_countries": ["France"]},
         ]),
     );
-    assert_close(
-        &app.data("/revenue/statistics"),
-        &{
-            let mut expected = json!({
-                "total_purchases": 5, "total_revenue": 105.55, "total_customers": 2, "total_products": 2,
-                "total_countries": 2, "mean": 21.11, "median": 20.0, "std": 14.17, "min": 5.55, "max": 40.0,
-                "q25": 10.0, "q75": 30.0, "q90": 36.0, "q95": 38.0,
-            });
-            for column in ["prix", "quantite"] {
-                for figure in ["mean", "median", "std", "min", "max", "q25", "q75", "q90", "q95"] {
-                    expected[format!("{column}_{figure}")] = Value::Null;
-                }
+    assert_close(&app.data("/revenue/statistics"), &{
+        let mut expected = json!({
+            "total_purchases": 5, "total_revenue": 105.55, "total_customers": 2, "total_products": 2,
+            "total_countries": 2, "mean": 21.11, "median": 20.0, "std": 14.17, "min": 5.55, "max": 40.0,
+            "q25": 10.0, "q75": 30.0, "q90": 36.0, "q95": 38.0,
+        });
+        for column in ["prix", "quantite"] {
+            for figure in ["mean", "median", "std", "min", "max", "q25", "q75", "q90", "q95"] {
+                expected[format!("{column}_{figure}")] = Value::Null;
             }
-            expected
-        },
-    );
+        }
+        expected
+    });
     let bins = app.data("/revenue/distribution");
-    let counts: Vec<i64> = bins.as_array().unwrap().iter().map(|bin| bin["count"].as_i64().unwrap()).collect();
+    let counts: Vec<i64> =
+        bins.as_array().unwrap().iter().map(|bin| bin["count"].as_i64().unwrap()).collect();
     assert_eq!(counts, [1, 1, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1]);
     assert_close(
         &bins[0],
@@ -159,7 +160,13 @@ fn cohorts_keep_months_in_which_nobody_came_back() {
 fn customers_are_there_whether_they_bought_or_not() {
     let (_shop, app) = served();
     let models = |mut row: Value| {
-        for name in ["segment_name", "churn_probability", "churn_risk_level", "predicted_clv_12m", "clv_segment"] {
+        for name in [
+            "segment_name",
+            "churn_probability",
+            "churn_risk_level",
+            "predicted_clv_12m",
+            "clv_segment",
+        ] {
             row[name] = Value::Null;
         }
         row
@@ -234,5 +241,6 @@ fn asking_for_an_earlier_day_gives_the_figures_of_that_day() {
     assert_eq!(app.data("/scores?id_client=1")[0]["freq_12m"], 3);
     shop.run(&["refresh", "--as-of", "2025-01-02T10:00:01"]).good();
     assert_eq!(app.data("/scores?id_client=1")[0]["freq_12m"], 2);
-    shop.run(&["refresh", "--as-of", "2023-12-31"]).refused(2, &["no purchase happened up to 2023-12-31", "2024-01-03T10:00:00"]);
+    shop.run(&["refresh", "--as-of", "2023-12-31"])
+        .refused(2, &["no purchase happened up to 2023-12-31", "2024-01-03T10:00:00"]);
 }

@@ -14,7 +14,8 @@ use crate::support::{Shop, TestApp};
 const TOLERANCE: f64 = 1e-6;
 
 fn reference_folder() -> Option<PathBuf> {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/electromenager"));
+    let folder =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/electromenager"));
     if !folder.is_dir() {
         eprintln!("NOT TESTED: {} is not there", folder.display());
         return None;
@@ -29,7 +30,8 @@ fn served() -> Option<(Shop, TestApp, Value)> {
         shop.put(name, &std::fs::read(folder.join(name)).unwrap());
     }
     shop.run(&["refresh"]).good();
-    let expected = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
+    let expected =
+        serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
     let app = TestApp::spawn(&shop);
     Some((shop, app, expected))
 }
@@ -56,18 +58,35 @@ fn assert_rows(name: &str, expected: &Value, found: &[Value]) {
     let rows: &Vec<Value> = expected[name].as_array().unwrap();
     assert!(!rows.is_empty(), "{name}");
     let key = |row: &Map<String, Value>| {
-        ["pays", "produit", "mois", "semaine", "jour", "bucket", "first_purchase_month", "month", "segment_label", "id_client"]
-            .into_iter()
-            .find(|field| row.contains_key(*field))
-            .unwrap()
+        [
+            "pays",
+            "produit",
+            "mois",
+            "semaine",
+            "jour",
+            "bucket",
+            "first_purchase_month",
+            "month",
+            "segment_label",
+            "id_client",
+        ]
+        .into_iter()
+        .find(|field| row.contains_key(*field))
+        .unwrap()
     };
     for row in rows {
         let row = row.as_object().unwrap();
-        let key = if name.contains("scores") || name.contains("dim") { "id_client" } else { key(row) };
+        let key =
+            if name.contains("scores") || name.contains("dim") { "id_client" } else { key(row) };
         let same = found.iter().find(|candidate| agrees(&row[key], &candidate[key]));
         let same = same.unwrap_or_else(|| panic!("{name} has no {key} {}", row[key]));
         for (field, value) in row {
-            assert!(agrees(value, &same[field]), "{name} {}: {field} is {} instead of {value}", row[key], same[field]);
+            assert!(
+                agrees(value, &same[field]),
+                "{name} {}: {field} is {} instead of {value}",
+                row[key],
+                same[field]
+            );
         }
     }
 }

@@ -8,10 +8,14 @@ use goldsmith::pipeline::silver::read::SourceBytes;
 use goldsmith::pipeline::silver::{Rules, Silver, refine};
 use polars::prelude::{AnyValue, DataFrame};
 
-const CLIENTS: &str = "id_client,nom,email,date_inscription,pays\n1,Ann,ann@x.io,2024-01-01,France\n";
+const CLIENTS: &str =
+    "id_client,nom,email,date_inscription,pays\n1,Ann,ann@x.io,2024-01-01,France\n";
 const ACHATS: &str = "id_achat,id_client,date_achat,montant,produit\n1,1,2024-02-01,10.5,Tea\n";
 
-fn try_refine(clients: &[(&str, &[u8])], achats: &[(&str, &[u8])]) -> Result<Silver, PipelineError> {
+fn try_refine(
+    clients: &[(&str, &[u8])],
+    achats: &[(&str, &[u8])],
+) -> Result<Silver, PipelineError> {
     let clients: Vec<_> = clients.iter().map(|(name, bytes)| SourceBytes { name, bytes }).collect();
     let achats: Vec<_> = achats.iter().map(|(name, bytes)| SourceBytes { name, bytes }).collect();
     let run_start = Timestamp::parse("2025-01-01").unwrap();
@@ -19,19 +23,21 @@ fn try_refine(clients: &[(&str, &[u8])], achats: &[(&str, &[u8])]) -> Result<Sil
 }
 
 fn refined(clients: &str, achats: &str) -> Silver {
-    try_refine(&[("clients.csv", clients.as_bytes())], &[("achats.csv", achats.as_bytes())]).unwrap()
+    try_refine(&[("clients.csv", clients.as_bytes())], &[("achats.csv", achats.as_bytes())])
+        .unwrap()
 }
 
 /// Each row of a frame, each value as text, null as nothing.
 fn rows(frame: &DataFrame, columns: &[&str]) -> Vec<String> {
     (0..frame.height())
         .map(|row| {
-            let cells = columns.iter().map(|name| match frame.column(name).unwrap().get(row).unwrap() {
-                AnyValue::Null => String::new(),
-                AnyValue::String(text) => text.to_owned(),
-                AnyValue::StringOwned(text) => text.to_string(),
-                other => other.to_string(),
-            });
+            let cells =
+                columns.iter().map(|name| match frame.column(name).unwrap().get(row).unwrap() {
+                    AnyValue::Null => String::new(),
+                    AnyValue::String(text) => text.to_owned(),
+                    AnyValue::StringOwned(text) => text.to_string(),
+                    other => other.to_string(),
+                });
             cells.collect::<Vec<_>>().join("|")
         })
         .collect()
@@ -75,7 +81,9 @@ fn every_purchase_is_rejected_for_the_first_reason_that_applies() {
         assert_eq!(silver.report.achats.rows_read, 2, "{line}");
         assert_eq!(silver.report.achats.rows_valid, 1, "{line}");
     }
-    for line in ["5,1,2000-01-01,10000,Tea", " 5 , 1 , 01/02/2024 , 0.01 , Tea ", "5,1,2024-01-01,5,Tea, "] {
+    for line in
+        ["5,1,2000-01-01,10000,Tea", " 5 , 1 , 01/02/2024 , 0.01 , Tea ", "5,1,2024-01-01,5,Tea, "]
+    {
         let silver = achats_of(&["1,1,2024-01-01,5,Tea", line]);
         assert_eq!(silver.rejected_achats.height(), 0, "{line}");
     }
@@ -112,9 +120,13 @@ fn the_first_customer_and_the_last_purchase_of_a_number_stay_across_files() {
     )
     .unwrap();
     assert_eq!(rows(&silver.clients, &["nom"]), ["Ann"]);
-    assert_eq!(rows(&silver.rejected_clients, &["source_file", "line_number", "nom"]), ["clients_b.csv|2|Late"]);
+    assert_eq!(
+        rows(&silver.rejected_clients, &["source_file", "line_number", "nom"]),
+        ["clients_b.csv|2|Late"]
+    );
     assert_eq!(rows(&silver.achats, &["montant"]), ["3.0"]);
-    let rejected = rows(&silver.rejected_achats, &["source_file", "line_number", "montant", "reason"]);
+    let rejected =
+        rows(&silver.rejected_achats, &["source_file", "line_number", "montant", "reason"]);
     assert_eq!(rejected, ["achats_a.csv|2|1|duplicate_id", "achats_a.csv|3|2|duplicate_id"]);
 }
 
@@ -163,7 +175,10 @@ fn semicolons_byte_order_marks_other_headers_and_decimal_commas_are_understood()
             "3|2024-01-01 00:00:00|12.5||",
         ]
     );
-    assert_eq!(rows(&silver.rejected_achats, &["id_achat", "montant", "reason"]), ["4|1.234,56|invalid_amount"]);
+    assert_eq!(
+        rows(&silver.rejected_achats, &["id_achat", "montant", "reason"]),
+        ["4|1.234,56|invalid_amount"]
+    );
     assert_eq!(silver.report.warnings["unreadable_quantite"], 1);
     assert_eq!(silver.report.warnings["unreadable_prix"], 1);
 }
@@ -175,7 +190,18 @@ fn rejects_keep_every_raw_column_and_the_line_their_record_starts_on() {
         2,plain,1,2024-01-01,  n/a ,Tea,b\n";
     let silver = refined(CLIENTS, achats);
     assert_eq!(
-        rows(&silver.rejected_achats, &["id_achat", "note", "montant", "extra_reason", "source_file", "line_number", "reason"]),
+        rows(
+            &silver.rejected_achats,
+            &[
+                "id_achat",
+                "note",
+                "montant",
+                "extra_reason",
+                "source_file",
+                "line_number",
+                "reason"
+            ]
+        ),
         ["2|plain|  n/a |b|achats.csv|4|invalid_amount"]
     );
 }
@@ -197,13 +223,27 @@ fn a_file_that_cannot_be_used_is_named_with_what_is_wrong() {
         (Vec::new(), "achats.csv: the file is empty"),
         (b"  \n \n".to_vec(), "achats.csv: the file is empty"),
         (header.into(), "achats.csv: the file has a header and no rows"),
-        (b"id_achat,id_client,date_achat,produit\n1,1,2024-01-01,T\n".to_vec(), "achats.csv: the required column montant is missing"),
-        (format!("{header}1,1,2024-01-01,5,Th\u{e9}\n").chars().map(|c| c as u8).collect(), "achats.csv: line 2 is not UTF-8 text"),
+        (
+            b"id_achat,id_client,date_achat,produit\n1,1,2024-01-01,T\n".to_vec(),
+            "achats.csv: the required column montant is missing",
+        ),
+        (
+            format!("{header}1,1,2024-01-01,5,Th\u{e9}\n").chars().map(|c| c as u8).collect(),
+            "achats.csv: line 2 is not UTF-8 text",
+        ),
         (b"\xff\xfei\x00d\x00".to_vec(), "achats.csv: line 1 is not UTF-8 text"),
-        (b"id_achat,id_client,date_achat,montant,produit,Montant\n1,1,1,1,1,1\n".to_vec(), "achats.csv: the column montant is there twice"),
-        (format!("{header}1,1,2024-01-01,5,\"Tea\n2,1,2024-01-01,5,Tea\n3,1,2024-01-01,5,Tea\n").into(), "achats.csv: a quotation mark opened on line 2 is never closed"),
+        (
+            b"id_achat,id_client,date_achat,montant,produit,Montant\n1,1,1,1,1,1\n".to_vec(),
+            "achats.csv: the column montant is there twice",
+        ),
+        (
+            format!("{header}1,1,2024-01-01,5,\"Tea\n2,1,2024-01-01,5,Tea\n3,1,2024-01-01,5,Tea\n")
+                .into(),
+            "achats.csv: a quotation mark opened on line 2 is never closed",
+        ),
     ] {
-        let error = try_refine(&[("clients.csv", CLIENTS.as_bytes())], &[("achats.csv", &content)]).unwrap_err();
+        let error = try_refine(&[("clients.csv", CLIENTS.as_bytes())], &[("achats.csv", &content)])
+            .unwrap_err();
         assert!(error.to_string().starts_with(said), "{error}");
     }
 }
@@ -222,11 +262,15 @@ fn the_gate_closes_on_rejects_on_falls_and_on_nothing() {
     };
     assert!(check_gate(&report(10, 8), None, GATE, false).is_ok());
     let closed = check_gate(&report(10, 7), None, GATE, false).unwrap_err().to_string();
-    assert!(closed.contains("30.0 % of the rows of achats") && closed.contains("invalid_id: 3"), "{closed}");
+    assert!(
+        closed.contains("30.0 % of the rows of achats") && closed.contains("invalid_id: 3"),
+        "{closed}"
+    );
     assert!(check_gate(&report(10, 7), None, GATE, true).is_ok());
 
     assert!(check_gate(&report(10, 10), Some(&report(20, 20)), GATE, false).is_ok());
-    let fell = check_gate(&report(9, 9), Some(&report(20, 20)), GATE, false).unwrap_err().to_string();
+    let fell =
+        check_gate(&report(9, 9), Some(&report(20, 20)), GATE, false).unwrap_err().to_string();
     assert!(fell.contains("fell from 20 to 9"), "{fell}");
 
     for is_forced in [false, true] {

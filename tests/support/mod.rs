@@ -101,7 +101,9 @@ impl Shop {
             ("SQLITE_PATH".to_owned(), data.join("serving.db").display().to_string()),
             ("HTTP__WORKERS".to_owned(), "2".to_owned()),
         ];
-        pairs.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        pairs.extend(
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         settings::load_from(None, Vec::new(), pairs).unwrap().settings
     }
 
@@ -218,7 +220,8 @@ impl TestApp {
             });
         });
         let (addr, handle) = receiver.recv().unwrap();
-        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
         Self { url: format!("http://{addr}"), agent: config.into(), handle, thread: Some(thread) }
     }
 

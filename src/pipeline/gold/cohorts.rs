@@ -24,10 +24,11 @@ fn with_cohort(fact: &DataFrame) -> LazyFrame {
             col("first_day").dt().strftime("%Y-%m").alias("first_purchase_month"),
             month_number(col("first_day")).alias("cohort"),
         ]);
-    fact.clone()
-        .lazy()
-        .select([col("id_client"), col("jour"), col(MICRO_EUR)])
-        .inner_join(first, col("id_client"), col("id_client"))
+    fact.clone().lazy().select([col("id_client"), col("jour"), col(MICRO_EUR)]).inner_join(
+        first,
+        col("id_client"),
+        col("id_client"),
+    )
 }
 
 /// Customers and all their spend to date, by month of the first purchase.
@@ -35,10 +36,11 @@ fn with_cohort(fact: &DataFrame) -> LazyFrame {
 /// # Errors
 /// Whatever the frame engine says.
 pub fn first_purchase(fact: &DataFrame) -> Result<DataFrame> {
-    collect(with_cohort(fact).group_by([col("first_purchase_month")]).agg([
-        distinct("id_client").alias("clients"),
-        revenue().alias("ca"),
-    ]))
+    collect(
+        with_cohort(fact)
+            .group_by([col("first_purchase_month")])
+            .agg([distinct("id_client").alias("clients"), revenue().alias("ca")]),
+    )
 }
 
 /// Customers of each cohort who bought again, by months since, up to the month of `as_of`.
@@ -48,12 +50,10 @@ pub fn first_purchase(fact: &DataFrame) -> Result<DataFrame> {
 pub fn retention(fact: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
     let purchases = with_cohort(fact)
         .with_column((month_number(col("jour")) - col("cohort")).alias("month_offset"));
-    let active = collect(
-        purchases.group_by([col("cohort"), col("month_offset")]).agg([
-            distinct("id_client").alias("active_clients"),
-            col(MICRO_EUR).sum().alias("micros"),
-        ]),
-    )?;
+    let active = collect(purchases.group_by([col("cohort"), col("month_offset")]).agg([
+        distinct("id_client").alias("active_clients"),
+        col(MICRO_EUR).sum().alias("micros"),
+    ]))?;
     let cohorts = collect(
         with_cohort(fact)
             .group_by([col("cohort"), col("first_purchase_month")])
@@ -80,7 +80,8 @@ pub fn retention(fact: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
         Column::new("cohort".into(), grid_cohorts),
         Column::new("month_offset".into(), offsets),
     ])?;
-    let rate = col("active_clients").cast(DataType::Float64) / col("clients").cast(DataType::Float64);
+    let rate =
+        col("active_clients").cast(DataType::Float64) / col("clients").cast(DataType::Float64);
     let on = [col("cohort"), col("month_offset")];
     Ok(grid
         .lazy()
@@ -90,9 +91,6 @@ pub fn retention(fact: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
             col("active_clients").fill_null(lit(0_i64)),
             col("micros").fill_null(lit(0_i64)),
         ])
-        .with_columns([
-            rate.alias("retention_rate"),
-            to_eur(col("micros")).alias("ca"),
-        ])
+        .with_columns([rate.alias("retention_rate"), to_eur(col("micros")).alias("ca")])
         .collect()?)
 }

@@ -6,8 +6,8 @@ use super::collect;
 use super::exact::{days_until, distinct, mean_amount, purchases, quantile, revenue};
 use crate::domain::schema::ColumnType;
 use crate::domain::time::Timestamp;
-use crate::pipeline::tables::{INSTANT, data_type};
 use crate::pipeline::Result;
+use crate::pipeline::tables::{INSTANT, data_type};
 
 /// A customer who bought within this many days of `as_of` is active.
 const ACTIVE_DAYS: i64 = 90;

@@ -15,43 +15,36 @@ pub const MICRO_EUR: &str = "~micro_eur";
 const MICROS: f64 = 1e6;
 
 /// An amount in whole millionths.
-#[must_use]
 pub fn to_micros(amount: Expr) -> Expr {
     (amount * lit(MICROS)).round(0, RoundMode::HalfToEven).cast(DataType::Int64)
 }
 
 /// Whole millionths as an amount, EUR.
-#[must_use]
 pub fn to_eur(micros: Expr) -> Expr {
     micros.cast(DataType::Float64) / lit(MICROS)
 }
 
 /// The exact sum of an amount column, EUR.
-#[must_use]
 pub fn sum_amount(amount: Expr) -> Expr {
     to_eur(to_micros(amount).sum())
 }
 
 /// The sum of montant over a group of purchases, EUR.
-#[must_use]
 pub fn revenue() -> Expr {
     to_eur(col(MICRO_EUR).sum())
 }
 
 /// The mean of montant over a group of purchases, EUR.
-#[must_use]
 pub fn mean_amount() -> Expr {
     revenue() / purchases().cast(DataType::Float64)
 }
 
 /// The number of purchases in a group.
-#[must_use]
 pub fn purchases() -> Expr {
     len().cast(DataType::Int64)
 }
 
 /// The number of distinct values in a group.
-#[must_use]
 pub fn distinct(name: &str) -> Expr {
     col(name).n_unique().cast(DataType::Int64)
 }
@@ -73,25 +66,20 @@ pub fn sum_in_order(values: &Float64Chunked) -> f64 {
 }
 
 /// Whole days from an instant to another, rounded down.
-#[must_use]
 pub fn days_until(instant: Expr, later: Timestamp) -> Expr {
     (lit(later.0) - instant.to_physical().cast(DataType::Int64)).floor_div(lit(DAY_MICROS))
 }
 
 /// The quantile of a column with linear interpolation, as one value.
-#[must_use]
 pub fn quantile(values: Expr, share: f64) -> Expr {
     values.cast(DataType::Float64).quantile(lit(share), QuantileMethod::Linear)
 }
 
 /// `(x - min) / (max - min)`, and 0 everywhere when max = min.
-#[must_use]
 pub fn minmax(values: Expr) -> Expr {
     let values = values.cast(DataType::Float64);
     let (min, max) = (values.clone().min(), values.clone().max());
-    when(max.clone().gt(min.clone()))
-        .then((values - min.clone()) / (max - min))
-        .otherwise(lit(0.0))
+    when(max.clone().gt(min.clone())).then((values - min.clone()) / (max - min)).otherwise(lit(0.0))
 }
 
 /// Refuses amounts whose sum could leave the exact range.

@@ -107,12 +107,7 @@ pub fn build(clients: &DataFrame, achats: &DataFrame, asked: Option<Timestamp>) 
         )));
     }
     let kept = built.first().map_or(0, |fact| fact.frame.height());
-    Ok(Gold {
-        tables: built,
-        proof,
-        as_of,
-        purchases_after_as_of: (achats.height() - kept) as u64,
-    })
+    Ok(Gold { tables: built, proof, as_of, purchases_after_as_of: (achats.height() - kept) as u64 })
 }
 
 /// The columns of the entry, in its types, money in cents, rows in its order.

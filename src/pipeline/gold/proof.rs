@@ -24,7 +24,8 @@ fn check(what: String, expected: &str, found: &str, holds: bool) -> ProofCheck {
 pub fn agreement(frames: &[(&'static Table, DataFrame)]) -> Result<Vec<ProofCheck>> {
     let mut checks = Vec::new();
     let fact = frames.iter().find(|(table, _)| table.name == tables::FACT_ACHATS.name);
-    let Some(expected) = fact.map(|(table, frame)| totals(table, frame)).transpose()?.flatten() else {
+    let Some(expected) = fact.map(|(table, frame)| totals(table, frame)).transpose()?.flatten()
+    else {
         return Ok(checks);
     };
     for (table, frame) in frames {
@@ -96,7 +97,10 @@ pub fn shape(table: &Table, frame: &DataFrame) -> Result<Vec<ProofCheck>> {
         let wrong = count_wrong(column, frame)?;
         if wrong > 0 || (column.range.is_some() && column.ty == ColumnType::Float) {
             checks.push(check(
-                format!("values of {}.{} that are missing or out of range", table.name, column.name),
+                format!(
+                    "values of {}.{} that are missing or out of range",
+                    table.name, column.name
+                ),
                 "0",
                 &wrong.to_string(),
                 wrong == 0,

@@ -160,9 +160,7 @@ pub fn weekly_revenue(fact: &DataFrame) -> Result<DataFrame> {
 pub fn daily_revenue(fact: &DataFrame) -> Result<DataFrame> {
     /// Days the moving means look at, the day itself included.
     const WINDOW: i64 = 7;
-    let days = by_period(fact, col("jour"), |first, last| {
-        (first.0..=last.0).map(Day).collect()
-    })?;
+    let days = by_period(fact, col("jour"), |first, last| (first.0..=last.0).map(Day).collect())?;
     // Differences of running integer totals: exact, and days before the first count as 0.
     let over_window = |name: &str| {
         let total = col(name).cum_sum(false);
@@ -220,7 +218,10 @@ fn by_period(
             .fill_null(lit(0_i64))])
         .with_columns([
             to_eur(col("micros")).alias("total_revenue"),
-            when(col("total_purchases").gt(lit(0))).then(mean).otherwise(lit(NULL)).alias("avg_basket"),
+            when(col("total_purchases").gt(lit(0)))
+                .then(mean)
+                .otherwise(lit(NULL))
+                .alias("avg_basket"),
             to_eur(previous.clone()).alias("prev_revenue"),
             to_eur(growth).alias("growth_abs"),
             when(previous.gt(lit(0))).then(relative).otherwise(lit(NULL)).alias("growth_pct"),

@@ -6,7 +6,8 @@ use polars::prelude::*;
 
 use super::collect;
 use super::exact::{
-    days_until, distinct, mean_amount, minmax, purchases, quantile, revenue, sum_amount, sum_in_order,
+    days_until, distinct, mean_amount, minmax, purchases, quantile, revenue, sum_amount,
+    sum_in_order,
 };
 use crate::domain::time::{DAY_MICROS, Timestamp};
 use crate::pipeline::Result;
@@ -90,9 +91,9 @@ pub fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
     let recency = lit(1.0) - minmax(at_most(number("recency_days"), lit(YEAR_DAYS as f64)));
     let monetary = minmax(col("monetary_12m"));
     let diversity = minmax(col("product_diversity_12m"));
-    let [wf, wr, wm, wd] = WEIGHTS.map(|weight| lit(weight));
-    let score = (wf * frequency + wr * recency + wm * monetary + wd * diversity)
-        .clip(lit(0.0), lit(1.0));
+    let [wf, wr, wm, wd] = WEIGHTS.map(lit);
+    let score =
+        (wf * frequency + wr * recency + wm * monetary + wd * diversity).clip(lit(0.0), lit(1.0));
 
     let most_months = YEAR_DAYS as f64 / MONTH_DAYS;
     let months_active = (number("tenure_days").clip(lit(1.0), lit(f64::MAX)) / lit(MONTH_DAYS))

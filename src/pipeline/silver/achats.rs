@@ -37,23 +37,22 @@ pub fn refine(raw: DataFrame, rules: &Rules, known_clients: &Column) -> Result<R
         .with_column(first_reason(vec![
             ("malformed_row", col(SURPLUS)),
             ("invalid_id", value("id_achat").is_null().or(value("id_client").is_null())),
-            ("missing_value", value("produit").is_null().or(is_blank("montant")).or(is_blank("date_achat"))),
+            (
+                "missing_value",
+                value("produit").is_null().or(is_blank("montant")).or(is_blank("date_achat")),
+            ),
             ("invalid_date", value("date_achat").is_null()),
             ("date_out_of_range", out_of_range(value("date_achat"), rules.run_start)),
             ("invalid_amount", value("montant").is_null()),
             (
                 "amount_out_of_range",
-                value("montant")
-                    .lt_eq(lit(0.0))
-                    .or(value("montant").gt(lit(rules.max_amount))),
+                value("montant").lt_eq(lit(0.0)).or(value("montant").gt(lit(rules.max_amount))),
             ),
         ]))
         .collect()?;
     let judged = unify_spelling(judged, &typed("produit"))?;
 
-    let accepted_id = when(col("reason").is_null())
-        .then(value("id_achat"))
-        .otherwise(lit(NULL));
+    let accepted_id = when(col("reason").is_null()).then(value("id_achat")).otherwise(lit(NULL));
     let known = lit(known_clients.as_materialized_series().clone()).implode(false);
     let judged = judged
         .lazy()
@@ -74,7 +73,12 @@ fn unreadable(judged: &DataFrame) -> Result<Vec<(&'static str, u64)>> {
         let rows = judged
             .clone()
             .lazy()
-            .filter(col("reason").is_null().and(text(name).is_not_null()).and(col(typed(name)).is_null()))
+            .filter(
+                col("reason")
+                    .is_null()
+                    .and(text(name).is_not_null())
+                    .and(col(typed(name)).is_null()),
+            )
             .collect()?
             .height();
         warnings.push((warning, rows as u64));

@@ -25,38 +25,26 @@ pub fn typed(name: &str) -> String {
 }
 
 /// The trimmed text with inner spaces collapsed; null when nothing is left.
-#[must_use]
 pub fn text(name: &str) -> Expr {
-    let collapsed = col(name)
-        .str()
-        .replace_all(lit(r"\s+"), lit(" "), false)
-        .str()
-        .strip_chars(lit(NULL));
-    when(collapsed.clone().eq(lit("")))
-        .then(lit(NULL))
-        .otherwise(collapsed)
+    let collapsed =
+        col(name).str().replace_all(lit(r"\s+"), lit(" "), false).str().strip_chars(lit(NULL));
+    when(collapsed.clone().eq(lit(""))).then(lit(NULL)).otherwise(collapsed)
 }
 
 /// The trimmed text; null when nothing is left.
 fn trimmed(name: &str) -> Expr {
     let trimmed = col(name).str().strip_chars(lit(NULL));
-    when(trimmed.clone().eq(lit("")))
-        .then(lit(NULL))
-        .otherwise(trimmed)
+    when(trimmed.clone().eq(lit(""))).then(lit(NULL)).otherwise(trimmed)
 }
 
 /// A positive integer, else null.
-#[must_use]
 pub fn positive_integer(name: &str) -> Expr {
     let number = trimmed(name).cast(DataType::Int64);
-    when(number.clone().gt(lit(0_i64)))
-        .then(number)
-        .otherwise(lit(NULL))
+    when(number.clone().gt(lit(0_i64))).then(number).otherwise(lit(NULL))
 }
 
 /// A finite decimal number, else null. In a file separated by `;` a comma may stand for the
 /// point and spaces (also unbreakable ones) may group digits.
-#[must_use]
 pub fn decimal(name: &str) -> Expr {
     let plain = trimmed(name);
     let with_point = plain
@@ -65,15 +53,11 @@ pub fn decimal(name: &str) -> Expr {
         .replace_all(lit(r"[\s\u{a0}\u{202f}]"), lit(""), false)
         .str()
         .replace_all(lit(","), lit("."), true);
-    let number = when(col(DECIMAL_COMMA))
-        .then(with_point)
-        .otherwise(plain)
-        .cast(DataType::Float64);
+    let number = when(col(DECIMAL_COMMA)).then(with_point).otherwise(plain).cast(DataType::Float64);
     when(number.clone().is_finite()).then(number).otherwise(lit(NULL))
 }
 
 /// An instant in any spelling the contract accepts, else null.
-#[must_use]
 pub fn instant(name: &str) -> Expr {
     col(name).map(
         |column| {
@@ -91,31 +75,23 @@ pub fn instant(name: &str) -> Expr {
 }
 
 /// Whether an instant lies before [`EARLIEST`] or after the start of the run.
-#[must_use]
 pub fn out_of_range(instant: Expr, run_start: Timestamp) -> Expr {
     let micros = instant.to_physical();
-    micros
-        .clone()
-        .lt(lit(EARLIEST.0))
-        .or(micros.gt(lit(run_start.0)))
+    micros.clone().lt(lit(EARLIEST.0)).or(micros.gt(lit(run_start.0)))
 }
 
 /// The first reason whose condition holds; null when none does.
-#[must_use]
 pub fn first_reason(rules: Vec<(&'static str, Expr)>) -> Expr {
     rules
         .into_iter()
         .rev()
         .fold(lit(NULL).cast(DataType::String), |otherwise, (reason, condition)| {
-            when(condition.fill_null(lit(false)))
-                .then(lit(reason))
-                .otherwise(otherwise)
+            when(condition.fill_null(lit(false))).then(lit(reason)).otherwise(otherwise)
         })
         .alias(REASON)
 }
 
 /// Rejects rows that no reason rejects yet and for which `condition` holds.
-#[must_use]
 pub fn reject_also(reason: &'static str, condition: Expr) -> Expr {
     when(col(REASON).is_null().and(condition))
         .then(lit(reason))
@@ -183,16 +159,9 @@ pub fn split(frame: DataFrame, columns: &[&str], key: &str) -> Result<(DataFrame
         .map(|name| col((*name).clone()))
         .chain([col(REASON)])
         .collect();
-    let typed_columns: Vec<Expr> = columns
-        .iter()
-        .map(|name| col(typed(name)).alias(*name))
-        .collect();
-    let rejected = frame
-        .clone()
-        .lazy()
-        .filter(col(REASON).is_not_null())
-        .select(raw)
-        .collect()?;
+    let typed_columns: Vec<Expr> =
+        columns.iter().map(|name| col(typed(name)).alias(*name)).collect();
+    let rejected = frame.clone().lazy().filter(col(REASON).is_not_null()).select(raw).collect()?;
     let valid = frame
         .lazy()
         .filter(col(REASON).is_null())

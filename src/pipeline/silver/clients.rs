@@ -52,10 +52,7 @@ pub fn refine(raw: DataFrame, rules: &Rules) -> Result<Refined> {
         .collect()?;
 
     let earliest_future = earliest_future(&judged, &typed("date_inscription"), rules.run_start)?;
-    let judged = judged
-        .lazy()
-        .with_column(signed_up().cast(DataType::Date))
-        .collect()?;
+    let judged = judged.lazy().with_column(signed_up().cast(DataType::Date)).collect()?;
     let (valid, rejected) = split(judged, COLUMNS, "id_client")?;
     Ok(Refined { valid, rejected, earliest_future, warnings: Vec::new() })
 }

@@ -24,19 +24,13 @@ pub struct Gate {
 /// # Errors
 /// Whatever the frame engine says.
 pub fn report(clients: &Refined, achats: &Refined) -> Result<QualityReport> {
-    let mut warnings: BTreeMap<String, u64> = achats
-        .warnings
-        .iter()
-        .map(|(name, rows)| ((*name).to_owned(), *rows))
-        .collect();
+    let mut warnings: BTreeMap<String, u64> =
+        achats.warnings.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
     warnings.insert(
         "purchases_before_signup".to_owned(),
         purchases_before_signup(&clients.valid, &achats.valid)?,
     );
-    warnings.insert(
-        "customers_sharing_email".to_owned(),
-        customers_sharing_email(&clients.valid)?,
-    );
+    warnings.insert("customers_sharing_email".to_owned(), customers_sharing_email(&clients.valid)?);
     Ok(QualityReport {
         clients: dataset(clients)?,
         achats: dataset(achats)?,
@@ -145,14 +139,7 @@ pub fn check_gate(
 }
 
 fn reasons(dataset: &DatasetQuality) -> String {
-    let reasons: Vec<String> = dataset
-        .rejected
-        .iter()
-        .map(|(reason, rows)| format!("{reason}: {rows}"))
-        .collect();
-    if reasons.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", reasons.join(", "))
-    }
+    let reasons: Vec<String> =
+        dataset.rejected.iter().map(|(reason, rows)| format!("{reason}: {rows}")).collect();
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
 }

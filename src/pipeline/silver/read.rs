@@ -78,10 +78,7 @@ pub fn expected(kind: SourceKind) -> &'static [Expected] {
 /// [`PipelineError::BadSource`] for a file that is empty, not UTF-8, has a header and no rows,
 /// lacks a required column, names a column twice or never closes a quotation.
 pub fn read(kind: SourceKind, files: &[SourceBytes<'_>]) -> Result<DataFrame> {
-    let opened = files
-        .iter()
-        .map(|file| Opened::open(kind, *file))
-        .collect::<Result<Vec<_>>>()?;
+    let opened = files.iter().map(|file| Opened::open(kind, *file)).collect::<Result<Vec<_>>>()?;
 
     let mut names: Vec<String> = expected(kind).iter().map(|c| c.name.to_owned()).collect();
     for name in opened.iter().flat_map(|file| &file.columns) {
@@ -108,13 +105,11 @@ struct Opened<'a> {
 
 impl<'a> Opened<'a> {
     fn open(kind: SourceKind, file: SourceBytes<'a>) -> Result<Self> {
-        let bad = |problem: String| PipelineError::BadSource {
-            file: file.name.to_owned(),
-            problem,
-        };
+        let bad =
+            |problem: String| PipelineError::BadSource { file: file.name.to_owned(), problem };
         let text = std::str::from_utf8(file.bytes).map_err(|error| {
             let before = &file.bytes[..error.valid_up_to()];
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            let line = 1 + String::from_utf8_lossy(before).matches('\n').count();
             bad(format!("line {line} is not UTF-8 text; save the file as UTF-8"))
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -134,10 +129,8 @@ impl<'a> Opened<'a> {
     }
 
     fn append_to(&self, raw: &mut RawColumns) -> Result<()> {
-        let bad = |problem: String| PipelineError::BadSource {
-            file: self.name.to_owned(),
-            problem,
-        };
+        let bad =
+            |problem: String| PipelineError::BadSource { file: self.name.to_owned(), problem };
         // For each of the frame's columns, the file's cell it is filled from.
         let cells: Vec<Option<usize>> = raw
             .names
@@ -175,17 +168,16 @@ impl<'a> Opened<'a> {
         // A quotation that is never closed swallows the rest of the file into one record.
         let lines_in_last = reader.position().line().saturating_sub(last_line);
         if lines_in_last > 1 && self.text.matches('"').count() % 2 == 1 {
-            return Err(bad(format!("a quotation mark opened on line {last_line} is never closed")));
+            return Err(bad(format!(
+                "a quotation mark opened on line {last_line} is never closed"
+            )));
         }
         Ok(())
     }
 }
 
 fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new()
-        .delimiter(separator)
-        .flexible(true)
-        .from_reader(text.as_bytes())
+    csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text.as_bytes())
 }
 
 /// The frame's column name for each header cell.
@@ -261,11 +253,8 @@ impl RawColumns {
     }
 
     fn finish(self) -> Result<DataFrame> {
-        let mut columns: Vec<Column> = self
-            .builders
-            .into_iter()
-            .map(|builder| builder.finish().into_column())
-            .collect();
+        let mut columns: Vec<Column> =
+            self.builders.into_iter().map(|builder| builder.finish().into_column()).collect();
         columns.push(self.source_file.finish().into_column());
         columns.push(Column::new(LINE_NUMBER.into(), self.line_number));
         columns.push(Column::new(DECIMAL_COMMA.into(), self.decimal_comma));

@@ -73,10 +73,8 @@ impl SqliteStore {
             watch.refresh()?;
             Ok(watch)
         };
-        let watch = opened().map_err(|source| StoreError::Unavailable {
-            location: describe(path),
-            source,
-        })?;
+        let watch = opened()
+            .map_err(|source| StoreError::Unavailable { location: describe(path), source })?;
         let inner = Inner {
             path: path.to_owned(),
             older_views,
@@ -106,11 +104,9 @@ impl SqliteStore {
     fn failed(&self, action: &str, source: Cause) -> StoreError {
         match source.downcast::<StoreError>() {
             Ok(known) => *known,
-            Err(source) => StoreError::Failed {
-                action: action.to_owned(),
-                location: self.location(),
-                source,
-            },
+            Err(source) => {
+                StoreError::Failed { action: action.to_owned(), location: self.location(), source }
+            }
         }
     }
 }
@@ -150,9 +146,10 @@ impl Watch {
         self.active = match current {
             None => None,
             Some((generation, json)) => {
-                let known = self.active.take().filter(|active| {
-                    i64::try_from(active.manifest.generation) == Ok(generation)
-                });
+                let known = self
+                    .active
+                    .take()
+                    .filter(|active| i64::try_from(active.manifest.generation) == Ok(generation));
                 match known {
                     Some(known) => Some(known),
                     None => Some(Arc::new(serde_json::from_str(&json)?)),
@@ -205,10 +202,9 @@ impl GoldStore for SqliteStore {
         match Lock::take(Path::new(&path)) {
             Ok(lock) => Ok(Box::new(FileLease { _lock: lock })),
             Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked(self.location())),
-            Err(std::fs::TryLockError::Error(source)) => Err(StoreError::Unavailable {
-                location: self.location(),
-                source: source.into(),
-            }),
+            Err(std::fs::TryLockError::Error(source)) => {
+                Err(StoreError::Unavailable { location: self.location(), source: source.into() })
+            }
         }
     }
 
@@ -216,9 +212,7 @@ impl GoldStore for SqliteStore {
     /// and reads the file only after a commit.
     async fn active(&self) -> Result<Option<Arc<Published>>> {
         let mut watch = lock(&self.inner.watch);
-        watch
-            .refresh()
-            .map_err(|source| self.failed("reading the active generation", source))?;
+        watch.refresh().map_err(|source| self.failed("reading the active generation", source))?;
         Ok(watch.active.clone())
     }
 
@@ -364,16 +358,25 @@ impl GoldStore for SqliteStore {
                 .prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?
                 .query_map([&physical], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            let declared_all = table.columns.iter().all(|column| columns.iter().any(|c| c == column.name));
+            let declared_all =
+                table.columns.iter().all(|column| columns.iter().any(|c| c == column.name));
             if !declared_all {
-                return Ok(Some(Audit { rows, columns, rows_without_own_key: 0, wrong_values: Vec::new(), totals }));
+                return Ok(Some(Audit {
+                    rows,
+                    columns,
+                    rows_without_own_key: 0,
+                    wrong_values: Vec::new(),
+                    totals,
+                }));
             }
             let own: i64 =
-                connection.query_row(&sql::count_distinct_keys(table, &physical), [], |row| row.get(0))?;
+                connection
+                    .query_row(&sql::count_distinct_keys(table, &physical), [], |row| row.get(0))?;
             let mut wrong_values = Vec::new();
             for column in table.columns {
-                let wrong: i64 = connection
-                    .query_row(&sql::count_wrong(column, &physical), [], |row| row.get(0))?;
+                let wrong: i64 =
+                    connection
+                        .query_row(&sql::count_wrong(column, &physical), [], |row| row.get(0))?;
                 if wrong > 0 {
                     wrong_values.push((column.name.to_owned(), u64::try_from(wrong)?));
                 }
@@ -399,7 +402,8 @@ fn count_and_sum(
     physical: &str,
 ) -> std::result::Result<(u64, Option<Totals>), Cause> {
     let rows: i64 =
-        connection.query_row(&format!("SELECT count(*) FROM \"{physical}\""), [], |row| row.get(0))?;
+        connection
+            .query_row(&format!("SELECT count(*) FROM \"{physical}\""), [], |row| row.get(0))?;
     let totals = match table.tally {
         None => None,
         Some(tally) => Some(connection.query_row(&sql::totals(tally, physical), [], |row| {
@@ -410,10 +414,14 @@ fn count_and_sum(
 }
 
 /// Compares what is stored with what the manifest says.
-fn check_stored(table: &Table, entry: &TableEntry, rows: u64, totals: Option<Totals>) -> Result<()> {
-    let mismatch = |problem: String| {
-        Err(StoreError::Mismatch { table: table.name.to_owned(), problem })
-    };
+fn check_stored(
+    table: &Table,
+    entry: &TableEntry,
+    rows: u64,
+    totals: Option<Totals>,
+) -> Result<()> {
+    let mismatch =
+        |problem: String| Err(StoreError::Mismatch { table: table.name.to_owned(), problem });
     if rows != entry.rows {
         return mismatch(format!("{rows} rows instead of {}", entry.rows));
     }

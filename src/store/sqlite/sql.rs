@@ -64,7 +64,9 @@ fn storage(ty: ColumnType) -> &'static str {
     match ty {
         ColumnType::Int | ColumnType::Bool => "INTEGER",
         ColumnType::Float | ColumnType::Money => "REAL",
-        ColumnType::Text | ColumnType::TextList | ColumnType::Date | ColumnType::Timestamp => "TEXT",
+        ColumnType::Text | ColumnType::TextList | ColumnType::Date | ColumnType::Timestamp => {
+            "TEXT"
+        }
     }
 }
 
@@ -83,15 +85,11 @@ pub fn insert(table: &Table, physical: &str) -> String {
 /// Creates the indexes that the entry declares.
 #[must_use]
 pub fn create_indexes(table: &Table, physical: &str) -> String {
-    table
-        .columns
-        .iter()
-        .filter(|column| column.indexed)
-        .map(|column| {
-            let name = column.name;
-            format!("CREATE INDEX \"{physical}_{name}\" ON \"{physical}\" (\"{name}\");")
-        })
-        .collect()
+    let mut sql = String::new();
+    for Column { name, .. } in table.columns.iter().filter(|column| column.indexed) {
+        let _ = write!(sql, "CREATE INDEX \"{physical}_{name}\" ON \"{physical}\" (\"{name}\");");
+    }
+    sql
 }
 
 /// Points every stable and older name at a generation's tables.
@@ -162,11 +160,8 @@ pub fn select(query: &Query, physical: &str) -> Select {
             Direction::Descending => format!("\"{name}\" DESC"),
         })
         .collect();
-    let order = if order.is_empty() {
-        String::new()
-    } else {
-        format!(" ORDER BY {}", order.join(", "))
-    };
+    let order =
+        if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
     Select {
         rows: format!(
             "SELECT {} FROM \"{physical}\"{filter}{order} LIMIT {} OFFSET {}",
@@ -193,7 +188,8 @@ pub fn count_distinct_keys(table: &Table, physical: &str) -> String {
     if table.is_single() {
         return format!("SELECT min(count(*), 1) FROM \"{physical}\"");
     }
-    let present: Vec<String> = table.key.iter().map(|name| format!("\"{name}\" IS NOT NULL")).collect();
+    let present: Vec<String> =
+        table.key.iter().map(|name| format!("\"{name}\" IS NOT NULL")).collect();
     format!(
         "SELECT count(*) FROM (SELECT DISTINCT {} FROM \"{physical}\" WHERE {})",
         quoted(table.key),

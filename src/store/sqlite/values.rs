@@ -52,7 +52,9 @@ fn cell(cells: &Cells, row: usize) -> Result<ToSqlOutput<'_>, Cause> {
             Some(list) => text(serde_json::to_string(list)?),
         },
         Cells::Date(values) => values[row].map_or_else(null, |day| text(day.to_string())),
-        Cells::Timestamp(values) => values[row].map_or_else(null, |instant| text(instant.to_string())),
+        Cells::Timestamp(values) => {
+            values[row].map_or_else(null, |instant| text(instant.to_string()))
+        }
     })
 }
 
@@ -121,8 +123,12 @@ fn read(stored: ValueRef<'_>, ty: ColumnType) -> Option<Value> {
         (ColumnType::Int, ValueRef::Integer(v)) => Value::Int(v),
         (ColumnType::Float | ColumnType::Money, ValueRef::Real(v)) => Value::Float(v),
         (ColumnType::Bool, ValueRef::Integer(v)) => Value::Bool(v != 0),
-        (ColumnType::Text, ValueRef::Text(v)) => Value::Text(std::str::from_utf8(v).ok()?.to_owned()),
-        (ColumnType::TextList, ValueRef::Text(v)) => Value::TextList(serde_json::from_slice(v).ok()?),
+        (ColumnType::Text, ValueRef::Text(v)) => {
+            Value::Text(std::str::from_utf8(v).ok()?.to_owned())
+        }
+        (ColumnType::TextList, ValueRef::Text(v)) => {
+            Value::TextList(serde_json::from_slice(v).ok()?)
+        }
         (ColumnType::Date, ValueRef::Text(v)) => {
             Value::Date(Day::parse(std::str::from_utf8(v).ok()?)?)
         }

@@ -1,0 +1,220 @@
+//! Requests per second of goldsmith beside a bare actix-web handler that returns the same bytes.
+//! Run: `cargo bench --bench http`. Compare the two lines of a route.
+//!
+//! Both servers run in this process with one worker each; one client keeps one connection full
+//! (requests are pipelined), so that the server is what is measured.
+
+#![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::OnceLock;
+use std::sync::mpsc;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use goldsmith::sample::{Spec, generate};
+use goldsmith::settings;
+use goldsmith::startup::{Application, open_store};
+
+fn main() {
+    divan::main();
+}
+
+/// Route and how many different requests are made of it, in turn.
+const ROUTES: [(&str, usize); 4] = [
+    ("/kpis", 1),
+    ("/revenue/country", 1),
+    ("/customers?limit=100", 1),
+    ("/customers/{id}", 1_000),
+];
+/// Requests in flight on the connection.
+const DEPTH: usize = 32;
+/// Requests in one measurement.
+const REQUESTS: usize = 4_096;
+
+#[divan::bench(args = ROUTES, sample_count = 30, sample_size = 1)]
+fn goldsmith_from_memory(bencher: Bencher<'_, '_>, (route, different): (&str, usize)) {
+    measure(bencher, servers().remembering, route, different);
+}
+
+#[divan::bench(args = ROUTES, sample_count = 30, sample_size = 1)]
+fn goldsmith_from_sqlite(bencher: Bencher<'_, '_>, (route, different): (&str, usize)) {
+    measure(bencher, servers().forgetful, route, different);
+}
+
+#[divan::bench(args = ROUTES, sample_count = 30, sample_size = 1)]
+fn bare_handler(bencher: Bencher<'_, '_>, (route, different): (&str, usize)) {
+    measure(bencher, servers().bare, route, different);
+}
+
+fn measure(bencher: Bencher<'_, '_>, addr: SocketAddr, route: &str, different: usize) {
+    let requests: Vec<Vec<u8>> = (1..=different).map(|id| request(&path(route, id))).collect();
+    let mut connection = Connection::open(addr);
+    connection.ask(&requests, different);
+    bencher.counter(ItemsCount::new(REQUESTS)).bench_local(|| connection.ask(&requests, REQUESTS));
+}
+
+fn path(route: &str, id: usize) -> String {
+    route.replace("{id}", &id.to_string())
+}
+
+fn request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
+}
+
+/// A connection that is kept open.
+struct Connection {
+    writer: TcpStream,
+    reader: BufReader<TcpStream>,
+    body: Vec<u8>,
+}
+
+impl Connection {
+    fn open(addr: SocketAddr) -> Self {
+        let writer = TcpStream::connect(addr).unwrap();
+        writer.set_nodelay(true).unwrap();
+        let reader = BufReader::with_capacity(1 << 20, writer.try_clone().unwrap());
+        Self { writer, reader, body: Vec::new() }
+    }
+
+    /// Makes `count` requests, taking `requests` in turn, and reads every answer.
+    fn ask(&mut self, requests: &[Vec<u8>], count: usize) {
+        let mut turn = requests.iter().cycle();
+        let mut left = count;
+        while left > 0 {
+            let batch = left.min(DEPTH);
+            let sent: Vec<u8> = turn.by_ref().take(batch).flatten().copied().collect();
+            self.writer.write_all(&sent).unwrap();
+            for _ in 0..batch {
+                self.read_answer();
+            }
+            left -= batch;
+        }
+    }
+
+    /// Reads one answer; its body is then in `self.body`.
+    fn read_answer(&mut self) {
+        let mut line = String::new();
+        let mut length = 0;
+        self.reader.read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+        loop {
+            line.clear();
+            self.reader.read_line(&mut line).unwrap();
+            if line == "\r\n" {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        self.body.resize(length, 0);
+        self.reader.read_exact(&mut self.body).unwrap();
+    }
+}
+
+struct Servers {
+    remembering: SocketAddr,
+    forgetful: SocketAddr,
+    bare: SocketAddr,
+}
+
+/// The three servers, started once.
+fn servers() -> &'static Servers {
+    static SERVERS: OnceLock<Servers> = OnceLock::new();
+    SERVERS.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap().keep();
+        let sources = dir.join("data/sources");
+        std::fs::create_dir_all(&sources).unwrap();
+        let spec = Spec { customers: 1_500, purchases: 23_663, seed: 42, dirty: 0.0 };
+        for (name, bytes) in generate(spec).unwrap() {
+            std::fs::write(sources.join(name), bytes).unwrap();
+        }
+        let refreshed = std::process::Command::new(env!("CARGO_BIN_EXE_goldsmith"))
+            .arg("refresh")
+            .current_dir(&dir)
+            .env_clear()
+            .output()
+            .unwrap();
+        assert!(refreshed.status.success(), "{refreshed:?}");
+
+        let goldsmith = |cache_bytes: &str| {
+            let pairs = [
+                ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
+                ("HTTP__WORKERS", "1".to_owned()),
+                ("HTTP__CACHE_BYTES", cache_bytes.to_owned()),
+                ("SQLITE_PATH", dir.join("data/serving.db").display().to_string()),
+            ];
+            let pairs = pairs.map(|(name, value)| (name.to_owned(), value)).to_vec();
+            let settings = settings::load_from(None, Vec::new(), pairs).unwrap().settings;
+            in_background(move || {
+                let store = open_store(&settings).unwrap();
+                let application = Application::build(&settings, store).unwrap();
+                (application.addr(), async move { application.run().await.unwrap() })
+            })
+        };
+        let remembering = goldsmith("67108864");
+        let forgetful = goldsmith("0");
+        Servers { bare: bare(remembering), remembering, forgetful }
+    })
+}
+
+/// The same bytes from handlers that do nothing.
+fn bare(model: SocketAddr) -> SocketAddr {
+    let mut connection = Connection::open(model);
+    let mut body_of = |path: &str| {
+        connection.ask(&[request(path)], 1);
+        web::Bytes::from(connection.body.clone())
+    };
+    let fixed: Vec<(&str, web::Bytes)> = ["/kpis", "/revenue/country", "/customers"]
+        .into_iter()
+        .map(|path| {
+            (path, body_of(if path == "/customers" { "/customers?limit=100" } else { path }))
+        })
+        .collect();
+    let customers: web::Data<Vec<web::Bytes>> =
+        web::Data::new((1..=1_500).map(|id| body_of(&path("/customers/{id}", id))).collect());
+    in_background(move || {
+        let factory = move || {
+            let mut app = App::new().app_data(customers.clone());
+            for (path, body) in fixed.clone() {
+                let handler = move || {
+                    let body = body.clone();
+                    async move { HttpResponse::Ok().content_type("application/json").body(body) }
+                };
+                app = app.route(path, web::get().to(handler));
+            }
+            let one = |id: web::Path<usize>, customers: web::Data<Vec<web::Bytes>>| async move {
+                HttpResponse::Ok().content_type("application/json").body(customers[*id - 1].clone())
+            };
+            app.route("/customers/{id}", web::get().to(one))
+        };
+        let server = HttpServer::new(factory).workers(1).bind("127.0.0.1:0").unwrap();
+        let addr = server.addrs()[0];
+        (addr, async move { server.run().await.unwrap() })
+    })
+}
+
+/// Runs a server on a thread of its own until the process ends.
+fn in_background<S, F>(start: S) -> SocketAddr
+where
+    S: FnOnce() -> (SocketAddr, F) + Send + 'static,
+    F: Future<Output = ()>,
+{
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async move {
+            let (addr, serving) = start();
+            sender.send(addr).unwrap();
+            serving.await;
+        });
+    });
+    receiver.recv().unwrap()
+}
