@@ -182,7 +182,7 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Ok(settings)
     };
     match command {
-        Command::Up => up(&prepare("warn,goldsmith::api=info")?).await,
+        Command::Up => up(&prepare("warn")?).await,
         Command::Serve => {
             let settings = prepare("info")?;
             serve(&settings, open_store(&settings)?).await

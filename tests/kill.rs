@@ -88,6 +88,27 @@ fn a_process_killed_at_any_moment_leaves_a_whole_generation() {
 }
 
 #[test]
+fn files_left_half_written_are_cleared_by_the_next_run() {
+    let shop = about_to_change();
+    let staged = [
+        "bronze/achats/ab.csv#1",
+        "silver/gen-000009/clients.parquet#2",
+        "gold/gen-000009/kpis.parquet#1",
+    ];
+    for path in staged {
+        std::fs::create_dir_all(shop.data(path).parent().unwrap()).unwrap();
+        std::fs::write(shop.data(path), "half").unwrap();
+    }
+    // A file of the shop's own is not ours to judge.
+    shop.put("notes.csv#1", b"mine");
+    assert_recovers(&shop, "half-written files");
+    for path in staged {
+        assert!(!shop.data(path).exists(), "{path}");
+    }
+    assert!(shop.data("sources/notes.csv#1").exists());
+}
+
+#[test]
 fn a_sample_whose_writing_was_interrupted_is_written_again() {
     let shop = Shop::sample(SMALL);
     std::fs::remove_file(shop.data("sources/clients.csv")).unwrap();

@@ -136,7 +136,11 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
         ("achats.csv", header.as_bytes(), vec!["achats.csv", "no rows"]),
         ("clients.csv", b"id_client,nom\xe9,email\n1,2,3\n", vec!["clients.csv", "UTF-8"]),
         ("achats.csv", all_orphans.as_bytes(), vec!["no valid purchase", "orphan_client: 1"]),
-        ("achats.csv", half_bad.as_bytes(), vec!["quality gate", "achats", "invalid_id"]),
+        (
+            "achats.csv",
+            half_bad.as_bytes(),
+            vec!["quality gate", "achats", "invalid_id", "./data/silver/gen-000002/rejects"],
+        ),
         ("achats.csv", few.as_bytes(), vec!["quality gate", "fell from 1500 to 299"]),
     ] {
         shop.put(name, content);

@@ -67,6 +67,14 @@ pub enum RefreshError {
     /// A file disappeared while it was being read.
     #[error("{0} disappeared while it was being read")]
     Vanished(String),
+    /// Silver does not pass the gate.
+    #[error("{source}; the rejected rows are in {rejects}")]
+    Gate {
+        /// Why.
+        source: PipelineError,
+        /// Where the rejected rows are kept until the next run.
+        rejects: String,
+    },
     /// The lake refused.
     #[error(transparent)]
     Lake(#[from] LakeError),
@@ -242,7 +250,7 @@ impl Refresher {
     /// ascending.
     async fn clear_debris(&self) -> Result<Vec<u64>> {
         for layer in [Layer::Bronze, Layer::Silver, Layer::Gold] {
-            self.lake.sweep_half_written(layer)?;
+            self.lake.sweep_half_written(layer, |_| true)?;
         }
         let mut committed = Vec::new();
         for number in self.generation_folders(Layer::Gold).await? {
@@ -311,7 +319,10 @@ impl Refresher {
         let silver = self.write_silver(run.generation, silver).await?;
         steps.observer.reached("silver");
         let report = &silver.report;
-        check_gate(report, run.last.as_ref(), self.gate, run.request.force)?;
+        check_gate(report, run.last.as_ref(), self.gate, run.request.force).map_err(|source| {
+            let rejects = self.lake.locate(Layer::Silver, &keys::rejects_folder(run.generation));
+            RefreshError::Gate { source, rejects }
+        })?;
         let rejected = report.clients.rows_rejected() + report.achats.rows_rejected();
         steps.finish(
             Step::Silver,

@@ -57,6 +57,8 @@ pub async fn look(lake: &Lake) -> Result<Found, RefreshError> {
 /// # Errors
 /// When there is no such sample or the lake refuses.
 pub async fn write(lake: &Lake, spec: Spec) -> Result<String, WriteError> {
+    let _lock = lake.lock()?;
+    lake.sweep_half_written(Layer::Sources, |name| sample::FILES.contains(&name))?;
     for (name, bytes) in sample::generate(spec)? {
         lake.put(Layer::Sources, name, bytes.into()).await?;
     }

@@ -44,10 +44,16 @@ pub fn silver_achats(number: u64, month: &str) -> String {
     format!("{}/achats/mois={month}/part-0.parquet", generation(number))
 }
 
+/// The folder of a generation's rejected rows, in silver.
+#[must_use]
+pub fn rejects_folder(number: u64) -> String {
+    format!("{}/rejects", generation(number))
+}
+
 /// The rejected rows of a data set of a generation, in silver.
 #[must_use]
 pub fn rejects(number: u64, kind: SourceKind) -> String {
-    format!("{}/rejects/{}.parquet", generation(number), kind.word())
+    format!("{}/{}.parquet", rejects_folder(number), kind.word())
 }
 
 /// The quality report of a generation, in silver.

@@ -279,14 +279,15 @@ impl Lake {
         }
     }
 
-    /// Deletes files that a killed process left half-written directly in a layer. Only for the
-    /// holder of the [`Lock`].
+    /// Deletes files that a killed process left half-written anywhere in a layer, if `is_ours` says
+    /// of the name they were to have that a run writes such. Only for the holder of the [`Lock`].
     ///
     /// # Errors
     /// [`LakeError::Directory`].
-    pub fn sweep_half_written(&self, layer: Layer) -> Result<usize> {
+    pub fn sweep_half_written(&self, layer: Layer, is_ours: fn(&str) -> bool) -> Result<()> {
         let LayerStore { root, shown, .. } = self.layer(layer);
-        remove_staged(root).map_err(|source| LakeError::Directory { path: shown.clone(), source })
+        remove_staged(root, is_ours)
+            .map_err(|source| LakeError::Directory { path: shown.clone(), source })
     }
 }
 
@@ -301,21 +302,22 @@ fn open_directory(shown: &str) -> std::io::Result<LayerStore> {
 }
 
 /// Removes files named as the local object store stages them: `name#1`.
-fn remove_staged(root: &FilePath) -> std::io::Result<usize> {
-    let mut removed = 0;
-    for entry in std::fs::read_dir(root)? {
+fn remove_staged(folder: &FilePath, is_ours: fn(&str) -> bool) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_staged(&entry.path(), is_ours)?;
+        }
         let name = entry.file_name();
-        let is_staged =
-            name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(_, suffix)| {
-                !suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit())
-            });
-        if is_staged && entry.file_type()?.is_file() {
+        let is_staged = name
+            .to_str()
+            .and_then(|name| name.rsplit_once('#'))
+            .is_some_and(|(name, attempt)| is_ours(name) && attempt.parse::<u32>().is_ok());
+        if is_staged {
             std::fs::remove_file(entry.path())?;
-            removed += 1;
         }
     }
-    Ok(removed)
+    Ok(())
 }
 
 /// SHA-256 in hexadecimal.
