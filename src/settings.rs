@@ -409,8 +409,8 @@ fn check(raw: Raw) -> Result<Settings, SettingsError> {
             return Err(invalid(key, format!("{share} is not between 0 and 1")));
         }
     }
-    if !(raw.quality.max_amount > 0.0 && raw.quality.max_amount.is_finite()) {
-        let problem = format!("{} is not a positive number", raw.quality.max_amount);
+    if !(raw.quality.max_amount > 0.0 && raw.quality.max_amount <= 1e12) {
+        let problem = format!("{} is not between 0 and 1e12", raw.quality.max_amount);
         return Err(invalid("quality.max_amount", problem));
     }
     if raw.publish.keep_generations < 2 {

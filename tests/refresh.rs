@@ -106,6 +106,35 @@ fn the_same_inputs_do_nothing_the_second_time_and_give_the_same_bytes_when_force
 }
 
 #[test]
+fn gold_is_the_same_bytes_on_any_number_of_threads_and_in_any_order_of_rows() {
+    let shop = Shop::sample(SMALL);
+    for threads in ["1", "2", "7"] {
+        shop.run_with(&["refresh", "--force"], &[("POLARS_MAX_THREADS", threads)]).good();
+    }
+    let achats = std::fs::read_to_string(shop.data("sources/achats.csv")).unwrap();
+    let (header, rows) = achats.split_once('\n').unwrap();
+    let reversed = rows.lines().rev().collect::<Vec<_>>().join("\n");
+    shop.put("achats.csv", format!("{header}\n{reversed}\n").as_bytes());
+    shop.run(&["refresh"]).good();
+    let first = gold_bytes(&shop, "gen-000001");
+    for other in ["gen-000002", "gen-000003", "gen-000004"] {
+        assert!(first == gold_bytes(&shop, other), "{other} differs");
+    }
+}
+
+#[test]
+fn a_mean_of_equal_amounts_is_that_amount() {
+    let clients = "id_client,nom,email,date_inscription,pays\n1,A,a@x.io,2024-01-01,F\n2,B,b@x.io,2024-01-01,F\n";
+    let achats = "id_achat,id_client,date_achat,montant,produit\n\
+        1,1,2024-01-01,138.46,T\n2,2,2024-01-01,65.43,T\n3,2,2024-01-02,65.42,T\n4,2,2024-01-02,65.44,T\n";
+    let shop = Shop::with(&[("clients.csv", clients), ("achats.csv", achats)]);
+    shop.run(&["refresh"]).good();
+    let app = TestApp::spawn(&shop);
+    assert_eq!(app.data("/customers/1")["avg_basket"], 138.46);
+    assert_eq!(app.data("/customers/2")["avg_basket"], 65.43);
+}
+
+#[test]
 fn only_what_changed_is_written_again() {
     let shop = Shop::published(SMALL);
     // Another name for one customer touches the customers' tables and nothing of the sales.

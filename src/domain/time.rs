@@ -5,11 +5,14 @@
 
 use std::fmt;
 
-use jiff::civil;
+use jiff::{SignedDuration, civil};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Microseconds in a day.
 pub const DAY_MICROS: i64 = 86_400_000_000;
+
+/// 1970-01-01T00:00:00.
+const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// An instant in UTC, in microseconds since 1970-01-01T00:00:00.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,17 +69,12 @@ impl Timestamp {
                 .map(|instant| Self(instant.as_microsecond()));
         }
         let wall: civil::DateTime = text.parse().ok()?;
-        let instant = wall.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
-        Some(Self(instant.as_microsecond()))
+        let micros = wall.duration_since(EPOCH).as_micros();
+        i64::try_from(micros).ok().map(Self)
     }
 
     fn civil(self) -> civil::DateTime {
-        let instant = jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
-            jiff::Timestamp::MIN
-        } else {
-            jiff::Timestamp::MAX
-        });
-        jiff::tz::Offset::UTC.to_datetime(instant)
+        EPOCH.saturating_add(SignedDuration::from_micros(self.0))
     }
 }
 
@@ -162,6 +160,14 @@ mod tests {
         assert_eq!(Day::parse("1970-01-02"), Some(Day(1)));
         assert_eq!(Day(-1).to_string(), "1969-12-31");
         assert_eq!(Timestamp(-1).day(), Day(-1));
+    }
+
+    #[test]
+    fn the_last_day_there_is_is_a_day() {
+        for text in ["9999-12-31", "31/12/9999", "9999-12-31 23:59:59"] {
+            let instant = Timestamp::parse(text).unwrap();
+            assert!(instant.to_string().starts_with("9999-12-31T"), "{instant}");
+        }
     }
 
     #[test]

@@ -66,6 +66,7 @@ fn every_purchase_is_rejected_for_the_first_reason_that_applies() {
         ("5,1,soon,n/a,Tea", "invalid_date"),
         ("5,1,1999-12-31 23:59:59,5,Tea", "date_out_of_range"),
         ("5,1,2025-01-01 00:00:01,5,Tea", "date_out_of_range"),
+        ("5,1,9999-12-31,5,Tea", "date_out_of_range"),
         ("5,1,2024-01-01,n/a,Tea", "invalid_amount"),
         ("5,1,2024-01-01,nan,Tea", "invalid_amount"),
         ("5,1,2024-01-01,inf,Tea", "invalid_amount"),
@@ -204,6 +205,50 @@ fn rejects_keep_every_raw_column_and_the_line_their_record_starts_on() {
         ),
         ["2|plain|  n/a |b|achats.csv|4|invalid_amount"]
     );
+}
+
+#[test]
+fn lines_are_counted_as_an_editor_counts_them() {
+    let rows_of = |end: &str| {
+        let lines = [
+            "id_achat,id_client,date_achat,montant,produit",
+            "x,1,,,",
+            "x,2,,,",
+            "7,1,2024-01-01,5,Tea",
+            "",
+            "x,4,,,",
+            "\"x",
+            "y\",5,,,",
+            "x,6,,,",
+        ];
+        let silver = refined(CLIENTS, &(lines.join(end) + end));
+        rows(&silver.rejected_achats, &["id_client", "line_number"])
+    };
+    for end in ["\n", "\r\n", "\r"] {
+        assert_eq!(rows_of(end), ["1|2", "2|3", "4|6", "5|7", "6|9"], "{end:?}");
+    }
+}
+
+#[test]
+fn cells_beyond_the_header_are_kept_with_the_reject() {
+    let silver = achats_of(&["1,1,2024-01-01,5,Tea", "2,1,2024-01-01,1,50,Tea,x"]);
+    let columns = ["id_achat", "produit", "surplus_cells", "reason"];
+    assert_eq!(rows(&silver.rejected_achats, &columns), ["2|50|Tea,x|malformed_row"]);
+}
+
+#[test]
+fn separators_within_quoted_headers_do_not_count() {
+    let achats =
+        "id_achat;id_client;date;montant;produit;\"x, y, z, a, b, c\"\n1;1;2024-01-01;5,5;Tea;\n";
+    assert_eq!(rows(&refined(CLIENTS, achats).achats, &["montant"]), ["5.5"]);
+}
+
+#[test]
+fn a_price_beyond_all_sense_is_a_warning_and_stops_nothing() {
+    let achats = "id_achat,id_client,date_achat,montant,produit,prix\n1,1,2024-01-01,5,Tea,1e200\n2,1,2024-01-01,5,Tea,5\n";
+    let silver = refined(CLIENTS, achats);
+    assert_eq!(silver.report.warnings["unreadable_prix"], 1);
+    goldsmith::pipeline::gold::build(&silver.clients, &silver.achats, None).unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use super::collect;
-use super::exact::{days_until, distinct, mean_amount, purchases, quantile, revenue};
+use super::exact::{days_until, distinct, divided, mean_amount, purchases, quantile, revenue};
 use crate::domain::schema::ColumnType;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
@@ -33,7 +33,7 @@ pub fn customer_metrics(
         col("date_achat").max().alias("last_purchase"),
         distinct("produit").alias("product_count"),
     ]))?;
-    let months = days_until(col("first_purchase"), as_of).cast(DataType::Float64) / lit(MONTH_DAYS);
+    let months = divided(days_until(col("first_purchase"), as_of), MONTH_DAYS);
     let months_at_least_one = when(months.clone().gt(lit(1.0))).then(months).otherwise(lit(1.0));
     let frequency = col("purchase_count").cast(DataType::Float64) / months_at_least_one;
     Ok(clients

@@ -21,7 +21,32 @@ pub fn to_micros(amount: Expr) -> Expr {
 
 /// Whole millionths as an amount, EUR.
 pub fn to_eur(micros: Expr) -> Expr {
-    micros.cast(DataType::Float64) / lit(MICROS)
+    divided(micros, MICROS)
+}
+
+/// Whole millionths shared among a count, EUR, correctly rounded.
+pub fn eur_per(micros: Expr, count: Expr) -> Expr {
+    micros.cast(DataType::Float64) / (count.cast(DataType::Float64) * lit(MICROS))
+}
+
+/// A column divided by a constant, correctly rounded. The engine's own division multiplies by the
+/// reciprocal, which is one unit in the last place off for some values.
+pub fn divided(values: Expr, by: f64) -> Expr {
+    values.cast(DataType::Float64).map(
+        move |column| {
+            let quotients = column.f64()?.apply_values(|value| value / by);
+            Ok(quotients.into_column())
+        },
+        |_, field| Ok(Field::new(field.name().clone(), DataType::Float64)),
+    )
+}
+
+/// Share of a group's revenue in that of all groups, 0 to 100, from exact totals in
+/// [`MICRO_EUR`].
+pub fn share_pct() -> Expr {
+    let part = col(MICRO_EUR).cast(DataType::Float64);
+    let whole = col(MICRO_EUR).sum().cast(DataType::Float64);
+    lit(100.0) * part / whole
 }
 
 /// The exact sum of an amount column, EUR.
@@ -36,7 +61,7 @@ pub fn revenue() -> Expr {
 
 /// The mean of montant over a group of purchases, EUR.
 pub fn mean_amount() -> Expr {
-    revenue() / purchases().cast(DataType::Float64)
+    eur_per(col(MICRO_EUR).sum(), purchases())
 }
 
 /// The number of purchases in a group.

@@ -2,7 +2,7 @@
 
 use polars::prelude::*;
 
-use super::exact::{purchases, sum_amount, sum_in_order};
+use super::exact::{eur_per, purchases, sum_amount, sum_in_order, to_micros};
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::tables::INSTANT;
@@ -29,8 +29,7 @@ pub fn kpis(metrics: &DataFrame, scores: &DataFrame, as_of: Timestamp) -> Result
             col("last_purchase").max(),
         ])
         .with_columns([
-            (col("total_revenue") / col("total_purchases").cast(DataType::Float64))
-                .alias("avg_basket"),
+            eur_per(to_micros(col("total_revenue")), col("total_purchases")).alias("avg_basket"),
             lit(NULL).cast(DataType::Int64).alias("high_risk_customers"),
             lit(as_of.0).cast(INSTANT).alias("as_of"),
             total("expected_value_12m")?,

@@ -117,10 +117,15 @@ fn conform(table: &Table, frame: &DataFrame) -> Result<DataFrame> {
         .iter()
         .map(|column| {
             let value = col(column.name).strict_cast(tables::data_type(column.ty));
-            match column.ty {
-                ColumnType::Money => value.round(2, RoundMode::HalfToEven),
+            let value = match column.ty {
+                ColumnType::Money => {
+                    let cents = value.round(2, RoundMode::HalfToEven);
+                    // A fall of less than half a cent is 0, not -0.
+                    when(cents.clone().eq(lit(0.0))).then(lit(0.0)).otherwise(cents)
+                }
                 _ => value,
-            }
+            };
+            value.alias(column.name)
         })
         .collect();
     let key = table.key.iter().map(|name| (*name, Direction::Ascending));

@@ -4,7 +4,8 @@ use polars::prelude::*;
 
 use super::collect;
 use super::exact::{
-    MICRO_EUR, check_sums_fit, distinct, mean_amount, purchases, revenue, to_eur, to_micros,
+    MICRO_EUR, check_sums_fit, distinct, divided, eur_per, mean_amount, purchases, revenue,
+    share_pct, to_eur, to_micros,
 };
 use crate::domain::time::{Day, Timestamp};
 use crate::pipeline::Result;
@@ -48,29 +49,25 @@ fn calendar(days: LazyFrame) -> LazyFrame {
     ])
 }
 
-/// Share of the whole, 0 to 100.
-fn share_pct(part: &str) -> Expr {
-    lit(100.0) * col(part) / col(part).sum()
-}
-
 /// Revenue by country of the customer.
 ///
 /// # Errors
 /// Whatever the frame engine says.
 pub fn revenue_by_country(fact: &DataFrame) -> Result<DataFrame> {
     let grouped = fact.clone().lazy().group_by([col("pays")]).agg([
+        col(MICRO_EUR).sum(),
         revenue().alias("total_revenue"),
         purchases().alias("total_purchases"),
         mean_amount().alias("avg_basket"),
         distinct("id_client").alias("unique_customers"),
     ]);
-    let per_customer = col("total_revenue") / col("unique_customers").cast(DataType::Float64);
+    let per_customer = eur_per(col(MICRO_EUR), col("unique_customers"));
     let ordered = collect(grouped.sort(["pays"], SortMultipleOptions::default()))?;
     Ok(ordered
         .lazy()
         .with_columns([
             per_customer.alias("avg_revenue_per_customer"),
-            share_pct("total_revenue").alias("market_share_pct"),
+            share_pct().alias("market_share_pct"),
         ])
         .collect()?)
 }
@@ -96,6 +93,7 @@ pub fn revenue_by_product(fact: &DataFrame) -> Result<DataFrame> {
         .collect()?;
 
     let grouped = fact.clone().lazy().group_by([col("produit")]).agg([
+        col(MICRO_EUR).sum(),
         revenue().alias("total_revenue"),
         purchases().alias("total_sales"),
         mean_amount().alias("avg_price"),
@@ -107,7 +105,7 @@ pub fn revenue_by_product(fact: &DataFrame) -> Result<DataFrame> {
     Ok(ordered
         .lazy()
         .inner_join(top_countries.lazy(), col("produit"), col("produit"))
-        .with_column(share_pct("total_revenue").alias("market_share_pct"))
+        .with_column(share_pct().alias("market_share_pct"))
         .collect()?)
 }
 
@@ -159,20 +157,20 @@ pub fn weekly_revenue(fact: &DataFrame) -> Result<DataFrame> {
 /// Whatever the frame engine says.
 pub fn daily_revenue(fact: &DataFrame) -> Result<DataFrame> {
     /// Days the moving means look at, the day itself included.
-    const WINDOW: i64 = 7;
+    const WINDOW: i32 = 7;
     let days = by_period(fact, col("jour"), |first, last| (first.0..=last.0).map(Day).collect())?;
     // Differences of running integer totals: exact, and days before the first count as 0.
     let over_window = |name: &str| {
         let total = col(name).cum_sum(false);
         total.clone() - total.shift(lit(WINDOW)).fill_null(lit(0_i64))
     };
-    let mean = |total: Expr| total / lit(7.0);
+    let mean = |total: Expr| divided(total, f64::from(WINDOW));
     Ok(days
         .lazy()
         .with_columns([
             col("period").alias("day"),
             mean(to_eur(over_window("micros"))).alias("revenue_7d_avg"),
-            mean(over_window("total_purchases").cast(DataType::Float64)).alias("purchases_7d_avg"),
+            mean(over_window("total_purchases")).alias("purchases_7d_avg"),
         ])
         .collect()?)
 }
@@ -208,7 +206,7 @@ fn by_period(
     let previous = col("micros").shift(lit(1));
     let growth = col("micros") - previous.clone();
     let relative = to_eur(growth.clone()) / to_eur(previous.clone());
-    let mean = to_eur(col("micros")) / col("total_purchases").cast(DataType::Float64);
+    let mean = eur_per(col("micros"), col("total_purchases"));
     Ok(DataFrame::new_infer_height(vec![periods])?
         .lazy()
         .left_join(sold.lazy(), col("period"), col("period"))

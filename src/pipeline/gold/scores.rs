@@ -6,7 +6,7 @@ use polars::prelude::*;
 
 use super::collect;
 use super::exact::{
-    days_until, distinct, mean_amount, minmax, purchases, quantile, revenue, sum_amount,
+    days_until, distinct, divided, mean_amount, minmax, purchases, quantile, revenue, sum_amount,
     sum_in_order,
 };
 use crate::domain::time::{DAY_MICROS, Timestamp};
@@ -96,8 +96,8 @@ pub fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
         (wf * frequency + wr * recency + wm * monetary + wd * diversity).clip(lit(0.0), lit(1.0));
 
     let most_months = YEAR_DAYS as f64 / MONTH_DAYS;
-    let months_active = (number("tenure_days").clip(lit(1.0), lit(f64::MAX)) / lit(MONTH_DAYS))
-        .clip(lit(1.0), lit(most_months));
+    let at_least_a_day = number("tenure_days").clip(lit(1.0), lit(f64::MAX));
+    let months_active = divided(at_least_a_day, MONTH_DAYS).clip(lit(1.0), lit(most_months));
     let expected = number("monetary_12m") / months_active * lit(12.0) * col("prob_reachat_12m");
     let at_risk = number("monetary_12m") * (lit(1.0) - col("prob_reachat_12m"));
     Ok(features
@@ -117,7 +117,7 @@ fn segment_label() -> Expr {
     let score = || col("prob_reachat_12m");
     let spends_much = || col("monetary_12m").gt_eq(quantile(col("monetary_12m"), 0.75));
     let is_late = || col("recency_days").gt(quantile(col("recency_days"), 0.75));
-    let half_frequency = quantile(col("freq_12m"), 0.75) / lit(2.0);
+    let half_frequency = divided(quantile(col("freq_12m"), 0.75), 2.0);
     let seldom = when(half_frequency.clone().gt(lit(1.0))).then(half_frequency).otherwise(lit(1.0));
     when(score().gt_eq(lit(VIP_SCORE)).and(spends_much()))
         .then(lit("VIP"))

@@ -13,6 +13,9 @@ use crate::pipeline::Result;
 const COLUMNS: &[&str] =
     &["id_achat", "id_client", "date_achat", "montant", "produit", "quantite", "prix"];
 
+/// Nothing in a shop costs more, EUR; beyond it, sums of squares could overflow.
+const LARGEST_PRICE: f64 = 1e12;
+
 /// Judges every raw row against the clean customers' ids and returns the typed ones: id_achat,
 /// id_client, date_achat, montant, produit, quantite, prix; ascending id_achat. An unreadable
 /// quantite or prix is null and a warning: the columns are optional, the purchase is real.
@@ -32,10 +35,10 @@ pub fn refine(raw: DataFrame, rules: &Rules, known_clients: &Column) -> Result<R
             decimal("montant").alias(typed("montant")),
             text("produit").alias(typed("produit")),
             positive_integer("quantite").alias(typed("quantite")),
-            decimal("prix").alias(typed("prix")),
+            plausible(decimal("prix")).alias(typed("prix")),
         ])
         .with_column(first_reason(vec![
-            ("malformed_row", col(SURPLUS)),
+            ("malformed_row", col(SURPLUS).is_not_null()),
             ("invalid_id", value("id_achat").is_null().or(value("id_client").is_null())),
             (
                 "missing_value",
@@ -64,6 +67,13 @@ pub fn refine(raw: DataFrame, rules: &Rules, known_clients: &Column) -> Result<R
     let warnings = unreadable(&judged)?;
     let (valid, rejected) = split(judged, COLUMNS, "id_achat")?;
     Ok(Refined { valid, rejected, earliest_future, warnings })
+}
+
+/// A price between minus and plus [`LARGEST_PRICE`], else null.
+fn plausible(price: Expr) -> Expr {
+    let is_plausible =
+        price.clone().gt_eq(lit(-LARGEST_PRICE)).and(price.clone().lt_eq(lit(LARGEST_PRICE)));
+    when(is_plausible).then(price).otherwise(lit(NULL))
 }
 
 /// Accepted rows whose optional value is there and cannot be read, by warning.

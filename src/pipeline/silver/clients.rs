@@ -35,7 +35,7 @@ pub fn refine(raw: DataFrame, rules: &Rules) -> Result<Refined> {
             text("pays").alias(typed("pays")),
         ])
         .with_column(first_reason(vec![
-            ("malformed_row", col(SURPLUS)),
+            ("malformed_row", col(SURPLUS).is_not_null()),
             ("invalid_id", id().is_null()),
             ("missing_value", is_missing("nom").or(is_missing("email")).or(is_missing("pays"))),
             ("invalid_date", signed_up().is_null()),

@@ -14,8 +14,8 @@ pub const SOURCE_FILE: &str = "source_file";
 pub const LINE_NUMBER: &str = "line_number";
 /// Whether the file writes decimals with a comma.
 pub const DECIMAL_COMMA: &str = "~decimal_comma";
-/// Whether the row has more filled cells than the header has columns.
-pub const SURPLUS: &str = "~surplus";
+/// The cells beyond the header's columns, where any is filled; null in every row that fits.
+pub const SURPLUS: &str = "surplus_cells";
 
 /// A source file in memory.
 #[derive(Debug, Clone, Copy)]
@@ -116,9 +116,7 @@ impl<'a> Opened<'a> {
         if text.trim().is_empty() {
             return Err(bad("the file is empty".to_owned()));
         }
-        let header_line = text.trim_start().lines().next().unwrap_or_default();
-        let count = |separator: char| header_line.matches(separator).count();
-        let separator = if count(';') > count(',') { b';' } else { b',' };
+        let separator = guess_separator(text);
 
         let header = reader(text, separator)
             .headers()
@@ -143,36 +141,84 @@ impl<'a> Opened<'a> {
         let mut record = csv::StringRecord::new();
         let mut rows = 0_usize;
         let mut last_line = 1;
+        let mut lines = LineCounter::new(self.text);
         loop {
-            let line = reader.position().line();
-            let more = reader
-                .read_record(&mut record)
-                .map_err(|error| bad(format!("line {line} cannot be read: {error}")))?;
+            let more = reader.read_record(&mut record).map_err(|error| {
+                bad(format!("the row after line {last_line} cannot be read: {error}"))
+            })?;
             if !more {
                 break;
             }
-            last_line = record.position().map_or(line, csv::Position::line);
+            last_line = lines.line_of_record_at(record.position().map_or(0, csv::Position::byte));
             for (builder, cell) in raw.builders.iter_mut().zip(&cells) {
                 builder.append_option(cell.and_then(|index| record.get(index)));
             }
-            let beyond = record.iter().skip(self.columns.len());
+            let beyond: Vec<&str> = record.iter().skip(self.columns.len()).collect();
+            let is_surplus = beyond.iter().any(|cell| !cell.trim().is_empty());
             raw.source_file.append_value(self.name);
-            raw.line_number.push(i64::try_from(last_line).unwrap_or(i64::MAX));
+            raw.line_number.push(last_line);
             raw.decimal_comma.push(decimal_comma);
-            raw.surplus.push(beyond.into_iter().any(|cell| !cell.trim().is_empty()));
+            raw.surplus.append_option(is_surplus.then(|| beyond.join(",")));
             rows += 1;
         }
         if rows == 0 {
             return Err(bad("the file has a header and no rows".to_owned()));
         }
         // A quotation that is never closed swallows the rest of the file into one record.
-        let lines_in_last = reader.position().line().saturating_sub(last_line);
-        if lines_in_last > 1 && self.text.matches('"').count() % 2 == 1 {
+        let end = lines.line_of_record_at(self.text.trim_end().len() as u64);
+        if end > last_line && self.text.matches('"').count() % 2 == 1 {
             return Err(bad(format!(
                 "a quotation mark opened on line {last_line} is never closed"
             )));
         }
         Ok(())
+    }
+}
+
+/// The separator that occurs more often in the header row outside quotation marks; a comma when
+/// neither does.
+fn guess_separator(text: &str) -> u8 {
+    let (mut commas, mut semicolons, mut is_quoted) = (0, 0, false);
+    for character in text.trim_start().chars() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            '\n' | '\r' if !is_quoted => break,
+            ',' if !is_quoted => commas += 1,
+            ';' if !is_quoted => semicolons += 1,
+            _ => {}
+        }
+    }
+    if semicolons > commas { b';' } else { b',' }
+}
+
+/// Tells the line a record starts on. The parser's own count stops at the end of the record before,
+/// which is not the same after empty lines and with `\r\n`.
+struct LineCounter<'a> {
+    text: &'a [u8],
+    counted_to: usize,
+    line: i64,
+}
+
+impl<'a> LineCounter<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), counted_to: 0, line: 1 }
+    }
+
+    /// The line of the first byte at or after `position` that ends no line. Positions ascend.
+    fn line_of_record_at(&mut self, position: u64) -> i64 {
+        let position = usize::try_from(position).unwrap_or(usize::MAX).min(self.text.len());
+        let ends = self.text[position..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+        let start = position + ends.count();
+        for index in self.counted_to..start {
+            let is_end = match self.text[index] {
+                b'\n' => true,
+                b'\r' => self.text.get(index + 1) != Some(&b'\n'),
+                _ => false,
+            };
+            self.line += i64::from(is_end);
+        }
+        self.counted_to = self.counted_to.max(start);
+        self.line
     }
 }
 
@@ -234,7 +280,7 @@ struct RawColumns {
     source_file: StringChunkedBuilder,
     line_number: Vec<i64>,
     decimal_comma: Vec<bool>,
-    surplus: Vec<bool>,
+    surplus: StringChunkedBuilder,
 }
 
 impl RawColumns {
@@ -248,7 +294,7 @@ impl RawColumns {
             source_file: StringChunkedBuilder::new(SOURCE_FILE.into(), 0),
             line_number: Vec::new(),
             decimal_comma: Vec::new(),
-            surplus: Vec::new(),
+            surplus: StringChunkedBuilder::new(SURPLUS.into(), 0),
         }
     }
 
@@ -258,7 +304,7 @@ impl RawColumns {
         columns.push(self.source_file.finish().into_column());
         columns.push(Column::new(LINE_NUMBER.into(), self.line_number));
         columns.push(Column::new(DECIMAL_COMMA.into(), self.decimal_comma));
-        columns.push(Column::new(SURPLUS.into(), self.surplus));
+        columns.push(self.surplus.finish().into_column());
         Ok(DataFrame::new_infer_height(columns)?)
     }
 }
