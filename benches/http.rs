@@ -191,7 +191,8 @@ fn bare(model: SocketAddr) -> SocketAddr {
             };
             app.route("/customers/{id}", web::get().to(one))
         };
-        let server = HttpServer::new(factory).workers(1).bind("127.0.0.1:0").unwrap();
+        let server =
+            HttpServer::new(factory).workers(1).tcp_nodelay(true).bind("127.0.0.1:0").unwrap();
         let addr = server.addrs()[0];
         (addr, async move { server.run().await.unwrap() })
     })

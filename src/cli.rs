@@ -18,8 +18,8 @@ use crate::jobs::{Observer, sample_sources};
 use crate::lake::{Lake, LakeError};
 use crate::pipeline::PipelineError;
 use crate::pipeline::silver::quality::Gate;
-use crate::progress;
 use crate::sample::{self, SampleError, Spec};
+use crate::screen::{self, complain, say};
 use crate::settings::{self, Loaded, Settings, SettingsError};
 use crate::startup::{Application, StartupError, open_store};
 use crate::store::{self, GoldStore, StoreError};
@@ -153,14 +153,16 @@ pub async fn run(cli: Cli) -> ExitCode {
     match execute(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", sentence(&error));
+            complain!("error: {}", sentence(&error));
             error.exit_code()
         }
     }
 }
 
-/// An error with its causes, as one sentence.
+/// An error with its causes, as one sentence of bearable length.
 fn sentence(error: &dyn std::error::Error) -> String {
+    /// Characters.
+    const LONGEST: usize = 1_000;
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -170,7 +172,13 @@ fn sentence(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text.replace('\n', " ")
+    // Texts from files and the environment may hold anything; the screen gets one clean line.
+    let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if let Some((end, _)) = clean.char_indices().nth(LONGEST) {
+        clean.truncate(end);
+        clean.push('…');
+    }
+    clean
 }
 
 async fn execute(cli: Cli) -> Result<(), CliError> {
@@ -203,22 +211,14 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
             let settings = prepare("warn")?;
             let store = open_store(&settings)?;
             let (from, to) = store::rollback(store.as_ref(), generation).await?;
-            println!("serving generation {to} again instead of {from}");
+            say!("serving generation {to} again instead of {from}");
             Ok(())
         }
-        Command::Openapi => {
-            print!("{}", openapi::to_json(&openapi::document())?);
-            Ok(())
-        }
-        Command::Dictionary => {
-            print!("{}", dictionary::markdown());
-            Ok(())
-        }
+        Command::Openapi => print_whole(&openapi::to_json(&openapi::document())?),
+        Command::Dictionary => print_whole(&dictionary::markdown()),
         Command::Settings => {
-            for resolved in load()?.resolved {
-                println!("{resolved}");
-            }
-            Ok(())
+            let lines = load()?.resolved.into_iter().map(|resolved| format!("{resolved}\n"));
+            print_whole(&lines.collect::<Vec<_>>().concat())
         }
     }
 }
@@ -245,12 +245,11 @@ fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refresher
 }
 
 async fn up(settings: &Settings) -> Result<(), CliError> {
-    println!("goldsmith {}", env!("CARGO_PKG_VERSION"));
+    say!("goldsmith {}", env!("CARGO_PKG_VERSION"));
     let store = open_store(settings)?;
     let refresher = refresher(settings, Arc::clone(&store))?;
     let is_published = store.active().await?.is_some();
-    let found = sample_sources::look(&refresher.lake).await?;
-    if found.needs_sample() && !is_published {
+    if !is_published && sample_sources::is_wanted(&refresher.lake).await? {
         let spec = Spec {
             customers: settings.sample.customers,
             purchases: settings.sample.purchases,
@@ -258,16 +257,17 @@ async fn up(settings: &Settings) -> Result<(), CliError> {
             dirty: 0.0,
         };
         let place = sample_sources::write(&refresher.lake, spec).await?;
-        println!(
+        say!(
             "no source files in {place}: wrote a sample of {} customers and {} purchases",
-            spec.customers, spec.purchases
+            spec.customers,
+            spec.purchases
         );
     }
     match refresh(settings, &refresher, RefreshRequest::default()).await {
         Ok(()) => {}
         // What is published stays published, whatever the new files are like.
         Err(error) if is_published => {
-            eprintln!("warning: not refreshed, serving what is published: {}", sentence(&error));
+            complain!("warning: not refreshed, serving what is published: {}", sentence(&error));
         }
         Err(error) => return Err(error),
     }
@@ -280,10 +280,10 @@ async fn serve(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<(), Cli
     if addr.ip().is_unspecified() {
         addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    println!("serving on http://{addr}, Swagger UI on http://{addr}/docs/; try");
-    println!("  curl 'http://{addr}/kpis'");
-    println!("  curl 'http://{addr}/revenue/country'");
-    println!("  curl 'http://{addr}/customers?sort=total_spent:desc&limit=5'");
+    say!("serving on http://{addr}, Swagger UI on http://{addr}/docs/; try");
+    say!("  curl 'http://{addr}/kpis'");
+    say!("  curl 'http://{addr}/revenue/country'");
+    say!("  curl 'http://{addr}/customers?sort=total_spent:desc&limit=5'");
     Ok(application.run().await?)
 }
 
@@ -293,19 +293,24 @@ async fn refresh(
     request: RefreshRequest,
 ) -> Result<(), CliError> {
     let observer: Box<dyn Observer> = if std::io::stderr().is_terminal() {
-        Box::new(progress::Bars::default())
+        Box::new(screen::Bars::default())
     } else {
-        Box::new(progress::Lines)
+        Box::new(screen::Lines)
     };
-    let observer = progress::AbortAt { point: settings.abort_at.clone(), inner: observer };
+    let observer = screen::AbortAt { point: settings.abort_at.clone(), inner: observer };
     match refresher.run(request, &observer).await? {
         Outcome::Unchanged { generation, active } if generation == active => {
-            println!("nothing changed: generation {generation} is up to date");
+            say!("nothing changed: generation {generation} is up to date");
         }
-        Outcome::Unchanged { generation, active } => println!(
+        Outcome::Unchanged { generation, active } => say!(
             "nothing changed since generation {generation}, which was rolled back to {active}; --force runs all the same"
         ),
-        Outcome::Published(report) => print_report(&report),
+        Outcome::Published(report) => {
+            print_report(&report);
+            if let Some(problem) = &report.not_swept {
+                complain!("warning: older generations were not removed: {}", sentence(problem));
+            }
+        }
     }
     Ok(())
 }
@@ -324,19 +329,19 @@ fn print_report(report: &Report) {
         ]);
     }
     right_align(&mut rows, &[1, 2, 3]);
-    println!("{rows}");
+    say!("{rows}");
     for (name, quality) in
         [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)]
     {
         for (reason, count) in &quality.rejected {
-            println!("  rejected in {name}: {reason} {count}");
+            say!("  rejected in {name}: {reason} {count}");
         }
     }
     for (warning, count) in manifest.quality.warnings.iter().filter(|(_, count)| **count > 0) {
-        println!("  warning: {warning} {count}");
+        say!("  warning: {warning} {count}");
     }
     if manifest.purchases_after_as_of > 0 {
-        println!("  left out after as_of: {} purchases", manifest.purchases_after_as_of);
+        say!("  left out after as_of: {} purchases", manifest.purchases_after_as_of);
     }
 
     let mut steps = screen_table(&["step", "seconds", "result"]);
@@ -346,11 +351,11 @@ fn print_report(report: &Report) {
     let total: Duration = report.steps.iter().map(|done| done.took).sum();
     steps.add_row(["total".to_owned(), seconds(total), String::new()]);
     right_align(&mut steps, &[1]);
-    println!("{steps}");
+    say!("{steps}");
     if let Some(megabytes) = peak_memory_mb() {
-        println!(" peak memory {megabytes} MB");
+        say!(" peak memory {megabytes} MB");
     }
-    println!(
+    say!(
         "published generation {} as of {}{}",
         manifest.generation,
         manifest.as_of,
@@ -392,24 +397,40 @@ fn generate(spec: Spec, out: &std::path::Path) -> Result<(), CliError> {
         let path = path.display().to_string();
         move |source| CliError::Write { path, source }
     };
+    let files = sample::generate(spec)?;
     std::fs::create_dir_all(out).map_err(write_error(out))?;
     // A sample may be replaced; anything else may be the only copy of a shop's data.
-    if !out.join(sample::GROUND_TRUTH).exists()
-        && let Some(taken) =
-            sample::FILES.iter().map(|name| out.join(name)).find(|path| path.exists())
-    {
-        return Err(CliError::Request(format!(
-            "{} exists and is not a sample (no {} beside it); choose another directory",
-            taken.display(),
-            sample::GROUND_TRUTH
-        )));
+    let truth = std::fs::read(out.join(sample::GROUND_TRUTH)).unwrap_or_default();
+    for name in sample::FILES {
+        let path = out.join(name);
+        let is_taken =
+            std::fs::read(&path).is_ok_and(|content| !sample::is_sample(&truth, name, &content));
+        if is_taken {
+            return Err(CliError::Request(format!(
+                "{} is not the sample that {} beside it speaks of; choose another directory",
+                path.display(),
+                sample::GROUND_TRUTH
+            )));
+        }
     }
-    for (name, bytes) in sample::generate(spec)? {
+    for (name, bytes) in files {
         let path = out.join(name);
         write_whole(&path, &bytes).map_err(write_error(&path))?;
-        println!("wrote {} ({} bytes)", path.display(), bytes.len());
+        say!("wrote {} ({} bytes)", path.display(), bytes.len());
     }
     Ok(())
+}
+
+/// Prints what the command was asked for, all of it or an error. A reader that has seen enough
+/// and closed the pipe is no error.
+fn print_whole(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::Write { path: "standard output".to_owned(), source: error })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file that is there complete or not at all, readable as any other.
@@ -436,10 +457,13 @@ async fn check(store: &dyn GoldStore) -> Result<(), CliError> {
         table.add_row([(*name).to_owned(), rows.to_string(), found]);
     }
     right_align(&mut table, &[1]);
-    println!("{table}");
+    say!("{table}");
+    for problem in &findings.names {
+        say!(" the name {problem}");
+    }
     if !findings.is_good() {
         return Err(CliError::Deviates);
     }
-    println!("generation {generation} is what its manifest and the contract say");
+    say!("generation {generation} is what its manifest and the contract say");
     Ok(())
 }

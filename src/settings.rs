@@ -28,6 +28,11 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("RUST_LOG", "log.filter"),
 ];
 
+/// What the HTTP server can start.
+const MOST_WORKERS: usize = 512;
+/// More is no retention but an archive.
+const MOST_GENERATIONS: usize = 100_000;
+
 /// Keys whose values are never shown.
 const SECRETS: &[&str] = &["mongodb.uri", "auth.admin_token", "auth.read_token"];
 
@@ -56,10 +61,37 @@ pub enum SettingsError {
     },
     /// A file or value that cannot be read at all.
     #[error("the settings cannot be read: {0}")]
-    Unreadable(#[from] ConfigError),
+    Unreadable(String),
     /// The `.env` file cannot be read.
     #[error("the file .env cannot be read: {0}")]
-    DotEnv(#[from] dotenvy::Error),
+    DotEnv(String),
+    /// A variable whose value is no text.
+    #[error("the environment variable {name} is not UTF-8 text")]
+    NotText {
+        /// The variable.
+        name: String,
+    },
+}
+
+impl SettingsError {
+    /// Says what is wrong with `.env` without repeating its lines: they hold secrets.
+    fn dot_env(error: dotenvy::Error) -> Self {
+        Self::DotEnv(match error {
+            dotenvy::Error::Io(error) => error.to_string(),
+            _ => "a line is not NAME=VALUE (put a value with spaces in quotation marks)".to_owned(),
+        })
+    }
+
+    /// Says what is wrong with a file or value without the lines that parsers like to quote.
+    fn unreadable(error: &ConfigError) -> Self {
+        let text = error.to_string();
+        let told: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.contains('|'))
+            .collect();
+        Self::Unreadable(told.join("; "))
+    }
 }
 
 /// The settings, checked.
@@ -223,15 +255,25 @@ pub struct Loaded {
 /// # Errors
 /// [`SettingsError`], naming the key and where it came from.
 pub fn load(file: Option<&Path>) -> Result<Loaded, SettingsError> {
-    let dot_env = match dotenvy::dotenv_iter() {
-        Ok(pairs) => pairs.collect::<Result<Vec<_>, _>>()?,
+    let dot_env = match dotenvy::from_path_iter(".env") {
+        Ok(pairs) => pairs.collect::<Result<Vec<_>, _>>().map_err(SettingsError::dot_env)?,
         Err(error) if error.not_found() => Vec::new(),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(SettingsError::dot_env(error)),
     };
-    // Variables that are not UTF-8 cannot be ours.
-    let environment: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let mut environment = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        // A name that is not UTF-8 cannot be one of ours; a value may have been meant for one.
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => environment.push((name, value)),
+            Err(_)
+                if SHORT_NAMES.iter().any(|(short, _)| *short == name) || name.contains("__") =>
+            {
+                return Err(SettingsError::NotText { name });
+            }
+            Err(_) => {}
+        }
+    }
     load_from(file, dot_env, environment)
 }
 
@@ -245,7 +287,7 @@ pub fn load_from(
     environment: Vec<(String, String)>,
 ) -> Result<Loaded, SettingsError> {
     let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
-    let known = flatten(&defaults.collect()?);
+    let known = flatten(&defaults.collect().map_err(|error| SettingsError::unreadable(&error))?);
     let sections: Vec<&str> = {
         let mut sections: Vec<&str> = known.keys().filter_map(|key| section_of(key)).collect();
         sections.dedup();
@@ -263,16 +305,17 @@ pub fn load_from(
         .add_source(file)
         .add_source(dot_env)
         .add_source(environment)
-        .build()?;
+        .build()
+        .map_err(|error| SettingsError::unreadable(&error))?;
 
-    let tree = flatten(&config.collect()?);
+    let tree = flatten(&config.collect().map_err(|error| SettingsError::unreadable(&error))?);
     for (key, value) in &tree {
         if !known.contains_key(key) {
             return Err(unknown_key(key, value, known.keys()));
         }
     }
     let resolved = tree.iter().map(|(key, value)| resolve(key, value)).collect();
-    let raw: Raw = config.try_deserialize()?;
+    let raw: Raw = config.try_deserialize().map_err(|error| SettingsError::unreadable(&error))?;
     Ok(Loaded { settings: check(raw)?, resolved })
 }
 
@@ -413,13 +456,28 @@ fn check(raw: Raw) -> Result<Settings, SettingsError> {
         let problem = format!("{} is not between 0 and 1e12", raw.quality.max_amount);
         return Err(invalid("quality.max_amount", problem));
     }
-    if raw.publish.keep_generations < 2 {
-        // A request may still be reading the generation before the one just published.
-        let problem = format!("{} is less than 2", raw.publish.keep_generations);
+    // A request may still be reading the generation before the one just published.
+    if !(2..=MOST_GENERATIONS).contains(&raw.publish.keep_generations) {
+        let kept = raw.publish.keep_generations;
+        let problem = format!("{kept} is not between 2 and {MOST_GENERATIONS}");
         return Err(invalid("publish.keep_generations", problem));
     }
-    if raw.sqlite.path.is_empty() {
-        return Err(invalid("sqlite.path", "it is empty".to_owned()));
+    if raw.sqlite.path.is_empty() || raw.sqlite.path.starts_with(':') {
+        return Err(invalid("sqlite.path", format!("{:?} is not a file", raw.sqlite.path)));
+    }
+    if raw.http.workers > MOST_WORKERS {
+        let problem = format!("{} is more than {MOST_WORKERS}", raw.http.workers);
+        return Err(invalid("http.workers", problem));
+    }
+    for (key, token) in
+        [("auth.admin_token", &raw.auth.admin_token), ("auth.read_token", &raw.auth.read_token)]
+    {
+        let is_sendable = token.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+        if !is_sendable || token.trim() != token {
+            let problem =
+                "a header can carry only visible ASCII characters, and no space at either end";
+            return Err(invalid(key, problem.to_owned()));
+        }
     }
     Ok(Settings {
         http: raw.http,
@@ -497,6 +555,11 @@ mod tests {
             ("HTTP_ADDR", "8000", "http.addr"),
             ("LOG_FORMAT", "xml", "log.format"),
             ("PUBLISH__KEEP_GENERATIONS", "1", "publish.keep_generations"),
+            ("PUBLISH__KEEP_GENERATIONS", "18446744073709551615", "publish.keep_generations"),
+            ("HTTP__WORKERS", "513", "http.workers"),
+            ("READ_TOKEN", "tokén", "auth.read_token"),
+            ("READ_TOKEN", " abc", "auth.read_token"),
+            ("SQLITE_PATH", ":memory:", "sqlite.path"),
         ] {
             let error = with(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

@@ -93,12 +93,14 @@ impl Application {
                 .service(web::redirect("/docs", "/docs/"))
                 .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
                 .default_service(web::to(not_taken))
-                .wrap(from_fn(ensure_problem))
                 .wrap(Compress::default())
+                .wrap(from_fn(ensure_problem))
                 .wrap(TracingLogger::default())
         };
         let mut server = HttpServer::new(factory)
             .shutdown_timeout(settings.http.shutdown_secs)
+            // An answer is written whole: waiting for more would only delay it.
+            .tcp_nodelay(true)
             .listen(listener)
             .map_err(bind_error)?;
         if settings.http.workers > 0 {

@@ -94,10 +94,47 @@ fn generate_writes_the_same_bytes_for_the_same_seed_and_never_over_a_shops_files
     }
     generate("one", "3").good();
     shop.put("clients.csv", b"precious");
-    generate("data/sources", "1").refused(2, &["clients.csv", "not a sample"]);
+    generate("data/sources", "1").refused(2, &["clients.csv", "not the sample"]);
     assert_eq!(read("data/sources/clients.csv"), b"precious");
+    // Nor where a sample was before.
+    std::fs::write(shop.path().join("two/achats.csv"), "precious").unwrap();
+    generate("two", "1").refused(2, &["achats.csv", "not the sample"]);
+    assert_eq!(read("two/achats.csv"), b"precious");
     shop.run(&["generate", "--customers", "5", "--purchases", "400", "--dirty", "2", "--out", "x"])
         .refused(2, &["--dirty"]);
+}
+
+#[test]
+fn a_screen_that_cannot_be_written_to_stops_no_work() {
+    let shop = Shop::sample(SMALL);
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = shop.command(arguments, &[]);
+        Ran::of(command.stdout(full()).stderr(Stdio::piped()).output().unwrap())
+    };
+    assert_eq!(run(&["refresh"]).code, Some(0));
+    shop.run(&["check"]).good();
+    // What was asked to be printed and could not be is a failure.
+    run(&["openapi"]).refused(1, &["standard output"]);
+    let mut command = shop.command(&["refresh", "--force"], &[]);
+    assert!(command.stdout(full()).stderr(full()).status().unwrap().success());
+}
+
+#[test]
+fn settings_that_are_no_text_or_hold_secrets_are_refused_without_showing_them() {
+    use std::os::unix::ffi::OsStrExt;
+    let shop = Shop::empty();
+    let mut command = shop.command(&["settings"], &[]);
+    command.env("READ_TOKEN", std::ffi::OsStr::from_bytes(b"tok\xe9n"));
+    Ran::of(command.output().unwrap()).refused(2, &["READ_TOKEN", "UTF-8"]);
+    for (file, content) in
+        [(".env", "READ_TOKEN=hush hush\n"), ("goldsmith.toml", "[auth]\nread_token = \"hush\n")]
+    {
+        std::fs::write(shop.path().join(file), content).unwrap();
+        let ran = shop.run(&["settings"]).refused(2, &["cannot be read"]);
+        assert!(!ran.err.contains("hush"), "{}", ran.err);
+        std::fs::remove_file(shop.path().join(file)).unwrap();
+    }
 }
 
 #[test]
@@ -120,6 +157,20 @@ fn check_finds_what_was_tampered_with() {
         let ran = shop.run(&["check"]).refused(1, &["deviates"]);
         assert!(ran.out.contains(said), "{said:?} is not in {}", ran.out);
     };
+    tamper("DROP VIEW gold_daily");
+    found("the name gold_daily is missing");
+    tamper(&format!(
+        "UPDATE \"{}\" SET day = 'hello' WHERE day = (SELECT max(day) FROM \"{0}\")",
+        physical("daily_revenue")
+    ));
+    found("day is missing, mistyped or out of range in 1 rows");
+    tamper(&format!(
+        "UPDATE \"{}\" SET date_achat = 'hello' WHERE id_achat = 5",
+        physical("fact_achats")
+    ));
+    found("date_achat is missing, mistyped or out of range in 1 rows");
+    tamper(&format!("UPDATE \"{}\" SET total_revenue = 2 * total_revenue", physical("kpis")));
+    found("totals are");
     tamper(&format!(
         "UPDATE \"{}\" SET prob_reachat_12m = 1.5 WHERE id_client = 3",
         physical("customer_scores")
@@ -131,7 +182,7 @@ fn check_finds_what_was_tampered_with() {
         "UPDATE \"{}\" SET total_revenue = total_revenue + 1 WHERE day = (SELECT min(day) FROM \"{0}\")",
         physical("daily_revenue")
     ));
-    found("EUR instead of");
+    found("totals are");
     tamper(&format!(
         "ALTER TABLE \"{}\" RENAME COLUMN ca TO chiffre",
         physical("cohort_retention")

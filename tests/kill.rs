@@ -115,10 +115,14 @@ fn a_sample_whose_writing_was_interrupted_is_written_again() {
     let lake = goldsmith::lake::Lake::open(&shop.path().join("data/{layer}").display().to_string())
         .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let found = runtime.block_on(goldsmith::jobs::sample_sources::look(&lake)).unwrap();
-    assert!(found.needs_sample());
-    // A shop's own half is never overwritten.
+    let is_wanted = || runtime.block_on(goldsmith::jobs::sample_sources::is_wanted(&lake)).unwrap();
+    assert!(is_wanted());
+    // A shop's own half is never overwritten, whatever lies beside it.
+    let achats = std::fs::read(shop.data("sources/achats.csv")).unwrap();
+    shop.put("achats.csv", &[&achats[..], b"9,9,2024-01-01,1,Mine,,\n"].concat());
+    assert!(!is_wanted());
+    shop.put("achats.csv", &achats);
+    assert!(is_wanted());
     std::fs::remove_file(shop.data("sources/ground_truth.json")).unwrap();
-    let found = runtime.block_on(goldsmith::jobs::sample_sources::look(&lake)).unwrap();
-    assert!(!found.needs_sample());
+    assert!(!is_wanted());
 }

@@ -207,6 +207,32 @@ fn missing_and_unreadable_sources_are_refused() {
 }
 
 #[test]
+fn files_are_read_whatever_they_are_called_and_what_is_no_file_is_left_alone() {
+    use std::os::unix::ffi::OsStrExt;
+    let shop = Shop::sample(SMALL);
+    let clients = std::fs::read(shop.data("sources/clients.csv")).unwrap();
+    let achats = std::fs::read(shop.data("sources/achats.csv")).unwrap();
+    for (one, other) in [
+        ("clients é.csv", "achats_août 50%.csv"),
+        ("clients[1].csv", "Purchases#2~{x}.CSV"),
+        ("clients?*|<>.csv", "achats ^\"`.csv"),
+    ] {
+        shop.clear_sources();
+        shop.put(one, &clients);
+        shop.put(other, &achats);
+        shop.put("achats9.csv.bak", b"");
+        std::fs::create_dir(shop.data("sources/achats_dir.csv")).unwrap();
+        let odd = std::ffi::OsStr::from_bytes(b"clients\xe9.csv");
+        std::fs::write(shop.data("sources").join(odd), "").unwrap();
+        let made =
+            std::process::Command::new("mkfifo").arg(shop.data("sources/achats_pipe.csv")).status();
+        assert!(made.unwrap().success());
+        shop.run(&["refresh"]).good();
+        shop.run(&["check"]).good();
+    }
+}
+
+#[test]
 fn a_row_from_the_future_is_looked_at_again_when_its_time_has_come() {
     let shop = Shop::sample(Spec { dirty: 0.1, ..SMALL });
     shop.run(&["refresh"]).good();

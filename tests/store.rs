@@ -57,7 +57,7 @@ fn entry(table: &Table, hash: &str, rows: u64, revenue: f64, purchases: i64) -> 
         rows,
         content_hash: format!("{hash:0<64}"),
         files: Vec::new(),
-        totals: Some(Totals { revenue, purchases }),
+        totals: Some(Totals { revenue, purchases: Some(purchases) }),
     }
 }
 
@@ -198,6 +198,10 @@ async fn looks_over(store: &dyn GoldStore, first: &TableEntry) {
     assert_eq!((audit.rows, audit.rows_without_own_key), (3, 0));
     assert_eq!(audit.totals, first.totals);
     assert!(audit.wrong_values.is_empty(), "{audit:?}");
+    let active = store.active().await.unwrap().unwrap();
+    assert!(store.audit_names(&active).await.unwrap().is_empty());
+    let elsewhere = published(9, vec![entry(COUNTRIES, "f", 3, 70.0, 3)]);
+    assert!(!store.audit_names(&elsewhere).await.unwrap().is_empty());
     assert!(store.audit(COUNTRIES, &entry(COUNTRIES, "zz", 3, 0.0, 0)).await.unwrap().is_none());
 }
 
@@ -257,6 +261,30 @@ async fn another_process_sees_a_publish_at_once() {
         writer.activate(&published(generation, vec![table])).await.unwrap();
         assert_eq!(reader.active().await.unwrap().unwrap().manifest.generation, generation);
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("serving.db");
+    let store = SqliteStore::open(&path, older::ALL).unwrap();
+    let table = entry(COUNTRIES, "a", 1, 1.0, 1);
+    store.write_table(COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
+    store.activate(&published(1, vec![table])).await.unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(format!("serving.db{suffix}")));
+    }
+    assert!(store.active().await.is_err() && store.ping().await.is_err());
+    assert!(!path.exists(), "a reader made an empty file");
+
+    let other = SqliteStore::open(&path, older::ALL).unwrap();
+    let table = entry(COUNTRIES, "b", 1, 2.0, 1);
+    other.write_table(COUNTRIES, &table, source(countries(&[("Spain", 2.0)]))).await.unwrap();
+    other.activate(&published(7, vec![table])).await.unwrap();
+    let active = store.active().await.unwrap().unwrap();
+    assert_eq!(active.manifest.generation, 7);
+    let found = store.find(&active, &Query::first(View::of(COUNTRIES), 1)).await.unwrap();
+    assert_eq!(texts(&found), ["Spain"]);
 }
 
 #[tokio::test]

@@ -2,15 +2,19 @@
 
 use std::time::Instant;
 
-use actix_web::{HttpResponse, route, web};
+use actix_web::{HttpRequest, HttpResponse, route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::envelope::Meta;
 use super::error::{ApiError, Problem};
 use super::state::State;
+use super::table::refuse_parameters;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
+
+/// What a health route answers.
+type Answered = std::result::Result<HttpResponse, ApiError>;
 
 /// The whole report.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,18 +97,20 @@ async fn look(state: &State) -> (Result<()>, HealthAnswer) {
 #[utoipa::path(get, path = "/health", tag = "health", operation_id = "health",
     responses((status = 200, description = "The report", body = HealthAnswer)))]
 #[route("/health", method = "GET", method = "HEAD")]
-pub async fn report(state: web::Data<State>) -> HttpResponse {
+pub async fn report(state: web::Data<State>, request: HttpRequest) -> Answered {
+    refuse_parameters(&request)?;
     let (_, answer) = look(&state).await;
-    HttpResponse::Ok().json(answer)
+    Ok(HttpResponse::Ok().json(answer))
 }
 
 /// Whether the process answers
 #[utoipa::path(get, path = "/health/live", tag = "health", operation_id = "health_live",
     responses((status = 200, description = "It does", body = AliveAnswer)))]
 #[route("/health/live", method = "GET", method = "HEAD")]
-pub async fn live() -> HttpResponse {
+pub async fn live(request: HttpRequest) -> Answered {
+    refuse_parameters(&request)?;
     let meta = Meta::new(1, 1, None, Instant::now());
-    HttpResponse::Ok().json(AliveAnswer { data: Alive { status: "alive" }, meta })
+    Ok(HttpResponse::Ok().json(AliveAnswer { data: Alive { status: "alive" }, meta }))
 }
 
 /// Whether data can be answered
@@ -115,7 +121,8 @@ pub async fn live() -> HttpResponse {
             content_type = "application/problem+json", body = Problem),
     ))]
 #[route("/health/ready", method = "GET", method = "HEAD")]
-pub async fn ready(state: web::Data<State>) -> std::result::Result<HttpResponse, ApiError> {
+pub async fn ready(state: web::Data<State>, request: HttpRequest) -> Answered {
+    refuse_parameters(&request)?;
     let (ping, answer) = look(&state).await;
     ping?;
     if answer.data.published_age_secs.is_none() {

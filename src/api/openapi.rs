@@ -1,6 +1,6 @@
 //! The OpenAPI document: what table routes say of themselves, from their entries.
 
-use actix_web::{App, HttpResponse, route, web};
+use actix_web::{App, HttpRequest, HttpResponse, route, web};
 use serde_json::json;
 use utoipa::PartialSchema;
 use utoipa::openapi::path::{
@@ -16,11 +16,15 @@ use utoipa::openapi::{
 use utoipa_actix_web::AppExt;
 
 use super::envelope::Meta;
-use super::error::{PROBLEM_JSON, Problem};
+use super::error::{ApiError, PROBLEM_JSON, Problem};
 use super::parameters::{Accepted, DEFAULT_LIMIT, Extras, MAX_LIMIT, Role, accepted, sortable};
 use super::state::State;
+use super::table::refuse_parameters;
 use crate::domain::query::Comparison;
 use crate::domain::schema::{Column, ColumnType, View};
+
+/// How data write an instant: UTC without offset, a fraction only where there is one.
+const INSTANT_PATTERN: &str = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$";
 
 /// Name of the bearer scheme in the document.
 const BEARER: &str = "read_token";
@@ -67,9 +71,16 @@ pub fn to_json(document: &OpenApi) -> serde_json::Result<String> {
 }
 
 /// `/openapi.json`.
+///
+/// # Errors
+/// [`ApiError::InvalidParameter`] for any parameter.
 #[route("/openapi.json", method = "GET", method = "HEAD")]
-pub async fn serve(state: web::Data<State>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(state.openapi.clone())
+pub async fn serve(
+    state: web::Data<State>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    refuse_parameters(&request)?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(state.openapi.clone()))
 }
 
 fn problem(description: &str) -> Response {
@@ -247,10 +258,9 @@ fn scalar(ty: ColumnType) -> ObjectBuilder {
         ColumnType::Date => builder
             .schema_type(Type::String)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Date))),
-        // RFC 3339's date-time wants an offset; data carry none.
         ColumnType::Timestamp => builder
             .schema_type(Type::String)
-            .format(Some(SchemaFormat::Custom("date-time-local".to_owned()))),
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))),
     }
 }
 
@@ -261,6 +271,11 @@ fn column_schema(column: &Column) -> Schema {
         return Schema::Array(list);
     }
     let mut schema = scalar(column.ty).description(Some(column.doc)).build();
+    if column.ty == ColumnType::Timestamp {
+        // The format's RFC 3339 wants an offset, which parameters may have and data do not.
+        schema.format = None;
+        schema.pattern = Some(INSTANT_PATTERN.to_owned());
+    }
     if column.nullable
         && let utoipa::openapi::schema::SchemaType::Type(ty) = &schema.schema_type
     {

@@ -133,17 +133,23 @@ pub struct TableFile {
 pub struct Totals {
     /// Sum of the revenue column as written, EUR.
     pub revenue: f64,
-    /// Number of purchases.
-    pub purchases: i64,
+    /// Number of purchases; `None` where the table does not tell.
+    pub purchases: Option<i64>,
 }
 
 impl Totals {
-    /// Whether both are the same to the cent.
+    /// Half a cent, EUR: revenues closer than this are the same to the cent.
+    pub const HALF_CENT: f64 = 0.005;
+
+    /// Whether revenues differ by less than `tolerance` and purchases, where both tell them, not at
+    /// all.
     #[must_use]
-    pub fn agrees_with(self, other: Self) -> bool {
-        /// Half a cent.
-        const TOLERANCE: f64 = 0.005;
-        self.purchases == other.purchases && (self.revenue - other.revenue).abs() < TOLERANCE
+    pub fn agrees_with(self, other: Self, tolerance: f64) -> bool {
+        let same_purchases = match (self.purchases, other.purchases) {
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        };
+        same_purchases && (self.revenue - other.revenue).abs() < tolerance
     }
 }
 

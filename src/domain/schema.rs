@@ -107,8 +107,19 @@ pub enum Direction {
 pub struct Tally {
     /// The column whose sum is the revenue.
     pub revenue: &'static str,
-    /// The column whose sum is the number of purchases; `None` when each row is one purchase.
-    pub purchases: Option<&'static str>,
+    /// Where the number of purchases is.
+    pub purchases: Purchases,
+}
+
+/// How a table tells the number of purchases it was aggregated from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purchases {
+    /// Each row is one.
+    Rows,
+    /// The sum of this column.
+    Column(&'static str),
+    /// Not at all.
+    Unknown,
 }
 
 /// One gold table.

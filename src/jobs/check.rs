@@ -1,18 +1,17 @@
 //! `check`: does the store hold what its manifest and the contract say?
 
-use crate::domain::manifest::{Published, TableEntry};
+use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::schema::Table;
 use crate::pipeline::tables;
 use crate::store::{Audit, GoldStore, Result};
-
-/// Totals closer than this are the same to the cent, EUR.
-const HALF_CENT: f64 = 0.005;
 
 /// What a look over the active generation found.
 #[derive(Debug)]
 pub struct Findings {
     /// Generation that was looked at; `None` when nothing is published.
     pub generation: Option<u64>,
+    /// Stable and older names that do not show the generation's tables, as sentences.
+    pub names: Vec<String>,
     /// Each table with the number of its rows and every deviation as a sentence.
     pub tables: Vec<(&'static str, u64, Vec<String>)>,
 }
@@ -21,7 +20,9 @@ impl Findings {
     /// Whether something is published and nothing deviates.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.generation.is_some() && self.tables.iter().all(|(_, _, problems)| problems.is_empty())
+        self.generation.is_some()
+            && self.names.is_empty()
+            && self.tables.iter().all(|(_, _, problems)| problems.is_empty())
     }
 }
 
@@ -31,7 +32,7 @@ impl Findings {
 /// When the store cannot be read.
 pub async fn check(store: &dyn GoldStore) -> Result<Findings> {
     let Some(active) = store.active().await? else {
-        return Ok(Findings { generation: None, tables: Vec::new() });
+        return Ok(Findings { generation: None, names: Vec::new(), tables: Vec::new() });
     };
     let mut found = Vec::with_capacity(tables::ALL.len());
     for table in tables::ALL {
@@ -44,7 +45,8 @@ pub async fn check(store: &dyn GoldStore) -> Result<Findings> {
         };
         found.push((table.name, rows, problems));
     }
-    Ok(Findings { generation: Some(active.manifest.generation), tables: found })
+    let names = store.audit_names(&active).await?;
+    Ok(Findings { generation: Some(active.manifest.generation), names, tables: found })
 }
 
 fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Published) -> Vec<String> {
@@ -68,16 +70,12 @@ fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Publish
     }
     // The proof: the totals still are those of the purchases.
     let fact = active.manifest.table(tables::FACT_ACHATS.name).and_then(|fact| fact.totals);
-    let as_written = entry.totals.map(|totals| (totals, HALF_CENT));
-    let as_bought = fact.map(|totals| (totals, HALF_CENT + rounding(entry.rows)));
+    let as_written = entry.totals.map(|totals| (totals, Totals::HALF_CENT));
+    let as_bought = fact.map(|totals| (totals, Totals::HALF_CENT + rounding(entry.rows)));
     for (expected, tolerance) in [as_written, as_bought].into_iter().flatten() {
         let Some(found) = audit.totals else { continue };
-        let counted = found.purchases == expected.purchases;
-        if !counted || (found.revenue - expected.revenue).abs() >= tolerance {
-            problems.push(format!(
-                "{} purchases for {:.2} EUR instead of {} for {:.2} EUR",
-                found.purchases, found.revenue, expected.purchases, expected.revenue
-            ));
+        if !found.agrees_with(expected, tolerance) {
+            problems.push(format!("totals are {found:?} instead of {expected:?}"));
             break;
         }
     }
@@ -87,5 +85,5 @@ fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Publish
 /// How far a sum of money that was rounded row by row may be from the exact sum, EUR.
 #[allow(clippy::cast_precision_loss)]
 fn rounding(rows: u64) -> f64 {
-    HALF_CENT * rows as f64
+    Totals::HALF_CENT * rows as f64
 }

@@ -128,6 +128,8 @@ pub struct Report {
     pub tables_written: usize,
     /// Tables the store had already.
     pub tables_reused: usize,
+    /// Why older generations could not be removed; the new one is served all the same.
+    pub not_swept: Option<RefreshError>,
     /// The steps, in order.
     pub steps: Vec<StepDone>,
 }
@@ -187,6 +189,8 @@ impl Refresher {
             && let Some(newest) = kept.last()
             && is_current(&newest.manifest, &fingerprint, run_start)
         {
+            self.clear_debris().await?;
+            self.store.sweep(self.keep_generations).await?;
             let active = self.store.active().await?;
             return Ok(Outcome::Unchanged {
                 generation: newest.manifest.generation,
@@ -223,9 +227,11 @@ impl Refresher {
         };
 
         let (tables_written, tables_reused) = self.publish(&manifest, &mut steps).await?;
-        self.sweep(&mut steps).await?;
+        // The new generation is served by now: what is left over is for the next run.
+        let not_swept = self.sweep(&mut steps).await.err();
         Ok(Outcome::Published(Box::new(Report {
             manifest,
+            not_swept,
             resumed,
             tables_written,
             tables_reused,

@@ -6,26 +6,6 @@ use crate::domain::manifest::SourceKind;
 use crate::lake::{Lake, Layer};
 use crate::sample::{self, SampleError, Spec};
 
-/// What is in the sources layer.
-#[derive(Debug, Clone, Copy)]
-pub struct Found {
-    has_clients: bool,
-    has_achats: bool,
-    has_ground_truth: bool,
-}
-
-impl Found {
-    /// Whether there is nothing, or a sample whose writing was interrupted.
-    #[must_use]
-    pub fn needs_sample(self) -> bool {
-        match (self.has_clients, self.has_achats) {
-            (false, false) => true,
-            (true, true) => false,
-            _ => self.has_ground_truth,
-        }
-    }
-}
-
 /// Why no sample was written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -37,19 +17,30 @@ pub enum WriteError {
     Lake(#[from] crate::lake::LakeError),
 }
 
-/// Looks for source files.
+/// Whether a sample is wanted: there is no source file, or nothing but part of a sample whose
+/// writing was interrupted. A shop's own file is never taken for one.
 ///
 /// # Errors
-/// When the layer cannot be listed.
-pub async fn look(lake: &Lake) -> Result<Found, RefreshError> {
-    let names = lake.names(Layer::Sources).await?;
-    let files = sources::find(lake).await?;
+/// When the layer cannot be read.
+pub async fn is_wanted(lake: &Lake) -> Result<bool, RefreshError> {
+    let files = sources::find(lake)?;
     let has = |kind| files.iter().any(|(other, _)| *other == kind);
-    Ok(Found {
-        has_clients: has(SourceKind::Clients),
-        has_achats: has(SourceKind::Achats),
-        has_ground_truth: names.iter().any(|name| name == sample::GROUND_TRUTH),
-    })
+    if has(SourceKind::Clients) && has(SourceKind::Achats) {
+        return Ok(false);
+    }
+    if files.is_empty() {
+        return Ok(true);
+    }
+    let Some(truth) = lake.get(Layer::Sources, sample::GROUND_TRUTH).await? else {
+        return Ok(false);
+    };
+    for (_, name) in files {
+        let content = lake.get(Layer::Sources, &name).await?.unwrap_or_default();
+        if !sample::is_sample(&truth, &name, &content) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Writes a sample to the sources layer and returns where that is.

@@ -29,10 +29,9 @@ impl Source {
 ///
 /// # Errors
 /// When the layer cannot be listed.
-pub async fn find(lake: &Lake) -> Result<Vec<(SourceKind, String)>, RefreshError> {
+pub fn find(lake: &Lake) -> Result<Vec<(SourceKind, String)>, RefreshError> {
     let mut found: Vec<(SourceKind, String)> = lake
-        .names(Layer::Sources)
-        .await?
+        .names(Layer::Sources)?
         .into_iter()
         .filter_map(|name| Some((SourceKind::of_file(&name)?, name)))
         .collect();
@@ -45,7 +44,7 @@ pub async fn find(lake: &Lake) -> Result<Vec<(SourceKind, String)>, RefreshError
 /// # Errors
 /// [`RefreshError::NoSources`] when there is none of a kind.
 pub async fn read(lake: &Lake) -> Result<Vec<Source>, RefreshError> {
-    let found = find(lake).await?;
+    let found = find(lake)?;
     for (kind, pattern) in [
         (SourceKind::Clients, "clients*.csv"),
         (SourceKind::Achats, "achats*.csv or purchases*.csv"),

@@ -11,7 +11,9 @@ pub fn generation(number: u64) -> String {
 /// The number of a generation's folder; `None` for any other folder.
 #[must_use]
 pub fn generation_number(folder: &str) -> Option<u64> {
-    folder.strip_prefix("gen-")?.parse().ok()
+    /// More than a run a second for 30 000 years; keeps arithmetic on numbers far from its limits.
+    const MOST: u64 = 1_000_000_000_000;
+    folder.strip_prefix("gen-")?.parse().ok().filter(|number| *number < MOST)
 }
 
 /// A source file in bronze, by its content: `clients/<sha256>.csv`.

@@ -176,22 +176,25 @@ impl Lake {
         })
     }
 
-    /// Names of the objects directly in a layer (not in its folders), in byte order.
+    /// Names of the files directly in a layer (not in its folders), in byte order. What is no file,
+    /// or has a name that is not UTF-8, is somebody else's.
     ///
     /// # Errors
-    /// [`LakeError::Object`].
-    pub async fn names(&self, layer: Layer) -> Result<Vec<String>> {
-        let listed = self
-            .layer(layer)
-            .store
-            .list_with_delimiter(None)
-            .await
-            .map_err(self.failed("list", layer, ""))?;
-        let mut names: Vec<String> = listed
-            .objects
-            .iter()
-            .filter_map(|object| object.location.filename().map(str::to_owned))
-            .collect();
+    /// [`LakeError::Directory`].
+    pub fn names(&self, layer: Layer) -> Result<Vec<String>> {
+        let LayerStore { root, shown, .. } = self.layer(layer);
+        // The object store's own listing fails as a whole on a name it cannot express.
+        let listed = || -> std::io::Result<Vec<String>> {
+            let mut names = Vec::new();
+            for entry in std::fs::read_dir(root)? {
+                let entry = entry?;
+                let is_file = std::fs::metadata(entry.path()).is_ok_and(|meta| meta.is_file());
+                names.extend(entry.file_name().into_string().ok().filter(|_| is_file));
+            }
+            Ok(names)
+        };
+        let mut names =
+            listed().map_err(|source| LakeError::Directory { path: shown.clone(), source })?;
         names.sort();
         Ok(names)
     }
@@ -221,7 +224,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Object`].
     pub async fn get(&self, layer: Layer, path: &str) -> Result<Option<Bytes>> {
-        let found = self.layer(layer).store.get(&Path::from(path)).await;
+        let found = self.layer(layer).store.get(&object_path(path)).await;
         match found {
             Ok(object) => {
                 let bytes = object.bytes().await.map_err(self.failed("read", layer, path))?;
@@ -237,7 +240,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Object`].
     pub async fn has(&self, layer: Layer, path: &str, size_bytes: u64) -> Result<bool> {
-        match self.layer(layer).store.head(&Path::from(path)).await {
+        match self.layer(layer).store.head(&object_path(path)).await {
             Ok(meta) => Ok(meta.size == size_bytes),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.failed("look at", layer, path)(error)),
@@ -251,7 +254,7 @@ impl Lake {
     pub async fn put(&self, layer: Layer, path: &str, bytes: Bytes) -> Result<()> {
         self.layer(layer)
             .store
-            .put(&Path::from(path), bytes.into())
+            .put(&object_path(path), bytes.into())
             .await
             .map_err(self.failed("write", layer, path))?;
         Ok(())
@@ -263,7 +266,7 @@ impl Lake {
     /// [`LakeError::Object`].
     pub async fn delete_folder(&self, layer: Layer, folder: &str) -> Result<()> {
         let LayerStore { store, root, .. } = self.layer(layer);
-        let prefix = Path::from(folder);
+        let prefix = object_path(folder);
         let paths = store.list(Some(&prefix)).map_ok(|object| object.location).boxed();
         store
             .delete_stream(paths)
@@ -289,6 +292,11 @@ impl Lake {
         remove_staged(root, is_ours)
             .map_err(|source| LakeError::Directory { path: shown.clone(), source })
     }
+}
+
+/// A path as it is: the object store's other constructor would escape what file names may hold.
+fn object_path(path: &str) -> Path {
+    Path::parse(path).unwrap_or_else(|_| Path::from(path))
 }
 
 fn open_directory(shown: &str) -> std::io::Result<LayerStore> {

@@ -5,7 +5,7 @@
 
 use polars::prelude::{DataType, TimeUnit};
 
-use crate::domain::schema::{Column, ColumnType, Direction, Fields, Table, Tally, View};
+use crate::domain::schema::{Column, ColumnType, Direction, Fields, Purchases, Table, Tally, View};
 
 const fn int(name: &'static str, doc: &'static str) -> Column {
     Column::new(name, ColumnType::Int, doc)
@@ -38,8 +38,9 @@ macro_rules! model_null {
     };
 }
 
+const TALLY_CA: Option<Tally> = Some(Tally { revenue: "ca", purchases: Purchases::Unknown });
 const TALLY_PURCHASES: Option<Tally> =
-    Some(Tally { revenue: "total_revenue", purchases: Some("total_purchases") });
+    Some(Tally { revenue: "total_revenue", purchases: Purchases::Column("total_purchases") });
 
 /// The frame data type of every timestamp.
 pub const INSTANT: DataType = DataType::Datetime(TimeUnit::Microseconds, None);
@@ -67,7 +68,7 @@ pub static FACT_ACHATS: Table = Table {
         text("trimestre", "quarter of date_achat, YYYY-Qn"),
     ],
     order: &[],
-    tally: Some(Tally { revenue: "montant", purchases: None }),
+    tally: Some(Tally { revenue: "montant", purchases: Purchases::Rows }),
 };
 
 /// Revenue by the customers' country.
@@ -109,7 +110,7 @@ pub static REVENUE_BY_PRODUCT: Table = Table {
         ),
     ],
     order: &[("total_revenue", Direction::Descending)],
-    tally: Some(Tally { revenue: "total_revenue", purchases: Some("total_sales") }),
+    tally: Some(Tally { revenue: "total_revenue", purchases: Purchases::Column("total_sales") }),
 };
 
 /// The columns every revenue-by-period table has after its key.
@@ -254,7 +255,7 @@ pub static STATISTICS: Table = Table {
             .nullable(),
     ],
     order: &[],
-    tally: None,
+    tally: TALLY_PURCHASES,
 };
 
 /// Customers by the month of their first purchase.
@@ -268,7 +269,7 @@ pub static COHORT_FIRST_PURCHASE: Table = Table {
         money("ca", "all their spend to date, EUR").within(0.0, MAX),
     ],
     order: &[],
-    tally: None,
+    tally: TALLY_CA,
 };
 
 /// How many of a cohort came back, month by month.
@@ -284,7 +285,7 @@ pub static COHORT_RETENTION: Table = Table {
         money("ca", "their spend in that month, EUR").within(0.0, MAX),
     ],
     order: &[],
-    tally: None,
+    tally: TALLY_CA,
 };
 
 /// What is known of each customer from all purchases.
@@ -294,7 +295,7 @@ pub static CUSTOMER_METRICS: Table = Table {
     key: &["id_client"],
     columns: METRICS,
     order: &[],
-    tally: Some(Tally { revenue: "total_spent", purchases: Some("purchase_count") }),
+    tally: Some(Tally { revenue: "total_spent", purchases: Purchases::Column("purchase_count") }),
 };
 
 const METRICS: &[Column] = &[
@@ -415,7 +416,7 @@ pub static CUSTOMERS: Table = Table {
         METRICS, WIDE,
     ),
     order: &[],
-    tally: Some(Tally { revenue: "total_spent", purchases: Some("purchase_count") }),
+    tally: Some(Tally { revenue: "total_spent", purchases: Purchases::Column("purchase_count") }),
 };
 
 const WIDE: &[Column] = &[
@@ -478,7 +479,7 @@ pub static KPIS: Table = Table {
         timestamp("as_of", "reference instant of the run"),
     ],
     order: &[],
-    tally: None,
+    tally: TALLY_PURCHASES,
 };
 
 /// Two column lists one after the other, at compile time.
@@ -673,7 +674,11 @@ mod tests {
                 );
             }
             if let Some(tally) = table.tally {
-                for name in [Some(tally.revenue), tally.purchases].into_iter().flatten() {
+                let counted = match tally.purchases {
+                    Purchases::Column(name) => Some(name),
+                    _ => None,
+                };
+                for name in [Some(tally.revenue), counted].into_iter().flatten() {
                     assert!(table.column(name).is_some(), "{}.{name}", table.name);
                 }
             }

@@ -12,6 +12,7 @@ mod population;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::domain::time::Timestamp;
 
@@ -19,6 +20,10 @@ use crate::domain::time::Timestamp;
 pub const FILES: [&str; 3] = [GROUND_TRUTH, "achats.csv", "clients.csv"];
 /// The file that tells the true parameters, and that a directory holds a sample.
 pub const GROUND_TRUTH: &str = "ground_truth.json";
+
+/// A sample is made in memory.
+const MOST_CUSTOMERS: u32 = 5_000_000;
+const MOST_PURCHASES: u32 = 100_000_000;
 
 /// What to make.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,6 +64,11 @@ type Row = Vec<String>;
 /// [`SampleError::Impossible`] for numbers that do not make a shop.
 pub fn generate(spec: Spec) -> Result<Files, SampleError> {
     let impossible = |problem: String| Err(SampleError::Impossible(problem));
+    if spec.customers > MOST_CUSTOMERS || spec.purchases > MOST_PURCHASES {
+        return impossible(format!(
+            "a sample has at most {MOST_CUSTOMERS} customers and {MOST_PURCHASES} purchases"
+        ));
+    }
     if spec.customers == 0 || spec.purchases == 0 {
         return impossible("a shop needs at least one customer and one purchase".to_owned());
     }
@@ -75,6 +85,8 @@ pub fn generate(spec: Spec) -> Result<Files, SampleError> {
     let mut clients = people::rows(&shop, &mut stream(2));
     let mut achats = catalogue::rows(&shop, &mut stream(3));
     let injected = dirt::soil(spec.dirty, &mut clients, &mut achats, &mut stream(4));
+    let achats = to_csv(&catalogue::HEADER, &achats)?;
+    let clients = to_csv(&people::HEADER, &clients)?;
     let truth = json!({
         "about": "The true parameters of the population that clients.csv and achats.csv beside this file were drawn from.",
         "seed": spec.seed,
@@ -84,12 +96,28 @@ pub fn generate(spec: Spec) -> Result<Files, SampleError> {
         "until": Timestamp(population::END_MICROS),
         "purchase_process": shop.truth,
         "injected_rejects": injected,
+        "sha256": { "achats.csv": sha256(&achats), "clients.csv": sha256(&clients) },
     });
     Ok(vec![
         (GROUND_TRUTH, (serde_json::to_string_pretty(&truth)? + "\n").into_bytes()),
-        ("achats.csv", to_csv(&catalogue::HEADER, &achats)?),
-        ("clients.csv", to_csv(&people::HEADER, &clients)?),
+        ("achats.csv", achats),
+        ("clients.csv", clients),
     ])
+}
+
+/// Whether a file is, byte for byte, the one that a `ground_truth.json` beside it speaks of: only
+/// then may a sample replace it.
+#[must_use]
+pub fn is_sample(ground_truth: &[u8], name: &str, content: &[u8]) -> bool {
+    if name == GROUND_TRUTH {
+        return true;
+    }
+    let truth: serde_json::Value = serde_json::from_slice(ground_truth).unwrap_or_default();
+    truth["sha256"][name].as_str().is_some_and(|known| known == sha256(content))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn to_csv(header: &[&str], rows: &[Row]) -> Result<Vec<u8>, SampleError> {

@@ -145,6 +145,10 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
     /// Answers a query from one generation.
     async fn find(&self, published: &Published, query: &Query) -> Result<Page>;
 
+    /// Looks whether every stable and older name shows the generation's tables. Returns what does
+    /// not, as sentences.
+    async fn audit_names(&self, published: &Published) -> Result<Vec<String>>;
+
     /// Looks over a whole stored table; `None` when it is not there.
     async fn audit(&self, table: &'static Table, entry: &TableEntry) -> Result<Option<Audit>>;
 }

@@ -48,6 +48,8 @@ fn parameters_that_are_not_valid_are_named_with_what_is() {
         ("/customers/99999999999999999999", vec!["id"]),
         ("/customers/one/purchases", vec!["id"]),
         ("/customers?%00=1", vec!["no such parameter"]),
+        ("/health?x=1", vec!["\"parameter\":\"x\""]),
+        ("/openapi.json?x", vec!["\"parameter\":\"x\""]),
     ] {
         assert_problem(&app.get(path), 400, "invalid_parameter", &said);
     }
@@ -91,6 +93,21 @@ fn what_is_not_there_is_404_and_wrong_methods_are_405() {
         let head = app.send("HEAD", path);
         assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");
     }
+}
+
+#[test]
+fn an_encoding_nobody_has_is_refused_like_everything_else() {
+    let shop = Shop::published(SMALL);
+    let app = TestApp::spawn(&shop);
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let request =
+        agent.get(format!("{}/kpis", app.url())).header("Accept-Encoding", "identity;q=0");
+    let mut response = request.call().unwrap();
+    assert_eq!(response.status(), 406);
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let problem: serde_json::Value = response.body_mut().read_json().unwrap();
+    assert_eq!(problem["status"], 406);
 }
 
 #[test]

@@ -237,6 +237,13 @@ fn cells_beyond_the_header_are_kept_with_the_reject() {
 }
 
 #[test]
+fn headers_that_look_like_patterns_are_columns_like_any_other() {
+    let achats = "id_achat,id_client,date_achat,montant,produit,*,^.*$,^nom$\nx,1,2024-01-01,5,Tea,a,b,c\n1,1,2024-01-01,5,Tea,a,b,c\n";
+    let silver = refined(CLIENTS, achats);
+    assert_eq!(rows(&silver.rejected_achats, &["id_achat", "*", "^.*$", "^nom$"]), ["x|a|b|c"]);
+}
+
+#[test]
 fn separators_within_quoted_headers_do_not_count() {
     let achats =
         "id_achat;id_client;date;montant;produit;\"x, y, z, a, b, c\"\n1;1;2024-01-01;5,5;Tea;\n";

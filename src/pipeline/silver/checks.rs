@@ -152,16 +152,18 @@ pub fn unify_spelling(frame: DataFrame, column: &str) -> Result<DataFrame> {
 /// # Errors
 /// Whatever the frame engine says.
 pub fn split(frame: DataFrame, columns: &[&str], key: &str) -> Result<(DataFrame, DataFrame)> {
-    let raw: Vec<Expr> = frame
+    let raw: Vec<PlSmallStr> = frame
         .get_column_names()
-        .iter()
+        .into_iter()
         .filter(|name| !name.starts_with('~') && name.as_str() != REASON)
-        .map(|name| col((*name).clone()))
-        .chain([col(REASON)])
+        .cloned()
+        .chain([REASON.into()])
         .collect();
     let typed_columns: Vec<Expr> =
         columns.iter().map(|name| col(typed(name)).alias(*name)).collect();
-    let rejected = frame.clone().lazy().filter(col(REASON).is_not_null()).select(raw).collect()?;
+    let rejected = frame.clone().lazy().filter(col(REASON).is_not_null()).collect()?;
+    // By name, not by expression: a header may look like a pattern.
+    let rejected = rejected.select(raw)?;
     let valid = frame
         .lazy()
         .filter(col(REASON).is_null())

@@ -226,6 +226,9 @@ fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text.as_bytes())
 }
 
+/// Headers that a refusal shows of a file's.
+const SHOWN: usize = 30;
+
 /// The frame's column name for each header cell.
 fn resolve_header(
     kind: SourceKind,
@@ -250,7 +253,7 @@ fn resolve_header(
                     "the required column {} is missing (accepted headers: {}; found: {})",
                     column.name,
                     column.accepted.join(", "),
-                    headers.join(", "),
+                    headers[..headers.len().min(SHOWN)].join(", "),
                 ));
             }
             None => {}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::{Audit, Cause, GoldStore, Lease, Page, Result, RowSource, StoreError};
 use crate::domain::manifest::{Published, TableEntry, Totals};
@@ -35,13 +35,30 @@ struct Inner {
     path: PathBuf,
     /// The older names to serve beside the tables' own.
     older_views: &'static [&'static View],
-    idle: Mutex<Vec<Connection>>,
+    /// Idle reading connections and the file they are open on.
+    idle: Mutex<(FileId, Vec<Connection>)>,
     watch: Mutex<Watch>,
+}
+
+/// Which file a path leads to: it stays the same while the file is written and changes when
+/// another one takes its place. Always equal where the system does not tell.
+type FileId = (u64, u64);
+
+fn file_id(path: &Path) -> std::io::Result<FileId> {
+    let meta = std::fs::metadata(path)?;
+    #[cfg(unix)]
+    let id =
+        (std::os::unix::fs::MetadataExt::dev(&meta), std::os::unix::fs::MetadataExt::ino(&meta));
+    #[cfg(not(unix))]
+    let id = (u64::from(meta.is_file()), 0);
+    Ok(id)
 }
 
 /// Tells cheaply whether the pointer may have moved.
 #[derive(Debug)]
 struct Watch {
+    /// The file `connection` is open on.
+    file: FileId,
     connection: Connection,
     /// SQLite's counter of other connections' commits, when `active` was read.
     data_version: i64,
@@ -66,19 +83,17 @@ impl SqliteStore {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 std::fs::create_dir_all(parent)?;
             }
-            let connection = connect(path)?;
+            let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.execute_batch(sql::BOOKKEEPING)?;
-            let mut watch = Watch { connection, data_version: -1, active: None };
-            watch.refresh()?;
-            Ok(watch)
+            Watch::over(path)
         };
         let watch = opened()
             .map_err(|source| StoreError::Unavailable { location: describe(path), source })?;
         let inner = Inner {
             path: path.to_owned(),
             older_views,
-            idle: Mutex::new(Vec::new()),
+            idle: Mutex::new((watch.file, Vec::new())),
             watch: Mutex::new(watch),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -92,9 +107,9 @@ impl SqliteStore {
     {
         let inner = Arc::clone(&self.inner);
         let answer = spawn_blocking(move || {
-            let mut connection = inner.connection()?;
+            let (file, mut connection) = inner.connection()?;
             let answer = work(&mut connection)?;
-            inner.give_back(connection);
+            inner.give_back(file, connection);
             Ok(answer)
         })
         .await;
@@ -112,23 +127,49 @@ impl SqliteStore {
 }
 
 impl Inner {
-    fn connection(&self) -> rusqlite::Result<Connection> {
-        let idle = lock(&self.idle).pop();
-        match idle {
-            Some(connection) => Ok(connection),
-            None => connect(&self.path),
+    /// A connection on the file that the path leads to now.
+    fn connection(&self) -> std::result::Result<(FileId, Connection), Cause> {
+        let file = file_id(&self.path)?;
+        let idle = {
+            let mut idle = lock(&self.idle);
+            if idle.0 != file {
+                *idle = (file, Vec::new());
+            }
+            idle.1.pop()
+        };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.path, OpenFlags::empty())?,
+        };
+        Ok((file, connection))
+    }
+
+    fn give_back(&self, file: FileId, connection: Connection) {
+        let mut idle = lock(&self.idle);
+        if idle.0 == file && idle.1.len() < IDLE_CONNECTIONS {
+            idle.1.push(connection);
         }
     }
 
-    fn give_back(&self, connection: Connection) {
-        let mut idle = lock(&self.idle);
-        if idle.len() < IDLE_CONNECTIONS {
-            idle.push(connection);
+    /// The active generation, from the file that the path leads to now.
+    fn active(&self) -> std::result::Result<Option<Arc<Published>>, Cause> {
+        let mut watch = lock(&self.watch);
+        if file_id(&self.path)? != watch.file {
+            *watch = Watch::over(&self.path)?;
         }
+        watch.refresh()?;
+        Ok(watch.active.clone())
     }
 }
 
 impl Watch {
+    fn over(path: &Path) -> std::result::Result<Self, Cause> {
+        let connection = connect(path, OpenFlags::empty())?;
+        let mut watch = Self { file: file_id(path)?, connection, data_version: -1, active: None };
+        watch.refresh()?;
+        Ok(watch)
+    }
+
     /// Reads the pointer again if anyone has committed since.
     fn refresh(&mut self) -> std::result::Result<(), Cause> {
         let data_version = self
@@ -171,8 +212,9 @@ fn describe(path: &Path) -> String {
     format!("sqlite {}", path.display())
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
+fn connect(path: &Path, also: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | also;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Readers map the file; a commit reaches the disk once, when the pointer moves.
     connection.execute_batch(
@@ -211,9 +253,7 @@ impl GoldStore for SqliteStore {
     /// Answers in microseconds without leaving the thread: it looks at a counter in shared memory
     /// and reads the file only after a commit.
     async fn active(&self) -> Result<Option<Arc<Published>>> {
-        let mut watch = lock(&self.inner.watch);
-        watch.refresh().map_err(|source| self.failed("reading the active generation", source))?;
-        Ok(watch.active.clone())
+        self.inner.active().map_err(|source| self.failed("reading the active generation", source))
     }
 
     async fn generations(&self) -> Result<Vec<Published>> {
@@ -271,7 +311,10 @@ impl GoldStore for SqliteStore {
                 let transaction = connection.transaction()?;
                 transaction.execute(sql::KEEP_GENERATION, params![generation, json])?;
                 transaction.execute(sql::POINT_TO, params![generation])?;
-                transaction.execute_batch(&sql::stable_views(&published.manifest, older_views))?;
+                for (name, create) in sql::stable_views(&published.manifest, older_views) {
+                    transaction
+                        .execute_batch(&format!("DROP VIEW IF EXISTS \"{name}\"; {create}"))?;
+                }
                 Ok(transaction.commit()?)
             })();
             connection.execute_batch("PRAGMA synchronous = normal")?;
@@ -343,6 +386,26 @@ impl GoldStore for SqliteStore {
                 u64::try_from(total)?
             };
             Ok(Page { fields: columns.into_iter().map(|(field, _)| field).collect(), rows, total })
+        })
+        .await
+    }
+
+    async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
+        let expected = sql::stable_views(&published.manifest, self.inner.older_views);
+        self.run("looking over the stable names", move |connection| {
+            let mut wrong = Vec::new();
+            for (name, statement) in expected {
+                let stored: Option<String> =
+                    connection.query_row(sql::VIEW, [&name], |row| row.get(0)).optional()?;
+                match stored {
+                    None => wrong.push(format!("{name} is missing")),
+                    Some(stored) if stored != statement => {
+                        wrong.push(format!("{name} shows something else"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            Ok(wrong)
         })
         .await
     }
@@ -426,7 +489,7 @@ fn check_stored(
         return mismatch(format!("{rows} rows instead of {}", entry.rows));
     }
     if let (Some(found), Some(expected)) = (totals, entry.totals)
-        && !found.agrees_with(expected)
+        && !found.agrees_with(expected, Totals::HALF_CENT)
     {
         return mismatch(format!("totals {found:?} instead of {expected:?}"));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::domain::manifest::Manifest;
 use crate::domain::query::{Comparison, Query};
-use crate::domain::schema::{Column, ColumnType, Direction, Table, Tally, View};
+use crate::domain::schema::{Column, ColumnType, Direction, Purchases, Table, Tally, View};
 
 /// The tables that remember generations and point to the active one.
 pub const BOOKKEEPING: &str = "
@@ -92,29 +92,28 @@ pub fn create_indexes(table: &Table, physical: &str) -> String {
     sql
 }
 
-/// Points every stable and older name at a generation's tables.
+/// The statement that made a view.
+pub const VIEW: &str = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1";
+
+/// Every stable and older name of a generation with the statement that makes it a view of the
+/// generation's tables.
 #[must_use]
-pub fn stable_views(manifest: &Manifest, older_views: &[&View]) -> String {
-    let mut sql = String::new();
-    let mut point = |name: &str, fields: &str, physical: &str| {
-        let _ = write!(
-            sql,
-            "DROP VIEW IF EXISTS \"{name}\"; CREATE VIEW \"{name}\" AS SELECT {fields} FROM \"{physical}\";"
-        );
+pub fn stable_views(manifest: &Manifest, older_views: &[&View]) -> Vec<(String, String)> {
+    let view = |name: &str, fields: &str, physical: &str| {
+        let create = format!("CREATE VIEW \"{name}\" AS SELECT {fields} FROM \"{physical}\"");
+        (name.to_owned(), create)
     };
-    for entry in &manifest.tables {
-        point(&entry.name, "*", &entry.physical_name());
-    }
-    for view in older_views {
-        let Some(entry) = manifest.table(view.table.name) else { continue };
-        let fields: Vec<String> = view
+    let stable = manifest.tables.iter().map(|entry| view(&entry.name, "*", &entry.physical_name()));
+    let older = older_views.iter().filter_map(|older| {
+        let entry = manifest.table(older.table.name)?;
+        let fields: Vec<String> = older
             .columns()
             .iter()
             .map(|(field, column)| format!("\"{}\" AS \"{field}\"", column.name))
             .collect();
-        point(view.name, &fields.join(", "), &entry.physical_name());
-    }
-    sql
+        Some(view(older.name, &fields.join(", "), &entry.physical_name()))
+    });
+    stable.chain(older).collect()
 }
 
 /// The two statements of a query; both take the parameters of [`super::values::bind`].
@@ -176,9 +175,11 @@ pub fn select(query: &Query, physical: &str) -> Select {
 /// The sum of the revenue and the number of purchases of a table.
 #[must_use]
 pub fn totals(tally: Tally, physical: &str) -> String {
-    let purchases = tally
-        .purchases
-        .map_or_else(|| "count(*)".to_owned(), |column| format!("coalesce(sum(\"{column}\"), 0)"));
+    let purchases = match tally.purchases {
+        Purchases::Rows => "count(*)".to_owned(),
+        Purchases::Column(column) => format!("coalesce(sum(\"{column}\"), 0)"),
+        Purchases::Unknown => "NULL".to_owned(),
+    };
     format!("SELECT total(\"{}\"), {purchases} FROM \"{physical}\"", tally.revenue)
 }
 
@@ -207,6 +208,16 @@ pub fn count_wrong(column: &Column, physical: &str) -> String {
         _ => "'text'",
     };
     let mut wrong = vec![format!("(\"{name}\" IS NOT NULL AND typeof(\"{name}\") <> {expected})")];
+    // Texts and integers that stand for something else must read as it.
+    match column.ty {
+        ColumnType::Bool => wrong.push(format!("\"{name}\" NOT IN (0, 1)")),
+        ColumnType::Date => wrong.push(format!("\"{name}\" <> date(\"{name}\") OR (\"{name}\" IS NOT NULL AND date(\"{name}\") IS NULL)")),
+        ColumnType::Timestamp => {
+            wrong.push(format!("substr(\"{name}\", 1, 19) <> strftime('%Y-%m-%dT%H:%M:%S', substr(\"{name}\", 1, 19)) OR (\"{name}\" IS NOT NULL AND datetime(\"{name}\") IS NULL)"));
+        }
+        ColumnType::TextList => wrong.push(format!("NOT json_valid(\"{name}\")")),
+        _ => {}
+    }
     if !column.nullable {
         wrong.push(format!("\"{name}\" IS NULL"));
     }

@@ -1,4 +1,5 @@
-//! How a refresh shows on the screen: bars on a terminal, lines elsewhere.
+//! The screen: lines that may find nobody reading, and how a refresh shows: bars on a terminal,
+//! lines elsewhere.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -7,6 +8,25 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::jobs::{Observer, Step};
+
+/// Writes a line to standard output. A screen that cannot be written to stops no work: the exit
+/// code tells how it went.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _nobody_reads = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
+/// The same, to standard error.
+macro_rules! complain {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _nobody_reads = writeln!(std::io::stderr(), $($line)*);
+    }};
+}
+
+pub(crate) use {complain, say};
 
 /// One bar per step, on standard error.
 #[derive(Debug, Default)]
@@ -62,7 +82,7 @@ impl Observer for Lines {
     fn advanced(&self, _step: Step, _part: &str) {}
 
     fn finished(&self, step: Step, took: Duration, summary: &str) {
-        eprintln!("{:<8} {:.3} s, {summary}", step.to_string(), took.as_secs_f64());
+        complain!("{:<8} {:.3} s, {summary}", step.to_string(), took.as_secs_f64());
     }
 }
 
