@@ -17,6 +17,7 @@ use divan::counter::ItemsCount;
 use goldsmith::sample::{Spec, generate};
 use goldsmith::settings;
 use goldsmith::startup::{Application, open_store};
+use goldsmith::telemetry;
 
 fn main() {
     divan::main();
@@ -149,6 +150,8 @@ fn servers() -> &'static Servers {
             ];
             let pairs = pairs.map(|(name, value)| (name.to_owned(), value)).to_vec();
             let settings = settings::load_from(None, Vec::new(), pairs).unwrap().settings;
+            // As `serve` logs, to nowhere.
+            telemetry::init(&settings.log, "info", std::io::sink).unwrap();
             in_background(move || {
                 let store = open_store(&settings).unwrap();
                 let application = Application::build(&settings, store).unwrap();

@@ -18,6 +18,7 @@ use crate::pipeline::tables::older;
 use crate::settings::Settings;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GoldStore, StoreError};
+use crate::telemetry::RequestSpan;
 
 /// Why the application cannot start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +96,7 @@ impl Application {
                 .default_service(web::to(not_taken))
                 .wrap(Compress::default())
                 .wrap(from_fn(ensure_problem))
-                .wrap(TracingLogger::default())
+                .wrap(TracingLogger::<RequestSpan>::new())
         };
         let mut server = HttpServer::new(factory)
             .shutdown_timeout(settings.http.shutdown_secs)

@@ -1,13 +1,33 @@
-//! Logs: the subscriber and blocking work that stays in its span.
+//! Logs: the subscriber, the span of a request, blocking work that stays in its span.
 //!
 //! Lines go to the sink that is handed in, standard error in practice: standard output is for
 //! results.
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::{Error, HttpMessage};
 use tracing::Span;
+use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::settings::{Log, LogFormat};
+
+/// The span of a request: at debug level, so that a hundred thousand requests a second do not pay for
+/// it. What goes wrong is logged with method, path and status in any case (`api::problems`).
+#[derive(Debug)]
+pub struct RequestSpan;
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let id = request.extensions().get::<RequestId>().copied();
+        let id = id.map(tracing::field::display);
+        let (method, path) = (request.method(), request.path());
+        tracing::debug_span!("request", %method, path, id)
+    }
+
+    fn on_request_end<B: MessageBody>(_span: Span, _outcome: &Result<ServiceResponse<B>, Error>) {}
+}
 
 /// Installs the subscriber of this process; a second call leaves the first in place.
 ///

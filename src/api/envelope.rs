@@ -44,13 +44,14 @@ impl Meta {
     /// Meta of an answer from a generation (or none), timed from `started` until now.
     #[must_use]
     pub fn new(count: u64, total: u64, published: Option<&Published>, started: Instant) -> Self {
+        let shown = published.map(Published::shown_instants);
         Self {
             count,
             total,
             query_ms: round_micros(started.elapsed().as_secs_f64() * 1e3),
             generation: published.map(|published| published.manifest.generation),
-            as_of: published.map(|published| published.manifest.as_of.to_string()),
-            published_at: published.map(|published| format!("{}Z", published.published_at)),
+            as_of: shown.map(|(as_of, _)| as_of.clone()),
+            published_at: shown.map(|(_, published_at)| published_at.clone()),
         }
     }
 }

@@ -175,9 +175,6 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        if let Some(cause) = std::error::Error::source(self) {
-            tracing::error!(error = cause, "an answer could not be made");
-        }
         let mut response = HttpResponse::build(self.status_code());
         match self.status_code() {
             StatusCode::SERVICE_UNAVAILABLE => {

@@ -80,6 +80,8 @@ impl Reader {
     }
 
     async fn rendered(&self, query: &Query, is_single: bool) -> Result<Arc<Rendered>, ApiError> {
+        /// Room for the key of a usual query.
+        const KEY_BYTES: usize = 160;
         let table = query.view.table.name;
         let entry = self.published.manifest.table(table).filter(|entry| entry.rows > 0);
         let Some(entry) = entry else {
@@ -88,7 +90,10 @@ impl Reader {
                 self.published.manifest.generation
             )));
         };
-        let key = format!("{}|{is_single}|{}", entry.physical_name(), query.cache_key());
+        let mut key = String::with_capacity(KEY_BYTES);
+        key.push_str(entry.physical_name());
+        key.push(if is_single { '1' } else { 'n' });
+        query.write_key(&mut key);
         let cache = self.state.rendered.as_ref();
         if let Some(rendered) = cache.and_then(|cache| cache.get(&key)) {
             return Ok(rendered);

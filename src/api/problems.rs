@@ -3,6 +3,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
@@ -41,6 +42,22 @@ pub async fn method_not_allowed(request: HttpRequest) -> Result<HttpResponse, Ap
     )))
 }
 
+/// One line in the log for a refusal: our failures as errors with their causes, others as
+/// information.
+fn log_refusal(response: &ServiceResponse) {
+    let (method, path) = (response.request().method(), response.request().path());
+    let status = response.status().as_u16();
+    let refusal = response.response().error();
+    let cause =
+        refusal.and_then(|error| error.as_error::<ApiError>()).and_then(std::error::Error::source);
+    let said = refusal.map(ToString::to_string).unwrap_or_default();
+    if status >= StatusCode::INTERNAL_SERVER_ERROR.as_u16() {
+        tracing::error!(%method, path, status, error = cause, "{said}");
+    } else {
+        tracing::info!(%method, path, status, "{said}");
+    }
+}
+
 /// Gives every refusal that has no problem body one.
 ///
 /// # Errors
@@ -54,6 +71,9 @@ pub async fn ensure_problem<B: MessageBody + 'static>(
     let is_refusal = status.is_client_error() || status.is_server_error();
     let has_problem =
         response.headers().get(CONTENT_TYPE).is_some_and(|value| value == PROBLEM_JSON);
+    if is_refusal {
+        log_refusal(&response);
+    }
     if !is_refusal || has_problem {
         return Ok(response);
     }

@@ -4,6 +4,7 @@
 //! again by the serving store that publishes it.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +129,23 @@ pub struct TableFile {
     pub sha256: String,
 }
 
+/// A text made from its neighbours when first asked for; says nothing of its own, so any two are
+/// equal.
+#[derive(Debug, Clone)]
+pub struct Memo<T>(OnceLock<T>);
+
+impl<T> Default for Memo<T> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<T> PartialEq for Memo<T> {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
 /// Totals of a table that repeat the purchases it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
@@ -166,16 +184,21 @@ pub struct TableEntry {
     pub files: Vec<TableFile>,
     /// Its totals, where it has a tally.
     pub totals: Option<Totals>,
+    /// [`Self::physical_name`], once it has been asked for.
+    #[serde(skip)]
+    pub physical: Memo<String>,
 }
 
 impl TableEntry {
     /// The immutable name under which a store keeps these rows.
     #[must_use]
-    pub fn physical_name(&self) -> String {
+    pub fn physical_name(&self) -> &str {
         /// 64 bits of the hash: enough that two contents of one table never meet.
         const HASH_CHARS: usize = 16;
-        let hash = self.content_hash.get(..HASH_CHARS).unwrap_or(&self.content_hash);
-        format!("{}_{hash}_revision", self.name)
+        self.physical.0.get_or_init(|| {
+            let hash = self.content_hash.get(..HASH_CHARS).unwrap_or(&self.content_hash);
+            format!("{}_{hash}_revision", self.name)
+        })
     }
 }
 
@@ -221,6 +244,25 @@ pub struct Published {
     pub manifest: Manifest,
     /// When it was published first.
     pub published_at: Timestamp,
+    /// [`Self::shown_instants`], once they have been asked for.
+    #[serde(skip)]
+    pub shown: Memo<(String, String)>,
+}
+
+impl Published {
+    /// A generation published at this instant.
+    #[must_use]
+    pub fn new(manifest: Manifest, published_at: Timestamp) -> Self {
+        Self { manifest, published_at, shown: Memo::default() }
+    }
+
+    /// `as_of` (UTC without offset) and `published_at` (UTC with a `Z`) as answers show them.
+    #[must_use]
+    pub fn shown_instants(&self) -> &(String, String) {
+        self.shown
+            .0
+            .get_or_init(|| (self.manifest.as_of.to_string(), format!("{}Z", self.published_at)))
+    }
 }
 
 #[cfg(test)]

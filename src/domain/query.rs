@@ -97,10 +97,9 @@ impl Query {
         order
     }
 
-    /// A text that is equal for equal queries, for use as a cache key.
-    #[must_use]
-    pub fn cache_key(&self) -> String {
-        let mut key = String::from(self.view.name);
+    /// Appends a text that is equal for equal queries, for use in a cache key.
+    pub fn write_key(&self, key: &mut String) {
+        key.push_str(self.view.name);
         for Filter { column, comparison, value } in &self.filters {
             let _ = write!(key, "|{}{comparison:?}{value:?}", column.name);
         }
@@ -111,6 +110,5 @@ impl Query {
             let _ = write!(key, "|s{}{direction:?}", column.name);
         }
         let _ = write!(key, "|{},{}", self.limit, self.offset);
-        key
     }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::sources::{self, Source};
 use super::{Observer, Step};
 use crate::domain::manifest::{
-    Manifest, Published, QualityReport, SourceFile, SourceKind, TableEntry, TableFile,
+    Manifest, Memo, Published, QualityReport, SourceFile, SourceKind, TableEntry, TableFile,
 };
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
@@ -423,6 +423,7 @@ impl Refresher {
             content_hash: content_hash(table, std::slice::from_ref(&file)),
             files: vec![file],
             totals,
+            physical: Memo::default(),
         })
     }
 
@@ -454,7 +455,7 @@ impl Refresher {
             steps.observer.reached(&format!("publish:{}", table.name));
         }
         steps.observer.reached("switch");
-        let published = Published { manifest: manifest.clone(), published_at: Timestamp::now() };
+        let published = Published::new(manifest.clone(), Timestamp::now());
         self.store.activate(&published).await?;
         steps.observer.reached("switched");
         steps.finish(

@@ -3,8 +3,8 @@
 use polars::prelude::*;
 
 use super::checks::{
-    decimal, earliest_future, first_reason, instant, out_of_range, positive_integer, reject_also,
-    split, text, typed, unify_spelling,
+    decimal, earliest_future, first_reason, instant, is_blank, out_of_range, positive_integer,
+    reject_also, split, text, typed, unify_spelling,
 };
 use super::read::SURPLUS;
 use super::{Refined, Rules};
@@ -24,7 +24,6 @@ const LARGEST_PRICE: f64 = 1e12;
 /// Whatever the frame engine says.
 pub fn refine(raw: DataFrame, rules: &Rules, known_clients: &Column) -> Result<Refined> {
     let value = |name: &str| col(typed(name));
-    let is_blank = |name: &str| text(name).is_null();
 
     let judged = raw
         .lazy()
@@ -84,10 +83,7 @@ fn unreadable(judged: &DataFrame) -> Result<Vec<(&'static str, u64)>> {
             .clone()
             .lazy()
             .filter(
-                col("reason")
-                    .is_null()
-                    .and(text(name).is_not_null())
-                    .and(col(typed(name)).is_null()),
+                col("reason").is_null().and(is_blank(name).not()).and(col(typed(name)).is_null()),
             )
             .collect()?
             .height();

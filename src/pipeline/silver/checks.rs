@@ -2,6 +2,7 @@
 //!
 //! A typed reading is null where the raw text is absent or unreadable; the rules tell which.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use polars::prelude::*;
@@ -26,9 +27,40 @@ pub fn typed(name: &str) -> String {
 
 /// The trimmed text with inner spaces collapsed; null when nothing is left.
 pub fn text(name: &str) -> Expr {
-    let collapsed =
-        col(name).str().replace_all(lit(r"\s+"), lit(" "), false).str().strip_chars(lit(NULL));
-    when(collapsed.clone().eq(lit(""))).then(lit(NULL)).otherwise(collapsed)
+    col(name).map(
+        |column| {
+            let texts = column.str()?;
+            let collapsed: StringChunked =
+                texts.iter().map(|text| text.and_then(collapse_spaces)).collect();
+            Ok(collapsed.with_name(column.name().clone()).into_column())
+        },
+        |_, field| Ok(field.clone()),
+    )
+}
+
+/// The words of a text with one space between them; `None` without a word. Most texts are as they
+/// should be and are not copied.
+fn collapse_spaces(text: &str) -> Option<Cow<'_, str>> {
+    let trimmed = text.trim();
+    let mut after_space = false;
+    let is_odd = trimmed.chars().any(|character| {
+        let is_space = character.is_whitespace();
+        let is_odd = is_space && (after_space || character != ' ');
+        after_space = is_space;
+        is_odd
+    });
+    if trimmed.is_empty() {
+        None
+    } else if is_odd {
+        Some(trimmed.split_whitespace().collect::<Vec<_>>().join(" ").into())
+    } else {
+        Some(trimmed.into())
+    }
+}
+
+/// Whether nothing is left of a text after trimming.
+pub fn is_blank(name: &str) -> Expr {
+    trimmed(name).is_null()
 }
 
 /// The trimmed text; null when nothing is left.
@@ -46,15 +78,30 @@ pub fn positive_integer(name: &str) -> Expr {
 /// A finite decimal number, else null. In a file separated by `;` a comma may stand for the
 /// point and spaces (also unbreakable ones) may group digits.
 pub fn decimal(name: &str) -> Expr {
-    let plain = trimmed(name);
-    let with_point = plain
-        .clone()
-        .str()
-        .replace_all(lit(r"[\s\u{a0}\u{202f}]"), lit(""), false)
-        .str()
-        .replace_all(lit(","), lit("."), true);
-    let number = when(col(DECIMAL_COMMA)).then(with_point).otherwise(plain).cast(DataType::Float64);
-    when(number.clone().is_finite()).then(number).otherwise(lit(NULL))
+    col(name).map_many(
+        |columns| {
+            let (texts, commas) = (columns[0].str()?, columns[1].bool()?);
+            let numbers: Float64Chunked = texts
+                .iter()
+                .zip(commas.iter())
+                .map(|(text, comma)| parse_decimal(text?, comma.unwrap_or(false)))
+                .collect();
+            Ok(numbers.with_name(columns[0].name().clone()).into_column())
+        },
+        &[col(DECIMAL_COMMA)],
+        |_, fields| Ok(Field::new(fields[0].name().clone(), DataType::Float64)),
+    )
+}
+
+fn parse_decimal(text: &str, has_decimal_comma: bool) -> Option<f64> {
+    let text = text.trim();
+    let number = if has_decimal_comma {
+        let digits: String = text.chars().filter(|character| !character.is_whitespace()).collect();
+        digits.replace(',', ".").parse()
+    } else {
+        text.parse()
+    };
+    number.ok().filter(|number: &f64| number.is_finite())
 }
 
 /// An instant in any spelling the contract accepts, else null.

@@ -8,6 +8,7 @@ mod values;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -20,7 +21,10 @@ use crate::lock::Lock;
 use crate::telemetry::spawn_blocking;
 
 /// How long a statement waits for another process's lock.
-const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// For this long the pointer is not looked at again: at a hundred thousand requests a second the look
+/// would be what they wait for. A publish by another process is seen this much later at most.
+const GLANCE: Duration = Duration::from_millis(2);
 /// Idle reading connections kept open.
 const IDLE_CONNECTIONS: usize = 16;
 
@@ -63,6 +67,8 @@ struct Watch {
     /// SQLite's counter of other connections' commits, when `active` was read.
     data_version: i64,
     active: Option<Arc<Published>>,
+    /// When `active` was last known to be so; `None` after this process moved the pointer.
+    looked_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -154,10 +160,13 @@ impl Inner {
     /// The active generation, from the file that the path leads to now.
     fn active(&self) -> std::result::Result<Option<Arc<Published>>, Cause> {
         let mut watch = lock(&self.watch);
-        if file_id(&self.path)? != watch.file {
-            *watch = Watch::over(&self.path)?;
+        if watch.looked_at.is_none_or(|looked_at| looked_at.elapsed() > GLANCE) {
+            if file_id(&self.path)? != watch.file {
+                *watch = Watch::over(&self.path)?;
+            }
+            watch.refresh()?;
+            watch.looked_at = Some(Instant::now());
         }
-        watch.refresh()?;
         Ok(watch.active.clone())
     }
 }
@@ -165,7 +174,13 @@ impl Inner {
 impl Watch {
     fn over(path: &Path) -> std::result::Result<Self, Cause> {
         let connection = connect(path, OpenFlags::empty())?;
-        let mut watch = Self { file: file_id(path)?, connection, data_version: -1, active: None };
+        let mut watch = Self {
+            file: file_id(path)?,
+            connection,
+            data_version: -1,
+            active: None,
+            looked_at: None,
+        };
         watch.refresh()?;
         Ok(watch)
     }
@@ -218,7 +233,8 @@ fn connect(path: &Path, also: OpenFlags) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Readers map the file; a commit reaches the disk once, when the pointer moves.
     connection.execute_batch(
-        "PRAGMA synchronous = normal; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = memory;",
+        "PRAGMA synchronous = normal; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = memory; \
+         PRAGMA cache_size = -32768;",
     )?;
     connection.set_prepared_statement_cache_capacity(64);
     values::add_search_function(&connection)?;
@@ -274,19 +290,19 @@ impl GoldStore for SqliteStore {
         let entry = entry.clone();
         self.run(&format!("writing {}", table.name), move |connection| {
             let physical = entry.physical_name();
-            if exists(connection, &physical)? {
+            if exists(connection, physical)? {
                 return Ok(false);
             }
             let transaction = connection.transaction()?;
-            transaction.execute_batch(&sql::create_table(table, &physical))?;
+            transaction.execute_batch(&sql::create_table(table, physical))?;
             {
-                let mut insert = transaction.prepare(&sql::insert(table, &physical))?;
+                let mut insert = transaction.prepare(&sql::insert(table, physical))?;
                 for batch in rows {
                     values::insert_batch(&mut insert, &batch?)?;
                 }
             }
-            transaction.execute_batch(&sql::create_indexes(table, &physical))?;
-            let (stored, totals) = count_and_sum(&transaction, table, &physical)?;
+            transaction.execute_batch(&sql::create_indexes(table, physical))?;
+            let (stored, totals) = count_and_sum(&transaction, table, physical)?;
             check_stored(table, &entry, stored, totals)?;
             transaction.commit()?;
             Ok(true)
@@ -295,7 +311,7 @@ impl GoldStore for SqliteStore {
     }
 
     async fn has_table(&self, entry: &TableEntry) -> Result<bool> {
-        let physical = entry.physical_name();
+        let physical = entry.physical_name().to_owned();
         self.run("looking for a table", move |connection| Ok(exists(connection, &physical)?)).await
     }
 
@@ -320,7 +336,9 @@ impl GoldStore for SqliteStore {
             connection.execute_batch("PRAGMA synchronous = normal")?;
             switched
         })
-        .await
+        .await?;
+        lock(&self.inner.watch).looked_at = None;
+        Ok(())
     }
 
     async fn sweep(&self, keep: usize) -> Result<usize> {
@@ -334,7 +352,8 @@ impl GoldStore for SqliteStore {
             let mut used = Vec::new();
             for json in kept {
                 let published: Published = serde_json::from_str(&json)?;
-                used.extend(published.manifest.tables.iter().map(TableEntry::physical_name));
+                let tables = published.manifest.tables.iter();
+                used.extend(tables.map(|entry| entry.physical_name().to_owned()));
             }
             let stored: Vec<String> = transaction
                 .prepare(sql::PHYSICAL_TABLES)?
@@ -366,14 +385,14 @@ impl GoldStore for SqliteStore {
         self.run(&format!("reading {}", table.name), move |connection| {
             let physical = entry.physical_name();
             let columns = query.view.columns();
-            let select = sql::select(&query, &physical);
+            let select = sql::select(&query, physical);
             let bound = values::bind(&query);
             let rows = {
                 let mut statement = connection.prepare_cached(&select.rows)?;
                 let mut found = statement.query(rusqlite::params_from_iter(&bound))?;
                 let mut rows = Vec::new();
                 while let Some(row) = found.next()? {
-                    rows.push(values::read_row(row, &columns, query.view.table, &physical)?);
+                    rows.push(values::read_row(row, &columns, query.view.table, physical)?);
                 }
                 rows
             };
@@ -411,7 +430,7 @@ impl GoldStore for SqliteStore {
     }
 
     async fn audit(&self, table: &'static Table, entry: &TableEntry) -> Result<Option<Audit>> {
-        let physical = entry.physical_name();
+        let physical = entry.physical_name().to_owned();
         self.run(&format!("looking over {}", table.name), move |connection| {
             if !exists(connection, &physical)? {
                 return Ok(None);

@@ -103,7 +103,7 @@ pub fn stable_views(manifest: &Manifest, older_views: &[&View]) -> Vec<(String, 
         let create = format!("CREATE VIEW \"{name}\" AS SELECT {fields} FROM \"{physical}\"");
         (name.to_owned(), create)
     };
-    let stable = manifest.tables.iter().map(|entry| view(&entry.name, "*", &entry.physical_name()));
+    let stable = manifest.tables.iter().map(|entry| view(&entry.name, "*", entry.physical_name()));
     let older = older_views.iter().filter_map(|older| {
         let entry = manifest.table(older.table.name)?;
         let fields: Vec<String> = older
@@ -111,7 +111,7 @@ pub fn stable_views(manifest: &Manifest, older_views: &[&View]) -> Vec<(String, 
             .iter()
             .map(|(field, column)| format!("\"{}\" AS \"{field}\"", column.name))
             .collect();
-        Some(view(older.name, &fields.join(", "), &entry.physical_name()))
+        Some(view(older.name, &fields.join(", "), entry.physical_name()))
     });
     stable.chain(older).collect()
 }
