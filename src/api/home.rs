@@ -13,18 +13,31 @@ impl HomePage {
     /// Links every documented route; those that need a parameter are shown without a link.
     #[must_use]
     pub fn of(document: &OpenApi) -> Self {
-        let mut rows = String::new();
-        for (path, item) in &document.paths.paths {
-            let summary =
-                item.get.as_ref().and_then(|get| get.summary.as_deref()).unwrap_or_default();
-            let shown = if path.contains('{') {
-                format!("<code>{path}</code>")
-            } else {
-                format!("<a href=\"{path}\"><code>{path}</code></a>")
-            };
-            let _ = writeln!(rows, "<tr><td>{shown}</td><td>{summary}</td></tr>");
+        let mut groups = String::new();
+        for tag in document.tags.iter().flatten() {
+            let about = tag.description.as_deref().unwrap_or_default();
+            let _ = writeln!(groups, "<h2>{about}</h2>\n<table>");
+            for (path, item) in &document.paths.paths {
+                let operation = item.get.as_ref();
+                let Some(get) = operation.filter(|get| get.tags.iter().flatten().eq([&tag.name]))
+                else {
+                    continue;
+                };
+                let summary = get.summary.as_deref().unwrap_or_default();
+                let shown = if path.contains('{') {
+                    format!("<code>{path}</code>")
+                } else {
+                    format!("<a href=\"{path}\"><code>{path}</code></a>")
+                };
+                let _ = writeln!(groups, "<tr><td>{shown}</td><td>{summary}</td></tr>");
+            }
+            groups.push_str("</table>\n");
         }
-        Self(format!(include_str!("home.html"), version = env!("CARGO_PKG_VERSION"), rows = rows))
+        Self(format!(
+            include_str!("home.html"),
+            version = env!("CARGO_PKG_VERSION"),
+            groups = groups
+        ))
     }
 }
 

@@ -9,6 +9,7 @@ use utoipa::openapi::path::{
 };
 use utoipa::openapi::schema::{Array, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     Components, Content, Header, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
     Required, Response, ResponseBuilder, ResponsesBuilder,
@@ -25,6 +26,15 @@ use crate::domain::schema::{Column, ColumnType, View};
 
 /// How data write an instant: UTC without offset, a fraction only where there is one.
 const INSTANT_PATTERN: &str = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$";
+
+/// The groups of routes, in the order they are shown.
+const TAGS: [(&str, &str); 5] = [
+    ("headline", "The figures to start with"),
+    ("revenue", "Revenue by country, product, period and cohort"),
+    ("customers", "Customers and what they bought"),
+    ("health", "For people and for probes"),
+    ("older names", "The names and fields that existing dashboards use"),
+];
 
 /// Name of the bearer scheme in the document.
 const BEARER: &str = "read_token";
@@ -53,6 +63,9 @@ pub fn document() -> OpenApi {
                 ))
                 .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").build())),
         )
+        .tags(Some(TAGS.map(|(name, about)| {
+            TagBuilder::new().name(name).description(Some(about)).build()
+        })))
         .paths(collected.paths)
         .components(Some(components))
         .security(Some([
@@ -297,6 +310,17 @@ pub fn add_schemas(view: View, schemas: &mut Vec<(String, RefOr<Schema>)>) {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn every_route_belongs_to_a_group_that_is_shown() {
+        let document = document();
+        let known: BTreeSet<&str> = TAGS.iter().map(|(name, _)| *name).collect();
+        for (path, item) in &document.paths.paths {
+            let tags = item.get.as_ref().and_then(|get| get.tags.clone()).unwrap_or_default();
+            assert_eq!(tags.len(), 1, "{path}");
+            assert!(known.contains(tags[0].as_str()), "{path} is in {}", tags[0]);
+        }
+    }
 
     #[test]
     fn operations_have_names_of_their_own_and_every_reference_leads_somewhere() {
