@@ -148,7 +148,10 @@ fn only_what_changed_is_written_again() {
 
 #[test]
 fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
-    let shop = Shop::published(SMALL);
+    let shop = Shop::sample(SMALL);
+    // Not a sample any more, but a shop's own files.
+    std::fs::remove_file(shop.data("sources/ground_truth.json")).unwrap();
+    shop.run(&["refresh"]).good();
     let before = served(&shop);
     let achats = std::fs::read_to_string(shop.data("sources/achats.csv")).unwrap();
     let clients = std::fs::read_to_string(shop.data("sources/clients.csv")).unwrap();
@@ -185,6 +188,22 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
     shop.put("achats.csv", all_orphans.as_bytes());
     shop.run(&["refresh", "--force"]).refused(1, &["no valid purchase"]);
     shop.run(&["check"]).good();
+}
+
+#[test]
+fn a_shops_own_files_may_be_fewer_than_the_samples() {
+    let shop = Shop::published(SMALL);
+    assert_eq!(shop.json("gold/gen-000001/manifest.json")["is_sample"], true);
+    for (name, bytes) in
+        goldsmith::sample::generate(Spec { customers: 20, purchases: 90, ..SMALL }).unwrap()
+    {
+        // Beside the sample's ground truth, which speaks of other files.
+        if name != goldsmith::sample::GROUND_TRUTH {
+            shop.put(name, &bytes);
+        }
+    }
+    shop.run(&["refresh"]).good();
+    assert_eq!(shop.json("gold/gen-000002/manifest.json")["is_sample"], false);
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn published(generation: u64, tables: Vec<TableEntry>) -> Published {
         started_at: instant,
         committed_at: instant,
         sources: Vec::new(),
+        is_sample: false,
         quality: QualityReport::default(),
         purchases_after_as_of: 0,
         proof: Vec::new(),

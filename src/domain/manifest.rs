@@ -219,6 +219,9 @@ pub struct Manifest {
     pub committed_at: Timestamp,
     /// The sources read, by kind and name.
     pub sources: Vec<SourceFile>,
+    /// Whether the sources are the generated sample, which a shop's own files need not resemble.
+    #[serde(default)]
+    pub is_sample: bool,
     /// The quality report.
     pub quality: QualityReport,
     /// Purchases left out because they are later than `as_of`.

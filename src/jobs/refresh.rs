@@ -221,7 +221,11 @@ impl Refresher {
                 fingerprint,
                 started_at: run_start,
                 request,
-                last: kept.last().map(|newest| newest.manifest.quality.clone()),
+                is_sample: sources::are_sample(&self.lake, &sources).await?,
+                last: kept
+                    .last()
+                    .filter(|newest| !newest.manifest.is_sample)
+                    .map(|newest| newest.manifest.quality.clone()),
             };
             self.build(run, sources, &mut steps).await?
         };
@@ -358,6 +362,7 @@ impl Refresher {
             started_at: run.started_at,
             committed_at: Timestamp::now(),
             sources: files,
+            is_sample: run.is_sample,
             quality: silver.report,
             purchases_after_as_of,
             proof,
@@ -520,6 +525,8 @@ struct Run {
     fingerprint: String,
     started_at: Timestamp,
     request: RefreshRequest,
+    is_sample: bool,
+    /// The report of the last published run, unless that was of the sample.
     last: Option<QualityReport>,
 }
 

@@ -31,16 +31,8 @@ pub async fn is_wanted(lake: &Lake) -> Result<bool, RefreshError> {
     if files.is_empty() {
         return Ok(true);
     }
-    let Some(truth) = lake.get(Layer::Sources, sample::GROUND_TRUTH).await? else {
-        return Ok(false);
-    };
-    for (_, name) in files {
-        let content = lake.get(Layer::Sources, &name).await?.unwrap_or_default();
-        if !sample::is_sample(&truth, &name, &content) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let part = sources::read_all(lake, files).await?;
+    sources::are_sample(lake, &part).await
 }
 
 /// Writes a sample to the sources layer and returns where that is.

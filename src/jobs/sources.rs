@@ -7,6 +7,7 @@ use crate::domain::manifest::{SourceFile, SourceKind};
 use crate::domain::time::Timestamp;
 use crate::lake::{Lake, Layer, keys, sha256_hex};
 use crate::pipeline::silver::read::SourceBytes;
+use crate::sample;
 use crate::telemetry::spawn_blocking;
 
 /// A source file with its bytes.
@@ -53,8 +54,19 @@ pub async fn read(lake: &Lake) -> Result<Vec<Source>, RefreshError> {
             return Err(RefreshError::NoSources { pattern, place: lake.place(Layer::Sources) });
         }
     }
-    let mut sources = Vec::with_capacity(found.len());
-    for (kind, name) in found {
+    read_all(lake, found).await
+}
+
+/// Reads and hashes these files.
+///
+/// # Errors
+/// [`RefreshError::Vanished`], or when one cannot be read.
+pub async fn read_all(
+    lake: &Lake,
+    files: Vec<(SourceKind, String)>,
+) -> Result<Vec<Source>, RefreshError> {
+    let mut sources = Vec::with_capacity(files.len());
+    for (kind, name) in files {
         let Some(bytes) = lake.get(Layer::Sources, &name).await? else {
             return Err(RefreshError::Vanished(lake.locate(Layer::Sources, &name)));
         };
@@ -71,6 +83,17 @@ pub async fn read(lake: &Lake) -> Result<Vec<Source>, RefreshError> {
         sources.push(Source { file, bytes });
     }
     Ok(sources)
+}
+
+/// Whether every source is the generated sample's, byte for byte.
+///
+/// # Errors
+/// When the layer cannot be read.
+pub async fn are_sample(lake: &Lake, sources: &[Source]) -> Result<bool, RefreshError> {
+    let truth = lake.get(Layer::Sources, sample::GROUND_TRUTH).await?;
+    Ok(truth.is_some_and(|truth| {
+        sources.iter().all(|source| sample::is_sample(&truth, &source.file.name, &source.bytes))
+    }))
 }
 
 /// Keeps a source in bronze under its content's name. Returns whether it was new.
