@@ -237,6 +237,17 @@ fn cells_beyond_the_header_are_kept_with_the_reject() {
 }
 
 #[test]
+fn a_quotation_mark_within_a_text_is_a_character_like_any_other() {
+    for end in ["", "\n", "\r\n", "\n\n"] {
+        let achats = format!(
+            "id_achat,id_client,date_achat,montant,produit\n1,1,2024-01-01,5,Screen 5\" wide\n2,1,2024-01-01,5,\"two\nlines\"\n3,1,2024-01-01,5,Tea{end}"
+        );
+        let silver = refined(CLIENTS, &achats);
+        assert_eq!(rows(&silver.achats, &["produit"]), ["Screen 5\" wide", "two lines", "Tea"]);
+    }
+}
+
+#[test]
 fn headers_that_look_like_patterns_are_columns_like_any_other() {
     let achats = "id_achat,id_client,date_achat,montant,produit,*,^.*$,^nom$\nx,1,2024-01-01,5,Tea,a,b,c\n1,1,2024-01-01,5,Tea,a,b,c\n";
     let silver = refined(CLIENTS, achats);

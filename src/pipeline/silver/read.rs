@@ -140,7 +140,7 @@ impl<'a> Opened<'a> {
         let mut reader = reader(self.text, self.separator);
         let mut record = csv::StringRecord::new();
         let mut rows = 0_usize;
-        let mut last_line = 1;
+        let (mut last_line, mut last_start) = (1, 0);
         let mut lines = LineCounter::new(self.text);
         loop {
             let more = reader.read_record(&mut record).map_err(|error| {
@@ -149,7 +149,9 @@ impl<'a> Opened<'a> {
             if !more {
                 break;
             }
-            last_line = lines.line_of_record_at(record.position().map_or(0, csv::Position::byte));
+            let start = record.position().map_or(0, csv::Position::byte);
+            last_line = lines.line_of_record_at(start);
+            last_start = usize::try_from(start).unwrap_or(usize::MAX);
             for (builder, cell) in raw.builders.iter_mut().zip(&cells) {
                 builder.append_option(cell.and_then(|index| record.get(index)));
             }
@@ -165,8 +167,9 @@ impl<'a> Opened<'a> {
             return Err(bad("the file has a header and no rows".to_owned()));
         }
         // A quotation that is never closed swallows the rest of the file into one record.
-        let end = lines.line_of_record_at(self.text.trim_end().len() as u64);
-        if end > last_line && self.text.matches('"').count() % 2 == 1 {
+        let last_record = self.text.get(last_start..).unwrap_or_default().trim();
+        let is_of_many_lines = last_record.contains(['\n', '\r']);
+        if is_of_many_lines && self.text.matches('"').count() % 2 == 1 {
             return Err(bad(format!(
                 "a quotation mark opened on line {last_line} is never closed"
             )));
