@@ -317,6 +317,25 @@ async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
 }
 
 #[tokio::test]
+async fn a_sweep_leaves_tables_of_other_people_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("serving.db");
+    let store = SqliteStore::open(&path, older::ALL).unwrap();
+    let analyst = rusqlite::Connection::open(&path).unwrap();
+    analyst
+        .execute_batch(
+            "CREATE TABLE budget_revision (amount REAL); INSERT INTO budget_revision VALUES (1)",
+        )
+        .unwrap();
+    let table = entry(COUNTRIES, "a", 1, 1.0, 1);
+    store.write_table(COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
+    assert_eq!(store.sweep(2).await.unwrap(), 1, "the unused table of ours is dropped");
+    let rows: i64 =
+        analyst.query_row("SELECT count(*) FROM budget_revision", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 1);
+}
+
+#[tokio::test]
 async fn stable_and_older_names_are_views_that_analysts_can_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");

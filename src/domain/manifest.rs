@@ -193,13 +193,28 @@ impl TableEntry {
     /// The immutable name under which a store keeps these rows.
     #[must_use]
     pub fn physical_name(&self) -> &str {
-        /// 64 bits of the hash: enough that two contents of one table never meet.
-        const HASH_CHARS: usize = 16;
         self.physical.0.get_or_init(|| {
             let hash = self.content_hash.get(..HASH_CHARS).unwrap_or(&self.content_hash);
-            format!("{}_{hash}_revision", self.name)
+            format!("{}_{hash}{PHYSICAL_SUFFIX}", self.name)
         })
     }
+}
+
+/// Hexadecimal characters of the hash in a physical name: 64 bits, enough that two contents of one
+/// table never meet.
+const HASH_CHARS: usize = 16;
+/// What physical names end in.
+const PHYSICAL_SUFFIX: &str = "_revision";
+
+/// Whether a name is one that [`TableEntry::physical_name`] gives: other tables of a store are
+/// somebody else's.
+#[must_use]
+pub fn is_physical_name(name: &str) -> bool {
+    let parts = name.strip_suffix(PHYSICAL_SUFFIX).and_then(|name| name.rsplit_once('_'));
+    parts.is_some_and(|(table, hash)| {
+        let is_hex = hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        !table.is_empty() && hash.len() == HASH_CHARS && is_hex
+    })
 }
 
 /// Everything a run decided and produced; its presence in the lake makes the generation real.
@@ -270,7 +285,21 @@ impl Published {
 
 #[cfg(test)]
 mod tests {
-    use super::SourceKind;
+    use super::{SourceKind, is_physical_name};
+
+    #[test]
+    fn only_names_with_a_hash_in_them_are_ours() {
+        assert!(is_physical_name("kpis_0123456789abcdef_revision"));
+        for other in [
+            "budget_revision",
+            "_0123456789abcdef_revision",
+            "kpis_0123456789abcdeg_revision",
+            "kpis_0123456789abcde_revision",
+            "kpis_0123456789abcdef",
+        ] {
+            assert!(!is_physical_name(other), "{other}");
+        }
+    }
 
     #[test]
     fn file_names_tell_their_kind_regardless_of_case() {

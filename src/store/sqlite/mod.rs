@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::{Audit, Cause, GoldStore, Lease, Page, Result, RowSource, StoreError};
-use crate::domain::manifest::{Published, TableEntry, Totals};
+use crate::domain::manifest::{Published, TableEntry, Totals, is_physical_name};
 use crate::domain::query::Query;
 use crate::domain::schema::{Table, View};
 use crate::lock::Lock;
@@ -273,12 +273,7 @@ impl GoldStore for SqliteStore {
     }
 
     async fn generations(&self) -> Result<Vec<Published>> {
-        self.run("listing generations", |connection| {
-            let mut statement = connection.prepare(sql::GENERATIONS)?;
-            let texts = statement.query_map([], |row| row.get::<_, String>(0))?;
-            texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
-        })
-        .await
+        self.run("listing generations", |connection| stored_generations(connection)).await
     }
 
     async fn write_table(
@@ -345,21 +340,20 @@ impl GoldStore for SqliteStore {
         self.run("sweeping", move |connection| {
             let transaction = connection.transaction()?;
             transaction.execute(sql::FORGET_GENERATIONS, params![i64::try_from(keep)?])?;
-            let kept: Vec<String> = transaction
-                .prepare(sql::GENERATIONS)?
-                .query_map([], |row| row.get::<_, String>(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            let mut used = Vec::new();
-            for json in kept {
-                let published: Published = serde_json::from_str(&json)?;
-                let tables = published.manifest.tables.iter();
-                used.extend(tables.map(|entry| entry.physical_name().to_owned()));
-            }
+            let kept = stored_generations(&transaction)?;
+            let used: Vec<&str> = kept
+                .iter()
+                .flat_map(|published| &published.manifest.tables)
+                .map(TableEntry::physical_name)
+                .collect();
             let stored: Vec<String> = transaction
-                .prepare(sql::PHYSICAL_TABLES)?
-                .query_map([], |row| row.get::<_, String>(0))?
+                .prepare(sql::TABLES)?
+                .query_map([], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            let unused: Vec<&String> = stored.iter().filter(|name| !used.contains(name)).collect();
+            let unused: Vec<&String> = stored
+                .iter()
+                .filter(|name| is_physical_name(name) && !used.contains(&name.as_str()))
+                .collect();
             for name in &unused {
                 transaction.execute_batch(&format!("DROP TABLE \"{name}\""))?;
             }
@@ -468,6 +462,13 @@ impl GoldStore for SqliteStore {
         })
         .await
     }
+}
+
+/// Every generation kept, ascending.
+fn stored_generations(connection: &Connection) -> std::result::Result<Vec<Published>, Cause> {
+    let mut statement = connection.prepare(sql::GENERATIONS)?;
+    let texts = statement.query_map([], |row| row.get::<_, String>(0))?;
+    texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
 }
 
 fn exists(connection: &Connection, physical: &str) -> rusqlite::Result<bool> {

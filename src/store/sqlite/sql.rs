@@ -39,9 +39,8 @@ DELETE FROM goldsmith_generations
 WHERE generation NOT IN (SELECT generation FROM goldsmith_generations ORDER BY generation DESC LIMIT ?1)
   AND generation NOT IN (SELECT generation FROM goldsmith_active)";
 
-/// The names of all physical tables.
-pub const PHYSICAL_TABLES: &str =
-    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%\\_revision' ESCAPE '\\'";
+/// The names of all tables.
+pub const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table'";
 
 /// Creates the physical table.
 #[must_use]
