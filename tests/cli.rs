@@ -188,6 +188,11 @@ fn check_finds_what_was_tampered_with() {
         physical("cohort_retention")
     ));
     found("columns are first_purchase_month");
+    tamper(&format!(
+        "ALTER TABLE \"{}\" RENAME COLUMN id_client TO client",
+        physical("customer_features")
+    ));
+    found("rows have no key of their own");
     tamper(&format!("DROP VIEW kpis; DROP TABLE \"{}\"", physical("kpis")));
     found("missing from the store");
 }

@@ -111,6 +111,17 @@ pub struct Tally {
     pub purchases: Purchases,
 }
 
+impl Tally {
+    /// The columns it reads.
+    pub fn columns(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let counted = match self.purchases {
+            Purchases::Column(column) => Some(column),
+            Purchases::Rows | Purchases::Unknown => None,
+        };
+        [Some(self.revenue), counted].into_iter().flatten()
+    }
+}
+
 /// How a table tells the number of purchases it was aggregated from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purchases {

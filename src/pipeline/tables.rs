@@ -674,11 +674,7 @@ mod tests {
                 );
             }
             if let Some(tally) = table.tally {
-                let counted = match tally.purchases {
-                    Purchases::Column(name) => Some(name),
-                    _ => None,
-                };
-                for name in [Some(tally.revenue), counted].into_iter().flatten() {
+                for name in tally.columns() {
                     assert!(table.column(name).is_some(), "{}.{name}", table.name);
                 }
             }

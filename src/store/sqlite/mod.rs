@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::{Audit, Cause, GoldStore, Lease, Page, Result, RowSource, StoreError};
 use crate::domain::manifest::{Published, TableEntry, Totals, is_physical_name};
 use crate::domain::query::Query;
-use crate::domain::schema::{Table, View};
+use crate::domain::schema::{Table, Tally, View};
 use crate::lock::Lock;
 use crate::telemetry::spawn_blocking;
 
@@ -231,6 +232,9 @@ fn connect(path: &Path, also: OpenFlags) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | also;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // A quoted name that is no column is an error, not a text that happens to look like one.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
     // Readers map the file; a commit reaches the disk once, when the pointer moves.
     connection.execute_batch(
         "PRAGMA synchronous = normal; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = memory; \
@@ -266,8 +270,8 @@ impl GoldStore for SqliteStore {
         }
     }
 
-    /// Answers in microseconds without leaving the thread: it looks at a counter in shared memory
-    /// and reads the file only after a commit.
+    /// Answers in microseconds without leaving the thread: now and then it looks at a counter in
+    /// shared memory, and reads the file only after a commit.
     async fn active(&self) -> Result<Option<Arc<Published>>> {
         self.inner.active().map_err(|source| self.failed("reading the active generation", source))
     }
@@ -297,8 +301,10 @@ impl GoldStore for SqliteStore {
                 }
             }
             transaction.execute_batch(&sql::create_indexes(table, physical))?;
-            let (stored, totals) = count_and_sum(&transaction, table, physical)?;
-            check_stored(table, &entry, stored, totals)?;
+            let stored: i64 =
+                transaction.query_row(&sql::count_rows(physical), [], |row| row.get(0))?;
+            let totals = table.tally.map(|tally| sum(&transaction, tally, physical)).transpose()?;
+            check_stored(table, &entry, u64::try_from(stored)?, totals)?;
             transaction.commit()?;
             Ok(true)
         })
@@ -429,35 +435,32 @@ impl GoldStore for SqliteStore {
             if !exists(connection, &physical)? {
                 return Ok(None);
             }
-            let (rows, totals) = count_and_sum(connection, table, &physical)?;
             let columns: Vec<String> = connection
                 .prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?
                 .query_map([&physical], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            let declared_all =
-                table.columns.iter().all(|column| columns.iter().any(|c| c == column.name));
-            if !declared_all {
-                return Ok(Some(Audit {
-                    rows,
-                    columns,
-                    rows_without_own_key: 0,
-                    wrong_values: Vec::new(),
-                    totals,
-                }));
-            }
-            let own: i64 =
-                connection
-                    .query_row(&sql::count_distinct_keys(table, &physical), [], |row| row.get(0))?;
+            // What is not there is told by the columns; only the rest can be asked about.
+            let has = |name: &str| columns.iter().any(|column| column == name);
+            let count = |statement: &str| -> std::result::Result<u64, Cause> {
+                let rows: i64 = connection.query_row(statement, [], |row| row.get(0))?;
+                Ok(u64::try_from(rows)?)
+            };
+            let rows = count(&sql::count_rows(&physical))?;
+            let tally = table.tally.filter(|tally| tally.columns().all(has));
+            let totals = tally.map(|tally| sum(connection, tally, &physical)).transpose()?;
+            let own = if table.key.iter().copied().all(has) {
+                count(&sql::count_distinct_keys(table, &physical))?
+            } else {
+                0
+            };
             let mut wrong_values = Vec::new();
-            for column in table.columns {
-                let wrong: i64 =
-                    connection
-                        .query_row(&sql::count_wrong(column, &physical), [], |row| row.get(0))?;
+            for column in table.columns.iter().filter(|column| has(column.name)) {
+                let wrong = count(&sql::count_wrong(column, &physical))?;
                 if wrong > 0 {
-                    wrong_values.push((column.name.to_owned(), u64::try_from(wrong)?));
+                    wrong_values.push((column.name.to_owned(), wrong));
                 }
             }
-            let rows_without_own_key = rows.saturating_sub(u64::try_from(own)?);
+            let rows_without_own_key = rows.saturating_sub(own);
             Ok(Some(Audit { rows, columns, rows_without_own_key, wrong_values, totals }))
         })
         .await
@@ -479,21 +482,10 @@ fn exists(connection: &Connection, physical: &str) -> rusqlite::Result<bool> {
     )
 }
 
-fn count_and_sum(
-    connection: &Connection,
-    table: &Table,
-    physical: &str,
-) -> std::result::Result<(u64, Option<Totals>), Cause> {
-    let rows: i64 =
-        connection
-            .query_row(&format!("SELECT count(*) FROM \"{physical}\""), [], |row| row.get(0))?;
-    let totals = match table.tally {
-        None => None,
-        Some(tally) => Some(connection.query_row(&sql::totals(tally, physical), [], |row| {
-            Ok(Totals { revenue: row.get(0)?, purchases: row.get(1)? })
-        })?),
-    };
-    Ok((u64::try_from(rows)?, totals))
+fn sum(connection: &Connection, tally: Tally, physical: &str) -> rusqlite::Result<Totals> {
+    connection.query_row(&sql::totals(tally, physical), [], |row| {
+        Ok(Totals { revenue: row.get(0)?, purchases: row.get(1)? })
+    })
 }
 
 /// Compares what is stored with what the manifest says.

@@ -171,6 +171,12 @@ pub fn select(query: &Query, physical: &str) -> Select {
     }
 }
 
+/// The number of rows of a table.
+#[must_use]
+pub fn count_rows(physical: &str) -> String {
+    format!("SELECT count(*) FROM \"{physical}\"")
+}
+
 /// The sum of the revenue and the number of purchases of a table.
 #[must_use]
 pub fn totals(tally: Tally, physical: &str) -> String {
