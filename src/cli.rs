@@ -11,6 +11,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::api::openapi;
 use crate::dictionary;
+use crate::domain::digest::sha256_hex;
 use crate::domain::time::{Day, Timestamp};
 use crate::jobs::check;
 use crate::jobs::refresh::{Outcome, RefreshError, RefreshRequest, Refresher, Report};
@@ -317,10 +318,9 @@ async fn refresh(
 
 fn print_report(report: &Report) {
     let manifest = &report.manifest;
+    let datasets = [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)];
     let mut rows = screen_table(&["", "read", "rejected", "kept"]);
-    for (name, quality) in
-        [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)]
-    {
+    for (name, quality) in datasets {
         rows.add_row([
             name.to_owned(),
             quality.rows_read.to_string(),
@@ -330,9 +330,7 @@ fn print_report(report: &Report) {
     }
     right_align(&mut rows, &[1, 2, 3]);
     say!("{rows}");
-    for (name, quality) in
-        [("clients", &manifest.quality.clients), ("achats", &manifest.quality.achats)]
-    {
+    for (name, quality) in datasets {
         for (reason, count) in &quality.rejected {
             say!("  rejected in {name}: {reason} {count}");
         }
@@ -403,8 +401,8 @@ fn generate(spec: Spec, out: &std::path::Path) -> Result<(), CliError> {
     let truth = std::fs::read(out.join(sample::GROUND_TRUTH)).unwrap_or_default();
     for name in sample::FILES {
         let path = out.join(name);
-        let is_taken =
-            std::fs::read(&path).is_ok_and(|content| !sample::is_sample(&truth, name, &content));
+        let is_taken = std::fs::read(&path)
+            .is_ok_and(|content| !sample::is_sample(&truth, name, &sha256_hex(&content)));
         if is_taken {
             return Err(CliError::Request(format!(
                 "{} is not the sample that {} beside it speaks of; choose another directory",

@@ -8,22 +8,20 @@ fn committed(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
+#[track_caller]
+fn assert_committed_as_printed(command: &str, path: &str) {
+    let printed = Shop::empty().run(&[command]).good().out;
+    assert!(printed == committed(path), "run: cargo run -- {command} > {path}");
+}
+
 #[test]
 fn the_committed_openapi_document_is_the_one_the_binary_prints() {
-    let printed = Shop::empty().run(&["openapi"]).good().out;
-    assert!(
-        printed == committed("openapi/openapi.json"),
-        "run: cargo run -- openapi > openapi/openapi.json"
-    );
+    assert_committed_as_printed("openapi", "openapi/openapi.json");
 }
 
 #[test]
 fn the_committed_data_dictionary_is_the_one_the_binary_prints() {
-    let printed = Shop::empty().run(&["dictionary"]).good().out;
-    assert!(
-        printed == committed("docs/DATA_DICTIONARY.md"),
-        "run: cargo run -- dictionary > docs/DATA_DICTIONARY.md"
-    );
+    assert_committed_as_printed("dictionary", "docs/DATA_DICTIONARY.md");
 }
 
 #[test]

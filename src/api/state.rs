@@ -66,7 +66,7 @@ impl State {
         let items = usize::try_from(cache_bytes / TYPICAL_BYTES).unwrap_or(usize::MAX);
         let rendered =
             (cache_bytes > 0).then(|| Cache::with_weighter(items.max(1), cache_bytes, ByBytes));
-        let documented = document.paths.paths.keys().cloned();
+        let documented = document.paths.paths.keys().filter(|path| !path.contains('{')).cloned();
         let undocumented = ["/".to_owned(), "/openapi.json".to_owned()];
         Ok(Self {
             store,

@@ -1,8 +1,9 @@
-//! The vocabulary every layer shares: instants, table schemas, rows, manifests, queries.
+//! The vocabulary every layer shares: instants, table schemas, rows, manifests, queries, the digest.
 //!
 //! Nothing here does I/O and nothing here knows Polars, SQL or HTTP.
 //! Start reading at [`schema`].
 
+pub mod digest;
 pub mod manifest;
 pub mod query;
 pub mod rows;

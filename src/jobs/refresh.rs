@@ -13,12 +13,13 @@ use serde_json::json;
 
 use super::sources::{self, Source};
 use super::{Observer, Step};
+use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{
     Manifest, Memo, Published, QualityReport, SourceFile, SourceKind, TableEntry, TableFile,
 };
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
-use crate::lake::{Lake, LakeError, Layer, keys, parquet, sha256_hex};
+use crate::lake::{Lake, LakeError, Layer, keys, parquet};
 use crate::pipeline::gold::{self, Gold, GoldTable};
 use crate::pipeline::silver::quality::{Gate, check_gate};
 use crate::pipeline::silver::{self, Rules, Silver};
@@ -474,20 +475,19 @@ impl Refresher {
         let mut objects = Vec::with_capacity(entry.files.len());
         for file in &entry.files {
             let bytes = self.lake.get(Layer::Gold, &file.path).await?;
-            let path = self.lake.locate(Layer::Gold, &file.path);
-            let damaged = |problem: &str| LakeError::Damaged {
-                path: path.clone(),
-                problem: problem.to_owned(),
-            };
-            let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
-            if sha256_hex(&bytes) != file.sha256 {
-                return Err(damaged("its SHA-256 is not the one in its manifest").into());
-            }
-            objects.push(bytes);
+            objects.push((self.lake.locate(Layer::Gold, &file.path), file.sha256.clone(), bytes));
         }
         let batches = spawn_blocking(move || {
             let mut batches = Vec::with_capacity(objects.len());
-            for bytes in objects {
+            for (path, sha256, bytes) in objects {
+                let damaged = |problem: &str| LakeError::Damaged {
+                    path: path.clone(),
+                    problem: problem.to_owned(),
+                };
+                let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
+                if sha256_hex(&bytes) != sha256 {
+                    return Err(damaged("its SHA-256 is not the one in its manifest").into());
+                }
                 batches.push(rows::batches(&parquet::decode(bytes)?, table)?);
             }
             Ok::<_, RefreshError>(batches)

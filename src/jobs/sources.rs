@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::refresh::RefreshError;
+use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{SourceFile, SourceKind};
 use crate::domain::time::Timestamp;
-use crate::lake::{Lake, Layer, keys, sha256_hex};
+use crate::lake::{Lake, Layer, keys};
 use crate::pipeline::silver::read::SourceBytes;
 use crate::sample;
 use crate::telemetry::spawn_blocking;
@@ -92,7 +93,9 @@ pub async fn read_all(
 pub async fn are_sample(lake: &Lake, sources: &[Source]) -> Result<bool, RefreshError> {
     let truth = lake.get(Layer::Sources, sample::GROUND_TRUTH).await?;
     Ok(truth.is_some_and(|truth| {
-        sources.iter().all(|source| sample::is_sample(&truth, &source.file.name, &source.bytes))
+        sources
+            .iter()
+            .all(|source| sample::is_sample(&truth, &source.file.name, &source.file.sha256))
     }))
 }
 

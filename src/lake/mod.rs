@@ -16,7 +16,6 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use sha2::{Digest, Sha256};
 
 use crate::lock::Lock;
 
@@ -326,10 +325,4 @@ fn remove_staged(folder: &FilePath, is_ours: fn(&str) -> bool) -> std::io::Resul
         }
     }
     Ok(())
-}
-
-/// SHA-256 in hexadecimal.
-#[must_use]
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }

@@ -12,8 +12,8 @@ mod population;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
+use crate::domain::digest::sha256_hex;
 use crate::domain::time::Timestamp;
 
 /// Names of the files of a sample, in the order they are to be written.
@@ -96,7 +96,7 @@ pub fn generate(spec: Spec) -> Result<Files, SampleError> {
         "until": Timestamp(population::END_MICROS),
         "purchase_process": shop.truth,
         "injected_rejects": injected,
-        "sha256": { "achats.csv": sha256(&achats), "clients.csv": sha256(&clients) },
+        "sha256": { "achats.csv": sha256_hex(&achats), "clients.csv": sha256_hex(&clients) },
     });
     Ok(vec![
         (GROUND_TRUTH, (serde_json::to_string_pretty(&truth)? + "\n").into_bytes()),
@@ -105,19 +105,15 @@ pub fn generate(spec: Spec) -> Result<Files, SampleError> {
     ])
 }
 
-/// Whether a file is, byte for byte, the one that a `ground_truth.json` beside it speaks of: only
+/// Whether a file with this SHA-256 is, byte for byte, the one that a `ground_truth.json` beside it speaks of: only
 /// then may a sample replace it.
 #[must_use]
-pub fn is_sample(ground_truth: &[u8], name: &str, content: &[u8]) -> bool {
+pub fn is_sample(ground_truth: &[u8], name: &str, sha256: &str) -> bool {
     if name == GROUND_TRUTH {
         return true;
     }
     let truth: serde_json::Value = serde_json::from_slice(ground_truth).unwrap_or_default();
-    truth["sha256"][name].as_str().is_some_and(|known| known == sha256(content))
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    truth["sha256"][name].as_str().is_some_and(|known| known == sha256)
 }
 
 fn to_csv(header: &[&str], rows: &[Row]) -> Result<Vec<u8>, SampleError> {

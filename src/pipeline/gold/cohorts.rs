@@ -48,14 +48,16 @@ pub fn first_purchase(fact: &DataFrame) -> Result<DataFrame> {
 /// # Errors
 /// Whatever the frame engine says.
 pub fn retention(fact: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
-    let purchases = with_cohort(fact)
+    let tagged = collect(with_cohort(fact))?.lazy();
+    let purchases = tagged
+        .clone()
         .with_column((month_number(col("jour")) - col("cohort")).alias("month_offset"));
     let active = collect(purchases.group_by([col("cohort"), col("month_offset")]).agg([
         distinct("id_client").alias("active_clients"),
         col(MICRO_EUR).sum().alias("micros"),
     ]))?;
     let cohorts = collect(
-        with_cohort(fact)
+        tagged
             .group_by([col("cohort"), col("first_purchase_month")])
             .agg([distinct("id_client").alias("clients")]),
     )?;

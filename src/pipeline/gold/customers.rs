@@ -3,7 +3,9 @@
 use polars::prelude::*;
 
 use super::collect;
-use super::exact::{days_until, distinct, divided, mean_amount, purchases, quantile, revenue};
+use super::exact::{
+    MONTH_DAYS, days_until, distinct, divided, mean_amount, purchases, quantile, revenue,
+};
 use crate::domain::schema::ColumnType;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
@@ -11,8 +13,6 @@ use crate::pipeline::tables::{INSTANT, data_type};
 
 /// A customer who bought within this many days of `as_of` is active.
 const ACTIVE_DAYS: i64 = 90;
-/// Days that count as a month in purchase_frequency_per_month.
-const MONTH_DAYS: f64 = 30.0;
 
 /// One row per valid client, buyers or not; ascending id_client.
 ///

@@ -11,6 +11,9 @@ use crate::pipeline::{PipelineError, Result};
 /// The column of `fact_achats` that holds montant in millionths of a euro.
 pub const MICRO_EUR: &str = "~micro_eur";
 
+/// Days that count as a month where the contract divides days by 30.
+pub const MONTH_DAYS: f64 = 30.0;
+
 /// Millionths in a euro.
 const MICROS: f64 = 1e6;
 

@@ -6,16 +6,14 @@ use polars::prelude::*;
 
 use super::collect;
 use super::exact::{
-    days_until, distinct, divided, mean_amount, minmax, purchases, quantile, revenue, sum_amount,
-    sum_in_order,
+    MONTH_DAYS, days_until, distinct, divided, mean_amount, minmax, purchases, quantile, revenue,
+    sum_amount, sum_in_order,
 };
 use crate::domain::time::{DAY_MICROS, Timestamp};
 use crate::pipeline::Result;
 
 /// The window of the 12-month features, in days.
 const YEAR_DAYS: i64 = 365;
-/// Days that count as a month.
-const MONTH_DAYS: f64 = 30.0;
 /// Weights of frequency, recency, spend and diversity in the score.
 const WEIGHTS: [f64; 4] = [0.45, 0.30, 0.15, 0.10];
 /// Least score of a VIP.
