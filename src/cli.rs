@@ -24,7 +24,7 @@ use crate::screen::{self, complain, say};
 use crate::settings::{self, Loaded, Settings, SettingsError};
 use crate::startup::{Application, StartupError, open_store};
 use crate::store::{self, GoldStore, StoreError};
-use crate::telemetry;
+use crate::telemetry::{self, sentence};
 
 /// Customer analytics that a shop can run by itself.
 #[derive(Debug, Parser)]
@@ -140,7 +140,7 @@ impl CliError {
                 | Self::Filter(_)
                 | Self::Request(_)
                 | Self::Sample(SampleError::Impossible(_))
-                | Self::Startup(StartupError::Unsupported(_))
+                | Self::Startup(StartupError::Store(StoreError::Malformed { .. }))
                 | Self::Lake(LakeError::Location { .. })
                 | Self::Store(StoreError::NoGeneration(_))
                 | Self::Refresh(RefreshError::Pipeline(PipelineError::BeforeHistory { .. }))
@@ -160,28 +160,6 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// An error with its causes, as one sentence of bearable length.
-fn sentence(error: &dyn std::error::Error) -> String {
-    /// Characters.
-    const LONGEST: usize = 1_000;
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    // Texts from files and the environment may hold anything; the screen gets one clean line.
-    let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if let Some((end, _)) = clean.char_indices().nth(LONGEST) {
-        clean.truncate(end);
-        clean.push('…');
-    }
-    clean
-}
-
 async fn execute(cli: Cli) -> Result<(), CliError> {
     let load = || settings::load(cli.config.as_deref());
     let command = cli.command.unwrap_or(Command::Up);
@@ -194,7 +172,12 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Up => up(&prepare("warn")?).await,
         Command::Serve => {
             let settings = prepare("info")?;
-            serve(&settings, open_store(&settings)?).await
+            let store = open_store(&settings)?;
+            // The store may come later: until then the API says that it does not answer.
+            if let Err(error) = store.ping().await {
+                complain!("warning: nothing can be answered yet: {}", sentence(&error));
+            }
+            serve(&settings, store).await
         }
         Command::Refresh { as_of, force } => {
             let settings = prepare("warn")?;

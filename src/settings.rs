@@ -33,6 +33,9 @@ const MOST_WORKERS: usize = 512;
 /// More is no retention but an archive.
 const MOST_GENERATIONS: usize = 100_000;
 
+/// A day: a longer wait is no limit.
+const MOST_SECS: u64 = 86_400;
+
 /// Keys whose values are never shown.
 const SECRETS: &[&str] = &["mongodb.uri", "auth.admin_token", "auth.read_token"];
 
@@ -141,6 +144,16 @@ pub struct MongoDb {
     pub uri: SecretString,
     /// Serving database.
     pub db: String,
+    /// Which members of a replica set answer reads, in the driver's words.
+    pub read_preference: String,
+    /// Longest wait for a server that can answer, seconds.
+    pub server_selection_secs: u64,
+    /// Longest time one read may take, seconds.
+    pub query_secs: u64,
+    /// Longest time one write may take, seconds.
+    pub write_secs: u64,
+    /// How long the right to publish outlives its holder, seconds.
+    pub lease_secs: u64,
 }
 
 /// `[log]`
@@ -209,6 +222,11 @@ struct RawSqlite {
 struct RawMongoDb {
     uri: String,
     db: String,
+    read_preference: String,
+    server_selection_secs: u64,
+    query_secs: u64,
+    write_secs: u64,
+    lease_secs: u64,
 }
 #[derive(Debug, Deserialize)]
 struct RawAuth {
@@ -426,10 +444,57 @@ fn resolve(key: &str, value: &Value) -> Resolved {
     Resolved { key: key.to_owned(), value: shown, origin: origin_of(value) }
 }
 
-fn check(raw: Raw) -> Result<Settings, SettingsError> {
-    let invalid = |key: &'static str, problem: String| SettingsError::Invalid { key, problem };
-    let secret = |text: String| (!text.is_empty()).then(|| SecretString::from(text));
+fn invalid(key: &'static str, problem: String) -> SettingsError {
+    SettingsError::Invalid { key, problem }
+}
 
+fn secret(text: String) -> Option<SecretString> {
+    (!text.is_empty()).then(|| SecretString::from(text))
+}
+
+fn check_mongodb(raw: RawMongoDb) -> Result<Option<MongoDb>, SettingsError> {
+    /// What a server takes for the name of a database, less what we put after it.
+    const LONGEST_NAME: usize = 59;
+    /// The driver's words.
+    const READ_PREFERENCES: [&str; 5] =
+        ["primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"];
+    let is_name = !raw.db.is_empty()
+        && raw.db.len() <= LONGEST_NAME
+        && raw.db.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if !is_name {
+        let problem = format!(
+            "{:?} is not 1 to {LONGEST_NAME} letters, digits, hyphens and underscores",
+            raw.db
+        );
+        return Err(invalid("mongodb.db", problem));
+    }
+    if !READ_PREFERENCES.contains(&raw.read_preference.as_str()) {
+        let problem =
+            format!("{:?} is none of {}", raw.read_preference, READ_PREFERENCES.join(", "));
+        return Err(invalid("mongodb.read_preference", problem));
+    }
+    for (key, secs) in [
+        ("mongodb.server_selection_secs", raw.server_selection_secs),
+        ("mongodb.query_secs", raw.query_secs),
+        ("mongodb.write_secs", raw.write_secs),
+        ("mongodb.lease_secs", raw.lease_secs),
+    ] {
+        if !(1..=MOST_SECS).contains(&secs) {
+            return Err(invalid(key, format!("{secs} is not between 1 and {MOST_SECS}")));
+        }
+    }
+    Ok(secret(raw.uri).map(|uri| MongoDb {
+        uri,
+        db: raw.db,
+        read_preference: raw.read_preference,
+        server_selection_secs: raw.server_selection_secs,
+        query_secs: raw.query_secs,
+        write_secs: raw.write_secs,
+        lease_secs: raw.lease_secs,
+    }))
+}
+
+fn check(raw: Raw) -> Result<Settings, SettingsError> {
     let has_port = raw
         .http
         .addr
@@ -483,7 +548,7 @@ fn check(raw: Raw) -> Result<Settings, SettingsError> {
         http: raw.http,
         lake_url: raw.lake.url,
         sqlite_path: raw.sqlite.path.into(),
-        mongodb: secret(raw.mongodb.uri).map(|uri| MongoDb { uri, db: raw.mongodb.db }),
+        mongodb: check_mongodb(raw.mongodb)?,
         admin_token: secret(raw.auth.admin_token),
         read_token: secret(raw.auth.read_token),
         log: Log { format, filter: Some(raw.log.filter).filter(|filter| !filter.is_empty()) },
@@ -560,6 +625,10 @@ mod tests {
             ("READ_TOKEN", "tokén", "auth.read_token"),
             ("READ_TOKEN", " abc", "auth.read_token"),
             ("SQLITE_PATH", ":memory:", "sqlite.path"),
+            ("MONGODB_DB", "a.b", "mongodb.db"),
+            ("MONGODB_DB", &"x".repeat(60), "mongodb.db"),
+            ("MONGODB__READ_PREFERENCE", "any", "mongodb.read_preference"),
+            ("MONGODB__QUERY_SECS", "0", "mongodb.query_secs"),
         ] {
             let error = with(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
@@ -16,6 +17,7 @@ use crate::api::state::State;
 use crate::api::{self, home, openapi};
 use crate::pipeline::tables::older;
 use crate::settings::Settings;
+use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GoldStore, StoreError};
 use crate::telemetry::RequestSpan;
@@ -34,9 +36,6 @@ pub enum StartupError {
     /// The serving store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A setting asks for what this version cannot do.
-    #[error("{0}")]
-    Unsupported(String),
     /// The OpenAPI document cannot be rendered.
     #[error("the OpenAPI document cannot be rendered")]
     OpenApi(#[from] serde_json::Error),
@@ -45,17 +44,28 @@ pub enum StartupError {
     Serve(#[source] std::io::Error),
 }
 
-/// Opens the serving store that the settings name.
+/// Opens the serving store that the settings name: MongoDB when there is a connection string, else
+/// SQLite. A MongoDB is connected to when it is first used.
 ///
 /// # Errors
-/// [`StartupError::Store`], [`StartupError::Unsupported`].
+/// [`StartupError::Store`].
+///
+/// # Panics
+/// Outside a tokio runtime.
 pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupError> {
-    if settings.mongodb.is_some() {
-        return Err(StartupError::Unsupported(
-            "MONGODB_URI is set, but this version serves from SQLite only; unset it".to_owned(),
-        ));
-    }
-    Ok(Arc::new(SqliteStore::open(&settings.sqlite_path, older::ALL)?))
+    let Some(mongodb) = &settings.mongodb else {
+        return Ok(Arc::new(SqliteStore::open(&settings.sqlite_path, older::ALL)?));
+    };
+    let options = MongoOptions {
+        uri: mongodb.uri.clone(),
+        db: mongodb.db.clone(),
+        read_from: ReadFrom::parse(&mongodb.read_preference).unwrap_or(ReadFrom::Primary),
+        selection: Duration::from_secs(mongodb.server_selection_secs),
+        query: Duration::from_secs(mongodb.query_secs),
+        write: Duration::from_secs(mongodb.write_secs),
+        lease: Duration::from_secs(mongodb.lease_secs),
+    };
+    Ok(Arc::new(MongoStore::open(options, older::ALL)?))
 }
 
 /// A bound server that is not running yet.

@@ -1,4 +1,5 @@
-//! Logs: the subscriber, the span of a request, blocking work that stays in its span.
+//! Logs: the subscriber, the span of a request, blocking work that stays in its span, errors in
+//! one sentence.
 //!
 //! Lines go to the sink that is handed in, standard error in practice: standard output is for
 //! results.
@@ -70,4 +71,27 @@ where
             Err(cancelled) => std::panic::resume_unwind(Box::new(cancelled.to_string())),
         },
     }
+}
+
+/// An error with its causes, as one sentence of bearable length.
+#[must_use]
+pub fn sentence(error: &dyn std::error::Error) -> String {
+    /// Characters.
+    const LONGEST: usize = 1_000;
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    // Texts from files and the environment may hold anything; the screen gets one clean line.
+    let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if let Some((end, _)) = clean.char_indices().nth(LONGEST) {
+        clean.truncate(end);
+        clean.push('…');
+    }
+    clean
 }

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use goldsmith::domain::manifest::{Manifest, Memo, Published, QualityReport, TableEntry, Totals};
 use goldsmith::domain::query::{Comparison, Filter, Query, Search};
 use goldsmith::domain::rows::{Batch, Cells, Value};
+use goldsmith::domain::run::{RunKind, RunState};
 use goldsmith::domain::schema::{Column, Direction, Table, View};
 use goldsmith::domain::time::{Day, Timestamp};
 use goldsmith::pipeline::tables::{self, older};
+use goldsmith::store::mongo::MongoStore;
 use goldsmith::store::sqlite::SqliteStore;
-use goldsmith::store::{GoldStore, RowSource, StoreError, rollback};
+use goldsmith::store::{GoldStore, Publisher, RowSource, StoreError, rollback};
+
+use crate::support::mongo::{Server, TestDb};
 
 const COUNTRIES: &Table = &tables::REVENUE_BY_COUNTRY;
 const MONTHS: &Table = &tables::MONTHLY_REVENUE;
@@ -113,18 +117,56 @@ fn texts(page: &goldsmith::store::Page) -> Vec<String> {
         .collect()
 }
 
+/// Does one thing with the right to publish, as a run of its own.
+async fn hold(store: &dyn GoldStore) -> Box<dyn Publisher> {
+    store.publisher(RunKind::Refresh).await.unwrap()
+}
+
+async fn write(
+    store: &dyn GoldStore,
+    table: &'static Table,
+    entry: &TableEntry,
+    rows: RowSource,
+) -> Result<bool, StoreError> {
+    let publisher = hold(store).await;
+    let written = publisher.write_table(table, entry, rows, &|_| {}).await;
+    publisher.end(None).await.unwrap();
+    written
+}
+
+async fn activate(store: &dyn GoldStore, published: &Published) {
+    let publisher = hold(store).await;
+    publisher.activate(published, &|_| {}).await.unwrap();
+    publisher.end(None).await.unwrap();
+}
+
+async fn has_table(store: &dyn GoldStore, entry: &TableEntry) -> bool {
+    let publisher = hold(store).await;
+    let has = publisher.has_table(entry).await.unwrap();
+    publisher.end(None).await.unwrap();
+    has
+}
+
+async fn sweep(store: &dyn GoldStore, keep: usize) -> usize {
+    let publisher = hold(store).await;
+    let dropped = publisher.sweep(keep).await.unwrap();
+    publisher.end(None).await.unwrap();
+    dropped
+}
+
 /// What every store must do, on an empty one.
 async fn conforms(store: &dyn GoldStore) {
     let first = writes_once_and_checks(store).await;
     let months = entry(MONTHS, "m", 1, 0.0, 0);
-    store.write_table(MONTHS, &months, source(month())).await.unwrap();
+    write(store, MONTHS, &months, source(month())).await.unwrap();
     let one = published(1, vec![first.clone(), months.clone()]);
-    store.activate(&one).await.unwrap();
+    activate(store, &one).await;
     assert_eq!(*store.active().await.unwrap().unwrap(), one);
     answers_queries(store, &one).await;
     looks_over(store, &first).await;
     keeps_goes_back_and_sweeps(store, &one).await;
     lets_one_publish_at_a_time(store).await;
+    remembers_runs(store).await;
 }
 
 /// Writing happens once, is checked, and is undone as a whole when it does not fit.
@@ -137,33 +179,30 @@ async fn writes_once_and_checks(store: &dyn GoldStore) -> TableEntry {
 
     let rows = [("France", 30.0), ("Spain", 20.0), ("Élan", 20.0)];
     let first = entry(COUNTRIES, "a", 3, 70.0, 3);
-    assert!(!store.has_table(&first).await.unwrap());
-    assert!(store.write_table(COUNTRIES, &first, source(countries(&rows))).await.unwrap());
-    assert!(!store.write_table(COUNTRIES, &first, source(countries(&rows))).await.unwrap());
-    assert!(store.has_table(&first).await.unwrap());
+    assert!(!has_table(store, &first).await);
+    assert!(write(store, COUNTRIES, &first, source(countries(&rows))).await.unwrap());
+    assert!(!write(store, COUNTRIES, &first, source(countries(&rows))).await.unwrap());
+    assert!(has_table(store, &first).await);
     for wrong in [
         entry(COUNTRIES, "b", 4, 70.0, 3),
         entry(COUNTRIES, "b", 3, 70.01, 3),
         entry(COUNTRIES, "b", 3, 70.0, 4),
     ] {
-        let error =
-            store.write_table(COUNTRIES, &wrong, source(countries(&rows))).await.unwrap_err();
+        let error = write(store, COUNTRIES, &wrong, source(countries(&rows))).await.unwrap_err();
         assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");
-        assert!(!store.has_table(&wrong).await.unwrap());
+        assert!(!has_table(store, &wrong).await);
     }
     let broken: RowSource =
         Box::new([Ok(countries(&rows)), Err("the source broke".into())].into_iter());
-    assert!(
-        store.write_table(COUNTRIES, &entry(COUNTRIES, "c", 3, 70.0, 3), broken).await.is_err()
-    );
-    assert!(!store.has_table(&entry(COUNTRIES, "c", 3, 70.0, 3)).await.unwrap());
-    let repeated = store
-        .write_table(
-            COUNTRIES,
-            &entry(COUNTRIES, "d", 2, 2.0, 2),
-            source(countries(&[("X", 1.0), ("X", 1.0)])),
-        )
-        .await;
+    assert!(write(store, COUNTRIES, &entry(COUNTRIES, "c", 3, 70.0, 3), broken).await.is_err());
+    assert!(!has_table(store, &entry(COUNTRIES, "c", 3, 70.0, 3)).await);
+    let repeated = write(
+        store,
+        COUNTRIES,
+        &entry(COUNTRIES, "d", 2, 2.0, 2),
+        source(countries(&[("X", 1.0), ("X", 1.0)])),
+    )
+    .await;
     assert!(repeated.is_err(), "a repeated key was stored");
     first
 }
@@ -230,9 +269,9 @@ async fn keeps_goes_back_and_sweeps(store: &dyn GoldStore, one: &Published) {
     let mut last = one.clone();
     for generation in 2..=5 {
         let table = entry(COUNTRIES, &format!("{generation}"), 1, 1.0, 1);
-        store.write_table(COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
+        write(store, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
         last = published(generation, vec![table, months.clone()]);
-        store.activate(&last).await.unwrap();
+        activate(store, &last).await;
     }
     assert_eq!(texts(&store.find(&last, &all).await.unwrap()), ["Italy"]);
     assert_eq!(
@@ -243,22 +282,61 @@ async fn keeps_goes_back_and_sweeps(store: &dyn GoldStore, one: &Published) {
     assert_eq!(rollback(store, None).await.unwrap(), (5, 4));
     assert_eq!(rollback(store, Some(1)).await.unwrap(), (4, 1));
     assert!(matches!(rollback(store, Some(9)).await.unwrap_err(), StoreError::NoGeneration(_)));
-    assert_eq!(store.sweep(2).await.unwrap(), 2);
+    assert_eq!(sweep(store, 2).await, 2);
     let kept: Vec<u64> =
         store.generations().await.unwrap().iter().map(|p| p.manifest.generation).collect();
     assert_eq!(kept, [1, 4, 5]);
     assert_eq!(store.active().await.unwrap().unwrap().manifest.generation, 1);
-    assert!(store.has_table(first).await.unwrap() && store.has_table(months).await.unwrap());
-    store.activate(&last).await.unwrap();
-    assert_eq!(store.sweep(1).await.unwrap(), 2);
-    assert!(!store.has_table(first).await.unwrap());
+    assert!(has_table(store, first).await && has_table(store, months).await);
+    activate(store, &last).await;
+    assert_eq!(sweep(store, 1).await, 2);
+    assert!(!has_table(store, first).await);
 }
 
 async fn lets_one_publish_at_a_time(store: &dyn GoldStore) {
-    let lease = store.lease().await.unwrap();
-    assert!(matches!(store.lease().await.unwrap_err(), StoreError::Locked(_)));
-    drop(lease);
-    drop(store.lease().await.unwrap());
+    let publisher = hold(store).await;
+    let second = store.publisher(RunKind::Rollback).await.unwrap_err();
+    assert!(matches!(second, StoreError::Locked(_)), "{second}");
+    publisher.end(None).await.unwrap();
+    hold(store).await.end(Some("it was too much".to_owned())).await.unwrap();
+    // Dropped without a word, as by a process that was killed.
+    drop(hold(store).await);
+    hold(store).await.end(None).await.unwrap();
+}
+
+/// Every run is recorded, with what became of it.
+async fn remembers_runs(store: &dyn GoldStore) {
+    let runs = store.runs(4).await.unwrap();
+    let [last, gone, failed, _] = &runs[..] else { panic!("{runs:?}") };
+    assert_eq!((last.state, last.error.as_deref()), (RunState::Succeeded, None));
+    assert!(last.ended_at.is_some_and(|ended| ended >= last.started_at));
+    assert_eq!((gone.state, gone.ended_at), (RunState::Interrupted, None));
+    assert_eq!(failed.state, RunState::Failed);
+    assert_eq!(failed.error.as_deref(), Some("it was too much"));
+    assert!(last.run > gone.run && gone.run > failed.run);
+    assert!(last.holder.ends_with(&format!(":{}", std::process::id())));
+    let all = store.runs(1_000).await.unwrap();
+    let went: Vec<_> = all
+        .iter()
+        .filter(|run| run.kind == RunKind::Rollback && run.generation.is_some())
+        .map(|run| (run.generation, run.state))
+        .collect();
+    assert_eq!(went, [(Some(1), RunState::Succeeded), (Some(4), RunState::Succeeded)]);
+}
+
+#[tokio::test]
+async fn mongodb_conforms() {
+    let db = TestDb::new();
+    conforms(&MongoStore::open(db.options(), older::ALL).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_standalone_mongodb_conforms() {
+    let server = tokio::task::spawn_blocking(Server::standalone).await.unwrap();
+    let db = TestDb::at(server.uri());
+    conforms(&MongoStore::open(db.options(), older::ALL).unwrap()).await;
+    // Before the server is.
+    drop(db);
 }
 
 #[tokio::test]
@@ -275,8 +353,8 @@ async fn another_process_sees_a_publish() {
     let [writer, reader] = [0, 1].map(|_| SqliteStore::open(&path, older::ALL).unwrap());
     for generation in 1..=3 {
         let table = entry(COUNTRIES, &format!("{generation}"), 1, 1.0, 1);
-        writer.write_table(COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
-        writer.activate(&published(generation, vec![table])).await.unwrap();
+        write(&writer, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
+        activate(&writer, &published(generation, vec![table])).await;
         // The one that publishes knows at once, the other one at its next look.
         assert_eq!(writer.active().await.unwrap().unwrap().manifest.generation, generation);
         while reader
@@ -296,8 +374,8 @@ async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
     let path = dir.path().join("serving.db");
     let store = SqliteStore::open(&path, older::ALL).unwrap();
     let table = entry(COUNTRIES, "a", 1, 1.0, 1);
-    store.write_table(COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
-    store.activate(&published(1, vec![table])).await.unwrap();
+    write(&store, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
+    activate(&store, &published(1, vec![table])).await;
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(dir.path().join(format!("serving.db{suffix}")));
     }
@@ -307,8 +385,8 @@ async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
 
     let other = SqliteStore::open(&path, older::ALL).unwrap();
     let table = entry(COUNTRIES, "b", 1, 2.0, 1);
-    other.write_table(COUNTRIES, &table, source(countries(&[("Spain", 2.0)]))).await.unwrap();
-    other.activate(&published(7, vec![table])).await.unwrap();
+    write(&other, COUNTRIES, &table, source(countries(&[("Spain", 2.0)]))).await.unwrap();
+    activate(&other, &published(7, vec![table])).await;
     until_seen(&store, Result::is_ok).await;
     let active = store.active().await.unwrap().unwrap();
     assert_eq!(active.manifest.generation, 7);
@@ -328,8 +406,8 @@ async fn a_sweep_leaves_tables_of_other_people_alone() {
         )
         .unwrap();
     let table = entry(COUNTRIES, "a", 1, 1.0, 1);
-    store.write_table(COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
-    assert_eq!(store.sweep(2).await.unwrap(), 1, "the unused table of ours is dropped");
+    write(&store, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
+    assert_eq!(sweep(&store, 2).await, 1, "the unused table of ours is dropped");
     let rows: i64 =
         analyst.query_row("SELECT count(*) FROM budget_revision", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 1);
@@ -341,8 +419,8 @@ async fn stable_and_older_names_are_views_that_analysts_can_read() {
     let path = dir.path().join("serving.db");
     let store = SqliteStore::open(&path, older::ALL).unwrap();
     let table = entry(COUNTRIES, "a", 1, 5.0, 1);
-    store.write_table(COUNTRIES, &table, source(countries(&[("Italy", 5.0)]))).await.unwrap();
-    store.activate(&published(1, vec![table])).await.unwrap();
+    write(&store, COUNTRIES, &table, source(countries(&[("Italy", 5.0)]))).await.unwrap();
+    activate(&store, &published(1, vec![table])).await;
     let analyst = rusqlite::Connection::open(&path).unwrap();
     let read = |sql: &str| -> (String, f64) {
         analyst.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
@@ -360,9 +438,9 @@ async fn a_value_of_another_type_is_an_error_that_names_it() {
     let path = dir.path().join("serving.db");
     let store = SqliteStore::open(&path, older::ALL).unwrap();
     let table = entry(MONTHS, "m", 1, 0.0, 0);
-    store.write_table(MONTHS, &table, source(month())).await.unwrap();
+    write(&store, MONTHS, &table, source(month())).await.unwrap();
     let one = published(1, vec![table.clone()]);
-    store.activate(&one).await.unwrap();
+    activate(&store, &one).await;
     let tampering = rusqlite::Connection::open(&path).unwrap();
     tampering
         .execute(&format!("UPDATE \"{}\" SET month_start = 'soon'", table.physical_name()), [])

@@ -95,7 +95,11 @@ impl ApiError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "There is nothing to answer from yet",
             ),
-            Self::Store(StoreError::Unavailable { .. } | StoreError::Failed { .. }) => (
+            Self::Store(
+                StoreError::Unavailable { .. }
+                | StoreError::Failed { .. }
+                | StoreError::Removed { .. },
+            ) => (
                 "store_unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The serving store does not answer",
@@ -122,9 +126,11 @@ impl ApiError {
                 "send the header Authorization: Bearer TOKEN with the server's READ_TOKEN"
                     .to_owned()
             }
-            Self::Store(StoreError::Unavailable { .. } | StoreError::Failed { .. }) => {
-                "the serving store does not answer; the server's log says why".to_owned()
-            }
+            Self::Store(
+                StoreError::Unavailable { .. }
+                | StoreError::Failed { .. }
+                | StoreError::Removed { .. },
+            ) => "the serving store does not answer; the server's log says why".to_owned(),
             Self::Store(_) | Self::Render(_) => {
                 "the stored data could not be read; the server's log says why".to_owned()
             }

@@ -7,5 +7,6 @@ pub mod digest;
 pub mod manifest;
 pub mod query;
 pub mod rows;
+pub mod run;
 pub mod schema;
 pub mod time;

@@ -47,7 +47,7 @@ pub struct Query {
     pub filters: Vec<Filter>,
     /// And this, when given.
     pub search: Option<Search>,
-    /// The order asked for; the table's own order and key follow as tie-breaks.
+    /// The order asked for, instead of the table's own; the key breaks ties.
     pub sort: Option<(&'static Column, Direction)>,
     /// At most this many rows.
     pub limit: u32,
@@ -81,12 +81,14 @@ impl Query {
         self.filters.is_empty() && self.search.is_none()
     }
 
-    /// The full order: what was asked, then the table's own, then its key, each column once.
+    /// The full order, each column once: what was asked and then the key in the same direction, so
+    /// that one index read forwards or backwards gives both; else the table's own and then its key.
     #[must_use]
     pub fn order(&self) -> Vec<(&'static str, Direction)> {
         let table = self.view.table;
         let asked = self.sort.map(|(column, direction)| (column.name, direction));
-        let key = table.key.iter().map(|name| (*name, Direction::Ascending));
+        let along = asked.map_or(Direction::Ascending, |(_, direction)| direction);
+        let key = table.key.iter().map(|name| (*name, along));
         let mut order: Vec<(&'static str, Direction)> = Vec::new();
         let own = table.order.iter().copied().filter(|_| asked.is_none());
         for (name, direction) in asked.into_iter().chain(own).chain(key) {
@@ -95,6 +97,23 @@ impl Query {
             }
         }
         order
+    }
+
+    /// Whether at most one row can match, since a filter names its key.
+    #[must_use]
+    pub fn is_by_key(&self) -> bool {
+        let [key] = self.view.table.key else { return false };
+        self.filters
+            .iter()
+            .any(|filter| filter.column.name == *key && filter.comparison == Comparison::Equal)
+    }
+
+    /// The number of rows that match, where a page of `found` rows tells it: the last page does.
+    #[must_use]
+    pub fn total_from(&self, found: usize) -> Option<u64> {
+        let found = found as u64;
+        let is_last = found < u64::from(self.limit) && (found > 0 || self.offset == 0);
+        (is_last || (self.is_by_key() && self.offset == 0)).then_some(self.offset + found)
     }
 
     /// Appends a text that is equal for equal queries, for use in a cache key.

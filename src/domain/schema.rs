@@ -56,7 +56,7 @@ pub struct Column {
     pub ty: ColumnType,
     /// Whether a row may have no value here; the key is present either way.
     pub nullable: bool,
-    /// Whether stores keep an index on it.
+    /// Whether every store keeps an index on it, also where no route needs one.
     pub indexed: bool,
     /// The closed interval every value lies in, where the contract states one.
     pub range: Option<(f64, f64)>,
@@ -133,6 +133,17 @@ pub enum Purchases {
     Unknown,
 }
 
+/// How routes reach the rows of a table; stores derive indexes from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Filtered and sorted by any of its columns.
+    Any,
+    /// Narrowed to one value of this column first, then as [`Self::Any`].
+    Within(&'static str),
+    /// No route lists its rows; people who read the store themselves do.
+    Unlisted,
+}
+
 /// One gold table.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
@@ -148,6 +159,8 @@ pub struct Table {
     pub order: &'static [(&'static str, Direction)],
     /// How its totals compare to the purchases; `None` where they need not.
     pub tally: Option<Tally>,
+    /// How routes reach its rows.
+    pub access: Access,
 }
 
 impl Table {

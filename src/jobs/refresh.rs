@@ -17,6 +17,7 @@ use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{
     Manifest, Memo, Published, QualityReport, SourceFile, SourceKind, TableEntry, TableFile,
 };
+use crate::domain::run::RunKind;
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
 use crate::lake::{Lake, LakeError, Layer, keys, parquet};
@@ -24,7 +25,7 @@ use crate::pipeline::gold::{self, Gold, GoldTable};
 use crate::pipeline::silver::quality::{Gate, check_gate};
 use crate::pipeline::silver::{self, Rules, Silver};
 use crate::pipeline::{PipelineError, rows, tables};
-use crate::store::{Cause, GoldStore, StoreError};
+use crate::store::{Cause, GoldStore, Publisher, Reached, StoreError, end_run};
 use crate::telemetry::spawn_blocking;
 
 /// What builds gold here, for manifests and fingerprints.
@@ -174,7 +175,17 @@ impl Refresher {
     /// [`RefreshError`]; whatever it is, what was published stays published.
     pub async fn run(&self, request: RefreshRequest, observer: &dyn Observer) -> Result<Outcome> {
         let _lock = self.lake.lock()?;
-        let _lease = self.store.lease().await?;
+        let publisher = self.store.publisher(RunKind::Refresh).await?;
+        let outcome = self.run_alone(publisher.as_ref(), request, observer).await;
+        end_run(publisher, outcome).await
+    }
+
+    async fn run_alone(
+        &self,
+        publisher: &dyn Publisher,
+        request: RefreshRequest,
+        observer: &dyn Observer,
+    ) -> Result<Outcome> {
         let run_start = Timestamp::now();
         let mut steps = Steps { observer, done: Vec::new(), started: Instant::now() };
 
@@ -191,8 +202,13 @@ impl Refresher {
             && is_current(&newest.manifest, &fingerprint, run_start)
         {
             self.clear_debris().await?;
-            self.store.sweep(self.keep_generations).await?;
+            publisher.sweep(self.keep_generations).await?;
             let active = self.store.active().await?;
+            if let Some(active) = &active
+                && !self.store.audit_names(active).await?.is_empty()
+            {
+                publisher.repair_names(active).await?;
+            }
             return Ok(Outcome::Unchanged {
                 generation: newest.manifest.generation,
                 active: active.map_or(0, |active| active.manifest.generation),
@@ -231,9 +247,10 @@ impl Refresher {
             self.build(run, sources, &mut steps).await?
         };
 
-        let (tables_written, tables_reused) = self.publish(&manifest, &mut steps).await?;
+        let (tables_written, tables_reused) =
+            self.publish(publisher, &manifest, &mut steps).await?;
         // The new generation is served by now: what is left over is for the next run.
-        let not_swept = self.sweep(&mut steps).await.err();
+        let not_swept = self.sweep(publisher, &mut steps).await.err();
         Ok(Outcome::Published(Box::new(Report {
             manifest,
             not_swept,
@@ -447,22 +464,30 @@ impl Refresher {
     }
 
     /// Brings every table of a committed generation from the lake to the store, then switches.
-    async fn publish(&self, manifest: &Manifest, steps: &mut Steps<'_>) -> Result<(usize, usize)> {
+    async fn publish(
+        &self,
+        publisher: &dyn Publisher,
+        manifest: &Manifest,
+        steps: &mut Steps<'_>,
+    ) -> Result<(usize, usize)> {
+        let observer = steps.observer;
+        let reached = |point: &str| observer.reached(point);
         steps.start(Step::Publish, manifest.tables.len());
         let (mut written, mut reused) = (0, 0);
         for entry in &manifest.tables {
             let Some(table) = tables::by_name(&entry.name) else { continue };
-            if self.store.has_table(entry).await? || !self.publish_table(table, entry).await? {
-                reused += 1;
-            } else {
+            let is_stored = publisher.has_table(entry).await?;
+            if !is_stored && self.publish_table(publisher, table, entry, &reached).await? {
                 written += 1;
+            } else {
+                reused += 1;
             }
             steps.observer.advanced(Step::Publish, table.name);
             steps.observer.reached(&format!("publish:{}", table.name));
         }
         steps.observer.reached("switch");
         let published = Published::new(manifest.clone(), Timestamp::now());
-        self.store.activate(&published).await?;
+        publisher.activate(&published, &reached).await?;
         steps.observer.reached("switched");
         steps.finish(
             Step::Publish,
@@ -471,7 +496,13 @@ impl Refresher {
         Ok((written, reused))
     }
 
-    async fn publish_table(&self, table: &'static Table, entry: &TableEntry) -> Result<bool> {
+    async fn publish_table(
+        &self,
+        publisher: &dyn Publisher,
+        table: &'static Table,
+        entry: &TableEntry,
+        reached: Reached<'_>,
+    ) -> Result<bool> {
         let mut objects = Vec::with_capacity(entry.files.len());
         for file in &entry.files {
             let bytes = self.lake.get(Layer::Gold, &file.path).await?;
@@ -494,13 +525,13 @@ impl Refresher {
         })
         .await?;
         let all = batches.into_iter().flatten().map(|batch| batch.map_err(Cause::from));
-        Ok(self.store.write_table(table, entry, Box::new(all)).await?)
+        Ok(publisher.write_table(table, entry, Box::new(all), reached).await?)
     }
 
     /// Removes generations no longer kept, from the store first.
-    async fn sweep(&self, steps: &mut Steps<'_>) -> Result<()> {
+    async fn sweep(&self, publisher: &dyn Publisher, steps: &mut Steps<'_>) -> Result<()> {
         steps.start(Step::Sweep, 1);
-        let dropped = self.store.sweep(self.keep_generations).await?;
+        let dropped = publisher.sweep(self.keep_generations).await?;
         let stored = self.store.generations().await?;
         let mut kept: Vec<u64> = stored.iter().map(|kept| kept.manifest.generation).collect();
         let in_lake = self.generation_folders(Layer::Gold).await?;
@@ -549,7 +580,7 @@ fn refine(sources: &[Source], rules: &Rules) -> Result<Silver> {
 
 /// Hash of a table's declaration and files: a store keeps rows and indexes, both must be the same.
 fn content_hash(table: &Table, files: &[TableFile]) -> String {
-    let mut text = format!("{:?} {:?}", table.key, table.order);
+    let mut text = format!("{:?} {:?} {:?}", table.key, table.order, table.access);
     for column in table.columns {
         let (name, ty) = (column.name, column.ty);
         let _ = write!(text, " {name}:{ty:?}:{}:{}", column.nullable, column.indexed);

@@ -5,7 +5,9 @@
 
 use polars::prelude::{DataType, TimeUnit};
 
-use crate::domain::schema::{Column, ColumnType, Direction, Fields, Purchases, Table, Tally, View};
+use crate::domain::schema::{
+    Access, Column, ColumnType, Direction, Fields, Purchases, Table, Tally, View,
+};
 
 const fn int(name: &'static str, doc: &'static str) -> Column {
     Column::new(name, ColumnType::Int, doc)
@@ -69,6 +71,7 @@ pub static FACT_ACHATS: Table = Table {
     ],
     order: &[],
     tally: Some(Tally { revenue: "montant", purchases: Purchases::Rows }),
+    access: Access::Within("id_client"),
 };
 
 /// Revenue by the customers' country.
@@ -87,6 +90,7 @@ pub static REVENUE_BY_COUNTRY: Table = Table {
     ],
     order: &[("total_revenue", Direction::Descending)],
     tally: TALLY_PURCHASES,
+    access: Access::Any,
 };
 
 /// Revenue by product.
@@ -111,6 +115,7 @@ pub static REVENUE_BY_PRODUCT: Table = Table {
     ],
     order: &[("total_revenue", Direction::Descending)],
     tally: Some(Tally { revenue: "total_revenue", purchases: Purchases::Column("total_sales") }),
+    access: Access::Any,
 };
 
 /// The columns every revenue-by-period table has after its key.
@@ -150,6 +155,7 @@ pub static MONTHLY_REVENUE: Table = Table {
     ),
     order: &[],
     tally: TALLY_PURCHASES,
+    access: Access::Any,
 };
 
 /// Revenue by ISO week, weeks without a sale included.
@@ -160,6 +166,7 @@ pub static WEEKLY_REVENUE: Table = Table {
     columns: period_columns!(date("week_start", "Monday of the week"); ),
     order: &[],
     tally: TALLY_PURCHASES,
+    access: Access::Any,
 };
 
 /// Revenue by day, days without a sale included.
@@ -182,6 +189,7 @@ pub static DAILY_REVENUE: Table = Table {
     ),
     order: &[],
     tally: TALLY_PURCHASES,
+    access: Access::Any,
 };
 
 /// Histogram of amounts.
@@ -201,6 +209,7 @@ pub static BASKET_DISTRIBUTION: Table = Table {
     ],
     order: &[],
     tally: None,
+    access: Access::Any,
 };
 
 /// Descriptive statistics of all purchases.
@@ -256,6 +265,7 @@ pub static STATISTICS: Table = Table {
     ],
     order: &[],
     tally: TALLY_PURCHASES,
+    access: Access::Unlisted,
 };
 
 /// Customers by the month of their first purchase.
@@ -270,6 +280,7 @@ pub static COHORT_FIRST_PURCHASE: Table = Table {
     ],
     order: &[],
     tally: TALLY_CA,
+    access: Access::Any,
 };
 
 /// How many of a cohort came back, month by month.
@@ -286,6 +297,7 @@ pub static COHORT_RETENTION: Table = Table {
     ],
     order: &[],
     tally: TALLY_CA,
+    access: Access::Any,
 };
 
 /// What is known of each customer from all purchases.
@@ -296,6 +308,7 @@ pub static CUSTOMER_METRICS: Table = Table {
     columns: METRICS,
     order: &[],
     tally: Some(Tally { revenue: "total_spent", purchases: Purchases::Column("purchase_count") }),
+    access: Access::Unlisted,
 };
 
 const METRICS: &[Column] = &[
@@ -338,6 +351,7 @@ pub static CUSTOMER_FEATURES: Table = Table {
     columns: FEATURES,
     order: &[],
     tally: None,
+    access: Access::Unlisted,
 };
 
 const FEATURES: &[Column] = &[
@@ -366,6 +380,7 @@ pub static CUSTOMER_SCORES: Table = Table {
     ),
     order: &[],
     tally: None,
+    access: Access::Any,
 };
 
 const SCORES: &[Column] = &[
@@ -405,6 +420,7 @@ pub static SEGMENT_SUMMARY: Table = Table {
     ],
     order: &[("expected_value_12m", Direction::Descending)],
     tally: None,
+    access: Access::Any,
 };
 
 /// Everything about a customer in one row, for lists, filters and dashboards.
@@ -417,6 +433,7 @@ pub static CUSTOMERS: Table = Table {
     ),
     order: &[],
     tally: Some(Tally { revenue: "total_spent", purchases: Purchases::Column("purchase_count") }),
+    access: Access::Any,
 };
 
 const WIDE: &[Column] = &[
@@ -480,6 +497,7 @@ pub static KPIS: Table = Table {
     ],
     order: &[],
     tally: TALLY_PURCHASES,
+    access: Access::Unlisted,
 };
 
 /// Two column lists one after the other, at compile time.

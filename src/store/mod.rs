@@ -2,8 +2,9 @@
 //!
 //! A store keeps each table of a generation in an immutable physical table named by content, and
 //! one pointer to the generation that is served. Publishing writes everything first and moves the
-//! pointer last. Start reading at [`GoldStore`].
+//! pointer last. Start reading at [`GoldStore`]; who may publish holds a [`Publisher`].
 
+pub mod mongo;
 pub mod sqlite;
 
 use std::fmt;
@@ -14,7 +15,9 @@ use async_trait::async_trait;
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::rows::{Batch, Value};
+use crate::domain::run::{RunKind, RunRecord};
 use crate::domain::schema::Table;
+use crate::telemetry::sentence;
 
 /// The cause beneath a store's error.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -30,9 +33,39 @@ pub enum StoreError {
         /// Its answer.
         source: Cause,
     },
+    /// A setting of the store cannot be read.
+    #[error("setting {setting}: {problem}")]
+    Malformed {
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong, without its value.
+        problem: String,
+    },
     /// Another process publishes to the same store.
     #[error("another refresh is publishing to {0}; wait for it to end")]
     Locked(String),
+    /// The right to publish went to another process, since this one was not heard of for too long.
+    #[error("another refresh took over publishing to {0}; this one published nothing more")]
+    LeaseLost(String),
+    /// A name to publish under belongs to something else.
+    #[error(
+        "{names} in {location} already belong to somebody else's collections; rename or drop them \
+         (docs/OPERATIONS.md says how), then refresh again"
+    )]
+    NamesTaken {
+        /// The store, for people.
+        location: String,
+        /// The names.
+        names: String,
+    },
+    /// What a request reads was removed while it was reading.
+    #[error("{table} was removed from {location} while it was being read")]
+    Removed {
+        /// The physical table.
+        table: String,
+        /// The store, for people.
+        location: String,
+    },
     /// There is no such generation to go back to.
     #[error("{0}")]
     NoGeneration(String),
@@ -100,8 +133,8 @@ pub struct Audit {
     pub totals: Option<Totals>,
 }
 
-/// An exclusive right to publish that ends when dropped.
-pub trait Lease: Send + Sync + fmt::Debug {}
+/// Hears of named points within publishing, for tests that end the process there.
+pub type Reached<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// A serving store: generations of immutable tables behind one pointer.
 #[async_trait]
@@ -109,11 +142,8 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
     /// Kind and place, for people: never a secret.
     fn location(&self) -> String;
 
-    /// Answers when the store does.
+    /// Answers when the store does and can be read.
     async fn ping(&self) -> Result<()>;
-
-    /// The exclusive right to publish.
-    async fn lease(&self) -> Result<Box<dyn Lease>>;
 
     /// The generation served now; `None` before the first publish.
     async fn active(&self) -> Result<Option<Arc<Published>>>;
@@ -121,26 +151,8 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
     /// Every generation kept, ascending.
     async fn generations(&self) -> Result<Vec<Published>>;
 
-    /// Stores a table under its physical name with its indexes, or finds it there already, in which
-    /// case it is not written again and the answer is `false`. The rows stored are counted and
-    /// summed against the entry; a difference undoes the writing.
-    async fn write_table(
-        &self,
-        table: &'static Table,
-        entry: &TableEntry,
-        rows: RowSource,
-    ) -> Result<bool>;
-
-    /// Whether a table is stored already under its physical name.
-    async fn has_table(&self, entry: &TableEntry) -> Result<bool>;
-
-    /// Makes a generation, all of whose tables are stored, the one that is served, under all
-    /// stable names at once.
-    async fn activate(&self, published: &Published) -> Result<()>;
-
-    /// Forgets all generations but the newest `keep` and the active one, and drops every physical
-    /// table that none of those uses. Returns how many tables it dropped.
-    async fn sweep(&self, keep: usize) -> Result<usize>;
+    /// The newest `limit` runs, newest first.
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>>;
 
     /// Answers a query from one generation.
     async fn find(&self, published: &Published, query: &Query) -> Result<Page>;
@@ -151,6 +163,84 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
 
     /// Looks over a whole stored table; `None` when it is not there.
     async fn audit(&self, table: &'static Table, entry: &TableEntry) -> Result<Option<Audit>>;
+
+    /// Takes the exclusive right to publish and starts the record of a run. The last holder's run
+    /// has ended by then: if it did not say so, its record becomes interrupted.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while another process holds it.
+    async fn publisher(&self, kind: RunKind) -> Result<Box<dyn Publisher>>;
+}
+
+/// The exclusive right to publish: nobody can write to a store without it. Ends with
+/// [`Self::end`], or by itself some time after its process did.
+#[async_trait]
+pub trait Publisher: Send + Sync + fmt::Debug {
+    /// Whether a table is stored already, whole, under its physical name.
+    async fn has_table(&self, entry: &TableEntry) -> Result<bool>;
+
+    /// Stores a table under its physical name with its indexes, or finds it there already, in which
+    /// case it is not written again and the answer is `false`. The rows stored are counted and
+    /// summed against the entry; a difference undoes the writing.
+    async fn write_table(
+        &self,
+        table: &'static Table,
+        entry: &TableEntry,
+        rows: RowSource,
+        reached: Reached<'_>,
+    ) -> Result<bool>;
+
+    /// Makes a generation, all of whose tables are stored, the one that is served: one commit,
+    /// together with the run's record where the store can. Then every stable and older name shows
+    /// its tables. Doing it again changes nothing.
+    async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()>;
+
+    /// Points every stable and older name at the generation's tables again, if an earlier process
+    /// ended before it had.
+    async fn repair_names(&self, published: &Published) -> Result<()>;
+
+    /// Forgets all generations but the newest `keep` and the active one, and drops every physical
+    /// table that none of those uses. Returns how many tables it dropped.
+    async fn sweep(&self, keep: usize) -> Result<usize>;
+
+    /// Gives the right back and ends the run's record, with the error it failed with if it did.
+    async fn end(self: Box<Self>, error: Option<String>) -> Result<()>;
+}
+
+/// Names this process as the holder of a right to publish: `host:pid`.
+#[must_use]
+pub fn holder() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "localhost" } else { host.trim() };
+    format!("{host}:{}", std::process::id())
+}
+
+/// Compares what is stored with what the manifest says.
+fn check_stored(
+    table: &Table,
+    entry: &TableEntry,
+    rows: u64,
+    totals: Option<Totals>,
+) -> Result<()> {
+    let mismatch =
+        |problem: String| Err(StoreError::Mismatch { table: table.name.to_owned(), problem });
+    if rows != entry.rows {
+        return mismatch(format!("{rows} rows instead of {}", entry.rows));
+    }
+    if let (Some(found), Some(expected)) = (totals, entry.totals)
+        && !found.agrees_with(expected, Totals::HALF_CENT)
+    {
+        return mismatch(format!("totals {found:?} instead of {expected:?}"));
+    }
+    Ok(())
+}
+
+/// The entry of a query's table in a generation.
+fn entry_of<'p>(published: &'p Published, table: &Table) -> Result<&'p TableEntry> {
+    published.manifest.table(table.name).ok_or_else(|| StoreError::Mismatch {
+        table: table.name.to_owned(),
+        problem: format!("generation {} has no such table", published.manifest.generation),
+    })
 }
 
 /// Serves an earlier generation again: the one asked for, or the newest before the active one.
@@ -159,7 +249,30 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
 /// [`StoreError::NoGeneration`] when there is no such generation, [`StoreError::Locked`] while
 /// another process publishes.
 pub async fn rollback(store: &dyn GoldStore, asked: Option<u64>) -> Result<(u64, u64)> {
-    let _lease = store.lease().await?;
+    let publisher = store.publisher(RunKind::Rollback).await?;
+    let went = go_back(store, publisher.as_ref(), asked).await;
+    end_run(publisher, went).await
+}
+
+/// Ends a run with its result, which stays what it is: a record that cannot be ended is logged.
+///
+/// # Errors
+/// The result's own.
+pub async fn end_run<T, E: std::error::Error + 'static>(
+    publisher: Box<dyn Publisher>,
+    result: std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    if let Err(error) = publisher.end(result.as_ref().err().map(|error| sentence(error))).await {
+        tracing::warn!(error = sentence(&error), "the end of the run could not be recorded");
+    }
+    result
+}
+
+async fn go_back(
+    store: &dyn GoldStore,
+    publisher: &dyn Publisher,
+    asked: Option<u64>,
+) -> Result<(u64, u64)> {
     let Some(active) = store.active().await? else {
         return Err(StoreError::NoGeneration("nothing has been published yet".to_owned()));
     };
@@ -177,6 +290,6 @@ pub async fn rollback(store: &dyn GoldStore, asked: Option<u64>) -> Result<(u64,
             numbers.join(", "),
         )));
     };
-    store.activate(target).await?;
+    publisher.activate(target, &|_| {}).await?;
     Ok((current, target.manifest.generation))
 }

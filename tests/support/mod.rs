@@ -1,5 +1,7 @@
 //! A shop in a directory of its own, the binary run on it, and the application serving it.
 
+pub mod mongo;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::mpsc;
@@ -10,18 +12,28 @@ use goldsmith::settings::{self, Settings};
 use goldsmith::startup::{Application, open_store};
 use serde_json::Value;
 
+use self::mongo::TestDb;
+
 /// A small sample that every kind of test can afford.
 pub const SMALL: Spec = Spec { customers: 120, purchases: 1_500, seed: 3, dirty: 0.0 };
 
 /// A data directory with sources, gone at the end of the test.
 pub struct Shop {
     dir: tempfile::TempDir,
+    /// Settings of every run and application on it.
+    variables: Vec<(String, String)>,
 }
 
 impl Shop {
     /// Without any source.
     pub fn empty() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), variables: Vec::new() }
+    }
+
+    /// The same shop, serving from a MongoDB.
+    pub fn serving_from(mut self, db: &TestDb) -> Self {
+        self.variables.extend(db.variables());
+        self
     }
 
     /// With these sources.
@@ -77,6 +89,7 @@ impl Shop {
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .envs(variables.iter().copied())
             .env("HTTP_ADDR", "127.0.0.1:0");
         command
@@ -101,6 +114,7 @@ impl Shop {
             ("SQLITE_PATH".to_owned(), data.join("serving.db").display().to_string()),
             ("HTTP__WORKERS".to_owned(), "2".to_owned()),
         ];
+        pairs.extend(self.variables.iter().cloned());
         pairs.extend(
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );

@@ -12,11 +12,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
-use super::{Audit, Cause, GoldStore, Lease, Page, Result, RowSource, StoreError};
+use super::{
+    Audit, Cause, GoldStore, Page, Publisher, Reached, Result, RowSource, StoreError, check_stored,
+    entry_of, holder,
+};
 use crate::domain::manifest::{Published, TableEntry, Totals, is_physical_name};
 use crate::domain::query::Query;
+use crate::domain::run::{RunKind, RunRecord, RunState};
 use crate::domain::schema::{Table, Tally, View};
 use crate::lock::Lock;
 use crate::telemetry::spawn_blocking;
@@ -72,12 +76,13 @@ struct Watch {
     looked_at: Option<Instant>,
 }
 
+/// The right to publish: a lock on a file beside the database, which ends with its process.
 #[derive(Debug)]
-struct FileLease {
+struct SqlitePublisher {
+    store: SqliteStore,
+    run: i64,
     _lock: Lock,
 }
-
-impl Lease for FileLease {}
 
 impl SqliteStore {
     /// Opens the file, creating it with its bookkeeping tables when missing. Each publish will also
@@ -121,6 +126,11 @@ impl SqliteStore {
         })
         .await;
         answer.map_err(|source: Cause| self.failed(action, source))
+    }
+
+    /// Makes the next look at the pointer a fresh one.
+    fn look_again(&self) {
+        lock(&self.inner.watch).looked_at = None;
     }
 
     fn failed(&self, action: &str, source: Cause) -> StoreError {
@@ -258,18 +268,6 @@ impl GoldStore for SqliteStore {
         .await
     }
 
-    async fn lease(&self) -> Result<Box<dyn Lease>> {
-        let mut path = self.inner.path.clone().into_os_string();
-        path.push(".lock");
-        match Lock::take(Path::new(&path)) {
-            Ok(lock) => Ok(Box::new(FileLease { _lock: lock })),
-            Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked(self.location())),
-            Err(std::fs::TryLockError::Error(source)) => {
-                Err(StoreError::Unavailable { location: self.location(), source: source.into() })
-            }
-        }
-    }
-
     /// Answers in microseconds without leaving the thread: now and then it looks at a counter in
     /// shared memory, and reads the file only after a commit.
     async fn active(&self) -> Result<Option<Arc<Published>>> {
@@ -280,107 +278,18 @@ impl GoldStore for SqliteStore {
         self.run("listing generations", |connection| stored_generations(connection)).await
     }
 
-    async fn write_table(
-        &self,
-        table: &'static Table,
-        entry: &TableEntry,
-        rows: RowSource,
-    ) -> Result<bool> {
-        let entry = entry.clone();
-        self.run(&format!("writing {}", table.name), move |connection| {
-            let physical = entry.physical_name();
-            if exists(connection, physical)? {
-                return Ok(false);
-            }
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(&sql::create_table(table, physical))?;
-            {
-                let mut insert = transaction.prepare(&sql::insert(table, physical))?;
-                for batch in rows {
-                    values::insert_batch(&mut insert, &batch?)?;
-                }
-            }
-            transaction.execute_batch(&sql::create_indexes(table, physical))?;
-            let stored: i64 =
-                transaction.query_row(&sql::count_rows(physical), [], |row| row.get(0))?;
-            let totals = table.tally.map(|tally| sum(&transaction, tally, physical)).transpose()?;
-            check_stored(table, &entry, u64::try_from(stored)?, totals)?;
-            transaction.commit()?;
-            Ok(true)
-        })
-        .await
-    }
-
-    async fn has_table(&self, entry: &TableEntry) -> Result<bool> {
-        let physical = entry.physical_name().to_owned();
-        self.run("looking for a table", move |connection| Ok(exists(connection, &physical)?)).await
-    }
-
-    async fn activate(&self, published: &Published) -> Result<()> {
-        let published = published.clone();
-        let older_views = self.inner.older_views;
-        self.run("switching to the generation", move |connection| {
-            let json = serde_json::to_string(&published)?;
-            let generation = i64::try_from(published.manifest.generation)?;
-            // The one commit that must survive a power cut; those before it are covered by its sync.
-            connection.execute_batch("PRAGMA synchronous = full")?;
-            let switched = (|| -> std::result::Result<(), Cause> {
-                let transaction = connection.transaction()?;
-                transaction.execute(sql::KEEP_GENERATION, params![generation, json])?;
-                transaction.execute(sql::POINT_TO, params![generation])?;
-                for (name, create) in sql::stable_views(&published.manifest, older_views) {
-                    transaction
-                        .execute_batch(&format!("DROP VIEW IF EXISTS \"{name}\"; {create}"))?;
-                }
-                Ok(transaction.commit()?)
-            })();
-            connection.execute_batch("PRAGMA synchronous = normal")?;
-            switched
-        })
-        .await?;
-        lock(&self.inner.watch).looked_at = None;
-        Ok(())
-    }
-
-    async fn sweep(&self, keep: usize) -> Result<usize> {
-        self.run("sweeping", move |connection| {
-            let transaction = connection.transaction()?;
-            transaction.execute(sql::FORGET_GENERATIONS, params![i64::try_from(keep)?])?;
-            let kept = stored_generations(&transaction)?;
-            let used: Vec<&str> = kept
-                .iter()
-                .flat_map(|published| &published.manifest.tables)
-                .map(TableEntry::physical_name)
-                .collect();
-            let stored: Vec<String> = transaction
-                .prepare(sql::TABLES)?
-                .query_map([], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            let unused: Vec<&String> = stored
-                .iter()
-                .filter(|name| is_physical_name(name) && !used.contains(&name.as_str()))
-                .collect();
-            for name in &unused {
-                transaction.execute_batch(&format!("DROP TABLE \"{name}\""))?;
-            }
-            let dropped = unused.len();
-            transaction.commit()?;
-            // Keeps the write-ahead log small; a reader in the way only postpones it.
-            connection.query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(()))?;
-            Ok(dropped)
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
+        self.run("listing runs", move |connection| {
+            let mut statement = connection.prepare(sql::RUNS)?;
+            let texts = statement.query_map([limit], |row| row.get::<_, String>(0))?;
+            texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
         })
         .await
     }
 
     async fn find(&self, published: &Published, query: &Query) -> Result<Page> {
         let table = query.view.table;
-        let Some(entry) = published.manifest.table(table.name) else {
-            return Err(StoreError::Mismatch {
-                table: table.name.to_owned(),
-                problem: format!("generation {} has no such table", published.manifest.generation),
-            });
-        };
-        let entry = entry.clone();
+        let entry = entry_of(published, table)?.clone();
         let query = query.clone();
         self.run(&format!("reading {}", table.name), move |connection| {
             let physical = entry.physical_name();
@@ -407,6 +316,41 @@ impl GoldStore for SqliteStore {
             Ok(Page { fields: columns.into_iter().map(|(field, _)| field).collect(), rows, total })
         })
         .await
+    }
+
+    async fn publisher(&self, kind: RunKind) -> Result<Box<dyn Publisher>> {
+        let mut path = self.inner.path.clone().into_os_string();
+        path.push(".lock");
+        let lock = match Lock::take(Path::new(&path)) {
+            Ok(lock) => lock,
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(StoreError::Locked(self.location()));
+            }
+            Err(std::fs::TryLockError::Error(source)) => {
+                let source = source.into();
+                return Err(StoreError::Unavailable { location: self.location(), source });
+            }
+        };
+        let run = self
+            .run("starting a run", move |connection| {
+                let transaction = connection.transaction()?;
+                // We hold the lock, so whoever had it before is gone.
+                let last: i64 = transaction.query_row(sql::LAST_RUN, [], |row| row.get(0))?;
+                change_run(&transaction, last, |record| {
+                    if record.state == RunState::Running {
+                        record.state = RunState::Interrupted;
+                    }
+                })?;
+                let run = last + 1;
+                let record = RunRecord::starting(u64::try_from(run)?, kind, holder());
+                transaction
+                    .execute(sql::KEEP_RUN, params![run, serde_json::to_string(&record)?])?;
+                transaction.commit()?;
+                Ok(run)
+            })
+            .await?;
+        self.look_again();
+        Ok(Box::new(SqlitePublisher { store: self.clone(), run, _lock: lock }))
     }
 
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
@@ -467,6 +411,163 @@ impl GoldStore for SqliteStore {
     }
 }
 
+#[async_trait]
+impl Publisher for SqlitePublisher {
+    async fn write_table(
+        &self,
+        table: &'static Table,
+        entry: &TableEntry,
+        rows: RowSource,
+        _reached: Reached<'_>,
+    ) -> Result<bool> {
+        let entry = entry.clone();
+        self.store
+            .run(&format!("writing {}", table.name), move |connection| {
+                let physical = entry.physical_name();
+                if exists(connection, physical)? {
+                    return Ok(false);
+                }
+                let transaction = connection.transaction()?;
+                transaction.execute_batch(&sql::create_table(table, physical))?;
+                {
+                    let mut insert = transaction.prepare(&sql::insert(table, physical))?;
+                    for batch in rows {
+                        values::insert_batch(&mut insert, &batch?)?;
+                    }
+                }
+                transaction.execute_batch(&sql::create_indexes(table, physical))?;
+                let stored: i64 =
+                    transaction.query_row(&sql::count_rows(physical), [], |row| row.get(0))?;
+                let totals =
+                    table.tally.map(|tally| sum(&transaction, tally, physical)).transpose()?;
+                check_stored(table, &entry, u64::try_from(stored)?, totals)?;
+                transaction.commit()?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn has_table(&self, entry: &TableEntry) -> Result<bool> {
+        let physical = entry.physical_name().to_owned();
+        self.store
+            .run("looking for a table", move |connection| Ok(exists(connection, &physical)?))
+            .await
+    }
+
+    async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
+        let published = published.clone();
+        let older_views = self.store.inner.older_views;
+        let run = self.run;
+        self.store
+            .run("switching to the generation", move |connection| {
+                let json = serde_json::to_string(&published)?;
+                let generation = i64::try_from(published.manifest.generation)?;
+                // The one commit that must survive a power cut; those before it are covered by its sync.
+                connection.execute_batch("PRAGMA synchronous = full")?;
+                let switched = (|| -> std::result::Result<(), Cause> {
+                    let transaction = connection.transaction()?;
+                    transaction.execute(sql::KEEP_GENERATION, params![generation, json])?;
+                    transaction.execute(sql::POINT_TO, params![generation])?;
+                    show(&transaction, &published, older_views)?;
+                    change_run(&transaction, run, |record| {
+                        record.state = RunState::Succeeded;
+                        record.generation = Some(published.manifest.generation);
+                    })?;
+                    Ok(transaction.commit()?)
+                })();
+                connection.execute_batch("PRAGMA synchronous = normal")?;
+                switched
+            })
+            .await?;
+        self.store.look_again();
+        reached("committed");
+        Ok(())
+    }
+
+    /// The switch carries the names with it; only another program can have changed them since.
+    async fn repair_names(&self, published: &Published) -> Result<()> {
+        let published = published.clone();
+        let older_views = self.store.inner.older_views;
+        self.store
+            .run("pointing names at the generation", move |connection| {
+                let transaction = connection.transaction()?;
+                show(&transaction, &published, older_views)?;
+                Ok(transaction.commit()?)
+            })
+            .await
+    }
+
+    async fn sweep(&self, keep: usize) -> Result<usize> {
+        self.store
+            .run("sweeping", move |connection| {
+                let transaction = connection.transaction()?;
+                transaction.execute(sql::FORGET_GENERATIONS, params![i64::try_from(keep)?])?;
+                let kept = stored_generations(&transaction)?;
+                let used: Vec<&str> = kept
+                    .iter()
+                    .flat_map(|published| &published.manifest.tables)
+                    .map(TableEntry::physical_name)
+                    .collect();
+                let stored: Vec<String> = transaction
+                    .prepare(sql::TABLES)?
+                    .query_map([], |row| row.get(0))?
+                    .collect::<rusqlite::Result<_>>()?;
+                let unused: Vec<&String> = stored
+                    .iter()
+                    .filter(|name| is_physical_name(name) && !used.contains(&name.as_str()))
+                    .collect();
+                for name in &unused {
+                    transaction.execute_batch(&format!("DROP TABLE \"{name}\""))?;
+                }
+                let dropped = unused.len();
+                transaction.commit()?;
+                // Keeps the write-ahead log small; a reader in the way only postpones it.
+                connection.query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(()))?;
+                Ok(dropped)
+            })
+            .await
+    }
+
+    async fn end(self: Box<Self>, error: Option<String>) -> Result<()> {
+        let run = self.run;
+        self.store
+            .run("ending a run", move |connection| {
+                let transaction = connection.transaction()?;
+                change_run(&transaction, run, |record| record.end(error))?;
+                Ok(transaction.commit()?)
+            })
+            .await
+    }
+}
+
+/// Points every stable and older name at a generation's tables.
+fn show(
+    transaction: &Transaction<'_>,
+    published: &Published,
+    older_views: &[&View],
+) -> std::result::Result<(), Cause> {
+    for (name, create) in sql::stable_views(&published.manifest, older_views) {
+        transaction.execute_batch(&format!("DROP VIEW IF EXISTS \"{name}\"; {create}"))?;
+    }
+    Ok(())
+}
+
+/// Changes the record of a run, if there is one.
+fn change_run(
+    transaction: &Transaction<'_>,
+    run: i64,
+    change: impl FnOnce(&mut RunRecord),
+) -> std::result::Result<(), Cause> {
+    let stored: Option<String> =
+        transaction.query_row(sql::RUN, [run], |row| row.get(0)).optional()?;
+    if let Some(stored) = stored {
+        let mut record = serde_json::from_str(&stored)?;
+        change(&mut record);
+        transaction.execute(sql::KEEP_RUN, params![run, serde_json::to_string(&record)?])?;
+    }
+    Ok(())
+}
+
 /// Every generation kept, ascending.
 fn stored_generations(connection: &Connection) -> std::result::Result<Vec<Published>, Cause> {
     let mut statement = connection.prepare(sql::GENERATIONS)?;
@@ -486,24 +587,4 @@ fn sum(connection: &Connection, tally: Tally, physical: &str) -> rusqlite::Resul
     connection.query_row(&sql::totals(tally, physical), [], |row| {
         Ok(Totals { revenue: row.get(0)?, purchases: row.get(1)? })
     })
-}
-
-/// Compares what is stored with what the manifest says.
-fn check_stored(
-    table: &Table,
-    entry: &TableEntry,
-    rows: u64,
-    totals: Option<Totals>,
-) -> Result<()> {
-    let mismatch =
-        |problem: String| Err(StoreError::Mismatch { table: table.name.to_owned(), problem });
-    if rows != entry.rows {
-        return mismatch(format!("{rows} rows instead of {}", entry.rows));
-    }
-    if let (Some(found), Some(expected)) = (totals, entry.totals)
-        && !found.agrees_with(expected, Totals::HALF_CENT)
-    {
-        return mismatch(format!("totals {found:?} instead of {expected:?}"));
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use crate::domain::manifest::Manifest;
 use crate::domain::query::{Comparison, Query};
 use crate::domain::schema::{Column, ColumnType, Direction, Purchases, Table, Tally, View};
 
-/// The tables that remember generations and point to the active one.
+/// The tables that remember generations, point to the active one and record runs.
 pub const BOOKKEEPING: &str = "
 CREATE TABLE IF NOT EXISTS goldsmith_generations (
     generation INTEGER PRIMARY KEY,
@@ -15,7 +15,24 @@ CREATE TABLE IF NOT EXISTS goldsmith_generations (
 CREATE TABLE IF NOT EXISTS goldsmith_active (
     slot INTEGER PRIMARY KEY CHECK (slot = 0),
     generation INTEGER NOT NULL REFERENCES goldsmith_generations (generation)
+) STRICT;
+CREATE TABLE IF NOT EXISTS goldsmith_runs (
+    run INTEGER PRIMARY KEY,
+    record TEXT NOT NULL
 ) STRICT;";
+
+/// The number of the last run; 0 before the first.
+pub const LAST_RUN: &str = "SELECT coalesce(max(run), 0) FROM goldsmith_runs";
+
+/// The record of a run.
+pub const RUN: &str = "SELECT record FROM goldsmith_runs WHERE run = ?1";
+
+/// The records of the newest ?1 runs, newest first.
+pub const RUNS: &str = "SELECT record FROM goldsmith_runs ORDER BY run DESC LIMIT ?1";
+
+/// Remembers a run.
+pub const KEEP_RUN: &str =
+    "INSERT INTO goldsmith_runs VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = ?2";
 
 /// The active generation's number and record.
 pub const ACTIVE: &str = "

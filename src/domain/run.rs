@@ -1,0 +1,87 @@
+//! What a store remembers of a run that held the right to publish.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+
+/// What a run was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunKind {
+    /// Building a generation and publishing it.
+    Refresh,
+    /// Serving an earlier generation again.
+    Rollback,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// It has not ended.
+    Running,
+    /// It ended as it should, with or without a switch to another generation.
+    Succeeded,
+    /// It ended with an error.
+    Failed,
+    /// Its process ended before it did.
+    Interrupted,
+}
+
+impl RunState {
+    /// The word for this state in stores and answers.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its number; each run of a store has a greater one than those before.
+    pub run: u64,
+    /// What it was for.
+    pub kind: RunKind,
+    /// Where it stands.
+    pub state: RunState,
+    /// The process that ran it, as `host:pid`.
+    pub holder: String,
+    /// When it got the right to publish.
+    pub started_at: Timestamp,
+    /// When it ended; `None` while it runs and when nobody saw the end.
+    pub ended_at: Option<Timestamp>,
+    /// The generation it switched to; `None` when it switched to none.
+    pub generation: Option<u64>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl RunRecord {
+    /// A run that starts now.
+    #[must_use]
+    pub fn starting(run: u64, kind: RunKind, holder: String) -> Self {
+        Self {
+            run,
+            kind,
+            state: RunState::Running,
+            holder,
+            started_at: Timestamp::now(),
+            ended_at: None,
+            generation: None,
+            error: None,
+        }
+    }
+
+    /// Notes that it ended now, well unless there is an error.
+    pub fn end(&mut self, error: Option<String>) {
+        self.ended_at = Some(Timestamp::now());
+        self.state = if error.is_some() { RunState::Failed } else { RunState::Succeeded };
+        self.error = error;
+    }
+}

@@ -1,0 +1,590 @@
+//! The production store: immutable collections in one database, the pointer to the generation that
+//! is served in another.
+//!
+//! Reading is here; [`publisher`] writes. Documents are made and read in [`documents`], everything
+//! asked of the server in [`queries`], the way to it is [`connection`].
+
+mod connection;
+mod documents;
+mod publisher;
+mod queries;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt};
+use mongodb::bson::{self, Document, RawDocumentBuf, Timestamp as ClusterInstant, doc};
+use mongodb::error::Error;
+use mongodb::options::ReadConcern;
+use mongodb::{ClientSession, Collection};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+
+pub use connection::{MongoOptions, ReadFrom};
+
+use super::{
+    Audit, GoldStore, Page, Publisher, Result, StoreError, check_stored, entry_of, holder,
+};
+use crate::domain::manifest::{Published, TableEntry, Totals};
+use crate::domain::query::Query;
+use crate::domain::run::{RunKind, RunRecord};
+use crate::domain::schema::{Table, View};
+use crate::telemetry::sentence;
+use connection::{Connection, Deployment, in_words, is_unreachable};
+use queries::NamedView;
+
+/// For this long the pointer is not looked at again, so that a look is not what requests wait for.
+/// A publish by another process is seen this much later at most.
+const GLANCE: Duration = Duration::from_millis(10);
+/// For this long after a look that failed, requests are refused at once instead of waiting.
+const SULK: Duration = Duration::from_millis(500);
+/// What the server is given beyond its own limit to say that it ran out of time.
+const GRACE: Duration = Duration::from_secs(1);
+/// The `_id` of the pointer.
+const POINTER: &str = "active";
+
+/// Gold in MongoDB.
+#[derive(Debug, Clone)]
+pub struct MongoStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: MongoOptions,
+    location: String,
+    /// The older names to serve beside the tables' own.
+    older_views: &'static [&'static View],
+    /// Where the client lives, whoever uses it first.
+    runtime: Handle,
+    connection: OnceCell<Connection>,
+    deployment: OnceCell<Deployment>,
+    /// What was last seen of the pointer.
+    seen: Mutex<Seen>,
+    /// Held by the one request that looks.
+    looking: AsyncMutex<()>,
+}
+
+/// What was last seen of the pointer.
+#[derive(Debug, Default)]
+struct Seen {
+    active: Option<Arc<Published>>,
+    /// The pointer as it was, which changes whenever the generation does.
+    pointer: Option<Document>,
+    /// The deployment's time of that look: what is read later is at least as new.
+    at: Option<ClusterInstant>,
+    /// When it was looked at; `None` after this process moved the pointer.
+    looked_at: Option<Instant>,
+    /// When a look last failed and why, until one succeeds.
+    failed: Option<(Instant, String)>,
+}
+
+impl MongoStore {
+    /// A store that connects when first used. Each publish will also serve `older_views`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the connection string or the database's name is malformed.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn open(options: MongoOptions, older_views: &'static [&'static View]) -> Result<Self> {
+        let location = connection::describe(&options).map_err(|problem| StoreError::Malformed {
+            setting: "mongodb.uri (MONGODB_URI)",
+            problem,
+        })?;
+        let inner = Inner {
+            options,
+            location,
+            older_views,
+            runtime: Handle::current(),
+            connection: OnceCell::new(),
+            deployment: OnceCell::new(),
+            seen: Mutex::default(),
+            looking: AsyncMutex::new(()),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The client, made on the runtime the store was opened on: its connections are watched from
+    /// there, whichever thread asks.
+    async fn connection(&self) -> Result<&Connection> {
+        let open = || async {
+            let options = self.inner.options.clone();
+            let opened = self.inner.runtime.spawn(async move { Connection::open(&options).await });
+            match opened.await {
+                Ok(opened) => opened.map_err(|error| self.failed("connecting", &error)),
+                Err(stopped) => Err(StoreError::Unavailable {
+                    location: self.location(),
+                    source: stopped.into(),
+                }),
+            }
+        };
+        self.inner.connection.get_or_try_init(open).await
+    }
+
+    /// The client, and what its server can do.
+    async fn inspected(&self) -> Result<(&Connection, Deployment)> {
+        let connection = self.connection().await?;
+        let inspect = || self.read("connecting", connection.inspect(&self.inner.location));
+        let deployment = self.inner.deployment.get_or_try_init(inspect).await?;
+        Ok((connection, *deployment))
+    }
+
+    /// An error of the driver as one of ours.
+    fn failed(&self, action: &str, error: &Error) -> StoreError {
+        tracing::debug!(action, %error, "the store refused");
+        let location = self.location();
+        let source = in_words(error).into();
+        if is_unreachable(error) {
+            StoreError::Unavailable { location, source }
+        } else {
+            StoreError::Failed { action: action.to_owned(), location, source }
+        }
+    }
+
+    /// Waits for a read no longer than it may take: a server that hangs does not answer at all.
+    async fn read<T>(&self, action: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.within(self.inner.options.query + self.inner.options.selection, action, work).await
+    }
+
+    async fn within<T>(
+        &self,
+        longest: Duration,
+        action: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match tokio::time::timeout(longest + GRACE, work).await {
+            Ok(answer) => answer,
+            Err(_) => Err(StoreError::Unavailable {
+                location: self.location(),
+                source: format!("{action} took longer than {} s", longest.as_secs_f64()).into(),
+            }),
+        }
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the next look at the pointer a fresh one.
+    fn look_again(&self) {
+        self.seen().looked_at = None;
+    }
+
+    /// What the last look found, if it is recent enough to be relied upon.
+    fn recently_seen(&self) -> Option<Result<Option<Arc<Published>>>> {
+        let seen = self.seen();
+        if let Some((when, problem)) = &seen.failed
+            && when.elapsed() < SULK
+        {
+            let source = problem.clone().into();
+            return Some(Err(StoreError::Unavailable { location: self.location(), source }));
+        }
+        let is_recent = seen.looked_at.is_some_and(|looked_at| looked_at.elapsed() <= GLANCE);
+        is_recent.then(|| Ok(seen.active.clone()))
+    }
+
+    /// Looks at the pointer, and at the manifest if it moved.
+    async fn look(&self) -> Result<Option<Arc<Published>>> {
+        let action = "reading the active generation";
+        let looked = self
+            .read(action, async {
+                let (connection, _) = self.inspected().await?;
+                let failed = |error: Error| self.failed(action, &error);
+                let mut session = connection.client.start_session().await.map_err(failed)?;
+                let pointer = connection
+                    .pointer()
+                    .find_one(doc! { "_id": POINTER })
+                    .max_time(self.inner.options.query)
+                    .session(&mut session)
+                    .await
+                    .map_err(failed)?;
+                let generation = pointer.as_ref().and_then(|p| p.get_i64("generation").ok());
+                let known = {
+                    let seen = self.seen();
+                    let is_same =
+                        seen.pointer.as_ref().map(switch_of) == pointer.as_ref().map(switch_of);
+                    seen.active.clone().filter(|_| is_same)
+                };
+                let active = match (generation, known) {
+                    (None, _) => None,
+                    (Some(_), Some(known)) => Some(known),
+                    (Some(generation), None) => {
+                        let manifest = connection
+                            .manifests()
+                            .find_one(doc! { "_id": generation })
+                            .max_time(self.inner.options.query)
+                            .session(&mut session)
+                            .await
+                            .map_err(failed)?;
+                        let manifest = manifest.ok_or_else(|| StoreError::Mismatch {
+                            table: format!("{}.manifests", connection.ops.name()),
+                            problem: format!("generation {generation} is active and not there"),
+                        })?;
+                        Some(Arc::new(read_manifest(manifest, connection)?))
+                    }
+                };
+                Ok((active, pointer, session.operation_time()))
+            })
+            .await;
+        let mut seen = self.seen();
+        match looked {
+            Ok((active, pointer, at)) => {
+                if seen.failed.take().is_some() {
+                    tracing::info!(store = self.location(), "the serving store answers again");
+                }
+                *seen = Seen {
+                    active: active.clone(),
+                    pointer,
+                    at: at.or(seen.at),
+                    looked_at: Some(Instant::now()),
+                    failed: None,
+                };
+                Ok(active)
+            }
+            Err(error) => {
+                let problem = error_words(&error);
+                if seen.failed.is_none() {
+                    tracing::warn!(store = self.location(), problem, "the serving store fails");
+                }
+                seen.looked_at = None;
+                seen.failed = Some((Instant::now(), problem));
+                Err(error)
+            }
+        }
+    }
+
+    /// A session whose reads are at least as new as the last look at the pointer, whichever member
+    /// answers them: the tables of the generation seen are there.
+    async fn session(&self, connection: &Connection, action: &str) -> Result<ClientSession> {
+        let session = connection.client.start_session().await;
+        let mut session = session.map_err(|error| self.failed(action, &error))?;
+        if let Some(at) = self.seen().at {
+            session.advance_operation_time(at);
+        }
+        Ok(session)
+    }
+
+    /// The rows of a page. Tables never change, so what is read needs no majority.
+    async fn rows(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        query: &Query,
+        session: &mut ClientSession,
+    ) -> std::result::Result<Vec<RawDocumentBuf>, Error> {
+        let mut find = collection
+            .find(queries::filter(query))
+            .limit(i64::from(query.limit))
+            .batch_size(query.limit)
+            .read_concern(ReadConcern::local())
+            .max_time(self.inner.options.query);
+        if query.offset > 0 {
+            find = find.skip(query.offset);
+        }
+        if let Some(projection) = queries::projection(query) {
+            find = find.projection(projection);
+        }
+        if let Some(sort) = queries::sort(query).filter(|_| !query.is_by_key()) {
+            find = find.sort(sort).allow_disk_use(true);
+        }
+        let mut found = find.session(&mut *session).await?;
+        let rows: Vec<_> = found.stream(session).try_collect().await?;
+        Ok(rows)
+    }
+
+    async fn aggregate(
+        &self,
+        connection: &Connection,
+        physical: &str,
+        pipeline: Vec<Document>,
+        action: &str,
+    ) -> Result<Option<Document>> {
+        let failed = |error: Error| self.failed(action, &error);
+        self.within(self.inner.options.write, action, async {
+            let mut session = self.session(connection, action).await?;
+            let mut found = connection
+                .db
+                .collection::<Document>(physical)
+                .aggregate(pipeline)
+                .read_concern(ReadConcern::local())
+                .allow_disk_use(true)
+                .max_time(self.inner.options.write)
+                .session(&mut session)
+                .await
+                .map_err(failed)?;
+            let first = found.stream(&mut session).next().await.transpose().map_err(failed)?;
+            Ok(first)
+        })
+        .await
+    }
+
+    /// Every collection and view with this name, or all of them.
+    async fn collections(
+        &self,
+        connection: &Connection,
+        filter: Document,
+    ) -> Result<Vec<Document>> {
+        let action = "listing collections";
+        self.read(action, async {
+            let command = doc! { "listCollections": 1, "filter": filter };
+            let failed = |error: Error| self.failed(action, &error);
+            let listed = connection.db.run_cursor_command(command).await.map_err(failed)?;
+            listed.try_collect().await.map_err(failed)
+        })
+        .await
+    }
+
+    async fn exists(&self, connection: &Connection, physical: &str) -> Result<bool> {
+        Ok(!self.collections(connection, doc! { "name": physical }).await?.is_empty())
+    }
+
+    /// What names show now: each name with what it is.
+    async fn names(&self, connection: &Connection) -> Result<Vec<(String, Shown)>> {
+        let listed = self.collections(connection, doc! {}).await?;
+        Ok(listed.iter().filter_map(read_shown).collect())
+    }
+}
+
+/// What a name in the database is.
+#[derive(Debug, Clone, PartialEq)]
+enum Shown {
+    Collection,
+    View(NamedView),
+}
+
+fn read_shown(listed: &Document) -> Option<(String, Shown)> {
+    let name = listed.get_str("name").ok()?.to_owned();
+    if listed.get_str("type").unwrap_or_default() != "view" {
+        return Some((name, Shown::Collection));
+    }
+    let options = listed.get_document("options").ok()?;
+    let stages = options.get_array("pipeline").ok()?.iter();
+    let view = NamedView {
+        name: name.clone(),
+        on: options.get_str("viewOn").ok()?.to_owned(),
+        pipeline: stages.filter_map(|stage| stage.as_document().cloned()).collect(),
+    };
+    Some((name, Shown::View(view)))
+}
+
+/// What a pointer says that changes with each switch, the fence aside.
+fn switch_of(pointer: &Document) -> (Option<&bson::Bson>, Option<&bson::Bson>) {
+    (pointer.get("generation"), pointer.get("published_at"))
+}
+
+fn read_manifest(mut stored: Document, connection: &Connection) -> Result<Published> {
+    let id = stored.get("_id").map(ToString::to_string).unwrap_or_default();
+    let published = stored.remove("published").unwrap_or(bson::Bson::Null);
+    bson::deserialize_from_bson(published).map_err(|error| {
+        tracing::debug!(%error, "a manifest does not decode");
+        StoreError::Decode {
+            table: format!("{}.manifests", connection.ops.name()),
+            column: "published".to_owned(),
+            ty: "manifest",
+            key: id,
+        }
+    })
+}
+
+/// A count or an identifier, whichever width the server gave it.
+fn whole(document: &Document, key: &str) -> Option<i64> {
+    match document.get(key)? {
+        bson::Bson::Int32(v) => Some(i64::from(*v)),
+        bson::Bson::Int64(v) => Some(*v),
+        // Sums of integers that overflowed their width; none of ours are that large.
+        _ => None,
+    }
+}
+
+fn number(document: &Document, key: &str) -> Option<f64> {
+    match document.get(key)? {
+        bson::Bson::Double(v) => Some(*v),
+        bson::Bson::Int32(v) => Some(f64::from(*v)),
+        _ => None,
+    }
+}
+
+/// The rows and totals that [`queries::totals`] found; an empty collection has no document.
+fn read_totals(table: &Table, found: Option<&Document>) -> (u64, Option<Totals>) {
+    let count = |key: &str| found.and_then(|found| whole(found, key)).unwrap_or(0);
+    let rows = count("rows");
+    let totals = table.tally.map(|tally| Totals {
+        revenue: found.and_then(|found| number(found, "revenue")).unwrap_or(0.0),
+        purchases: match tally.purchases {
+            crate::domain::schema::Purchases::Rows => Some(rows),
+            crate::domain::schema::Purchases::Column(_) => Some(count("purchases")),
+            crate::domain::schema::Purchases::Unknown => None,
+        },
+    });
+    (u64::try_from(rows).unwrap_or(0), totals)
+}
+
+fn error_words(error: &StoreError) -> String {
+    match error {
+        StoreError::Unavailable { source, .. } => source.to_string(),
+        other => sentence(other),
+    }
+}
+
+#[async_trait]
+impl GoldStore for MongoStore {
+    fn location(&self) -> String {
+        self.inner.location.clone()
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let _one = self.inner.looking.lock().await;
+        self.look().await.map(drop)
+    }
+
+    async fn active(&self) -> Result<Option<Arc<Published>>> {
+        if let Some(seen) = self.recently_seen() {
+            return seen;
+        }
+        // One request looks; those that waited for it see what it saw.
+        let _one = self.inner.looking.lock().await;
+        if let Some(seen) = self.recently_seen() {
+            return seen;
+        }
+        self.look().await
+    }
+
+    async fn generations(&self) -> Result<Vec<Published>> {
+        let action = "listing generations";
+        let (connection, _) = self.inspected().await?;
+        self.read(action, async {
+            let failed = |error: Error| self.failed(action, &error);
+            let manifests = connection.manifests();
+            let found = manifests.find(doc! {}).sort(doc! { "_id": 1 }).await.map_err(failed)?;
+            let stored: Vec<Document> = found.try_collect().await.map_err(failed)?;
+            stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
+        })
+        .await
+    }
+
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
+        let action = "listing runs";
+        let (connection, _) = self.inspected().await?;
+        self.read(action, async {
+            let failed = |error: Error| self.failed(action, &error);
+            let runs = connection.runs();
+            let newest = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
+            let found = newest.await.map_err(failed)?;
+            let stored: Vec<Document> = found.try_collect().await.map_err(failed)?;
+            stored.iter().map(|stored| publisher::read_run(stored, connection)).collect()
+        })
+        .await
+    }
+
+    async fn find(&self, published: &Published, query: &Query) -> Result<Page> {
+        let table = query.view.table;
+        let entry = entry_of(published, table)?;
+        let physical = entry.physical_name();
+        let action = format!("reading {}", table.name);
+        let (connection, _) = self.inspected().await?;
+        let columns = query.view.columns();
+        self.read(&action, async {
+            let failed = |error: Error| self.failed(&action, &error);
+            let collection = connection.db.collection::<RawDocumentBuf>(physical);
+            let mut session = self.session(connection, &action).await?;
+            let stored = if query.offset < entry.rows {
+                self.rows(&collection, query, &mut session).await.map_err(failed)?
+            } else {
+                Vec::new()
+            };
+            let total = if query.is_unfiltered() {
+                entry.rows
+            } else if let Some(total) = query.total_from(stored.len()) {
+                total
+            } else {
+                collection
+                    .count_documents(queries::filter(query))
+                    .read_concern(ReadConcern::local())
+                    .max_time(self.inner.options.query)
+                    .session(&mut session)
+                    .await
+                    .map_err(failed)?
+            };
+            // A collection that is not there reads as an empty one.
+            let is_short = if query.is_unfiltered() {
+                let left = entry.rows.saturating_sub(query.offset);
+                (stored.len() as u64) < left.min(u64::from(query.limit))
+            } else {
+                total == 0 && entry.rows > 0
+            };
+            if is_short && !self.exists(connection, physical).await? {
+                let table = physical.to_owned();
+                return Err(StoreError::Removed { table, location: self.location() });
+            }
+            let rows: Result<Vec<_>> = stored
+                .iter()
+                .map(|document| documents::read_row(document, &columns, physical))
+                .collect();
+            let fields = columns.iter().map(|(field, _)| *field).collect();
+            Ok(Page { fields, rows: rows?, total })
+        })
+        .await
+    }
+
+    async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
+        let (connection, _) = self.inspected().await?;
+        let names = self.names(connection).await?;
+        let expected = queries::named_views(&published.manifest, self.inner.older_views);
+        let wrong = expected.into_iter().filter_map(|view| {
+            let shown = names.iter().find(|(name, _)| *name == view.name).map(|(_, shown)| shown);
+            match shown {
+                None => Some(format!("{} is missing", view.name)),
+                Some(Shown::Collection) => {
+                    Some(format!("{} is a collection of somebody else's", view.name))
+                }
+                Some(Shown::View(shown)) => {
+                    (*shown != view).then(|| format!("{} shows something else", view.name))
+                }
+            }
+        });
+        Ok(wrong.collect())
+    }
+
+    async fn audit(&self, table: &'static Table, entry: &TableEntry) -> Result<Option<Audit>> {
+        let action = format!("looking over {}", table.name);
+        let physical = entry.physical_name();
+        let (connection, _) = self.inspected().await?;
+        if !self.exists(connection, physical).await? {
+            return Ok(None);
+        }
+        let ask = |pipeline| self.aggregate(connection, physical, pipeline, &action);
+        let found = ask(queries::audit(table)).await?.unwrap_or_default();
+        let (rows, totals) = read_totals(table, ask(queries::totals(table.tally)).await?.as_ref());
+        let columns: Vec<String> = match ask(queries::other_keys(table)).await? {
+            None => table.columns.iter().map(|column| column.name.to_owned()).collect(),
+            Some(other) => {
+                let keys = other.get_array("keys").map(Vec::as_slice).unwrap_or_default();
+                let names = keys.iter().filter_map(|key| key.as_str());
+                names.filter(|name| *name != "_id").map(str::to_owned).collect()
+            }
+        };
+        let count = |key: &str| u64::try_from(whole(&found, key).unwrap_or(0)).unwrap_or(0);
+        let wrong_values = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(place, column)| (column.name.to_owned(), count(&format!("c{place}"))))
+            .filter(|(_, wrong)| *wrong > 0)
+            .collect();
+        Ok(Some(Audit {
+            rows,
+            columns,
+            rows_without_own_key: count("unowned"),
+            wrong_values,
+            totals,
+        }))
+    }
+
+    async fn publisher(&self, kind: RunKind) -> Result<Box<dyn Publisher>> {
+        let publisher = publisher::MongoPublisher::take(self, kind).await?;
+        self.look_again();
+        Ok(Box::new(publisher))
+    }
+}

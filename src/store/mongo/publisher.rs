@@ -1,0 +1,803 @@
+//! Publishing: the lease, whole collections, the switch, the names, the sweep.
+//!
+//! A table is written to a collection of the holder's own and renamed when it is complete, so that
+//! a physical name never shows half a table. The lease's token grows with each holder and stands in
+//! the pointer as a fence: whoever has been overtaken cannot switch any more.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backon::{ExponentialBuilder, Retryable};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use mongodb::bson::{self, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc};
+use mongodb::error::Error;
+use mongodb::options::{ReadPreference, ReturnDocument, SelectionCriteria};
+use mongodb::{ClientSession, Database};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::AbortHandle;
+
+use super::connection::{
+    Connection, DUPLICATE_KEY, Deployment, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND, code, is_passing,
+    is_passing_code,
+};
+use super::documents::{Batches, instant_from_bson, instant_to_bson};
+use super::queries::{self, NamedView};
+use super::{MongoStore, POINTER, Shown, check_stored, holder, read_totals, whole};
+use crate::domain::manifest::{Published, TableEntry, is_physical_name};
+use crate::domain::run::{RunKind, RunRecord, RunState};
+use crate::domain::schema::Table;
+use crate::domain::time::Timestamp;
+use crate::store::{Cause, Publisher, Reached, Result, RowSource, StoreError};
+use crate::telemetry::spawn_blocking;
+
+/// The `_id` of the right to publish.
+const LEASE: &str = "publish";
+/// Batches in flight at once.
+const WRITERS: usize = 4;
+/// Batches encoded ahead of them.
+const ENCODED_AHEAD: usize = 2;
+/// Names changed at once.
+const NAMERS: usize = 8;
+/// What a collection is called while it is written, before the holder's token and physical name.
+const STAGING: &str = "staging";
+
+/// Waits between tries of a write that fails in passing: 0.1 s, doubling up to 5 s, for as long as
+/// an election or a restart takes.
+fn patience() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(5))
+        .with_max_times(14)
+        .with_jitter()
+}
+
+/// The right to publish to a MongoDB.
+#[derive(Debug)]
+pub struct MongoPublisher {
+    store: MongoStore,
+    connection: Connection,
+    deployment: Deployment,
+    /// Grows with each holder; the number of the run as well.
+    token: i64,
+    /// Whether another holder is known to have taken over.
+    is_lost: Arc<AtomicBool>,
+    heartbeat: AbortHandle,
+}
+
+impl Drop for MongoPublisher {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+    }
+}
+
+/// That the lease was lost, found out within a transaction.
+#[derive(Debug)]
+struct Overtaken;
+
+impl MongoPublisher {
+    /// Takes the lease: at once when it is free, after it has run out when its holder gives no sign
+    /// of life.
+    pub async fn take(store: &MongoStore, kind: RunKind) -> Result<Self> {
+        let (connection, deployment) = store.inspected().await?;
+        let (connection, deployment) = (connection.clone(), deployment);
+        let lease = store.inner.options.lease;
+        let holder = holder();
+        let claim = || claim(&connection, lease, &holder);
+        let mut first_seen = None;
+        let token = loop {
+            match store.write("taking the right to publish", claim).await? {
+                Claim::Taken(token) => break token,
+                Claim::Held(sign) if first_seen.as_ref().is_none_or(|first| *first == sign) => {
+                    first_seen = Some(sign);
+                    tokio::time::sleep(sign_of_life(lease) / 2).await;
+                }
+                Claim::Held(_) => return Err(StoreError::Locked(store.location_text())),
+            }
+        };
+        store.write("starting a run", || start(&connection, token, kind, &holder)).await?;
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let beating = beat(connection.clone(), lease, token, Arc::clone(&is_lost));
+        let heartbeat = store.inner.runtime.spawn(beating).abort_handle();
+        Ok(Self { store: store.clone(), connection, deployment, token, is_lost, heartbeat })
+    }
+
+    fn still_held(&self) -> Result<()> {
+        if self.is_lost.load(Ordering::Relaxed) {
+            return Err(StoreError::LeaseLost(self.store.location_text()));
+        }
+        Ok(())
+    }
+
+    /// Runs a command on the primary, again while it fails in passing.
+    async fn command(&self, action: &str, db: &Database, command: Document) -> Result<Document> {
+        self.store.write(action, || primary(db, command.clone())).await
+    }
+
+    /// A command that changes something, durably.
+    fn durable(&self, mut command: Document) -> Document {
+        command.insert("writeConcern", majority());
+        command
+    }
+
+    fn staging_name(&self, physical: &str) -> String {
+        format!("{STAGING}_{}_{physical}", self.token)
+    }
+
+    async fn drop_collection(&self, name: &str) -> Result<()> {
+        let action = format!("dropping {name}");
+        let command = self.durable(doc! { "drop": name });
+        let dropping = || async {
+            match primary(&self.connection.db, command.clone()).await {
+                Err(error) if code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(Document::new()),
+                answer => answer,
+            }
+        };
+        self.store.write(&action, dropping).await.map(drop)
+    }
+
+    /// Inserts every row into a collection, several batches at a time.
+    async fn insert(
+        &self,
+        table: &Table,
+        staging: &str,
+        rows: RowSource,
+        reached: Reached<'_>,
+    ) -> Result<()> {
+        let action = format!("writing {}", table.name);
+        let undone = |source: Cause| StoreError::Failed {
+            action: action.clone(),
+            location: self.store.location_text(),
+            source,
+        };
+        let batches = Batches::new(table, rows).map_err(undone)?;
+        let (sender, receiver) = mpsc::channel(ENCODED_AHEAD);
+        let encoding = spawn_blocking(move || {
+            for batch in batches {
+                // Nobody listens any more once a batch has been refused.
+                if sender.blocking_send(batch).is_err() {
+                    break;
+                }
+            }
+        });
+        let inserting = async {
+            let receiver = Mutex::new(receiver);
+            let writers = (0..WRITERS).map(|_| async {
+                // The next batch is waited for by one writer at a time.
+                while let Some(batch) = { receiver.lock().await.recv().await } {
+                    self.still_held()?;
+                    self.insert_batch(&action, staging, batch.map_err(undone)?).await?;
+                    reached(&format!("inserting:{}", table.name));
+                }
+                Ok(())
+            });
+            futures::future::try_join_all(writers).await.map(drop)
+            // The receiver goes here, which ends the encoding when a batch was refused.
+        };
+        let ((), inserted) = futures::join!(encoding, inserting);
+        inserted
+    }
+
+    async fn insert_batch(
+        &self,
+        action: &str,
+        staging: &str,
+        documents: RawArrayBuf,
+    ) -> Result<()> {
+        let mut command = RawDocumentBuf::new();
+        command.append(cstr!("insert"), staging);
+        command.append(cstr!("ordered"), false);
+        command.append(cstr!("writeConcern"), raw_majority());
+        command.append(cstr!("documents"), documents);
+        let is_repeated = AtomicBool::new(false);
+        let insert = || async {
+            let was_sent = is_repeated.swap(true, Ordering::Relaxed);
+            let answer = self
+                .connection
+                .db
+                .run_raw_command(command.clone())
+                .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+                .await?;
+            match refusal(&answer, was_sent) {
+                None => Ok(()),
+                Some(refusal) => Err(Error::custom(refusal)),
+            }
+        };
+        self.store.write(action, insert).await
+    }
+
+    /// Counts and sums what a collection holds and compares it with the entry.
+    async fn verify(&self, table: &Table, entry: &TableEntry, collection: &str) -> Result<()> {
+        let action = format!("reading {} back", table.name);
+        let command = doc! {
+            "aggregate": collection,
+            "pipeline": queries::totals(table.tally),
+            "cursor": {},
+            "readConcern": { "level": "majority" },
+        };
+        let answer = self.command(&action, &self.connection.db, command).await?;
+        let found = answer
+            .get_document("cursor")
+            .and_then(|cursor| cursor.get_array("firstBatch"))
+            .ok()
+            .and_then(|batch| batch.first()?.as_document());
+        let (rows, totals) = read_totals(table, found);
+        check_stored(table, entry, rows, totals)
+    }
+
+    async fn build_indexes(&self, table: &Table, rows: u64, collection: &str) -> Result<()> {
+        let indexes = queries::indexes(table, rows);
+        if indexes.is_empty() {
+            return Ok(());
+        }
+        let mut command = doc! { "createIndexes": collection, "indexes": indexes };
+        if self.deployment.is_replicated {
+            // By default the build would wait for every member, also for one that is down.
+            command.insert("commitQuorum", "majority");
+        }
+        let action = format!("indexing {}", table.name);
+        self.command(&action, &self.connection.db, self.durable(command)).await.map(drop)
+    }
+
+    /// Gives a complete collection its physical name, in place of a damaged one if need be.
+    async fn rename(&self, staging: &str, physical: &str) -> Result<()> {
+        let db = self.connection.db.name();
+        let command = self.durable(doc! {
+            "renameCollection": format!("{db}.{staging}"),
+            "to": format!("{db}.{physical}"),
+            "dropTarget": true,
+        });
+        let admin = self.connection.client.database("admin");
+        let is_repeated = AtomicBool::new(false);
+        let rename = || async {
+            let was_sent = is_repeated.swap(true, Ordering::Relaxed);
+            match primary(&admin, command.clone()).await {
+                // The answer to an earlier try was lost, not its effect.
+                Err(error) if was_sent && code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(()),
+                answer => answer.map(drop),
+            }
+        };
+        self.store.write(&format!("naming {physical}"), rename).await
+    }
+
+    /// The one commit: manifest, pointer and the run's record.
+    async fn switch(&self, published: &Published) -> Result<()> {
+        let action = "switching to the generation";
+        let changes =
+            Arc::new(Changes::of(published, self.token, &self.connection).map_err(|source| {
+                StoreError::Failed {
+                    action: action.to_owned(),
+                    location: self.store.location_text(),
+                    source: source.into(),
+                }
+            })?);
+        let switched = if self.deployment.is_replicated {
+            self.store
+                .write(action, || async {
+                    let mut session = self.connection.client.start_session().await?;
+                    session
+                        .start_transaction()
+                        .and_run(Arc::clone(&changes), |session, changes| {
+                            let changes = Arc::clone(changes);
+                            async move { changes.apply(Some(session)).await }.boxed()
+                        })
+                        .await
+                        .or_else(no_longer_held)
+                })
+                .await?
+        } else {
+            self.store
+                .write(action, || async { changes.apply(None).await.or_else(no_longer_held) })
+                .await?
+        };
+        if switched { Ok(()) } else { Err(StoreError::LeaseLost(self.store.location_text())) }
+    }
+
+    /// Points every stable and older name at the generation's tables.
+    async fn show(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
+        let names = self.store.names(&self.connection).await?;
+        let views = queries::named_views(&published.manifest, self.store.inner.older_views);
+        // A name of ours that the generation does not have would show a table that is swept.
+        let stale: Vec<&str> = names
+            .iter()
+            .filter(|(name, _)| views.iter().all(|view| view.name != *name))
+            .filter_map(|(name, shown)| match shown {
+                Shown::View(view) if is_physical_name(&view.on) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        let shown = |view: &NamedView| {
+            names.iter().find(|(name, _)| *name == view.name).map(|(_, shown)| shown)
+        };
+        let changed = views.iter().filter_map(|view| match shown(view) {
+            Some(Shown::View(current)) if current == view => None,
+            Some(_) => Some((view, "collMod")),
+            None => Some((view, "create")),
+        });
+        futures::stream::iter(changed)
+            .map(Ok)
+            .try_for_each_concurrent(NAMERS, async |(view, command)| {
+                self.show_view(view, command).await?;
+                reached(&format!("named:{}", view.name));
+                Ok(())
+            })
+            .await?;
+        for name in stale {
+            self.drop_collection(name).await?;
+        }
+        Ok(())
+    }
+
+    async fn show_view(&self, view: &NamedView, command: &str) -> Result<()> {
+        let make = |command: &str| {
+            self.durable(doc! {
+                command: &view.name, "viewOn": &view.on, "pipeline": &view.pipeline,
+            })
+        };
+        let show = || async {
+            match primary(&self.connection.db, make(command)).await {
+                // An earlier try made it and its answer was lost.
+                Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => {
+                    primary(&self.connection.db, make("collMod")).await
+                }
+                answer => answer,
+            }
+        };
+        self.store.write(&format!("pointing {} at the generation", view.name), show).await.map(drop)
+    }
+
+    /// Refuses names that are collections: whoever made them would lose them.
+    async fn refuse_taken(&self, is_ours: impl Fn(&str) -> bool) -> Result<()> {
+        let names = self.store.names(&self.connection).await?;
+        let taken: Vec<&str> = names
+            .iter()
+            .filter(|(name, shown)| *shown == Shown::Collection && is_ours(name))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let location = self.store.location_text();
+        Err(StoreError::NamesTaken { location, names: taken.join(", ") })
+    }
+
+    /// Whether every older name of a table and its own are free or ours.
+    async fn refuse_taken_names_of(&self, table: &Table) -> Result<()> {
+        let older = self.store.inner.older_views;
+        let is_ours = |name: &str| {
+            table.name == name
+                || older.iter().any(|view| view.table.name == table.name && view.name == name)
+        };
+        self.refuse_taken(is_ours).await
+    }
+}
+
+impl MongoStore {
+    fn location_text(&self) -> String {
+        self.inner.location.clone()
+    }
+
+    /// Waits for a write, and tries it again while it fails in passing.
+    async fn write<T, W>(&self, action: &str, mut work: impl FnMut() -> W) -> Result<T>
+    where
+        W: Future<Output = std::result::Result<T, Error>>,
+    {
+        let longest = self.inner.options.write;
+        let attempt = || {
+            let work = work();
+            async {
+                let ended = tokio::time::timeout(longest, work).await;
+                ended.unwrap_or_else(|_| {
+                    let waited = format!("no answer within {} s", longest.as_secs());
+                    Err(Error::custom(Refusal { problem: waited, is_passing: false }))
+                })
+            }
+        };
+        let tried = attempt
+            .retry(patience())
+            .when(|error| {
+                is_passing(error)
+                    || error.get_custom::<Refusal>().is_some_and(|refusal| refusal.is_passing)
+            })
+            .notify(|error, wait| {
+                let problem = super::in_words(error);
+                tracing::warn!(action, problem, wait_secs = wait.as_secs_f64(), "trying again");
+            })
+            .await;
+        tried.map_err(|error| match error.get_custom::<Refusal>() {
+            Some(refusal) => StoreError::Failed {
+                action: action.to_owned(),
+                location: self.location_text(),
+                source: refusal.problem.clone().into(),
+            },
+            None => self.failed(action, &error),
+        })
+    }
+}
+
+fn majority() -> Document {
+    doc! { "w": "majority", "j": true }
+}
+
+fn raw_majority() -> RawDocumentBuf {
+    let mut concern = RawDocumentBuf::new();
+    concern.append(cstr!("w"), "majority");
+    concern
+}
+
+async fn primary(db: &Database, command: Document) -> std::result::Result<Document, Error> {
+    let answer = db
+        .run_command(command)
+        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+        .await?;
+    match refusal(&answer, false) {
+        None => Ok(answer),
+        Some(refusal) => Err(Error::custom(refusal)),
+    }
+}
+
+/// A refusal within an answer that is otherwise good.
+#[derive(Debug)]
+struct Refusal {
+    problem: String,
+    is_passing: bool,
+}
+
+/// What an answer to a write refuses, if anything. A key that is there already is no refusal when
+/// the batch may have been written by an earlier try; the count afterwards tells.
+fn refusal(answer: &Document, was_sent: bool) -> Option<Refusal> {
+    let told = |refused: &Document| Refusal {
+        problem: refused.get_str("errmsg").unwrap_or("refused without a reason").to_owned(),
+        is_passing: whole(refused, "code")
+            .is_some_and(|code| i32::try_from(code).is_ok_and(is_passing_code)),
+    };
+    let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
+    let refused = errors
+        .iter()
+        .filter_map(Bson::as_document)
+        .find(|refused| !(was_sent && whole(refused, "code") == Some(i64::from(DUPLICATE_KEY))));
+    refused.or_else(|| answer.get_document("writeConcernError").ok()).map(told)
+}
+
+/// What came of asking for the lease.
+enum Claim {
+    Taken(i64),
+    /// Somebody has it; the sign of life changes while they are there.
+    Held(DateTime),
+}
+
+/// How often a holder gives a sign of life.
+fn sign_of_life(lease: Duration) -> Duration {
+    lease / 3
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Takes the lease if it has run out. Time is the server's own, so no clock of ours matters.
+async fn claim(
+    connection: &Connection,
+    lease: Duration,
+    holder: &str,
+) -> std::result::Result<Claim, Error> {
+    let leases = connection.leases();
+    let free = doc! { "_id": LEASE, "token": 0_i64, "expires_at": DateTime::from_millis(0) };
+    match leases.insert_one(free).await {
+        Err(error) if code(&error) != Some(DUPLICATE_KEY) => return Err(error),
+        _ => {}
+    }
+    let taken = leases
+        .find_one_and_update(
+            doc! { "_id": LEASE, "$expr": { "$lte": ["$expires_at", "$$NOW"] } },
+            vec![doc! { "$set": {
+                "token": { "$add": ["$token", 1_i64] },
+                "holder": { "$literal": holder },
+                "expires_at": { "$add": ["$$NOW", millis(lease)] },
+            } }],
+        )
+        .return_document(ReturnDocument::After)
+        .await?;
+    if let Some(taken) = taken {
+        return Ok(Claim::Taken(whole(&taken, "token").unwrap_or(0)));
+    }
+    let held = leases.find_one(doc! { "_id": LEASE }).await?;
+    let sign = held.and_then(|held| held.get_datetime("expires_at").ok().copied());
+    Ok(Claim::Held(sign.unwrap_or(DateTime::from_millis(0))))
+}
+
+/// Raises the fence and starts the run's record.
+async fn start(
+    connection: &Connection,
+    token: i64,
+    kind: RunKind,
+    holder: &str,
+) -> std::result::Result<(), Error> {
+    connection
+        .pointer()
+        .update_one(doc! { "_id": POINTER }, doc! { "$max": { "fence": token } })
+        .upsert(true)
+        .await?;
+    connection
+        .runs()
+        .update_many(
+            doc! { "_id": { "$lt": token }, "state": RunState::Running.word() },
+            doc! { "$set": { "state": RunState::Interrupted.word() } },
+        )
+        .await?;
+    let record = RunRecord::starting(u64::try_from(token).unwrap_or(0), kind, holder.to_owned());
+    let filter = doc! { "_id": token };
+    connection.runs().replace_one(filter, write_run(&record)).upsert(true).await?;
+    Ok(())
+}
+
+/// Gives signs of life until it is stopped or overtaken.
+async fn beat(connection: Connection, lease: Duration, token: i64, is_lost: Arc<AtomicBool>) {
+    loop {
+        tokio::time::sleep(sign_of_life(lease)).await;
+        let later = vec![doc! { "$set": { "expires_at": { "$add": ["$$NOW", millis(lease)] } } }];
+        let held = doc! { "_id": LEASE, "token": token };
+        match connection.leases().update_one(held, later).await {
+            Ok(updated) if updated.matched_count == 0 => {
+                is_lost.store(true, Ordering::Relaxed);
+                return;
+            }
+            // While the server cannot be reached nobody can take over either; the fence decides.
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+fn no_longer_held(error: Error) -> std::result::Result<bool, Error> {
+    if error.get_custom::<Overtaken>().is_some() { Ok(false) } else { Err(error) }
+}
+
+/// What a switch changes.
+struct Changes {
+    connection: Connection,
+    token: i64,
+    generation: i64,
+    manifest: Document,
+    pointer: Document,
+    run: Document,
+}
+
+impl Changes {
+    fn of(
+        published: &Published,
+        token: i64,
+        connection: &Connection,
+    ) -> std::result::Result<Self, bson::error::Error> {
+        let generation = i64::try_from(published.manifest.generation).unwrap_or(i64::MAX);
+        let as_of = instant_to_bson(published.manifest.as_of);
+        let published_at = instant_to_bson(published.published_at);
+        Ok(Self {
+            connection: connection.clone(),
+            token,
+            generation,
+            manifest: doc! {
+                "_id": generation,
+                "as_of": as_of,
+                "published_at": published_at,
+                "published": bson::serialize_to_bson(published)?,
+            },
+            pointer: doc! { "$set": {
+                "generation": generation, "as_of": as_of, "published_at": published_at,
+                "switched_at": DateTime::now(),
+            } },
+            run: doc! { "$set": {
+                "generation": generation, "state": RunState::Succeeded.word(),
+            } },
+        })
+    }
+
+    /// Makes the changes, the pointer's last but for the record of the run. Whether they are made:
+    /// an error [`Overtaken`] where the fence is higher than ours.
+    async fn apply(&self, session: Option<&mut ClientSession>) -> std::result::Result<bool, Error> {
+        let by_generation = doc! { "_id": self.generation };
+        let fenced = doc! { "_id": POINTER, "fence": self.token };
+        let by_token = doc! { "_id": self.token };
+        let manifests = self.connection.manifests();
+        let pointers = self.connection.ops.collection::<Document>(POINTER);
+        let runs = self.connection.runs();
+        let keep = manifests.replace_one(by_generation, &self.manifest).upsert(true);
+        let point = pointers.update_one(fenced, self.pointer.clone());
+        let record = runs.update_one(by_token, self.run.clone());
+        let pointed = match session {
+            Some(session) => {
+                keep.session(&mut *session).await?;
+                let pointed = point.session(&mut *session).await?;
+                record.session(session).await?;
+                pointed
+            }
+            None => {
+                keep.await?;
+                let pointed = point.await?;
+                if pointed.matched_count > 0 {
+                    record.await?;
+                }
+                pointed
+            }
+        };
+        if pointed.matched_count == 0 {
+            return Err(Error::custom(Overtaken));
+        }
+        Ok(true)
+    }
+}
+
+fn write_run(record: &RunRecord) -> Document {
+    let kind = match record.kind {
+        RunKind::Refresh => "refresh",
+        RunKind::Rollback => "rollback",
+    };
+    doc! {
+        "_id": i64::try_from(record.run).unwrap_or(i64::MAX),
+        "kind": kind,
+        "state": record.state.word(),
+        "holder": &record.holder,
+        "started_at": instant_to_bson(record.started_at),
+        "ended_at": record.ended_at.map(instant_to_bson),
+        "generation": record.generation.and_then(|generation| i64::try_from(generation).ok()),
+        "error": record.error.clone(),
+    }
+}
+
+/// A stored record of a run.
+pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord> {
+    let undecodable = |column: &str, ty: &'static str| StoreError::Decode {
+        table: format!("{}.runs", connection.ops.name()),
+        column: column.to_owned(),
+        ty,
+        key: stored.get("_id").map(ToString::to_string).unwrap_or_default(),
+    };
+    let positive = |key: &str| whole(stored, key).and_then(|value| u64::try_from(value).ok());
+    let text = |key: &str| stored.get_str(key).ok().map(str::to_owned);
+    let instant = |key: &str| -> Option<Timestamp> {
+        stored.get_datetime(key).ok().map(|date| instant_from_bson(*date))
+    };
+    let kind = match stored.get_str("kind") {
+        Ok("refresh") => RunKind::Refresh,
+        Ok("rollback") => RunKind::Rollback,
+        _ => return Err(undecodable("kind", "text")),
+    };
+    let states = [RunState::Running, RunState::Succeeded, RunState::Failed, RunState::Interrupted];
+    let stored_state = stored.get_str("state").unwrap_or_default();
+    let state = states.into_iter().find(|state| state.word() == stored_state);
+    Ok(RunRecord {
+        run: positive("_id").ok_or_else(|| undecodable("_id", "integer"))?,
+        kind,
+        state: state.ok_or_else(|| undecodable("state", "text"))?,
+        holder: text("holder").ok_or_else(|| undecodable("holder", "text"))?,
+        started_at: instant("started_at").ok_or_else(|| undecodable("started_at", "timestamp"))?,
+        ended_at: instant("ended_at"),
+        generation: positive("generation"),
+        error: text("error"),
+    })
+}
+
+#[async_trait]
+impl Publisher for MongoPublisher {
+    async fn has_table(&self, entry: &TableEntry) -> Result<bool> {
+        let physical = entry.physical_name();
+        if !self.store.exists(&self.connection, physical).await? {
+            return Ok(false);
+        }
+        // The server's quick count may be off after it crashed; then it is counted.
+        let action = format!("counting {physical}");
+        let count = async |command: Document| -> Result<Option<i64>> {
+            let answer = self.command(&action, &self.connection.db, command).await?;
+            Ok(whole(&answer, "n"))
+        };
+        let rows = i64::try_from(entry.rows).ok();
+        let quick = doc! { "count": physical };
+        let exact = doc! { "count": physical, "query": { "_id": { "$exists": true } } };
+        Ok(count(quick).await? == rows || count(exact).await? == rows)
+    }
+
+    async fn write_table(
+        &self,
+        table: &'static Table,
+        entry: &TableEntry,
+        rows: RowSource,
+        reached: Reached<'_>,
+    ) -> Result<bool> {
+        self.still_held()?;
+        self.refuse_taken_names_of(table).await?;
+        if self.has_table(entry).await? {
+            return Ok(false);
+        }
+        let physical = entry.physical_name();
+        let staging = self.staging_name(physical);
+        let name = table.name;
+        self.drop_collection(&staging).await?;
+        let written = async {
+            self.insert(table, &staging, rows, reached).await?;
+            reached(&format!("inserted:{name}"));
+            self.build_indexes(table, entry.rows, &staging).await?;
+            reached(&format!("indexed:{name}"));
+            self.verify(table, entry, &staging).await?;
+            self.still_held()?;
+            self.rename(&staging, physical).await
+        };
+        if let Err(error) = written.await {
+            // Swept by the next run if it cannot be dropped now.
+            let _ = self.drop_collection(&staging).await;
+            return Err(error);
+        }
+        reached(&format!("renamed:{name}"));
+        Ok(true)
+    }
+
+    async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
+        let views = queries::named_views(&published.manifest, self.store.inner.older_views);
+        self.refuse_taken(|name| views.iter().any(|view| view.name == name)).await?;
+        self.switch(published).await?;
+        self.store.look_again();
+        reached("committed");
+        self.show(published, reached).await
+    }
+
+    async fn repair_names(&self, published: &Published) -> Result<()> {
+        self.show(published, &|_| {}).await
+    }
+
+    async fn sweep(&self, keep: usize) -> Result<usize> {
+        self.still_held()?;
+        let kept = crate::store::GoldStore::generations(&self.store).await?;
+        let active = crate::store::GoldStore::active(&self.store).await?;
+        let active = active.map(|active| active.manifest.generation);
+        let (kept, forgotten): (Vec<_>, Vec<_>) =
+            kept.iter().rev().enumerate().partition(|(age, published)| {
+                *age < keep || Some(published.manifest.generation) == active
+            });
+        let forgotten: Vec<i64> = forgotten
+            .iter()
+            .filter_map(|(_, published)| i64::try_from(published.manifest.generation).ok())
+            .collect();
+        if !forgotten.is_empty() {
+            let forget = || async {
+                let old = doc! { "_id": { "$in": &forgotten } };
+                self.connection.manifests().delete_many(old).await
+            };
+            self.store.write("forgetting generations", forget).await?;
+        }
+        let used: Vec<&str> = kept
+            .iter()
+            .flat_map(|(_, published)| &published.manifest.tables)
+            .map(TableEntry::physical_name)
+            .collect();
+        let names = self.store.names(&self.connection).await?;
+        let unused: Vec<&str> = names
+            .iter()
+            .filter(|(_, shown)| *shown == Shown::Collection)
+            .map(|(name, _)| name.as_str())
+            .filter(|name| is_physical_name(name) && !used.contains(name))
+            .collect();
+        futures::stream::iter(&unused)
+            .map(Ok)
+            .try_for_each_concurrent(NAMERS, async |name| self.drop_collection(name).await)
+            .await?;
+        Ok(unused.len())
+    }
+
+    async fn end(self: Box<Self>, error: Option<String>) -> Result<()> {
+        self.heartbeat.abort();
+        let state = if error.is_some() { RunState::Failed } else { RunState::Succeeded };
+        let ended = doc! { "$set": {
+            "state": state.word(), "ended_at": DateTime::now(), "error": error,
+        } };
+        let token = self.token;
+        self.store
+            .write("ending a run", || async {
+                self.connection.runs().update_one(doc! { "_id": token }, ended.clone()).await?;
+                let free = doc! { "$set": { "expires_at": DateTime::from_millis(0) } };
+                let ours = doc! { "_id": LEASE, "token": token };
+                self.connection.leases().update_one(ours, free).await
+            })
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,347 @@
+//! Real MongoDB servers: one replica set of one member for the whole run, others as tests need
+//! them, a database of its own for each test. Nothing of them outlives the test process.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use goldsmith::store::mongo::{MongoOptions, ReadFrom};
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use mongodb::options::ClientOptions;
+
+/// How long a server may take to start or to elect.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Starts a server and ends it when standard input closes, which it does with the test process
+/// however that ends; then removes its directory unless it is to be started again.
+const WATCHDOG: &str = r#"
+dir=$1; shift
+"$@" >/dev/null 2>&1 &
+pid=$!
+echo $pid
+cat >/dev/null
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+[ -e "$dir/keep" ] || rm -rf "$dir"
+"#;
+
+/// The runtime on which helpers talk to servers.
+pub fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    })
+}
+
+/// Waits for a future from a test that is not asynchronous.
+pub fn wait<F: Future + Send>(future: F) -> F::Output
+where
+    F::Output: Send,
+{
+    std::thread::scope(|scope| scope.spawn(|| runtime().block_on(future)).join().unwrap())
+}
+
+/// The server program: on PATH, or fetched into the target directory once.
+fn mongod() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let runs = |program: &Path| {
+            let version = Command::new(program).arg("--version").output();
+            version.is_ok_and(|output| output.status.success())
+        };
+        if runs(Path::new("mongod")) {
+            return "mongod".into();
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mongod");
+        let installed = Command::new(root.join("scripts/install-mongod.sh")).arg(&place).output();
+        let installed = installed.unwrap();
+        let program = place.join("bin/mongod");
+        assert!(
+            installed.status.success() && runs(&program),
+            "these tests need a MongoDB server: install mongod so that it is on PATH; \
+             scripts/install-mongod.sh could not fetch one: {}",
+            String::from_utf8_lossy(&installed.stderr)
+        );
+        program
+    })
+}
+
+/// A server process of our own.
+#[derive(Debug)]
+pub struct Server {
+    dir: PathBuf,
+    port: u16,
+    arguments: Vec<String>,
+    watchdog: Option<Child>,
+    pid: u32,
+}
+
+impl Server {
+    /// A server that is no member of a set: no transactions, no change streams.
+    pub fn standalone() -> Self {
+        let server = Self::start(&[]);
+        server.until(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false));
+        server
+    }
+
+    /// A replica set of one member.
+    pub fn replica_set() -> Self {
+        let server = Self::start(&["--replSet", "rs", "--oplogSize", "64"]);
+        server.initiate(&[&server]);
+        server
+    }
+
+    /// A server with these arguments, answering and not yet set up.
+    pub fn start(arguments: &[&str]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mongo-{}-{number}", std::process::id());
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        // Free at this moment; another process may take it before the server does.
+        let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut server = Self { dir, port: port(), arguments, watchdog: None, pid: 0 };
+        for _ in 0..5 {
+            server.run();
+            if server.answers() {
+                return server;
+            }
+            server.kill();
+            server.port = port();
+        }
+        panic!("{} does not start", mongod().display());
+    }
+
+    fn run(&mut self) {
+        let _ = std::fs::remove_file(self.dir.join("keep"));
+        let port = self.port.to_string();
+        let mut watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "watchdog"])
+            .arg(&self.dir)
+            .arg(mongod())
+            .arg("--dbpath")
+            .arg(&self.dir)
+            .args(["--port", &port, "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25"])
+            .arg("--unixSocketPrefix")
+            .arg(&self.dir)
+            .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+            .args(["--setParameter", "enableTestCommands=1", "--logpath"])
+            .arg(self.dir.join("log"))
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(watchdog.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        self.pid = line.trim().parse().unwrap();
+        self.watchdog = Some(watchdog);
+    }
+
+    /// Whether it accepts connections before it is given up on or ends.
+    fn answers(&self) -> bool {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return true;
+            }
+            if !Path::new(&format!("/proc/{}", self.pid)).exists() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// `kill -9`; what it wrote stays.
+    pub fn kill(&mut self) {
+        std::fs::write(self.dir.join("keep"), "").unwrap();
+        if let Some(mut watchdog) = self.watchdog.take() {
+            drop(watchdog.stdin.take());
+            watchdog.wait().unwrap();
+        }
+    }
+
+    /// Starts again what was killed, on the same port and files.
+    pub fn start_again(&mut self) {
+        self.run();
+        assert!(self.answers(), "the server does not start again");
+    }
+
+    /// Sends it a signal by name, `STOP` and `CONT` for a server that hangs.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// `host:port`
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The connection string of this server alone, whatever set it is in.
+    pub fn direct_uri(&self) -> String {
+        format!("mongodb://{}/?directConnection=true", self.host())
+    }
+
+    /// The connection string.
+    pub fn uri(&self) -> String {
+        format!("mongodb://{}/", self.host())
+    }
+
+    /// Makes a set of these servers, of which this is the first, and waits for a primary.
+    pub fn initiate(&self, members: &[&Server]) {
+        let list: Vec<Document> = members
+            .iter()
+            .zip(0_i32..)
+            .map(|(member, id)| {
+                // The first one wins the first election.
+                doc! { "_id": id, "host": member.host(), "priority": if id == 0 { 2 } else { 1 } }
+            })
+            .collect();
+        let settings = doc! { "electionTimeoutMillis": 2_000 };
+        let set = doc! { "_id": "rs", "members": list, "settings": settings };
+        wait(async {
+            let client = Client::with_uri_str(self.direct_uri()).await.unwrap();
+            let admin = client.database("admin");
+            admin.run_command(doc! { "replSetInitiate": set }).await.unwrap();
+        });
+        self.until(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false));
+    }
+
+    /// Waits until the server's `hello` is as wanted.
+    pub fn until(&self, is_wanted: impl Fn(&Document) -> bool + Sync) {
+        wait(async {
+            let client = Client::with_uri_str(self.direct_uri()).await.unwrap();
+            let started = Instant::now();
+            loop {
+                let hello = client.database("admin").run_command(doc! { "hello": 1 }).await;
+                if hello.as_ref().is_ok_and(&is_wanted) {
+                    return;
+                }
+                assert!(started.elapsed() < PATIENCE, "not in time: {hello:?}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+
+    /// Its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.dir.join("keep"));
+        if let Some(mut watchdog) = self.watchdog.take() {
+            drop(watchdog.stdin.take());
+            let _ = watchdog.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// The connection string of the replica set that tests share: `TEST_MONGODB_URI`, or one of our own
+/// that ends with this process.
+pub fn shared_uri() -> String {
+    static SHARED: OnceLock<(Option<Server>, String)> = OnceLock::new();
+    let (_, uri) = SHARED.get_or_init(|| match std::env::var("TEST_MONGODB_URI") {
+        Ok(uri) if !uri.is_empty() => (None, uri),
+        _ => {
+            let server = Server::replica_set();
+            let uri = server.uri();
+            (Some(server), uri)
+        }
+    });
+    uri.clone()
+}
+
+/// A database of a test's own with the one of manifests beside it, dropped at its end.
+#[derive(Debug)]
+pub struct TestDb {
+    pub uri: String,
+    pub name: String,
+}
+
+impl TestDb {
+    /// On the shared replica set.
+    pub fn new() -> Self {
+        Self::at(shared_uri())
+    }
+
+    /// On this server.
+    pub fn at(uri: String) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { uri, name: format!("test_{}_{number}", std::process::id()) }
+    }
+
+    /// What sets the binary to use it, with a short lease so that tests need not wait long.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        [
+            ("MONGODB_URI", self.uri.as_str()),
+            ("MONGODB_DB", self.name.as_str()),
+            ("MONGODB__LEASE_SECS", "1"),
+            ("MONGODB__SERVER_SELECTION_SECS", "2"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    /// Options of a store on it.
+    pub fn options(&self) -> MongoOptions {
+        MongoOptions {
+            uri: self.uri.clone().into(),
+            db: self.name.clone(),
+            read_from: ReadFrom::Primary,
+            selection: Duration::from_secs(5),
+            query: Duration::from_secs(10),
+            write: Duration::from_secs(60),
+            lease: Duration::from_secs(1),
+        }
+    }
+
+    /// A client of its own.
+    pub async fn client(&self) -> Client {
+        let mut options = ClientOptions::parse(&self.uri).await.unwrap();
+        options.server_selection_timeout = Some(Duration::from_secs(5));
+        Client::with_options(options).unwrap()
+    }
+
+    /// Does something with the database itself.
+    pub fn with<T: Send, F: Future<Output = T> + Send>(
+        &self,
+        work: impl FnOnce(mongodb::Database) -> F + Send,
+    ) -> T {
+        wait(async { work(self.client().await.database(&self.name)).await })
+    }
+
+    /// The names of its collections and views, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = self.with(|db| async move { db.list_collection_names().await.unwrap() });
+        names.sort();
+        names
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        let dropped = std::panic::catch_unwind(|| {
+            wait(async {
+                let client = self.client().await;
+                for name in [self.name.clone(), format!("{}_ops", self.name)] {
+                    // The server may be gone on purpose.
+                    let _ = client.database(&name).drop().await;
+                }
+            });
+        });
+        assert!(dropped.is_ok() || std::thread::panicking());
+    }
+}
