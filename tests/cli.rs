@@ -1,9 +1,8 @@
 //! The command line: what each command prints and how it ends.
 
-use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-use crate::support::{Ran, SMALL, Shop};
+use crate::support::{Ran, Running, SMALL, Shop};
 
 #[test]
 fn wrong_requests_end_with_2_and_say_what_is_wrong() {
@@ -22,7 +21,7 @@ fn wrong_requests_end_with_2_and_say_what_is_wrong() {
     shop.run_with(&["settings"], &[("QUALITY__MAX_REJECT_RATO", "1")])
         .refused(2, &["quality.max_reject_rato", "max_reject_ratio"]);
     shop.run_with(&["serve"], &[("RUST_LOG", "loud==yes")]).refused(2, &["log.filter"]);
-    shop.run_with(&["serve"], &[("MONGODB_URI", "mongodb://u:secret@h")])
+    shop.run_with(&["serve"], &[("MONGODB_URI", "mongodb://u:secret")])
         .refused(2, &["MONGODB_URI"]);
     shop.run(&["--config", "none.toml", "settings"]).refused(2, &["none.toml"]);
     shop.run(&["check"]).refused(2, &["nothing is published"]);
@@ -197,50 +196,11 @@ fn check_finds_what_was_tampered_with() {
     found("missing from the store");
 }
 
-/// A running `goldsmith`, its address read from its own first lines.
-struct Running {
-    child: std::process::Child,
-    said: String,
-    url: String,
-}
-
-fn start(shop: &Shop, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
-    let mut command = shop.command(arguments, variables);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = String::new();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    while said.matches("  curl ").count() < 3 {
-        let Some(line) = lines.next() else {
-            let ran = Ran::of(child.wait_with_output().unwrap());
-            panic!("it ended: {said} {ran:?}");
-        };
-        said.push_str(&(line.unwrap() + "\n"));
-    }
-    let url = said.split("serving on ").nth(1).unwrap().split(',').next().unwrap().to_owned();
-    Running { child, said, url }
-}
-
-impl Running {
-    fn get(&self, path: &str) -> serde_json::Value {
-        ureq::get(format!("{}{path}", self.url)).call().unwrap().body_mut().read_json().unwrap()
-    }
-
-    /// SIGTERM; how it ended and what it said on standard error.
-    fn stop(mut self) -> (Option<i32>, String) {
-        let killed =
-            std::process::Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(killed.success());
-        let mut err = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-        (self.child.wait().unwrap().code(), err)
-    }
-}
-
 #[test]
 fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
     let shop = Shop::empty();
     let small = [("SAMPLE__CUSTOMERS", "200"), ("SAMPLE__PURCHASES", "2000")];
-    let running = start(&shop, &[], &small);
+    let running = Running::start(&shop, &[], &small);
     assert!(
         running.said.contains("wrote a sample of 200 customers and 2000 purchases"),
         "{}",
@@ -248,22 +208,22 @@ fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
     );
     assert!(running.said.contains("published generation 1"), "{}", running.said);
     for line in running.said.lines().filter_map(|line| line.trim().strip_prefix("curl '")) {
-        let path = line.trim_end_matches('\'').strip_prefix(&running.url).unwrap();
-        assert!(running.get(path)["meta"]["count"].as_u64().unwrap() > 0, "{path}");
+        let path = line.trim_end_matches('\'').strip_prefix(running.http.url()).unwrap();
+        assert!(running.http.get(path).json()["meta"]["count"].as_u64().unwrap() > 0, "{path}");
     }
-    assert_eq!(running.get("/kpis")["data"]["total_customers"], 200);
+    assert_eq!(running.http.get("/kpis").json()["data"]["total_customers"], 200);
     assert_eq!(running.stop().0, Some(0));
 
     // The second time there is nothing to do but to serve.
-    let running = start(&shop, &["up"], &small);
+    let running = Running::start(&shop, &["up"], &small);
     assert!(running.said.contains("nothing changed"), "{}", running.said);
-    assert_eq!(running.get("/kpis")["meta"]["generation"], 1);
+    assert_eq!(running.http.get("/kpis").json()["meta"]["generation"], 1);
     assert_eq!(running.stop().0, Some(0));
 
     // New files that cannot be used do not take down what is served.
     shop.put("achats.csv", b"");
-    let running = start(&shop, &["up"], &small);
-    assert_eq!(running.get("/kpis")["data"]["total_customers"], 200);
+    let running = Running::start(&shop, &["up"], &small);
+    assert_eq!(running.http.get("/kpis").json()["data"]["total_customers"], 200);
     let (code, err) = running.stop();
     assert_eq!(code, Some(0));
     assert!(
@@ -275,8 +235,8 @@ fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
 
     // Nor do files that are gone: no sample is written over a published shop.
     shop.clear_sources();
-    let running = start(&shop, &["up"], &small);
-    assert_eq!(running.get("/kpis")["data"]["total_customers"], 200);
+    let running = Running::start(&shop, &["up"], &small);
+    assert_eq!(running.http.get("/kpis").json()["data"]["total_customers"], 200);
     assert_eq!(running.stop().0, Some(0));
     assert!(shop.names("sources").is_empty());
 }
@@ -293,8 +253,9 @@ fn an_address_that_is_taken_is_refused_by_name() {
 #[test]
 fn logs_are_json_lines_when_asked_for() {
     let shop = Shop::published(SMALL);
-    let running = start(&shop, &["serve"], &[("LOG_FORMAT", "json"), ("RUST_LOG", "info")]);
-    assert!(ureq::get(format!("{}/nope", running.url)).call().is_err());
+    let running =
+        Running::start(&shop, &["serve"], &[("LOG_FORMAT", "json"), ("RUST_LOG", "info")]);
+    assert_eq!(running.http.get("/nope").status, 404);
     let (_, err) = running.stop();
     let lines: Vec<serde_json::Value> =
         err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

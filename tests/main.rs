@@ -17,6 +17,13 @@ mod contract {
     mod sample;
     mod silver;
 }
+mod mongo {
+    mod answers;
+    mod documents;
+    mod faults;
+    mod publishing;
+    mod security;
+}
 mod architecture;
 mod cli;
 mod documents;

@@ -41,6 +41,8 @@ pub enum ApiError {
     Unpublished(String),
     /// The store failed.
     Store(StoreError),
+    /// Asked whether it can answer, it cannot: the store failed.
+    Degraded(StoreError),
     /// The answer cannot be written as JSON.
     Render(serde_json::Error),
     /// A refusal of the framework.
@@ -95,15 +97,14 @@ impl ApiError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "There is nothing to answer from yet",
             ),
-            Self::Store(
-                StoreError::Unavailable { .. }
-                | StoreError::Failed { .. }
-                | StoreError::Removed { .. },
-            ) => (
+            Self::Store(error) if error.is_away() => (
                 "store_unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The serving store does not answer",
             ),
+            Self::Degraded(_) => {
+                ("degraded", StatusCode::SERVICE_UNAVAILABLE, "The serving store does not answer")
+            }
             Self::Store(_) | Self::Render(_) => {
                 ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be made")
             }
@@ -126,11 +127,12 @@ impl ApiError {
                 "send the header Authorization: Bearer TOKEN with the server's READ_TOKEN"
                     .to_owned()
             }
-            Self::Store(
-                StoreError::Unavailable { .. }
-                | StoreError::Failed { .. }
-                | StoreError::Removed { .. },
-            ) => "the serving store does not answer; the server's log says why".to_owned(),
+            Self::Store(error) if error.is_away() => {
+                "the serving store does not answer; the server's log says why".to_owned()
+            }
+            Self::Degraded(_) => {
+                "degraded: the serving store does not answer; the server's log says why".to_owned()
+            }
             Self::Store(_) | Self::Render(_) => {
                 "the stored data could not be read; the server's log says why".to_owned()
             }
@@ -168,7 +170,7 @@ impl fmt::Display for ApiError {
 impl std::error::Error for ApiError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Store(error) => Some(error),
+            Self::Store(error) | Self::Degraded(error) => Some(error),
             Self::Render(error) => Some(error),
             _ => None,
         }

@@ -124,7 +124,7 @@ pub async fn live(request: HttpRequest) -> Answered {
 pub async fn ready(state: web::Data<State>, request: HttpRequest) -> Answered {
     refuse_parameters(&request)?;
     let (ping, answer) = look(&state).await;
-    ping?;
+    ping.map_err(ApiError::Degraded)?;
     if answer.data.published_age_secs.is_none() {
         return Err(ApiError::Unpublished(
             "nothing has been published yet; run goldsmith refresh".to_owned(),

@@ -225,7 +225,7 @@ fn query_parameter(view: View, accepted: &Accepted) -> Parameter {
                 .default(Some(json!(0))),
         ),
         Role::Sort => (
-            "Order of the rows; the key breaks ties and null sorts below every value".to_owned(),
+            "Order of the rows; the key breaks ties, in the same direction, and null sorts below every value".to_owned(),
             ObjectBuilder::new().schema_type(Type::String).enum_values(Some(
                 sortable(view).into_iter().flat_map(|field| {
                     [field.to_owned(), format!("{field}:asc"), format!("{field}:desc")]

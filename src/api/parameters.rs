@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(query.filters[0].value, Value::Text("Côte d'Ivoire".to_owned()));
         assert_eq!(query.filters[1].comparison, Comparison::AtLeast);
         assert_eq!(query.order()[0], ("total_spent", Direction::Descending));
-        assert_eq!(query.order()[1], ("id_client", Direction::Ascending));
+        assert_eq!(query.order()[1], ("id_client", Direction::Descending));
     }
 
     #[test]

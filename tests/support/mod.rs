@@ -2,8 +2,9 @@
 
 pub mod mongo;
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -80,6 +81,14 @@ impl Shop {
     /// Removes every source file.
     pub fn clear_sources(&self) {
         std::fs::remove_dir_all(self.data("sources")).unwrap();
+    }
+
+    /// The same shop with these settings from the environment.
+    pub fn with_settings(mut self, variables: &[(&str, &str)]) -> Self {
+        self.variables.extend(
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        self
     }
 
     /// The binary in this directory, with nothing but these variables in its environment.
@@ -183,8 +192,7 @@ impl Ran {
 
 /// The real application on a free port, stopped at the end of the test.
 pub struct TestApp {
-    url: String,
-    agent: ureq::Agent,
+    http: Http,
     handle: actix_web::dev::ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -210,33 +218,17 @@ impl Reply {
     }
 }
 
-impl TestApp {
-    /// Serves what the shop has published.
-    pub fn spawn(shop: &Shop) -> Self {
-        Self::spawn_with(shop, &[])
-    }
+/// A client of one server.
+pub struct Http {
+    url: String,
+    agent: ureq::Agent,
+}
 
-    /// Serves with settings from the environment.
-    pub fn spawn_with(shop: &Shop, variables: &[(&str, &str)]) -> Self {
-        let settings = shop.settings(variables);
-        let (sender, receiver) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async move {
-                let store = open_store(&settings).unwrap();
-                let application = Application::build(&settings, store).unwrap();
-                sender.send((application.addr(), application.handle())).unwrap();
-                application.run().await.unwrap();
-            });
-        });
-        let (addr, handle) = receiver.recv().unwrap();
+impl Http {
+    fn to(url: String) -> Self {
         let config =
             ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
-        Self { url: format!("http://{addr}"), agent: config.into(), handle, thread: Some(thread) }
+        Self { url, agent: config.into() }
     }
 
     /// Its address, for other clients.
@@ -277,6 +269,79 @@ impl TestApp {
         let reply = self.get(path);
         assert_eq!(reply.status, 200, "{path}: {}", reply.text);
         reply.json()["data"].take()
+    }
+}
+
+impl TestApp {
+    /// Serves what the shop has published.
+    pub fn spawn(shop: &Shop) -> Self {
+        Self::spawn_with(shop, &[])
+    }
+
+    /// Serves with settings from the environment.
+    pub fn spawn_with(shop: &Shop, variables: &[(&str, &str)]) -> Self {
+        let settings = shop.settings(variables);
+        let (sender, receiver) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async move {
+                let store = open_store(&settings).unwrap();
+                let application = Application::build(&settings, store).unwrap();
+                sender.send((application.addr(), application.handle())).unwrap();
+                application.run().await.unwrap();
+            });
+        });
+        let (addr, handle) = receiver.recv().unwrap();
+        Self { http: Http::to(format!("http://{addr}")), handle, thread: Some(thread) }
+    }
+}
+
+impl std::ops::Deref for TestApp {
+    type Target = Http;
+
+    fn deref(&self) -> &Http {
+        &self.http
+    }
+}
+
+/// A running `goldsmith`, its address read from its own first lines.
+pub struct Running {
+    child: std::process::Child,
+    /// What it said on standard output until it served.
+    pub said: String,
+    /// A client of it.
+    pub http: Http,
+}
+
+impl Running {
+    /// Starts a command that serves and waits until it does.
+    pub fn start(shop: &Shop, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = shop.command(arguments, variables);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while said.matches("  curl ").count() < 3 {
+            let Some(line) = lines.next() else {
+                let ran = Ran::of(child.wait_with_output().unwrap());
+                panic!("it ended: {said} {ran:?}");
+            };
+            said.push_str(&(line.unwrap() + "\n"));
+        }
+        let url = said.split("serving on ").nth(1).unwrap().split(',').next().unwrap().to_owned();
+        Self { child, said, http: Http::to(url) }
+    }
+
+    /// SIGTERM; how it ended and what it said on standard error.
+    pub fn stop(mut self) -> (Option<i32>, String) {
+        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        let mut err = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        (self.child.wait().unwrap().code(), err)
     }
 }
 

@@ -231,9 +231,13 @@ impl Server {
         });
     }
 
-    /// Its log.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    /// Makes commands fail as the server's own test hook does it.
+    pub fn fail(&self, mode: Document, data: Document) {
+        wait(async {
+            let client = Client::with_uri_str(self.direct_uri()).await.unwrap();
+            let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+            client.database("admin").run_command(command).await.unwrap();
+        });
     }
 }
 
@@ -245,6 +249,56 @@ impl Drop for Server {
             let _ = watchdog.wait();
         }
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A replica set of three members with authentication; its user `root` may do everything.
+#[derive(Debug)]
+pub struct Cluster {
+    members: Vec<Server>,
+}
+
+impl Cluster {
+    /// Started, with a primary.
+    pub fn with_authentication() -> Self {
+        let key =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("key-{}", std::process::id()));
+        if !key.exists() {
+            std::fs::write(&key, "b25seSBmb3IgdGVzdHM=").unwrap();
+            std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .unwrap();
+        }
+        let key = key.to_str().unwrap();
+        let arguments = ["--replSet", "rs", "--oplogSize", "64", "--keyFile", key];
+        let members: Vec<Server> = (0..3).map(|_| Server::start(&arguments)).collect();
+        members[0].initiate(&members.iter().collect::<Vec<_>>());
+        let cluster = Self { members };
+        wait(async {
+            // The first user may be made from this machine without being one.
+            let client = Client::with_uri_str(cluster.members[0].direct_uri()).await.unwrap();
+            let root = doc! {
+                "createUser": "root", "pwd": "root", "roles": ["root"],
+                "writeConcern": { "w": "majority" },
+            };
+            client.database("admin").run_command(root).await.unwrap();
+        });
+        cluster
+    }
+
+    /// The connection string of a user.
+    pub fn uri(&self, user: &str, password: &str) -> String {
+        let hosts: Vec<String> = self.members.iter().map(Server::host).collect();
+        format!("mongodb://{user}:{password}@{}/?replicaSet=rs&authSource=admin", hosts.join(","))
+    }
+
+    /// Makes the primary give up being one.
+    pub fn step_down(&self) {
+        wait(async {
+            let client = Client::with_uri_str(self.uri("root", "root")).await.unwrap();
+            let admin = client.database("admin");
+            // The connection it came by may be closed on the way.
+            let _ = admin.run_command(doc! { "replSetStepDown": 5, "force": true }).await;
+        });
     }
 }
 

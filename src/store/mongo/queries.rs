@@ -108,6 +108,8 @@ pub fn indexes(table: &Table, rows: u64) -> Vec<Document> {
                 Access::Unlisted => false,
             }
     };
+    // Two documents with the same entries in another order are equal, two such indexes are not.
+    let is_same = |a: &Document, b: &Document| a.iter().eq(b.iter());
     let composite = (key.len() > 1).then(|| ordered(table, &key));
     let mut all: Vec<Document> = composite.iter().cloned().collect();
     if !table.order.is_empty() {
@@ -115,7 +117,8 @@ pub fn indexes(table: &Table, rows: u64) -> Vec<Document> {
     }
     for column in table.columns.iter().filter(|column| is_wanted(column)) {
         let index = followed_by_key(&[(column.name, Direction::Ascending)]);
-        if index.keys().next().is_some_and(|first| first != "_id") && !all.contains(&index) {
+        let is_new = all.iter().all(|other| !is_same(other, &index));
+        if is_new && index.keys().next().is_some_and(|first| first != "_id") {
             all.push(index);
         }
     }
@@ -123,7 +126,7 @@ pub fn indexes(table: &Table, rows: u64) -> Vec<Document> {
         .map(|keys| {
             let parts: Vec<String> =
                 keys.iter().map(|(name, sign)| format!("{name}_{sign}")).collect();
-            let is_key = composite.as_ref() == Some(&keys);
+            let is_key = composite.as_ref().is_some_and(|composite| is_same(composite, &keys));
             doc! { "key": keys, "name": parts.join("_"), "unique": is_key }
         })
         .collect()

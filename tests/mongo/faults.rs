@@ -1,0 +1,342 @@
+//! Killed processes, servers that go away, hang or refuse: the old generation stays served or the
+//! answer is 503, and everything recovers by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use goldsmith::sample::{Spec, generate};
+use mongodb::bson::{Document, doc};
+
+use crate::support::mongo::{Cluster, Server, TestDb};
+use crate::support::{Ran, Running, SMALL, Shop, TestApp};
+
+/// A shop with generation 1 published and other sources waiting.
+fn about_to_change(db: &TestDb) -> Shop {
+    let shop = Shop::sample(SMALL).serving_from(db);
+    shop.run(&["refresh"]).good();
+    change(&shop, 77);
+    shop
+}
+
+fn change(shop: &Shop, seed: u64) {
+    for (name, bytes) in generate(Spec { seed, ..SMALL }).unwrap() {
+        shop.put(name, &bytes);
+    }
+}
+
+/// The collections that the kept generations use and nothing else.
+fn assert_no_debris(db: &TestDb, shop: &Shop, generations: &[u64], at: &str) {
+    let used: BTreeSet<String> = generations
+        .iter()
+        .flat_map(|number| {
+            let manifest = shop.json(&format!("gold/gen-{number:06}/manifest.json"));
+            let tables = manifest["tables"].as_array().unwrap().clone();
+            tables.into_iter().map(|table| {
+                let hash = table["content_hash"].as_str().unwrap().to_owned();
+                format!("{}_{}_revision", table["name"].as_str().unwrap(), &hash[..16])
+            })
+        })
+        .collect();
+    let stored: BTreeSet<String> =
+        db.names().into_iter().filter(|name| name.ends_with("_revision")).collect();
+    assert_eq!(stored, used, "{at}");
+}
+
+/// What must hold after a run that ended badly.
+fn assert_recovers(db: &TestDb, shop: &Shop, app: &TestApp, at: &str) {
+    let served = app.get("/kpis").json()["meta"]["generation"].as_u64().unwrap();
+    assert!(served == 1 || served == 2, "{at}: generation {served}");
+    shop.run(&["refresh"]).good();
+    assert_eq!(app.get("/kpis").json()["meta"]["generation"], 2, "{at}");
+    assert_no_debris(db, shop, &[1, 2], at);
+    shop.run(&["check"]).good();
+}
+
+#[test]
+fn goldsmith_killed_at_any_step_of_a_publish_leaves_a_whole_generation() {
+    let points = [
+        "inserting:fact_achats",
+        "inserted:customers",
+        "indexed:fact_achats",
+        "renamed:revenue_by_country",
+        "publish:customer_scores",
+        "switch",
+        "committed",
+        "named:gold_monthly",
+        "switched",
+    ];
+    for point in points {
+        let db = TestDb::new();
+        let shop = about_to_change(&db);
+        let app = TestApp::spawn_with(&shop, &[("HTTP__CACHE_BYTES", "0")]);
+        let ran = shop.run_with(&["refresh"], &[("TESTING__ABORT_AT", point)]);
+        assert_eq!(ran.code, None, "{point} was never reached: {ran:#?}");
+        assert_recovers(&db, &shop, &app, point);
+        let states: Vec<String> = db.with(|db| async move {
+            let runs = db.client().database(&format!("{}_ops", db.name()));
+            let mut states = Vec::new();
+            for run in [1_i64, 2, 3] {
+                let found = runs.collection::<Document>("runs").find_one(doc! { "_id": run });
+                let found = found.await.unwrap().unwrap();
+                states.push(found.get_str("state").unwrap().to_owned());
+            }
+            states
+        });
+        // Where the switch had happened the record changed with it.
+        let is_switched = ["committed", "named:gold_monthly", "switched"].contains(&point);
+        let second = if is_switched { "succeeded" } else { "interrupted" };
+        assert_eq!(states, ["succeeded", second, "succeeded"], "{point}");
+    }
+}
+
+#[test]
+fn mongod_killed_while_publishing_is_waited_for() {
+    /// From before the first write to after the last.
+    const MOMENTS_MS: [u64; 6] = [150, 400, 550, 700, 850, 1_000];
+    let mut server = Server::replica_set();
+    let mut retried = 0;
+    for moment in MOMENTS_MS {
+        let db = TestDb::at(server.uri());
+        let shop = about_to_change(&db);
+        let app = TestApp::spawn_with(&shop, &[("HTTP__CACHE_BYTES", "0")]);
+        let publishing = shop
+            .command(&["refresh"], &[])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(moment));
+        server.kill();
+        let away = app.get("/kpis");
+        assert_eq!((away.status, away.header("retry-after")), (503, Some("5")), "{}", away.text);
+        server.start_again();
+        let ran = Ran::of(publishing.wait_with_output().unwrap()).good();
+        retried += usize::from(ran.err.contains("trying again"));
+        until_answered(&app);
+        assert_recovers(&db, &shop, &app, &format!("after {moment} ms"));
+    }
+    eprintln!("{retried} of {} runs had to try a write again", MOMENTS_MS.len());
+    assert!(retried > 0);
+}
+
+/// Waits until the application answers again, which it must without being started again.
+fn until_answered(app: &TestApp) {
+    let started = Instant::now();
+    while app.get("/kpis").status != 200 {
+        assert!(started.elapsed() < Duration::from_secs(60), "{}", app.get("/kpis").text);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_server_that_goes_away_or_hangs_is_served_again_when_it_is_back() {
+    let mut server = Server::replica_set();
+    let db = TestDb::at(server.uri());
+    let shop = Shop::sample(SMALL).serving_from(&db).with_settings(&[
+        ("MONGODB__QUERY_SECS", "1"),
+        ("MONGODB__SERVER_SELECTION_SECS", "1"),
+        ("HTTP__CACHE_BYTES", "0"),
+    ]);
+    shop.run(&["refresh"]).good();
+    let app = TestApp::spawn(&shop);
+    let before = app.data("/customers?limit=1000");
+    let paths = ["/kpis", "/customers?q=an", "/customers/1"];
+    for hangs in [false, true] {
+        if hangs {
+            server.signal("STOP");
+        } else {
+            server.kill();
+        }
+        // Ten at once: nobody waits for the others' waiting.
+        std::thread::scope(|scope| {
+            for n in 0..10 {
+                let app = &app;
+                scope.spawn(move || {
+                    let reply = app.get(paths[n % paths.len()]);
+                    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("5")));
+                    assert_eq!(reply.json()["code"], "store_unavailable");
+                });
+            }
+        });
+        assert_eq!(app.get("/health/live").status, 200);
+        assert_eq!(app.get("/health/ready").json()["code"], "degraded");
+        assert_eq!(app.get("/health").json()["data"]["store"]["reachable"], false);
+        if hangs {
+            server.signal("CONT");
+        } else {
+            server.start_again();
+        }
+        until_answered(&app);
+        assert_eq!(app.data("/customers?limit=1000"), before);
+        assert_eq!(app.get("/health/ready").status, 200);
+    }
+}
+
+#[test]
+fn a_server_that_starts_after_goldsmith_is_found() {
+    let mut server = Server::replica_set();
+    let db = TestDb::at(server.uri());
+    let shop = Shop::sample(SMALL).serving_from(&db);
+    shop.run(&["refresh"]).good();
+    server.kill();
+    let running = Running::start(&shop, &["serve"], &[("MONGODB__SERVER_SELECTION_SECS", "1")]);
+    assert_eq!(running.http.get("/kpis").status, 503);
+    server.start_again();
+    let started = Instant::now();
+    while running.http.get("/kpis").status != 200 {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (code, log) = running.stop();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("no server answers at"), "{log}");
+    assert!(log.contains("the serving store answers again"), "{log}");
+}
+
+#[test]
+fn refusals_that_pass_are_tried_again() {
+    let server = Server::replica_set();
+    let not_primary = doc! { "errorCode": 10_107 };
+    let closed = doc! { "closeConnection": true };
+    let retryable = doc! { "errorCode": 91, "errorLabels": ["RetryableWriteError"] };
+    let concern = doc! { "writeConcernError": { "code": 189, "errmsg": "stepped down" } };
+    let mut retried = 0;
+    for (command, failure) in [
+        ("insert", &not_primary),
+        ("insert", &closed),
+        ("insert", &concern),
+        ("createIndexes", &not_primary),
+        ("renameCollection", &closed),
+        ("renameCollection", &concern),
+        ("create", &closed),
+        ("collMod", &not_primary),
+        ("commitTransaction", &retryable),
+        ("commitTransaction", &closed),
+        ("update", &closed),
+        ("findAndModify", &retryable),
+        ("aggregate", &not_primary),
+    ] {
+        let db = TestDb::at(server.uri());
+        // Enough rows for indexes.
+        let shop = if command == "createIndexes" {
+            Shop::sample(Spec { customers: 200, purchases: 2_000, seed: 5, dirty: 0.0 })
+        } else {
+            Shop::sample(SMALL)
+        };
+        let shop = shop.serving_from(&db).with_settings(&[("RUST_LOG", "warn")]);
+        if command == "collMod" {
+            shop.run(&["refresh"]).good();
+            change(&shop, 5);
+        }
+        let mut data = failure.clone();
+        data.insert("failCommands", vec![command]);
+        data.insert("appName", "goldsmith");
+        server.fail(doc! { "times": 2 }, data);
+        let ran = shop.run(&["refresh"]).good();
+        retried += usize::from(ran.err.contains("trying again"));
+        shop.run(&["check"]).good();
+    }
+    server.fail("off".into(), doc! {});
+    // The driver itself has another try at some of them.
+    assert!(retried >= 6, "only {retried} were seen in the log");
+}
+
+#[test]
+fn a_change_of_primary_while_serving_and_publishing_gives_no_wrong_answer() {
+    const CHANGES: u64 = 3;
+    let cluster = Cluster::with_authentication();
+    for read_preference in ["primary", "secondaryPreferred"] {
+        let db = TestDb::at(cluster.uri("root", "root"));
+        let shop = Shop::sample(SMALL).serving_from(&db).with_settings(&[
+            ("MONGODB__READ_PREFERENCE", read_preference),
+            ("MONGODB__SERVER_SELECTION_SECS", "15"),
+            ("MONGODB__LEASE_SECS", "10"),
+            ("HTTP__CACHE_BYTES", "0"),
+        ]);
+        shop.run(&["refresh"]).good();
+        let app = TestApp::spawn(&shop);
+        let is_done = AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut seen = Vec::new();
+                        while !is_done.load(Ordering::Relaxed) {
+                            let reply = app.get("/customers?limit=1000");
+                            if reply.status == 503 {
+                                assert_eq!(reply.header("retry-after"), Some("5"));
+                                seen.push(None);
+                                continue;
+                            }
+                            assert_eq!(reply.status, 200, "{}", reply.text);
+                            let body = reply.json();
+                            assert_eq!(body["meta"]["count"], 120, "{}", body["meta"]);
+                            let generation = body["meta"]["generation"].as_u64().unwrap();
+                            let spent = body["data"].as_array().unwrap().iter();
+                            let spent: f64 =
+                                spent.map(|row| row["total_spent"].as_f64().unwrap()).sum();
+                            seen.push(Some((generation, format!("{spent:.2}"))));
+                        }
+                        seen
+                    })
+                })
+                .collect();
+            for seed in 1..=CHANGES {
+                change(&shop, seed);
+                let publishing = shop
+                    .command(&["refresh"], &[])
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                std::thread::sleep(Duration::from_millis(300 + 250 * seed));
+                cluster.step_down();
+                Ran::of(publishing.wait_with_output().unwrap()).good();
+                shop.run(&["check"]).good();
+            }
+            is_done.store(true, Ordering::Relaxed);
+            let readers = readers.into_iter();
+            readers.flat_map(|reader| reader.join().unwrap()).collect::<Vec<_>>()
+        });
+        let refused = seen.iter().filter(|seen| seen.is_none()).count();
+        let mut spent: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
+        for (generation, cents) in seen.iter().flatten() {
+            spent.entry(*generation).or_default().insert(cents);
+        }
+        eprintln!(
+            "{read_preference}: {} answers of {} generations, {refused} refused with 503, \
+             {CHANGES} changes of primary",
+            seen.len() - refused,
+            spent.len()
+        );
+        assert!(spent.values().all(|cents| cents.len() == 1), "{spent:?}");
+        until_answered(&app);
+        assert_eq!(app.get("/kpis").json()["meta"]["generation"], CHANGES + 1);
+        assert_no_debris(&db, &shop, &[1, 2, 3, 4], read_preference);
+    }
+}
+
+#[test]
+fn two_at_once_publish_once() {
+    let db = TestDb::new();
+    let shop = about_to_change(&db);
+    // Another process with a lake of its own holds the right to publish and is alive.
+    let other = Shop::sample(SMALL).serving_from(&db);
+    let children: Vec<_> = [&shop, &other]
+        .map(|shop| {
+            let mut command = shop.command(&["refresh", "--force"], &[]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .into_iter()
+        .collect();
+    let ran: Vec<Ran> =
+        children.into_iter().map(|child| Ran::of(child.wait_with_output().unwrap())).collect();
+    let refused: Vec<&Ran> = ran.iter().filter(|ran| ran.code != Some(0)).collect();
+    assert!(refused.len() <= 1, "{ran:#?}");
+    for ran in refused {
+        assert!(ran.err.contains("another refresh is publishing to mongodb"), "{ran:#?}");
+    }
+    shop.run(&["check"]).good();
+}

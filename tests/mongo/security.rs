@@ -1,0 +1,197 @@
+//! Authentication and least privilege: exactly the roles of the operations page, on a replica set
+//! of three members.
+
+use futures::TryStreamExt;
+use goldsmith::pipeline::tables::{self, older};
+use goldsmith::sample::{Spec, generate};
+use mongodb::bson::{Document, doc};
+use mongodb::{Client, Database};
+
+use crate::support::mongo::{Cluster, TestDb, wait};
+use crate::support::{Running, SMALL, Shop, TestApp};
+
+const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
+
+/// The commands of the operations page, for another database.
+fn documented_commands(db: &str) -> Vec<Document> {
+    let blocks = OPERATIONS.split("```json\n").skip(1);
+    let commands: Vec<Document> = blocks
+        .map(|block| {
+            let json = block.split("```").next().unwrap();
+            let renamed = json.replace("\"analytics", &format!("\"{db}"));
+            let value: serde_json::Value = serde_json::from_str(&renamed).unwrap();
+            mongodb::bson::serialize_to_document(&value).unwrap()
+        })
+        .collect();
+    assert_eq!(commands.len(), 4);
+    commands
+}
+
+/// Takes a privilege away from a documented role.
+fn without(mut role: Document, action: &str) -> Document {
+    for privilege in role.get_array_mut("privileges").unwrap() {
+        let actions = privilege.as_document_mut().unwrap().get_array_mut("actions").unwrap();
+        actions.retain(|granted| granted.as_str() != Some(action));
+    }
+    role
+}
+
+#[test]
+fn the_reader_is_granted_every_business_name_and_nothing_behind_it() {
+    let role = &documented_commands("analytics")[1];
+    let granted: Vec<&str> = role
+        .get_array("privileges")
+        .unwrap()
+        .iter()
+        .map(|privilege| {
+            let resource = privilege.as_document().unwrap().get_document("resource").unwrap();
+            resource.get_str("collection").unwrap()
+        })
+        .filter(|name| !name.is_empty())
+        .collect();
+    let tables = tables::ALL.iter().map(|table| table.name);
+    let names: Vec<&str> = tables.chain(older::ALL.iter().map(|view| view.name)).collect();
+    assert_eq!(granted, names);
+}
+
+#[test]
+fn the_documented_privileges_are_enough_and_none_is_too_much() {
+    let cluster = Cluster::with_authentication();
+    let db = TestDb::at(cluster.uri("root", "root"));
+    let commands = documented_commands(&db.name);
+    wait(async {
+        let admin = db.client().await.database("admin");
+        for command in &commands {
+            admin.run_command(command.clone()).await.unwrap();
+        }
+    });
+    let publisher = cluster.uri("goldsmith", "change%20me");
+    let shop = Shop::sample(SMALL).serving_from(&db).with_settings(&[("MONGODB_URI", &publisher)]);
+    shop.run(&["refresh"]).good();
+    for (name, bytes) in generate(Spec { seed: 9, ..SMALL }).unwrap() {
+        shop.put(name, &bytes);
+    }
+    shop.run(&["refresh"]).good();
+    shop.run(&["check"]).good();
+    shop.run(&["rollback"]).good();
+    let app = TestApp::spawn(&shop);
+    assert_eq!(app.get("/kpis").json()["meta"]["generation"], 1);
+    assert_eq!(app.get("/health/ready").status, 200);
+
+    // The reader reads the views and nothing else.
+    wait(async {
+        let client =
+            Client::with_uri_str(cluster.uri("metabase", "change%20me%20too")).await.unwrap();
+        let seen = client.database(&db.name);
+        let names = seen.list_collection_names().await.unwrap();
+        let physical = names.iter().find(|name| name.starts_with("customers_")).unwrap();
+        let count = async |db: &Database, name: &str| {
+            let found = db.collection::<Document>(name).find(doc! {}).await?;
+            found.try_collect::<Vec<_>>().await.map(|documents| documents.len())
+        };
+        for view in ["customers", "gold_dim_clients"] {
+            assert_eq!(count(&seen, view).await.unwrap(), 120, "{view}");
+        }
+        let ops = client.database(&format!("{}_ops", db.name));
+        for refused in [count(&seen, physical).await, count(&ops, "manifests").await] {
+            assert!(refused.unwrap_err().to_string().contains("not authorized"));
+        }
+        let writing = seen.collection("notes").insert_one(doc! { "a": 1 }).await;
+        assert!(writing.unwrap_err().to_string().contains("not authorized"));
+    });
+
+    // Each privilege of the publisher is needed: without it a first publish, a second one with a
+    // sweep, or a look at the result is refused, naming it.
+    let actions: Vec<String> = commands[0]
+        .get_array("privileges")
+        .unwrap()
+        .iter()
+        .flat_map(|privilege| {
+            let actions = privilege.as_document().unwrap().get_array("actions").unwrap();
+            actions.iter().map(|action| action.as_str().unwrap().to_owned())
+        })
+        .collect();
+    for action in actions {
+        let db = TestDb::at(cluster.uri("root", "root"));
+        let mut role = without(documented_commands(&db.name).swap_remove(0), &action);
+        let name = format!("without_{action}_{}", db.name);
+        role.insert("createRole", &name);
+        wait(async {
+            let admin = db.client().await.database("admin");
+            admin.run_command(role).await.unwrap();
+            let user = doc! { "createUser": &name, "pwd": "x", "roles": [&name] };
+            admin.run_command(user).await.unwrap();
+        });
+        let shop = Shop::sample(SMALL).serving_from(&db).with_settings(&[
+            ("MONGODB_URI", &cluster.uri(&name, "x")),
+            ("PUBLISH__KEEP_GENERATIONS", "2"),
+        ]);
+        let mut refused = None;
+        for seed in 1..=4 {
+            let spec = Spec { seed, ..SMALL };
+            for (name, bytes) in generate(spec).unwrap() {
+                shop.put(name, &bytes);
+            }
+            let ran = shop.run(&["refresh"]);
+            if ran.code != Some(0) || ran.err.contains("warning") {
+                refused = Some(ran);
+                break;
+            }
+        }
+        let refused = refused.unwrap_or_else(|| panic!("{action} is not needed"));
+        for part in ["lacks a privilege", "not authorized on", &db.name, "OPERATIONS.md"] {
+            assert!(refused.err.contains(part), "{action}: {}", refused.err);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_used_is_named_in_one_sentence_without_the_password() {
+    let cluster = Cluster::with_authentication();
+    let db = TestDb::at(cluster.uri("root", "root"));
+    wait(async {
+        let admin = db.client().await.database("admin");
+        let user = doc! { "createUser": "nobody", "pwd": "hunter2", "roles": [] };
+        admin.run_command(user).await.unwrap();
+    });
+    let wrong_password = cluster.uri("root", "hunter2");
+    let unprivileged = cluster.uri("nobody", "hunter2");
+    let unknown_host = "mongodb://root:hunter2@no-such-host.invalid:27017/";
+    let nobody_there = "mongodb://root:hunter2@127.0.0.1:1/";
+    for (uri, said) in [
+        (
+            wrong_password.as_str(),
+            "the user or the password in mongodb.uri (MONGODB_URI) is not accepted",
+        ),
+        (unprivileged.as_str(), "lacks a privilege: not authorized on"),
+        (unknown_host, "no-such-host.invalid"),
+        (nobody_there, "no server answers at 127.0.0.1:1"),
+    ] {
+        let variables = [("MONGODB_URI", uri), ("MONGODB__SERVER_SELECTION_SECS", "1")];
+        let shop = Shop::sample(SMALL).serving_from(&db).with_settings(&variables);
+        let ran = shop.run(&["refresh"]).refused(1, &[said, &db.name]);
+        assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
+
+        // Serving starts all the same and says that it is of no use yet.
+        let running = Running::start(&shop, &["serve"], &[]);
+        let app = &running.http;
+        assert_eq!(app.get("/health/live").status, 200);
+        let ready = app.get("/health/ready");
+        assert_eq!((ready.status, ready.header("retry-after")), (503, Some("5")));
+        assert_eq!(ready.json()["code"], "degraded");
+        assert_eq!(app.get("/health").json()["data"]["status"], "degraded");
+        let answer = app.get("/kpis");
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
+        let (code, log) = running.stop();
+        assert_eq!(code, Some(0));
+        let warning = log.lines().find(|line| line.starts_with("warning: ")).unwrap();
+        assert!(warning.contains(said), "{warning}");
+        for text in [&ready.text, &answer.text, &log] {
+            assert!(!text.contains("hunter2") && !text.contains("root:"), "{text}");
+        }
+    }
+    Shop::sample(SMALL)
+        .with_settings(&[("MONGODB_URI", "mongodb://root:hunter2")])
+        .run(&["refresh"])
+        .refused(2, &["setting mongodb.uri (MONGODB_URI)"]);
+}
