@@ -320,31 +320,40 @@ impl MongoStore {
         .await
     }
 
-    /// Every collection and view with this name, or all of them.
-    async fn collections(
-        &self,
-        connection: &Connection,
-        filter: Document,
-    ) -> Result<Vec<Document>> {
-        let action = "listing collections";
-        self.read(action, async {
-            let command = doc! { "listCollections": 1, "filter": filter };
-            let failed = |error: Error| self.failed(action, &error);
-            let listed = connection.db.run_cursor_command(command).await.map_err(failed)?;
-            listed.try_collect().await.map_err(failed)
-        })
-        .await
-    }
-
     async fn exists(&self, connection: &Connection, physical: &str) -> Result<bool> {
-        Ok(!self.collections(connection, doc! { "name": physical }).await?.is_empty())
+        let listed = list_collections(connection, doc! { "name": physical });
+        Ok(!self.asked("listing collections", listed).await?.is_empty())
     }
 
-    /// What names show now: each name with what it is.
-    async fn names(&self, connection: &Connection) -> Result<Vec<(String, Shown)>> {
-        let listed = self.collections(connection, doc! {}).await?;
-        Ok(listed.iter().filter_map(read_shown).collect())
+    /// Waits for a read of the driver's.
+    async fn asked<T>(
+        &self,
+        action: &str,
+        work: impl Future<Output = std::result::Result<T, Error>>,
+    ) -> Result<T> {
+        self.read(action, async { work.await.map_err(|error| self.failed(action, &error)) }).await
     }
+}
+
+/// Every collection and view that the filter lets pass.
+async fn list_collections(
+    connection: &Connection,
+    filter: Document,
+) -> std::result::Result<Vec<Document>, Error> {
+    let command = doc! { "listCollections": 1, "filter": filter };
+    connection.db.run_cursor_command(command).await?.try_collect().await
+}
+
+/// What names show now: each name with what it is.
+async fn list_names(connection: &Connection) -> std::result::Result<Vec<(String, Shown)>, Error> {
+    let listed = list_collections(connection, doc! {}).await?;
+    Ok(listed.iter().filter_map(read_shown).collect())
+}
+
+/// The manifests of the generations kept, ascending.
+async fn list_manifests(connection: &Connection) -> std::result::Result<Vec<Document>, Error> {
+    let manifests = connection.manifests();
+    manifests.find(doc! {}).sort(doc! { "_id": 1 }).await?.try_collect().await
 }
 
 /// What a name in the database is.
@@ -452,30 +461,20 @@ impl GoldStore for MongoStore {
     }
 
     async fn generations(&self) -> Result<Vec<Published>> {
-        let action = "listing generations";
         let (connection, _) = self.inspected().await?;
-        self.read(action, async {
-            let failed = |error: Error| self.failed(action, &error);
-            let manifests = connection.manifests();
-            let found = manifests.find(doc! {}).sort(doc! { "_id": 1 }).await.map_err(failed)?;
-            let stored: Vec<Document> = found.try_collect().await.map_err(failed)?;
-            stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
-        })
-        .await
+        let stored = self.asked("listing generations", list_manifests(connection)).await?;
+        stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
     }
 
     async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
-        let action = "listing runs";
         let (connection, _) = self.inspected().await?;
-        self.read(action, async {
-            let failed = |error: Error| self.failed(action, &error);
+        let newest = async {
             let runs = connection.runs();
-            let newest = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
-            let found = newest.await.map_err(failed)?;
-            let stored: Vec<Document> = found.try_collect().await.map_err(failed)?;
-            stored.iter().map(|stored| publisher::read_run(stored, connection)).collect()
-        })
-        .await
+            let found = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
+            found.await?.try_collect::<Vec<Document>>().await
+        };
+        let stored = self.asked("listing runs", newest).await?;
+        stored.iter().map(|stored| publisher::read_run(stored, connection)).collect()
     }
 
     async fn find(&self, published: &Published, query: &Query) -> Result<Page> {
@@ -530,7 +529,7 @@ impl GoldStore for MongoStore {
 
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
         let (connection, _) = self.inspected().await?;
-        let names = self.names(connection).await?;
+        let names = self.asked("listing collections", list_names(connection)).await?;
         let expected = queries::named_views(&published.manifest, self.inner.older_views);
         let wrong = expected.into_iter().filter_map(|view| {
             let shown = names.iter().find(|(name, _)| *name == view.name).map(|(_, shown)| shown);

@@ -25,7 +25,10 @@ use super::connection::{
 };
 use super::documents::{Batches, instant_from_bson, instant_to_bson};
 use super::queries::{self, NamedView};
-use super::{MongoStore, POINTER, Shown, check_stored, holder, read_totals, whole};
+use super::{
+    MongoStore, POINTER, Shown, check_stored, holder, list_collections, list_manifests, list_names,
+    read_manifest, read_totals, whole,
+};
 use crate::domain::manifest::{Published, TableEntry, is_physical_name};
 use crate::domain::run::{RunKind, RunRecord, RunState};
 use crate::domain::schema::Table;
@@ -120,6 +123,11 @@ impl MongoPublisher {
     fn durable(&self, mut command: Document) -> Document {
         command.insert("writeConcern", majority());
         command
+    }
+
+    /// What names show now.
+    async fn names(&self) -> Result<Vec<(String, Shown)>> {
+        self.store.write("listing collections", || list_names(&self.connection)).await
     }
 
     fn staging_name(&self, physical: &str) -> String {
@@ -297,7 +305,7 @@ impl MongoPublisher {
 
     /// Points every stable and older name at the generation's tables.
     async fn show(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
-        let names = self.store.names(&self.connection).await?;
+        let names = self.names().await?;
         let views = queries::named_views(&published.manifest, self.store.inner.older_views);
         // A name of ours that the generation does not have would show a table that is swept.
         let stale: Vec<&str> = names
@@ -350,7 +358,7 @@ impl MongoPublisher {
 
     /// Refuses names that are collections: whoever made them would lose them.
     async fn refuse_taken(&self, is_ours: impl Fn(&str) -> bool) -> Result<()> {
-        let names = self.store.names(&self.connection).await?;
+        let names = self.names().await?;
         let taken: Vec<&str> = names
             .iter()
             .filter(|(name, shown)| *shown == Shown::Collection && is_ours(name))
@@ -682,7 +690,8 @@ pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord>
 impl Publisher for MongoPublisher {
     async fn has_table(&self, entry: &TableEntry) -> Result<bool> {
         let physical = entry.physical_name();
-        if !self.store.exists(&self.connection, physical).await? {
+        let list = || list_collections(&self.connection, doc! { "name": physical });
+        if self.store.write("listing collections", list).await?.is_empty() {
             return Ok(false);
         }
         // The server's quick count may be off after it crashed; then it is counted.
@@ -746,9 +755,18 @@ impl Publisher for MongoPublisher {
 
     async fn sweep(&self, keep: usize) -> Result<usize> {
         self.still_held()?;
-        let kept = crate::store::GoldStore::generations(&self.store).await?;
-        let active = crate::store::GoldStore::active(&self.store).await?;
-        let active = active.map(|active| active.manifest.generation);
+        let list = || list_manifests(&self.connection);
+        let kept = self.store.write("listing generations", list).await?;
+        let kept: Vec<Published> = kept
+            .into_iter()
+            .map(|stored| read_manifest(stored, &self.connection))
+            .collect::<Result<_>>()?;
+        let pointers = self.connection.pointer();
+        let point = || async { pointers.find_one(doc! { "_id": POINTER }).await };
+        let pointer = self.store.write("reading the active generation", point).await?;
+        let active = pointer
+            .and_then(|pointer| whole(&pointer, "generation"))
+            .and_then(|generation| u64::try_from(generation).ok());
         let (kept, forgotten): (Vec<_>, Vec<_>) =
             kept.iter().rev().enumerate().partition(|(age, published)| {
                 *age < keep || Some(published.manifest.generation) == active
@@ -769,7 +787,7 @@ impl Publisher for MongoPublisher {
             .flat_map(|(_, published)| &published.manifest.tables)
             .map(TableEntry::physical_name)
             .collect();
-        let names = self.store.names(&self.connection).await?;
+        let names = self.names().await?;
         let unused: Vec<&str> = names
             .iter()
             .filter(|(_, shown)| *shown == Shown::Collection)
