@@ -6,12 +6,13 @@ use goldsmith::domain::manifest::{Manifest, Memo, Published, QualityReport, Tabl
 use goldsmith::domain::query::{Comparison, Filter, Query, Search};
 use goldsmith::domain::rows::{Batch, Cells, Value};
 use goldsmith::domain::run::{RunKind, RunState};
-use goldsmith::domain::schema::{Column, Direction, Table, View};
+use goldsmith::domain::schema::{Column, ColumnType, Direction, Table, View};
 use goldsmith::domain::time::{Day, Timestamp};
 use goldsmith::pipeline::tables::{self, older};
 use goldsmith::store::mongo::MongoStore;
 use goldsmith::store::sqlite::SqliteStore;
 use goldsmith::store::{GoldStore, Publisher, RowSource, StoreError, rollback};
+use mongodb::bson::{Document, doc};
 
 use crate::support::mongo::{Server, TestDb};
 
@@ -351,10 +352,17 @@ async fn another_process_sees_a_publish() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
     let [writer, reader] = [0, 1].map(|_| SqliteStore::open(&path, older::ALL).unwrap());
+    sees_what_the_other_publishes(&writer, &reader).await;
+    let db = TestDb::new();
+    let [writer, reader] = [0, 1].map(|_| MongoStore::open(db.options(), older::ALL).unwrap());
+    sees_what_the_other_publishes(&writer, &reader).await;
+}
+
+async fn sees_what_the_other_publishes(writer: &dyn GoldStore, reader: &dyn GoldStore) {
     for generation in 1..=3 {
         let table = entry(COUNTRIES, &format!("{generation}"), 1, 1.0, 1);
-        write(&writer, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
-        activate(&writer, &published(generation, vec![table])).await;
+        write(writer, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
+        activate(writer, &published(generation, vec![table])).await;
         // The one that publishes knows at once, the other one at its next look.
         assert_eq!(writer.active().await.unwrap().unwrap().manifest.generation, generation);
         while reader
@@ -463,4 +471,142 @@ fn a_file_that_is_no_database_is_refused_by_name() {
     .unwrap();
     let error = SqliteStore::open(&path, older::ALL).unwrap_err();
     assert!(error.to_string().contains("serving.db"), "{error}");
+}
+
+/// A store on a runtime of its own, which stands still unless something is asked of it: what a
+/// process does that is stopped or starved.
+struct Stalling {
+    runtime: tokio::runtime::Runtime,
+    store: MongoStore,
+}
+
+impl Stalling {
+    fn on(db: &TestDb) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let store = runtime.block_on(async { MongoStore::open(db.options(), older::ALL).unwrap() });
+        Self { runtime, store }
+    }
+}
+
+#[test]
+fn a_holder_that_stalled_cannot_publish_after_another_took_over() {
+    let standalone = Server::standalone();
+    for db in [TestDb::new(), TestDb::at(standalone.uri())] {
+        let [stalled, other] = [0, 1].map(|_| Stalling::on(&db));
+        let table = entry(COUNTRIES, "a", 1, 1.0, 1);
+        let one = published(1, vec![table.clone()]);
+        let (publisher, written) = stalled.runtime.block_on(async {
+            let publisher = hold(&stalled.store).await;
+            let rows = source(countries(&[("Italy", 1.0)]));
+            let written = publisher.write_table(COUNTRIES, &table, rows, &|_| {}).await.unwrap();
+            (publisher, written)
+        });
+        assert!(written);
+        // Its lease of a second runs out meanwhile, and another publishes.
+        let table = entry(COUNTRIES, "b", 1, 2.0, 1);
+        let two = published(2, vec![table.clone()]);
+        let second = other.runtime.block_on(async {
+            let second = hold(&other.store).await;
+            let rows = source(countries(&[("Spain", 2.0)]));
+            second.write_table(COUNTRIES, &table, rows, &|_| {}).await.unwrap();
+            second
+        });
+        // Before the other one has switched, and after.
+        for is_published in [false, true] {
+            if is_published {
+                other.runtime.block_on(second.activate(&two, &|_| {})).unwrap();
+            }
+            let refused = stalled.runtime.block_on(publisher.activate(&one, &|_| {})).unwrap_err();
+            assert!(matches!(refused, StoreError::LeaseLost(_)), "{refused}");
+        }
+        other.runtime.block_on(async {
+            assert_eq!(*other.store.active().await.unwrap().unwrap(), two);
+            let kept = other.store.generations().await.unwrap();
+            assert!(kept.iter().all(|kept| kept.manifest.generation == 2), "{kept:?}");
+            assert!(other.store.audit_names(&two).await.unwrap().is_empty());
+            second.end(None).await.unwrap();
+        });
+        stalled.runtime.block_on(publisher.end(Some("overtaken".to_owned()))).unwrap();
+        let runs = other.runtime.block_on(other.store.runs(10)).unwrap();
+        let states: Vec<_> = runs.iter().map(|run| (run.run, run.state, run.generation)).collect();
+        assert_eq!(states, [(2, RunState::Succeeded, Some(2)), (1, RunState::Failed, None)]);
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_does_not_decode_is_an_error_that_names_it() {
+    for change in [
+        doc! { "$set": { "month_start": "soon" } },
+        doc! { "$set": { "month_start": mongodb::bson::DateTime::from_millis(1) } },
+        doc! { "$unset": { "month_start": "" } },
+    ] {
+        let db = TestDb::new();
+        let store = MongoStore::open(db.options(), older::ALL).unwrap();
+        let table = entry(MONTHS, "m", 1, 0.0, 0);
+        write(&store, MONTHS, &table, source(month())).await.unwrap();
+        let one = published(1, vec![table.clone()]);
+        activate(&store, &one).await;
+        let client = db.client().await;
+        let stored = client.database(&db.name).collection::<Document>(table.physical_name());
+        stored.update_one(doc! {}, change).await.unwrap();
+        let asked = Query::first(View::of(MONTHS), 1);
+        let error = store.find(&one, &asked).await.unwrap_err().to_string();
+        for part in [table.physical_name(), "month_start", "date", "2024-02"] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_removed_while_it_is_read_is_not_an_empty_one() {
+    let db = TestDb::new();
+    let store = MongoStore::open(db.options(), older::ALL).unwrap();
+    let table = entry(COUNTRIES, "a", 1, 1.0, 1);
+    write(&store, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
+    let one = published(1, vec![table.clone()]);
+    activate(&store, &one).await;
+    let all = Query::first(View::of(COUNTRIES), 10);
+    let nowhere = all.clone().with(&COUNTRIES.columns[0], Value::Text("Nowhere".to_owned()));
+    assert_eq!(store.find(&one, &nowhere).await.unwrap().total, 0);
+    let client = db.client().await;
+    let stored = client.database(&db.name).collection::<Document>(table.physical_name());
+    stored.drop().await.unwrap();
+    for query in [all, nowhere] {
+        let error = store.find(&one, &query).await.unwrap_err();
+        assert!(matches!(error, StoreError::Removed { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn instants_keep_their_milliseconds_and_days_their_date() {
+    let db = TestDb::new();
+    let store = MongoStore::open(db.options(), older::ALL).unwrap();
+    let table = &tables::CUSTOMER_METRICS;
+    let instant = Timestamp::parse("1999-12-31T23:59:59.999999").unwrap();
+    let columns = table.columns.iter().map(|column| match column.ty {
+        ColumnType::Int => Cells::Int(vec![Some(7)]),
+        ColumnType::Float | ColumnType::Money => Cells::Float(vec![Some(1.0)]),
+        ColumnType::Bool => Cells::Bool(vec![Some(true)]),
+        ColumnType::Text => Cells::Text(vec![Some("x".to_owned())]),
+        ColumnType::TextList => Cells::TextList(vec![Some(Vec::new())]),
+        ColumnType::Date => Cells::Date(vec![Some(instant.day())]),
+        ColumnType::Timestamp => Cells::Timestamp(vec![Some(instant)]),
+    });
+    let batch = Batch { columns: columns.collect(), rows: 1 };
+    let stored = entry(table, "a", 1, 1.0, 7);
+    write(&store, table, &stored, source(batch)).await.unwrap();
+    let one = published(1, vec![stored]);
+    let last_purchase = table.column("last_purchase").unwrap();
+    let day = table.column("date_inscription").unwrap();
+    let asked = Query::first(View::of(table), 1)
+        .with(last_purchase, Value::Timestamp(instant))
+        .with(day, Value::Date(instant.day()));
+    let found = store.find(&one, &asked).await.unwrap();
+    let value = |name: &str| {
+        let place = table.columns.iter().position(|column| column.name == name).unwrap();
+        found.rows[0][place].clone()
+    };
+    let cut = Timestamp::parse("1999-12-31T23:59:59.999").unwrap();
+    assert_eq!(value("last_purchase"), Value::Timestamp(cut));
+    assert_eq!(value("date_inscription"), Value::Date(Day::parse("1999-12-31").unwrap()));
 }

@@ -1,6 +1,9 @@
 //! Authentication and least privilege: exactly the roles of the operations page, on a replica set
 //! of three members.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
 use futures::TryStreamExt;
 use goldsmith::pipeline::tables::{self, older};
 use goldsmith::sample::{Spec, generate};
@@ -194,4 +197,56 @@ fn a_server_that_cannot_be_used_is_named_in_one_sentence_without_the_password() 
         .with_settings(&[("MONGODB_URI", "mongodb://root:hunter2")])
         .run(&["refresh"])
         .refused(2, &["setting mongodb.uri (MONGODB_URI)"]);
+}
+
+/// Answers every message as a server of version 5.0 would say what it is: a stand-in for what the
+/// tests' own server is not.
+fn old_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let answer = doc! {
+        "ok": 1, "isWritablePrimary": true, "ismaster": true, "helloOk": true,
+        "minWireVersion": 0, "maxWireVersion": 13, "maxBsonObjectSize": 16 << 20,
+        "maxMessageSizeBytes": 48_000_000, "maxWriteBatchSize": 100_000, "version": "5.0.31",
+    };
+    let answer = mongodb::bson::serialize_to_vec(&answer).unwrap();
+    let converse = move |mut stream: TcpStream| -> std::io::Result<()> {
+        /// The operations of the wire protocol: a query of old, its reply, a message.
+        const QUERY: i32 = 2_004;
+        const REPLY: i32 = 1;
+        const MESSAGE: i32 = 2_013;
+        loop {
+            let mut header = [0; 16];
+            stream.read_exact(&mut header)?;
+            let word = |at: usize| i32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+            let mut rest = vec![0; usize::try_from(word(0)).unwrap() - header.len()];
+            stream.read_exact(&mut rest)?;
+            let is_query = word(12) == QUERY;
+            let before: Vec<u8> = if is_query {
+                [0_i32, 0, 0, 0, 1].iter().flat_map(|word| word.to_le_bytes()).collect()
+            } else {
+                vec![0; 5]
+            };
+            let length = i32::try_from(16 + before.len() + answer.len()).unwrap();
+            let operation = if is_query { REPLY } else { MESSAGE };
+            let header = [length, 0, word(4), operation];
+            let header: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
+            stream.write_all(&[&header[..], &before, &answer].concat())?;
+        }
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let converse = converse.clone();
+            // Ends when the other side hangs up.
+            std::thread::spawn(move || converse(stream));
+        }
+    });
+    format!("mongodb://{host}/")
+}
+
+#[test]
+fn a_server_that_is_too_old_is_refused_with_its_version() {
+    let shop = Shop::sample(SMALL).with_settings(&[("MONGODB_URI", &old_server())]);
+    shop.run(&["refresh"])
+        .refused(1, &["the server is MongoDB 5.0.31, goldsmith needs 6.0 or newer"]);
 }

@@ -285,20 +285,18 @@ impl MongoPublisher {
             self.store
                 .write(action, || async {
                     let mut session = self.connection.client.start_session().await?;
-                    session
+                    let switched = session
                         .start_transaction()
                         .and_run(Arc::clone(&changes), |session, changes| {
                             let changes = Arc::clone(changes);
                             async move { changes.apply(Some(session)).await }.boxed()
                         })
-                        .await
-                        .or_else(no_longer_held)
+                        .await;
+                    is_switched(switched)
                 })
                 .await?
         } else {
-            self.store
-                .write(action, || async { changes.apply(None).await.or_else(no_longer_held) })
-                .await?
+            self.store.write(action, || async { is_switched(changes.apply(None).await) }).await?
         };
         if switched { Ok(()) } else { Err(StoreError::LeaseLost(self.store.location_text())) }
     }
@@ -558,8 +556,13 @@ async fn beat(connection: Connection, lease: Duration, token: i64, is_lost: Arc<
     }
 }
 
-fn no_longer_held(error: Error) -> std::result::Result<bool, Error> {
-    if error.get_custom::<Overtaken>().is_some() { Ok(false) } else { Err(error) }
+/// Whether a switch was made; `false` when it was refused by a fence.
+fn is_switched(switched: std::result::Result<(), Error>) -> std::result::Result<bool, Error> {
+    match switched {
+        Ok(()) => Ok(true),
+        Err(error) if error.get_custom::<Overtaken>().is_some() => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// What a switch changes.
@@ -587,6 +590,7 @@ impl Changes {
             generation,
             manifest: doc! {
                 "_id": generation,
+                "fence": token,
                 "as_of": as_of,
                 "published_at": published_at,
                 "published": bson::serialize_to_bson(published)?,
@@ -601,38 +605,39 @@ impl Changes {
         })
     }
 
-    /// Makes the changes, the pointer's last but for the record of the run. Whether they are made:
-    /// an error [`Overtaken`] where the fence is higher than ours.
-    async fn apply(&self, session: Option<&mut ClientSession>) -> std::result::Result<bool, Error> {
-        let by_generation = doc! { "_id": self.generation };
+    /// Makes the changes, each fenced by itself, since not every deployment has transactions.
+    ///
+    /// # Errors
+    /// A custom [`Overtaken`] where a fence is higher than ours.
+    async fn apply(&self, session: Option<&mut ClientSession>) -> std::result::Result<(), Error> {
+        let overtaken = || Error::custom(Overtaken);
+        let older = doc! { "_id": self.generation, "fence": { "$lte": self.token } };
         let fenced = doc! { "_id": POINTER, "fence": self.token };
-        let by_token = doc! { "_id": self.token };
         let manifests = self.connection.manifests();
         let pointers = self.connection.ops.collection::<Document>(POINTER);
         let runs = self.connection.runs();
-        let keep = manifests.replace_one(by_generation, &self.manifest).upsert(true);
-        let point = pointers.update_one(fenced, self.pointer.clone());
-        let record = runs.update_one(by_token, self.run.clone());
-        let pointed = match session {
-            Some(session) => {
-                keep.session(&mut *session).await?;
-                let pointed = point.session(&mut *session).await?;
-                record.session(session).await?;
-                pointed
-            }
-            None => {
-                keep.await?;
-                let pointed = point.await?;
-                if pointed.matched_count > 0 {
-                    record.await?;
-                }
-                pointed
-            }
+        let keep = manifests.replace_one(older, &self.manifest).upsert(true);
+        let point = pointers.update_one(fenced.clone(), self.pointer.clone());
+        let record = runs.update_one(doc! { "_id": self.token }, self.run.clone());
+        // A later holder's manifest is not replaced, and a second one of the number not inserted.
+        let fence = |error: Error| {
+            if code(&error) == Some(DUPLICATE_KEY) { overtaken() } else { error }
         };
-        if pointed.matched_count == 0 {
-            return Err(Error::custom(Overtaken));
+        if let Some(session) = session {
+            keep.session(&mut *session).await.map_err(fence)?;
+            if point.session(&mut *session).await?.matched_count == 0 {
+                return Err(overtaken());
+            }
+            record.session(session).await?;
+        } else {
+            pointers.find_one(fenced).await?.ok_or_else(overtaken)?;
+            keep.await.map_err(fence)?;
+            if point.await?.matched_count == 0 {
+                return Err(overtaken());
+            }
+            record.await?;
         }
-        Ok(true)
+        Ok(())
     }
 }
 
