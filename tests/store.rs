@@ -575,6 +575,11 @@ async fn a_table_that_is_removed_while_it_is_read_is_not_an_empty_one() {
         let error = store.find(&one, &query).await.unwrap_err();
         assert!(matches!(error, StoreError::Removed { .. }), "{error}");
     }
+    // Nor can it be served again.
+    let publisher = hold(&store).await;
+    let error = publisher.activate(&one, &|_| {}).await.unwrap_err();
+    assert!(matches!(error, StoreError::Removed { .. }), "{error}");
+    publisher.end(None).await.unwrap();
 }
 
 #[tokio::test]

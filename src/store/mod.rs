@@ -58,8 +58,8 @@ pub enum StoreError {
         /// The names.
         names: String,
     },
-    /// What a request reads was removed while it was reading.
-    #[error("{table} was removed from {location} while it was being read")]
+    /// What is to be read or served was removed.
+    #[error("{table} is not in {location} any more")]
     Removed {
         /// The physical table.
         table: String,

@@ -114,6 +114,17 @@ impl MongoPublisher {
         Ok(())
     }
 
+    /// Gives a sign of life and learns whether it still counts, before something that cannot be
+    /// undone.
+    async fn confirm_held(&self) -> Result<()> {
+        let lease = self.store.inner.options.lease;
+        let renew = || renew(&self.connection, lease, self.token);
+        if !self.store.write("keeping the right to publish", renew).await? {
+            self.is_lost.store(true, Ordering::Relaxed);
+        }
+        self.still_held()
+    }
+
     /// Runs a command on the primary, again while it fails in passing.
     async fn command(&self, action: &str, db: &Database, command: Document) -> Result<Document> {
         self.store.write(action, || primary(db, command.clone())).await
@@ -355,8 +366,11 @@ impl MongoPublisher {
     }
 
     /// Refuses names that are collections: whoever made them would lose them.
-    async fn refuse_taken(&self, is_ours: impl Fn(&str) -> bool) -> Result<()> {
-        let names = self.names().await?;
+    fn refuse_taken(
+        &self,
+        names: &[(String, Shown)],
+        is_ours: impl Fn(&str) -> bool,
+    ) -> Result<()> {
         let taken: Vec<&str> = names
             .iter()
             .filter(|(name, shown)| *shown == Shown::Collection && is_ours(name))
@@ -369,6 +383,18 @@ impl MongoPublisher {
         Err(StoreError::NamesTaken { location, names: taken.join(", ") })
     }
 
+    /// Refuses a generation whose tables are not all there.
+    fn refuse_incomplete(&self, names: &[(String, Shown)], published: &Published) -> Result<()> {
+        let is_there = |physical: &str| names.iter().any(|(name, _)| name == physical);
+        match published.manifest.tables.iter().find(|entry| !is_there(entry.physical_name())) {
+            None => Ok(()),
+            Some(entry) => Err(StoreError::Removed {
+                table: entry.physical_name().to_owned(),
+                location: self.store.location_text(),
+            }),
+        }
+    }
+
     /// Whether every older name of a table and its own are free or ours.
     async fn refuse_taken_names_of(&self, table: &Table) -> Result<()> {
         let older = self.store.inner.older_views;
@@ -376,7 +402,7 @@ impl MongoPublisher {
             table.name == name
                 || older.iter().any(|view| view.table.name == table.name && view.name == name)
         };
-        self.refuse_taken(is_ours).await
+        self.refuse_taken(&self.names().await?, is_ours)
     }
 }
 
@@ -543,17 +569,23 @@ async fn start(
 async fn beat(connection: Connection, lease: Duration, token: i64, is_lost: Arc<AtomicBool>) {
     loop {
         tokio::time::sleep(sign_of_life(lease)).await;
-        let later = vec![doc! { "$set": { "expires_at": { "$add": ["$$NOW", millis(lease)] } } }];
-        let held = doc! { "_id": LEASE, "token": token };
-        match connection.leases().update_one(held, later).await {
-            Ok(updated) if updated.matched_count == 0 => {
-                is_lost.store(true, Ordering::Relaxed);
-                return;
-            }
-            // While the server cannot be reached nobody can take over either; the fence decides.
-            Ok(_) | Err(_) => {}
+        // While the server cannot be reached nobody can take over either; the fence decides.
+        if let Ok(false) = renew(&connection, lease, token).await {
+            is_lost.store(true, Ordering::Relaxed);
+            return;
         }
     }
+}
+
+/// Gives a sign of life. Whether the lease is still ours.
+async fn renew(
+    connection: &Connection,
+    lease: Duration,
+    token: i64,
+) -> std::result::Result<bool, Error> {
+    let later = vec![doc! { "$set": { "expires_at": { "$add": ["$$NOW", millis(lease)] } } }];
+    let held = doc! { "_id": LEASE, "token": token };
+    Ok(connection.leases().update_one(held, later).await?.matched_count > 0)
 }
 
 /// Whether a switch was made; `false` when it was refused by a fence.
@@ -733,7 +765,7 @@ impl Publisher for MongoPublisher {
             self.build_indexes(table, entry.rows, &staging).await?;
             reached(&format!("indexed:{name}"));
             self.verify(table, entry, &staging).await?;
-            self.still_held()?;
+            self.confirm_held().await?;
             self.rename(&staging, physical).await
         };
         if let Err(error) = written.await {
@@ -747,7 +779,9 @@ impl Publisher for MongoPublisher {
 
     async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
         let views = queries::named_views(&published.manifest, self.store.inner.older_views);
-        self.refuse_taken(|name| views.iter().any(|view| view.name == name)).await?;
+        let names = self.names().await?;
+        self.refuse_taken(&names, |name| views.iter().any(|view| view.name == name))?;
+        self.refuse_incomplete(&names, published)?;
         self.switch(published).await?;
         self.store.look_again();
         reached("committed");
@@ -759,7 +793,6 @@ impl Publisher for MongoPublisher {
     }
 
     async fn sweep(&self, keep: usize) -> Result<usize> {
-        self.still_held()?;
         let list = || list_manifests(&self.connection);
         let kept = self.store.write("listing generations", list).await?;
         let kept: Vec<Published> = kept
@@ -793,6 +826,8 @@ impl Publisher for MongoPublisher {
             .map(TableEntry::physical_name)
             .collect();
         let names = self.names().await?;
+        // A table that is not used yet may be the next holder's.
+        self.confirm_held().await?;
         let unused: Vec<&str> = names
             .iter()
             .filter(|(_, shown)| *shown == Shown::Collection)
