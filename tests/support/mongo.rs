@@ -16,6 +16,8 @@ use mongodb::options::ClientOptions;
 
 /// How long a server may take to start or to elect.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a test's server may keep in memory.
+const SMALL_CACHE: [&str; 2] = ["--wiredTigerCacheSizeGB", "0.25"];
 /// Starts a server and ends it when standard input closes, which it does with the test process
 /// however that ends; then removes its directory unless it is to be started again.
 const WATCHDOG: &str = r#"
@@ -84,14 +86,23 @@ pub struct Server {
 impl Server {
     /// A server that is no member of a set: no transactions, no change streams.
     pub fn standalone() -> Self {
-        let server = Self::start(&[]);
+        let server = Self::start(&SMALL_CACHE);
         server.until(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false));
         server
     }
 
     /// A replica set of one member.
     pub fn replica_set() -> Self {
-        let server = Self::start(&["--replSet", "rs", "--oplogSize", "64"]);
+        let server =
+            Self::start(&[&SMALL_CACHE[..], &["--replSet", "rs", "--oplogSize", "64"]].concat());
+        server.initiate(&[&server]);
+        server
+    }
+
+    /// The same with room for a million documents.
+    pub fn replica_set_for_benches() -> Self {
+        let arguments = ["--replSet", "rs", "--oplogSize", "990", "--wiredTigerCacheSizeGB", "2"];
+        let server = Self::start(&arguments);
         server.initiate(&[&server]);
         server
     }
@@ -127,7 +138,7 @@ impl Server {
             .arg(mongod())
             .arg("--dbpath")
             .arg(&self.dir)
-            .args(["--port", &port, "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25"])
+            .args(["--port", &port, "--bind_ip", "127.0.0.1"])
             .arg("--unixSocketPrefix")
             .arg(&self.dir)
             .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
@@ -270,6 +281,7 @@ impl Cluster {
         }
         let key = key.to_str().unwrap();
         let arguments = ["--replSet", "rs", "--oplogSize", "64", "--keyFile", key];
+        let arguments = [&SMALL_CACHE[..], &arguments].concat();
         let members: Vec<Server> = (0..3).map(|_| Server::start(&arguments)).collect();
         members[0].initiate(&members.iter().collect::<Vec<_>>());
         let cluster = Self { members };

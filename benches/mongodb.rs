@@ -1,0 +1,314 @@
+//! Publishing to and answering from a MongoDB, beside pymongo and beside the driver itself.
+//! Run: `cargo bench --bench mongodb`. A server is started for it; pymongo is installed once into a
+//! virtual environment under the target directory.
+//!
+//! Publishing: 1 000 000 customer documents by the store and, read back into Python's memory, by
+//! pymongo's `insert_many` into the same server; then the same indexes. Answering: requests over
+//! one connection, one after the other, beside the driver's own `find` in a loop, in this process.
+
+#![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
+
+#[allow(dead_code)] // the tests use the rest
+#[path = "../tests/support/mongo.rs"]
+mod mongo;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt;
+use goldsmith::domain::manifest::{Memo, TableEntry, Totals};
+use goldsmith::domain::rows::{Batch, Cells};
+use goldsmith::domain::run::RunKind;
+use goldsmith::domain::schema::ColumnType;
+use goldsmith::domain::time::{Day, Timestamp};
+use goldsmith::pipeline::tables::{CUSTOMERS, older};
+use goldsmith::sample::{Spec, generate};
+use goldsmith::settings;
+use goldsmith::startup::{Application, open_store};
+use goldsmith::store::GoldStore;
+use goldsmith::store::mongo::MongoStore;
+use mongodb::bson::{Document, doc};
+
+use mongo::{Server, TestDb, wait};
+
+/// Documents published.
+const ROWS: usize = 1_000_000;
+/// Rows of one block handed to the store.
+const BLOCK: usize = 65_536;
+/// Times each is measured; the median counts.
+const PUBLISHES: usize = 3;
+/// Requests of one measurement.
+const REQUESTS: usize = 2_000;
+/// Measurements of each way of answering, taken in turn.
+const ROUNDS: usize = 9;
+/// What pymongo is asked to do: rows and indexes of a collection, again.
+const PYMONGO: &str = r"
+import sys, time, pymongo
+uri, name, source = sys.argv[1:4]
+db = pymongo.MongoClient(uri)[name]
+documents = list(db[source].find())
+indexes = [pymongo.IndexModel(list(i['key'].items()), name=i['name'])
+           for i in db[source].list_indexes() if i['name'] != '_id_']
+for _ in range(int(sys.argv[4])):
+    db.peer.drop()
+    started = time.perf_counter()
+    db.peer.insert_many(documents, ordered=False)
+    inserted = time.perf_counter()
+    db.peer.create_indexes(indexes)
+    print(inserted - started, time.perf_counter() - inserted)
+";
+
+fn main() {
+    let server = Server::replica_set_for_benches();
+    publish(&server);
+    answer(&server);
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Customers as a refresh gives them.
+fn customers(first: usize, rows: usize) -> Batch {
+    let ids = || first..first + rows;
+    let number = |id: usize| i32::try_from(id).unwrap();
+    let columns = CUSTOMERS.columns.iter().enumerate().map(|(place, column)| {
+        let mixed = move |id: usize| id.wrapping_mul(2_654_435_761).rotate_left(7) % 99_991 + place;
+        if column.nullable && !column.name.ends_with("_purchase") {
+            return match column.ty {
+                ColumnType::Text => Cells::Text(vec![None; rows]),
+                ColumnType::Int => Cells::Int(vec![None; rows]),
+                _ => Cells::Float(vec![None; rows]),
+            };
+        }
+        let day = move |id: usize| Day(number(16_000 + mixed(id) % 4_000));
+        match column.ty {
+            ColumnType::Int if column.name == "id_client" => {
+                Cells::Int(ids().map(|id| Some(i64::from(number(id)))).collect())
+            }
+            ColumnType::Int => {
+                Cells::Int(ids().map(|id| Some(i64::from(number(mixed(id) % 500)))).collect())
+            }
+            ColumnType::Float | ColumnType::Money => {
+                Cells::Float(ids().map(|id| Some(f64::from(number(mixed(id))) / 100.0)).collect())
+            }
+            ColumnType::Bool => Cells::Bool(ids().map(|id| Some(mixed(id) % 2 == 0)).collect()),
+            ColumnType::Date => Cells::Date(ids().map(|id| Some(day(id))).collect()),
+            ColumnType::Timestamp => Cells::Timestamp(
+                ids().map(|id| Some(Timestamp(day(id).start().0 + 1_000_000))).collect(),
+            ),
+            ColumnType::Text | ColumnType::TextList => Cells::Text(
+                ids()
+                    .map(|id| {
+                        Some(match column.name {
+                            "nom" => format!("Customer Number {id}"),
+                            "email" => format!("customer.{id}@mail.example"),
+                            _ => format!("Some text {}", mixed(id) % 15),
+                        })
+                    })
+                    .collect(),
+            ),
+        }
+    });
+    Batch { columns: columns.collect(), rows }
+}
+
+fn publish(server: &Server) {
+    let db = TestDb::at(server.uri());
+    let blocks: Vec<Batch> = (0..ROWS)
+        .step_by(BLOCK)
+        .map(|first| customers(first + 1, BLOCK.min(ROWS - first)))
+        .collect();
+    let sum = |name: &str| -> f64 {
+        let place = CUSTOMERS.columns.iter().position(|column| column.name == name).unwrap();
+        let values = blocks.iter().map(|block| match &block.columns[place] {
+            Cells::Float(values) => values.iter().flatten().sum(),
+            Cells::Int(values) => {
+                values.iter().flatten().map(|v| f64::from(i32::try_from(*v).unwrap())).sum()
+            }
+            _ => 0.0,
+        });
+        values.sum()
+    };
+    #[allow(clippy::cast_possible_truncation)] // a count
+    let totals = Totals {
+        revenue: sum("total_spent"),
+        purchases: Some(sum("purchase_count").round() as i64),
+    };
+    let mut times: [Vec<f64>; 3] = Default::default();
+    let mut last = String::new();
+    wait(async {
+        let mut options = db.options();
+        options.write = Duration::from_secs(600);
+        let store = MongoStore::open(options, older::ALL).unwrap();
+        for turn in 0..PUBLISHES {
+            let entry = TableEntry {
+                name: CUSTOMERS.name.to_owned(),
+                rows: ROWS as u64,
+                content_hash: format!("{turn:016}{:048}", 0),
+                files: Vec::new(),
+                totals: Some(totals),
+                physical: Memo::default(),
+            };
+            let rows = blocks.clone();
+            let publisher = store.publisher(RunKind::Refresh).await.unwrap();
+            if !last.is_empty() {
+                let client = db.client().await;
+                client.database(&db.name).collection::<Document>(&last).drop().await.unwrap();
+            }
+            let points = Mutex::new(Vec::new());
+            let started = Instant::now();
+            let note = |point: &str| {
+                points.lock().unwrap().push((point.to_owned(), started.elapsed().as_secs_f64()));
+            };
+            let source = Box::new(rows.into_iter().map(Ok));
+            assert!(publisher.write_table(&CUSTOMERS, &entry, source, &note).await.unwrap());
+            let whole = started.elapsed().as_secs_f64();
+            let at = |name: &str| {
+                let points = points.lock().unwrap();
+                points.iter().find(|(point, _)| point.starts_with(name)).unwrap().1
+            };
+            times[0].push(at("inserted"));
+            times[1].push(at("indexed") - at("inserted"));
+            times[2].push(whole - at("indexed"));
+            publisher.end(None).await.unwrap();
+            entry.physical_name().clone_into(&mut last);
+        }
+    });
+    let peer = Command::new(python())
+        .args(["-c", PYMONGO, &db.uri, &db.name, &last, &PUBLISHES.to_string()])
+        .output()
+        .unwrap();
+    assert!(peer.status.success(), "{}", String::from_utf8_lossy(&peer.stderr));
+    let mut theirs: [Vec<f64>; 2] = Default::default();
+    for line in String::from_utf8(peer.stdout).unwrap().lines() {
+        let (insert, index) = line.split_once(' ').unwrap();
+        theirs[0].push(insert.parse().unwrap());
+        theirs[1].push(index.parse().unwrap());
+    }
+    let [inserted, indexed, proved] = times.map(median);
+    let [peer_inserted, peer_indexed] = theirs.map(median);
+    println!("publish {ROWS} customers, median of {PUBLISHES}, seconds");
+    println!("  goldsmith: insert {inserted:.1}, index {indexed:.1}, read back {proved:.1}");
+    println!("  pymongo:   insert_many {peer_inserted:.1}, create_indexes {peer_indexed:.1}");
+    println!(
+        "  insert: {:.2} times as fast; with indexes and proof: {:.2}",
+        peer_inserted / inserted,
+        (peer_inserted + peer_indexed) / (inserted + indexed + proved)
+    );
+}
+
+/// A Python with pymongo.
+fn python() -> std::path::PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pymongo");
+    let python = place.join("bin/python");
+    if !python.exists() {
+        let made = Command::new("python3").args(["-m", "venv"]).arg(&place).status().unwrap();
+        assert!(made.success());
+    }
+    let got = Command::new(&python).args(["-m", "pip", "install", "-q", "pymongo"]).status();
+    assert!(got.unwrap().success());
+    python
+}
+
+fn answer(server: &Server) {
+    let db = TestDb::at(server.uri());
+    let dir = tempfile::tempdir().unwrap();
+    let sources = dir.path().join("sources");
+    std::fs::create_dir_all(&sources).unwrap();
+    let spec = Spec { customers: 1_500, purchases: 23_663, seed: 42, dirty: 0.0 };
+    for (name, bytes) in generate(spec).unwrap() {
+        std::fs::write(sources.join(name), bytes).unwrap();
+    }
+    let mut pairs = db.variables();
+    for (name, value) in [
+        ("LAKE_URL", dir.path().join("{layer}").display().to_string()),
+        ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
+        ("HTTP__WORKERS", "1".to_owned()),
+        ("HTTP__CACHE_BYTES", "0".to_owned()),
+    ] {
+        pairs.push((name.to_owned(), value));
+    }
+    let refreshed = Command::new(env!("CARGO_BIN_EXE_goldsmith"))
+        .arg("refresh")
+        .env_clear()
+        .envs(pairs.iter().map(|(name, value)| (name, value)))
+        .output()
+        .unwrap();
+    assert!(refreshed.status.success(), "{refreshed:?}");
+
+    let settings = settings::load_from(None, Vec::new(), pairs).unwrap().settings;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async move {
+            let application =
+                Application::build(&settings, open_store(&settings).unwrap()).unwrap();
+            sender.send(application.addr()).unwrap();
+            application.run().await.unwrap();
+        });
+    });
+    let url = format!("http://{}", receiver.recv().unwrap());
+    let agent = ureq::Agent::new_with_defaults();
+    let ask = |path: &str| {
+        let mut reply = agent.get(format!("{url}{path}")).call().unwrap();
+        reply.body_mut().read_to_vec().unwrap()
+    };
+    let driver = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = driver.block_on(db.client()).database(&db.name);
+    println!(
+        "answer, {REQUESTS} requests one after the other, median of {ROUNDS}, microseconds each"
+    );
+    for (path, name) in
+        [("/revenue/country", "revenue_by_country"), ("/customers/{id}", "customers")]
+    {
+        let names = driver.block_on(async { database.list_collection_names().await.unwrap() });
+        let is_physical = |found: &&String| {
+            found.ends_with("_revision") && found.rsplitn(3, '_').nth(2) == Some(name)
+        };
+        let collection = database.collection::<Document>(names.iter().find(is_physical).unwrap());
+        let find = async |id: usize| {
+            let id = i64::try_from(id).unwrap();
+            let (filter, sort) = if name == "customers" {
+                (doc! { "_id": id }, None)
+            } else {
+                (doc! {}, Some(doc! { "total_revenue": -1, "_id": 1 }))
+            };
+            let mut find = collection.find(filter).limit(100);
+            if let Some(sort) = sort {
+                find = find.sort(sort);
+            }
+            find.await.unwrap().try_collect::<Vec<Document>>().await.unwrap().len()
+        };
+        let mut ways: [Vec<f64>; 2] = Default::default();
+        for _ in 0..ROUNDS {
+            let started = Instant::now();
+            for id in 1..=REQUESTS {
+                let body = ask(&path.replace("{id}", &(1 + id % 1_500).to_string()));
+                assert!(!body.is_empty());
+            }
+            ways[0].push(started.elapsed().as_secs_f64());
+            let started = Instant::now();
+            driver.block_on(async {
+                for id in 1..=REQUESTS {
+                    assert!(find(1 + id % 1_500).await > 0);
+                }
+            });
+            ways[1].push(started.elapsed().as_secs_f64());
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let [ours, bare] = ways.map(|times| median(times) * 1e6 / REQUESTS as f64);
+        println!(
+            "  {path}: goldsmith {ours:.0}, the driver's find {bare:.0}, ratio {:.2}",
+            ours / bare
+        );
+    }
+}
