@@ -62,7 +62,7 @@ for _ in range(int(sys.argv[4])):
 ";
 
 fn main() {
-    let server = Server::replica_set_for_benches();
+    let server = Server::replica_set_with(&["--wiredTigerCacheSizeGB", "2"]);
     publish(&server);
     answer(&server);
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! clients*.csv ┐            lake (files)                        store            HTTP
-//! achats*.csv  ┴▶ sources ▶ bronze ▶ silver ▶ gold ─ publish ▶ SQLite ─ query ▶ /kpis …
+//! achats*.csv  ┴▶ sources ▶ bronze ▶ silver ▶ gold ─ publish ▶ MongoDB or SQLite ─ query ▶ /kpis …
 //!                              pipeline::silver  pipeline::gold
 //! ```
 //!

@@ -93,16 +93,12 @@ impl Server {
 
     /// A replica set of one member.
     pub fn replica_set() -> Self {
-        let server =
-            Self::start(&[&SMALL_CACHE[..], &["--replSet", "rs", "--oplogSize", "64"]].concat());
-        server.initiate(&[&server]);
-        server
+        Self::replica_set_with(&SMALL_CACHE)
     }
 
-    /// The same with room for a million documents.
-    pub fn replica_set_for_benches() -> Self {
-        let arguments = ["--replSet", "rs", "--oplogSize", "990", "--wiredTigerCacheSizeGB", "2"];
-        let server = Self::start(&arguments);
+    /// The same with these arguments besides.
+    pub fn replica_set_with(arguments: &[&str]) -> Self {
+        let server = Self::start(&[&["--replSet", "rs", "--oplogSize", "64"], arguments].concat());
         server.initiate(&[&server]);
         server
     }

@@ -351,9 +351,13 @@ async fn list_names(connection: &Connection) -> std::result::Result<Vec<(String,
 }
 
 /// The manifests of the generations kept, ascending.
-async fn list_manifests(connection: &Connection) -> std::result::Result<Vec<Document>, Error> {
+async fn list_manifests(
+    connection: &Connection,
+    longest: Duration,
+) -> std::result::Result<Vec<Document>, Error> {
     let manifests = connection.manifests();
-    manifests.find(doc! {}).sort(doc! { "_id": 1 }).await?.try_collect().await
+    let found = manifests.find(doc! {}).sort(doc! { "_id": 1 }).max_time(longest).await?;
+    found.try_collect().await
 }
 
 /// What a name in the database is.
@@ -462,7 +466,8 @@ impl GoldStore for MongoStore {
 
     async fn generations(&self) -> Result<Vec<Published>> {
         let (connection, _) = self.inspected().await?;
-        let stored = self.asked("listing generations", list_manifests(connection)).await?;
+        let list = list_manifests(connection, self.inner.options.query);
+        let stored = self.asked("listing generations", list).await?;
         stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
     }
 
@@ -470,8 +475,9 @@ impl GoldStore for MongoStore {
         let (connection, _) = self.inspected().await?;
         let newest = async {
             let runs = connection.runs();
-            let found = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
-            found.await?.try_collect::<Vec<Document>>().await
+            let newest = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
+            let found = newest.max_time(self.inner.options.query).await?;
+            found.try_collect::<Vec<Document>>().await
         };
         let stored = self.asked("listing runs", newest).await?;
         stored.iter().map(|stored| publisher::read_run(stored, connection)).collect()

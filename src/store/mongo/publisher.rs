@@ -57,6 +57,11 @@ fn patience() -> ExponentialBuilder {
         .with_jitter()
 }
 
+/// The same for what is only said in parting: a server that is away has been waited for before.
+fn brevity() -> ExponentialBuilder {
+    patience().with_max_times(2)
+}
+
 /// The right to publish to a MongoDB.
 #[derive(Debug)]
 pub struct MongoPublisher {
@@ -235,6 +240,7 @@ impl MongoPublisher {
             "pipeline": queries::totals(table.tally),
             "cursor": {},
             "readConcern": { "level": "majority" },
+            "maxTimeMS": millis(self.store.inner.options.write),
         };
         let answer = self.command(&action, &self.connection.db, command).await?;
         let found = answer
@@ -317,11 +323,16 @@ impl MongoPublisher {
         let names = self.names().await?;
         let views = queries::named_views(&published.manifest, self.store.inner.older_views);
         // A name of ours that the generation does not have would show a table that is swept.
+        let is_ours = |name: &str, on: &str| {
+            let table = self.store.inner.older_views.iter().find(|view| view.name == name);
+            let table = table.map_or(name, |view| view.table.name);
+            is_physical_name(on) && on.rsplitn(3, '_').nth(2) == Some(table)
+        };
         let stale: Vec<&str> = names
             .iter()
             .filter(|(name, _)| views.iter().all(|view| view.name != *name))
             .filter_map(|(name, shown)| match shown {
-                Shown::View(view) if is_physical_name(&view.on) => Some(name.as_str()),
+                Shown::View(view) if is_ours(name, &view.on) => Some(name.as_str()),
                 _ => None,
             })
             .collect();
@@ -412,7 +423,19 @@ impl MongoStore {
     }
 
     /// Waits for a write, and tries it again while it fails in passing.
-    async fn write<T, W>(&self, action: &str, mut work: impl FnMut() -> W) -> Result<T>
+    async fn write<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
+    where
+        W: Future<Output = std::result::Result<T, Error>>,
+    {
+        self.write_with(patience(), action, work).await
+    }
+
+    async fn write_with<T, W>(
+        &self,
+        patience: ExponentialBuilder,
+        action: &str,
+        mut work: impl FnMut() -> W,
+    ) -> Result<T>
     where
         W: Future<Output = std::result::Result<T, Error>>,
     {
@@ -428,7 +451,7 @@ impl MongoStore {
             }
         };
         let tried = attempt
-            .retry(patience())
+            .retry(patience)
             .when(|error| {
                 is_passing(error)
                     || error.get_custom::<Refusal>().is_some_and(|refusal| refusal.is_passing)
@@ -738,8 +761,10 @@ impl Publisher for MongoPublisher {
             Ok(whole(&answer, "n"))
         };
         let rows = i64::try_from(entry.rows).ok();
-        let quick = doc! { "count": physical };
-        let exact = doc! { "count": physical, "query": { "_id": { "$exists": true } } };
+        let longest = millis(self.store.inner.options.write);
+        let quick = doc! { "count": physical, "maxTimeMS": longest };
+        let every = doc! { "_id": { "$exists": true } };
+        let exact = doc! { "count": physical, "query": every, "maxTimeMS": longest };
         Ok(count(quick).await? == rows || count(exact).await? == rows)
     }
 
@@ -758,7 +783,6 @@ impl Publisher for MongoPublisher {
         let physical = entry.physical_name();
         let staging = self.staging_name(physical);
         let name = table.name;
-        self.drop_collection(&staging).await?;
         let written = async {
             self.insert(table, &staging, rows, reached).await?;
             reached(&format!("inserted:{name}"));
@@ -793,7 +817,8 @@ impl Publisher for MongoPublisher {
     }
 
     async fn sweep(&self, keep: usize) -> Result<usize> {
-        let list = || list_manifests(&self.connection);
+        let longest = self.store.inner.options.query;
+        let list = || list_manifests(&self.connection, longest);
         let kept = self.store.write("listing generations", list).await?;
         let kept: Vec<Published> = kept
             .into_iter()
@@ -849,7 +874,7 @@ impl Publisher for MongoPublisher {
         } };
         let token = self.token;
         self.store
-            .write("ending a run", || async {
+            .write_with(brevity(), "ending a run", || async {
                 self.connection.runs().update_one(doc! { "_id": token }, ended.clone()).await?;
                 let free = doc! { "$set": { "expires_at": DateTime::from_millis(0) } };
                 let ours = doc! { "_id": LEASE, "token": token };
