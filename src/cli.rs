@@ -173,10 +173,13 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Serve => {
             let settings = prepare("info")?;
             let store = open_store(&settings)?;
+            let asked = Arc::clone(&store);
             // The store may come later: until then the API says that it does not answer.
-            if let Err(error) = store.ping().await {
-                complain!("warning: nothing can be answered yet: {}", sentence(&error));
-            }
+            tokio::spawn(async move {
+                if let Err(error) = asked.ping().await {
+                    complain!("warning: nothing can be answered yet: {}", sentence(&error));
+                }
+            });
             serve(&settings, store).await
         }
         Command::Refresh { as_of, force } => {

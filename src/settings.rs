@@ -144,7 +144,7 @@ pub struct MongoDb {
     pub uri: SecretString,
     /// Serving database.
     pub db: String,
-    /// Which members of a replica set answer reads, in the driver's words.
+    /// Which members of a replica set answer the API, in the driver's words; empty when not set.
     pub read_preference: String,
     /// Longest wait for a server that can answer, seconds.
     pub server_selection_secs: u64,
@@ -455,22 +455,25 @@ fn secret(text: String) -> Option<SecretString> {
 fn check_mongodb(raw: RawMongoDb) -> Result<Option<MongoDb>, SettingsError> {
     /// What a server takes for the name of a database, less what we put after it.
     const LONGEST_NAME: usize = 59;
+    /// Databases of the server's own.
+    const RESERVED: [&str; 3] = ["admin", "config", "local"];
     /// The driver's words.
-    const READ_PREFERENCES: [&str; 5] =
-        ["primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"];
+    const READ_PREFERENCES: [&str; 6] =
+        ["", "primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"];
     let is_name = !raw.db.is_empty()
         && raw.db.len() <= LONGEST_NAME
+        && !RESERVED.contains(&raw.db.as_str())
         && raw.db.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if !is_name {
         let problem = format!(
-            "{:?} is not 1 to {LONGEST_NAME} letters, digits, hyphens and underscores",
+            "{:?} is not 1 to {LONGEST_NAME} letters, digits, hyphens and underscores, or is the server's own",
             raw.db
         );
         return Err(invalid("mongodb.db", problem));
     }
     if !READ_PREFERENCES.contains(&raw.read_preference.as_str()) {
         let problem =
-            format!("{:?} is none of {}", raw.read_preference, READ_PREFERENCES.join(", "));
+            format!("{:?} is none of {}", raw.read_preference, READ_PREFERENCES[1..].join(", "));
         return Err(invalid("mongodb.read_preference", problem));
     }
     for (key, secs) in [
@@ -626,6 +629,7 @@ mod tests {
             ("READ_TOKEN", " abc", "auth.read_token"),
             ("SQLITE_PATH", ":memory:", "sqlite.path"),
             ("MONGODB_DB", "a.b", "mongodb.db"),
+            ("MONGODB_DB", "admin", "mongodb.db"),
             ("MONGODB_DB", &"x".repeat(60), "mongodb.db"),
             ("MONGODB__READ_PREFERENCE", "any", "mongodb.read_preference"),
             ("MONGODB__QUERY_SECS", "0", "mongodb.query_secs"),

@@ -59,7 +59,7 @@ pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupErro
     let options = MongoOptions {
         uri: mongodb.uri.clone(),
         db: mongodb.db.clone(),
-        read_from: ReadFrom::parse(&mongodb.read_preference).unwrap_or(ReadFrom::Primary),
+        read_from: ReadFrom::parse(&mongodb.read_preference),
         selection: Duration::from_secs(mongodb.server_selection_secs),
         query: Duration::from_secs(mongodb.query_secs),
         write: Duration::from_secs(mongodb.write_secs),

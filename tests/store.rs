@@ -158,6 +158,10 @@ async fn sweep(store: &dyn GoldStore, keep: usize) -> usize {
 /// What every store must do, on an empty one.
 async fn conforms(store: &dyn GoldStore) {
     let first = writes_once_and_checks(store).await;
+    keeps_an_empty_table(store).await;
+    assert_eq!(sweep(store, 1).await, 2, "tables of no generation are dropped");
+    let first_again = writes_again(store, &first).await;
+    assert!(first_again);
     let months = entry(MONTHS, "m", 1, 0.0, 0);
     write(store, MONTHS, &months, source(month())).await.unwrap();
     let one = published(1, vec![first.clone(), months.clone()]);
@@ -206,6 +210,24 @@ async fn writes_once_and_checks(store: &dyn GoldStore) -> TableEntry {
     .await;
     assert!(repeated.is_err(), "a repeated key was stored");
     first
+}
+
+/// Whether a table that was dropped is written again.
+async fn writes_again(store: &dyn GoldStore, first: &TableEntry) -> bool {
+    let rows = [("France", 30.0), ("Spain", 20.0), ("Élan", 20.0)];
+    write(store, COUNTRIES, first, source(countries(&rows))).await.unwrap()
+}
+
+/// A table without a row is one all the same.
+async fn keeps_an_empty_table(store: &dyn GoldStore) {
+    let empty = entry(COUNTRIES, "e", 0, 0.0, 0);
+    assert!(write(store, COUNTRIES, &empty, source(countries(&[]))).await.unwrap());
+    assert!(has_table(store, &empty).await);
+    let audit = store.audit(COUNTRIES, &empty).await.unwrap().unwrap();
+    assert_eq!((audit.rows, audit.totals), (0, empty.totals));
+    let one = published(1, vec![empty]);
+    let page = store.find(&one, &Query::first(View::of(COUNTRIES), 10)).await.unwrap();
+    assert_eq!((page.rows.len(), page.total), (0, 0));
 }
 
 /// Order, ties, filters, search, pages, totals, nulls, other names.

@@ -202,13 +202,11 @@ impl Refresher {
             && is_current(&newest.manifest, &fingerprint, run_start)
         {
             self.clear_debris().await?;
-            publisher.sweep(self.keep_generations).await?;
-            let active = self.store.active().await?;
-            if let Some(active) = &active
-                && !self.store.audit_names(active).await?.is_empty()
-            {
-                publisher.repair_names(active).await?;
+            let active = publisher.active().await?;
+            if let Some(active) = &active {
+                self.repair(publisher, active).await?;
             }
+            publisher.sweep(self.keep_generations).await?;
             return Ok(Outcome::Unchanged {
                 generation: newest.manifest.generation,
                 active: active.map_or(0, |active| active.manifest.generation),
@@ -259,6 +257,22 @@ impl Refresher {
             tables_reused,
             steps: steps.done,
         })))
+    }
+
+    /// Brings back what of the active generation is missing in the store: tables that somebody
+    /// dropped, names that an earlier run did not get to.
+    async fn repair(&self, publisher: &dyn Publisher, active: &Published) -> Result<()> {
+        for entry in &active.manifest.tables {
+            let Some(table) = tables::by_name(&entry.name) else { continue };
+            if !publisher.has_table(entry).await? {
+                tracing::warn!(table = table.name, "a table is missing and written again");
+                self.publish_table(publisher, table, entry, &|_| {}).await?;
+            }
+        }
+        if !self.store.audit_names(active).await?.is_empty() {
+            publisher.repair_names(active).await?;
+        }
+        Ok(())
     }
 
     /// Equal for runs that give equal gold.

@@ -184,6 +184,9 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
 /// [`Self::end`], or by itself some time after its process did.
 #[async_trait]
 pub trait Publisher: Send + Sync + fmt::Debug {
+    /// The generation served now, read afresh.
+    async fn active(&self) -> Result<Option<Published>>;
+
     /// Whether a table is stored already, whole, under its physical name.
     async fn has_table(&self, entry: &TableEntry) -> Result<bool>;
 
@@ -281,7 +284,7 @@ async fn go_back(
     publisher: &dyn Publisher,
     asked: Option<u64>,
 ) -> Result<(u64, u64)> {
-    let Some(active) = store.active().await? else {
+    let Some(active) = publisher.active().await? else {
         return Err(StoreError::NoGeneration("nothing has been published yet".to_owned()));
     };
     let current = active.manifest.generation;

@@ -6,10 +6,13 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use goldsmith::domain::run::RunKind;
 use goldsmith::sample::{Spec, generate};
+use goldsmith::store::GoldStore;
+use goldsmith::store::mongo::MongoStore;
 use mongodb::bson::{Document, doc};
 
-use crate::support::mongo::{Cluster, Server, TestDb};
+use crate::support::mongo::{Cluster, Server, TestDb, shared_uri, wait};
 use crate::support::{Ran, Running, SMALL, Shop, TestApp};
 
 /// A shop with generation 1 published and other sources waiting.
@@ -56,7 +59,8 @@ fn assert_recovers(db: &TestDb, shop: &Shop, app: &TestApp, at: &str) {
 
 #[test]
 fn goldsmith_killed_at_any_step_of_a_publish_leaves_a_whole_generation() {
-    let points = [
+    let standalone = Server::standalone();
+    let on_set = [
         "inserting:fact_achats",
         "inserted:customers",
         "indexed:fact_achats",
@@ -67,8 +71,10 @@ fn goldsmith_killed_at_any_step_of_a_publish_leaves_a_whole_generation() {
         "named:gold_monthly",
         "switched",
     ];
-    for point in points {
-        let db = TestDb::new();
+    let alone = ["renamed:customers", "kept", "committed"];
+    let on_set = on_set.map(|point| (shared_uri(), point));
+    for (uri, point) in on_set.into_iter().chain(alone.map(|point| (standalone.uri(), point))) {
+        let db = TestDb::at(uri);
         let shop = about_to_change(&db);
         let app = TestApp::spawn_with(&shop, &[("HTTP__CACHE_BYTES", "0")]);
         let ran = shop.run_with(&["refresh"], &[("TESTING__ABORT_AT", point)]);
@@ -233,13 +239,17 @@ fn refusals_that_pass_are_tried_again() {
         let mut data = failure.clone();
         data.insert("failCommands", vec![command]);
         data.insert("appName", "goldsmith");
-        server.fail(doc! { "times": 2 }, data);
+        // The server counts on from earlier ones.
+        let before = server.failed();
+        server.fail(2, data);
         let ran = shop.run(&["refresh"]).good();
+        assert_eq!(server.failed() - before, 2, "{command} {failure}");
         retried += usize::from(ran.err.contains("trying again"));
         shop.run(&["check"]).good();
     }
-    // The driver itself has another try at some of them.
-    assert!(retried >= 6, "only {retried} were seen in the log");
+    // The driver itself has another try at some of them, and then it is ours.
+    eprintln!("{retried} of the refusals were seen by the store itself");
+    assert!(retried > 0);
 }
 
 #[test]
@@ -318,24 +328,101 @@ fn a_change_of_primary_while_serving_and_publishing_gives_no_wrong_answer() {
 }
 
 #[test]
-fn two_at_once_publish_once() {
+fn a_second_refresh_is_refused_while_one_is_publishing() {
     let db = TestDb::new();
     let shop = about_to_change(&db);
-    // Another process with a lake of its own holds the right to publish and is alive.
-    let other = Shop::sample(SMALL).serving_from(&db);
-    let children: Vec<_> = [&shop, &other]
-        .map(|shop| {
-            let mut command = shop.command(&["refresh", "--force"], &[]);
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-        })
-        .into_iter()
-        .collect();
-    let ran: Vec<Ran> =
-        children.into_iter().map(|child| Ran::of(child.wait_with_output().unwrap())).collect();
-    let refused: Vec<&Ran> = ran.iter().filter(|ran| ran.code != Some(0)).collect();
-    assert!(refused.len() <= 1, "{ran:#?}");
-    for ran in refused {
-        assert!(ran.err.contains("another refresh is publishing to mongodb"), "{ran:#?}");
-    }
+    wait(async {
+        let store = MongoStore::open(db.options(), &[]).unwrap();
+        let publisher = store.publisher(RunKind::Refresh).await.unwrap();
+        let second = tokio::task::block_in_place(|| shop.run(&["refresh"]));
+        second.refused(1, &["another refresh is publishing to mongodb", &db.name]);
+        publisher.end(None).await.unwrap();
+    });
+    let served = TestApp::spawn(&shop).get("/kpis").json()["meta"]["generation"].clone();
+    assert_eq!(served, 1);
+    shop.run(&["refresh"]).good();
+}
+
+#[test]
+fn members_that_lag_behind_answer_whole_generations() {
+    const PUBLISHES: u64 = 6;
+    /// How far one of the two secondaries is behind.
+    const BEHIND_SECS: i32 = 2;
+    let arguments = ["--replSet", "rs", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"];
+    let members: Vec<Server> = (0..3).map(|_| Server::start(&arguments)).collect();
+    members[0].initiate_with(&members.iter().collect::<Vec<_>>(), |id| match id {
+        2 => doc! { "priority": 0, "secondaryDelaySecs": BEHIND_SECS },
+        _ => doc! { "priority": if id == 0 { 2 } else { 0 } },
+    });
+    let hosts: Vec<String> = members.iter().map(Server::host).collect();
+    // Any of the two secondaries, as the connection string says.
+    let uri = format!(
+        "mongodb://{}/?replicaSet=rs&readPreference=secondary&localThresholdMS=1000",
+        hosts.join(",")
+    );
+    members[2].until(|hello| hello.get_bool("secondary").unwrap_or(false));
+    let db = TestDb::at(uri);
+    let shop =
+        Shop::sample(SMALL).serving_from(&db).with_settings(&[("PUBLISH__KEEP_GENERATIONS", "2")]);
+    shop.run(&["refresh"]).good();
+    let app = TestApp::spawn_with(
+        &shop,
+        &[("HTTP__CACHE_BYTES", "0"), ("MONGODB__SERVER_SELECTION_SECS", "5")],
+    );
+    until_answered(&app);
+    let is_done = AtomicBool::new(false);
+    let seen: Vec<u64> = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut seen = Vec::new();
+                    while !is_done.load(Ordering::Relaxed) {
+                        for path in ["/customers?limit=1000", "/customers?q=an", "/customers/1"] {
+                            let reply = app.get(path);
+                            assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+                            let meta = reply.json()["meta"].take();
+                            assert!(meta["total"].as_u64().unwrap() > 0, "{path}: {meta}");
+                            seen.push(meta["generation"].as_u64().unwrap());
+                        }
+                    }
+                    seen
+                })
+            })
+            .collect();
+        for seed in 1..=PUBLISHES {
+            change(&shop, seed);
+            shop.run(&["refresh"]).good();
+        }
+        is_done.store(true, Ordering::Relaxed);
+        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+    });
+    let generations: BTreeSet<u64> = seen.iter().copied().collect();
+    eprintln!("{} answers of the generations {generations:?}", seen.len());
+    // Nothing that is served was swept by what a lagging member knows.
+    shop.run(&["check"]).good();
+    let ran = shop.run(&["refresh"]).good();
+    assert!(ran.out.contains("nothing changed"), "{ran:?}");
+    shop.run(&["check"]).good();
+    assert_no_debris(&db, &shop, &[PUBLISHES, PUBLISHES + 1], "lagging");
+}
+
+#[test]
+fn what_somebody_drops_is_brought_back_by_the_next_refresh() {
+    let db = TestDb::new();
+    let shop = Shop::sample(SMALL).serving_from(&db);
+    shop.run(&["refresh"]).good();
+    let app = TestApp::spawn_with(&shop, &[("HTTP__CACHE_BYTES", "0")]);
+    db.with(|db| async move {
+        let names = db.list_collection_names().await.unwrap();
+        let kpis = names.iter().find(|name| name.starts_with("kpis_")).unwrap();
+        for name in [kpis.as_str(), "customers", "gold_monthly"] {
+            db.collection::<Document>(name).drop().await.unwrap();
+        }
+    });
+    assert_eq!(app.get("/kpis").status, 503);
+    assert_eq!(app.get("/customers").status, 200);
+    let ran = shop.run(&["refresh"]).good();
+    assert!(ran.out.contains("nothing changed"), "{ran:?}");
+    assert_eq!(app.get("/kpis").status, 200);
     shop.run(&["check"]).good();
 }

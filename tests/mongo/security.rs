@@ -30,12 +30,11 @@ fn documented_commands(db: &str) -> Vec<Document> {
     commands
 }
 
-/// Takes a privilege away from a documented role.
-fn without(mut role: Document, action: &str) -> Document {
-    for privilege in role.get_array_mut("privileges").unwrap() {
-        let actions = privilege.as_document_mut().unwrap().get_array_mut("actions").unwrap();
-        actions.retain(|granted| granted.as_str() != Some(action));
-    }
+/// Takes an action of one of its privileges away from a documented role.
+fn without(mut role: Document, place: usize, action: &str) -> Document {
+    let privilege = &mut role.get_array_mut("privileges").unwrap()[place];
+    let actions = privilege.as_document_mut().unwrap().get_array_mut("actions").unwrap();
+    actions.retain(|granted| granted.as_str() != Some(action));
     role
 }
 
@@ -105,19 +104,20 @@ fn the_documented_privileges_are_enough_and_none_is_too_much() {
 
     // Each privilege of the publisher is needed: without it a first publish, a second one with a
     // sweep, or a look at the result is refused, naming it.
-    let actions: Vec<String> = commands[0]
+    let actions: Vec<(usize, String)> = commands[0]
         .get_array("privileges")
         .unwrap()
         .iter()
-        .flat_map(|privilege| {
+        .enumerate()
+        .flat_map(|(place, privilege)| {
             let actions = privilege.as_document().unwrap().get_array("actions").unwrap();
-            actions.iter().map(|action| action.as_str().unwrap().to_owned())
+            actions.iter().map(move |action| (place, action.as_str().unwrap().to_owned()))
         })
         .collect();
-    for action in actions {
+    for (place, action) in actions {
         let db = TestDb::at(cluster.uri("root", "root"));
-        let mut role = without(documented_commands(&db.name).swap_remove(0), &action);
-        let name = format!("without_{action}_{}", db.name);
+        let mut role = without(documented_commands(&db.name).swap_remove(0), place, &action);
+        let name = format!("without_{action}_{place}_{}", db.name);
         role.insert("createRole", &name);
         wait(async {
             let admin = db.client().await.database("admin");
@@ -141,7 +141,7 @@ fn the_documented_privileges_are_enough_and_none_is_too_much() {
                 break;
             }
         }
-        let refused = refused.unwrap_or_else(|| panic!("{action} is not needed"));
+        let refused = refused.unwrap_or_else(|| panic!("{action} of {place} is not needed"));
         for part in ["lacks a privilege", "not authorized on", &db.name, "OPERATIONS.md"] {
             assert!(refused.err.contains(part), "{action}: {}", refused.err);
         }

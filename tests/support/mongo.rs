@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use goldsmith::store::mongo::{MongoOptions, ReadFrom};
+use goldsmith::store::mongo::MongoOptions;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
@@ -204,12 +204,20 @@ impl Server {
 
     /// Makes a set of these servers, of which this is the first, and waits for a primary.
     pub fn initiate(&self, members: &[&Server]) {
+        // The first one wins the first election.
+        let priority = |id: i32| doc! { "priority": if id == 0 { 2 } else { 1 } };
+        self.initiate_with(members, priority);
+    }
+
+    /// The same with settings of each member.
+    pub fn initiate_with(&self, members: &[&Server], settings: impl Fn(i32) -> Document) {
         let list: Vec<Document> = members
             .iter()
             .zip(0_i32..)
             .map(|(member, id)| {
-                // The first one wins the first election.
-                doc! { "_id": id, "host": member.host(), "priority": if id == 0 { 2 } else { 1 } }
+                let mut listed = doc! { "_id": id, "host": member.host() };
+                listed.extend(settings(id));
+                listed
             })
             .collect();
         let settings = doc! { "electionTimeoutMillis": 2_000 };
@@ -239,12 +247,24 @@ impl Server {
     }
 
     /// Makes commands fail as the server's own test hook does it.
-    pub fn fail(&self, mode: Document, data: Document) {
+    pub fn fail(&self, times: i32, data: Document) {
+        self.configure(doc! { "mode": { "times": times }, "data": data });
+    }
+
+    /// Ends that; how often commands failed.
+    pub fn failed(&self) -> i64 {
+        let count = self.configure(doc! { "mode": "off" }).get("count").cloned();
+        count
+            .map_or(0, |count| count.as_i64().unwrap_or_else(|| i64::from(count.as_i32().unwrap())))
+    }
+
+    fn configure(&self, settings: Document) -> Document {
+        let mut command = doc! { "configureFailPoint": "failCommand" };
+        command.extend(settings);
         wait(async {
             let client = Client::with_uri_str(self.direct_uri()).await.unwrap();
-            let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
-            client.database("admin").run_command(command).await.unwrap();
-        });
+            client.database("admin").run_command(command).await.unwrap()
+        })
     }
 }
 
@@ -362,7 +382,7 @@ impl TestDb {
         MongoOptions {
             uri: self.uri.clone().into(),
             db: self.name.clone(),
-            read_from: ReadFrom::Primary,
+            read_from: None,
             selection: Duration::from_secs(5),
             query: Duration::from_secs(10),
             write: Duration::from_secs(60),

@@ -8,7 +8,8 @@ use std::time::Duration;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{
-    ClientOptions, ConnectionString, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+    ClientOptions, ConnectionString, DatabaseOptions, ReadConcern, ReadPreference,
+    SelectionCriteria, WriteConcern,
 };
 use mongodb::{Client, Collection, Database};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,6 +18,8 @@ use crate::store::{Result, StoreError};
 
 /// The oldest server that is supported, and its wire protocol version.
 const OLDEST: (&str, i32) = ("6.0", 17);
+/// Connections to each server unless the connection string says otherwise.
+const MOST_CONNECTIONS: u32 = 100;
 /// What the database of manifests, the pointer, runs and leases is called after.
 const OPS_SUFFIX: &str = "_ops";
 
@@ -27,13 +30,14 @@ pub struct MongoOptions {
     pub uri: SecretString,
     /// The serving database.
     pub db: String,
-    /// Which members of a replica set answer reads.
-    pub read_from: ReadFrom,
+    /// Which members of a replica set answer the API; `None` for what the connection string says,
+    /// or the primary.
+    pub read_from: Option<ReadFrom>,
     /// Longest wait for a server that can answer.
     pub selection: Duration,
     /// Longest time one read may take.
     pub query: Duration,
-    /// Longest time one write may take, an index build included.
+    /// Longest time one write of rows may take, an index build or a look over a whole table.
     pub write: Duration,
     /// After this time without a sign of life the right to publish goes to who asks for it.
     pub lease: Duration,
@@ -85,10 +89,15 @@ impl ReadFrom {
 pub struct Connection {
     /// The client.
     pub client: Client,
-    /// Business tables.
+    /// Business tables, read as the settings say.
     pub db: Database,
-    /// Manifests, the pointer, runs, leases.
+    /// Manifests, the pointer, runs, leases: what decides, so always the primary's and what a
+    /// majority has.
     pub ops: Database,
+    /// The same as a request sees them, read as the settings say.
+    pub served: Database,
+    /// From whom requests read.
+    reads: SelectionCriteria,
 }
 
 /// What a deployment can do.
@@ -112,11 +121,25 @@ impl Connection {
         let majority =
             WriteConcern::builder().w(mongodb::options::Acknowledgment::Majority).journal(true);
         client.write_concern = Some(majority.build());
-        client.selection_criteria = Some(options.read_from.criteria());
+        // A few slow questions must not keep the others waiting for a connection.
+        client.max_pool_size.get_or_insert(MOST_CONNECTIONS);
+        let asked = options.read_from.map(ReadFrom::criteria);
+        let reads = asked
+            .or(client.selection_criteria.take())
+            .unwrap_or_else(|| ReadFrom::Primary.criteria());
+        client.selection_criteria = Some(reads.clone());
         let client = Client::with_options(client)?;
         let db = client.database(&options.db);
-        let ops = client.database(&format!("{}{OPS_SUFFIX}", options.db));
-        Ok(Self { client, db, ops })
+        let ops = format!("{}{OPS_SUFFIX}", options.db);
+        let settled = |criteria: SelectionCriteria| {
+            DatabaseOptions::builder()
+                .read_concern(ReadConcern::majority())
+                .selection_criteria(criteria)
+                .build()
+        };
+        let served = client.database_with_options(&ops, settled(reads.clone()));
+        let ops = client.database_with_options(&ops, settled(ReadFrom::Primary.criteria()));
+        Ok(Self { client, db, ops, served, reads })
     }
 
     /// Asks the server what it is.
@@ -129,7 +152,8 @@ impl Connection {
             source: problem.into(),
         };
         let admin = self.client.database("admin");
-        let hello = admin.run_command(doc! { "hello": 1 }).await;
+        let hello = admin.run_command(doc! { "hello": 1 });
+        let hello = hello.selection_criteria(self.reads.clone()).await;
         let hello = hello.map_err(|error| unavailable(in_words(&error)))?;
         if hello.get_i32("maxWireVersion").unwrap_or(0) < OLDEST.1 {
             let info = admin.run_command(doc! { "buildInfo": 1 }).await.unwrap_or_default();
@@ -151,10 +175,7 @@ impl Connection {
 
     /// The pointer: one document.
     pub fn pointer(&self) -> Collection<Document> {
-        let options = mongodb::options::CollectionOptions::builder()
-            .read_concern(ReadConcern::majority())
-            .build();
-        self.ops.collection_with_options("active", options)
+        self.ops.collection("active")
     }
 
     /// The runs.
@@ -192,9 +213,20 @@ pub fn describe(options: &MongoOptions) -> std::result::Result<String, String> {
     Ok(format!("mongodb {hosts}/{}", options.db))
 }
 
-/// Codes of refusals that pass: a member steps down, shuts down, or cannot be reached.
-const PASSING_CODES: [i32; 14] =
-    [6, 7, 64, 89, 91, 112, 134, 189, 262, 9001, 10_107, 11_600, 11_602, 13_435];
+/// Codes of refusals that pass: a member steps down, shuts down, cannot be reached or is busy with
+/// a conflicting change, also where `mongos` tells so of a shard.
+const PASSING_CODES: [i32; 22] = [
+    6, 7, 46, 64, 89, 91, 112, 117, 133, 134, 189, 202, 249, 262, 9001, 10_058, 10_107, 11_600,
+    11_602, 13_388, 13_435, 13_436,
+];
+/// What the server or the driver marks such refusals with. A commit of which nothing is known may
+/// be asked for again, since the changes are the same.
+const PASSING_LABELS: [&str; 4] = [
+    "RetryableWriteError",
+    "RetryableError",
+    "TransientTransactionError",
+    "UnknownTransactionCommitResult",
+];
 const UNAUTHORIZED: i32 = 13;
 const AUTHENTICATION_FAILED: i32 = 18;
 /// The code of a key that is there already.
@@ -231,8 +263,7 @@ pub fn is_passing(error: &Error) -> bool {
             | ErrorKind::ServerSelection { .. }
     );
     is_connection
-        || error.contains_label("RetryableWriteError")
-        || error.contains_label("TransientTransactionError")
+        || PASSING_LABELS.iter().any(|label| error.contains_label(label))
         || code(error).is_some_and(is_passing_code)
 }
 
@@ -303,7 +334,7 @@ mod tests {
         MongoOptions {
             uri: uri.to_owned().into(),
             db: "shop".to_owned(),
-            read_from: ReadFrom::Primary,
+            read_from: None,
             selection: second,
             query: second,
             write: second,

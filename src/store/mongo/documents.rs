@@ -214,7 +214,7 @@ pub fn read_row(
         };
         let Some(place) = place else { continue };
         let column = columns[place].1;
-        let stored = element.value().ok().and_then(|stored| read(stored, column.ty));
+        let stored = element.value().ok().and_then(|stored| read(stored, column));
         values[place] = Some(stored.ok_or_else(|| undecodable(column.name, column.ty.word()))?);
         next = place + 1;
     }
@@ -235,9 +235,9 @@ fn id_of(document: &RawDocument) -> String {
     }
 }
 
-fn read(stored: RawBsonRef<'_>, ty: ColumnType) -> Option<Value> {
-    Some(match (ty, stored) {
-        (_, RawBsonRef::Null) => Value::Null,
+fn read(stored: RawBsonRef<'_>, column: &Column) -> Option<Value> {
+    Some(match (column.ty, stored) {
+        (_, RawBsonRef::Null) if column.nullable => Value::Null,
         (ColumnType::Int, RawBsonRef::Int64(v)) => Value::Int(v),
         (ColumnType::Float | ColumnType::Money, RawBsonRef::Double(v)) => Value::Float(v),
         (ColumnType::Bool, RawBsonRef::Boolean(v)) => Value::Bool(v),

@@ -79,13 +79,15 @@ struct Seen {
     looked_at: Option<Instant>,
     /// When a look last failed and why, until one succeeds.
     failed: Option<(Instant, String)>,
+    /// Grows when this process moves the pointer: a look that began before saw the old one.
+    moves: u64,
 }
 
 impl MongoStore {
     /// A store that connects when first used. Each publish will also serve `older_views`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the connection string or the database's name is malformed.
+    /// [`StoreError::Malformed`] when the connection string is.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -170,18 +172,34 @@ impl MongoStore {
 
     /// Makes the next look at the pointer a fresh one.
     fn look_again(&self) {
-        self.seen().looked_at = None;
+        let mut seen = self.seen();
+        seen.looked_at = None;
+        seen.moves += 1;
+    }
+
+    /// Why the last look failed, if it did less than `ago` before now.
+    fn failed_within(&self, ago: Duration) -> Option<StoreError> {
+        let seen = self.seen();
+        let (_, problem) = seen.failed.as_ref().filter(|(when, _)| when.elapsed() < ago)?;
+        let source = problem.clone().into();
+        Some(StoreError::Unavailable { location: self.location(), source })
+    }
+
+    /// Waits for the turn to look; while looks fail, nobody waits for another's.
+    async fn turn_to_look(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
+        match (self.inner.looking.try_lock(), self.failed_within(Duration::MAX)) {
+            (Ok(turn), _) => Ok(turn),
+            (Err(_), Some(error)) => Err(error),
+            (Err(_), None) => Ok(self.inner.looking.lock().await),
+        }
     }
 
     /// What the last look found, if it is recent enough to be relied upon.
     fn recently_seen(&self) -> Option<Result<Option<Arc<Published>>>> {
-        let seen = self.seen();
-        if let Some((when, problem)) = &seen.failed
-            && when.elapsed() < SULK
-        {
-            let source = problem.clone().into();
-            return Some(Err(StoreError::Unavailable { location: self.location(), source }));
+        if let Some(error) = self.failed_within(SULK) {
+            return Some(Err(error));
         }
+        let seen = self.seen();
         let is_recent = seen.looked_at.is_some_and(|looked_at| looked_at.elapsed() <= GLANCE);
         is_recent.then(|| Ok(seen.active.clone()))
     }
@@ -189,15 +207,19 @@ impl MongoStore {
     /// Looks at the pointer, and at the manifest if it moved.
     async fn look(&self) -> Result<Option<Arc<Published>>> {
         let action = "reading the active generation";
+        let moves = self.seen().moves;
+        let longest = self.inner.options.selection;
         let looked = self
-            .read(action, async {
+            .within(longest, action, async {
                 let (connection, _) = self.inspected().await?;
                 let failed = |error: Error| self.failed(action, &error);
-                let mut session = connection.client.start_session().await.map_err(failed)?;
+                // Never older than the last look, whichever member answers this one.
+                let mut session = self.session(connection, action).await?;
                 let pointer = connection
-                    .pointer()
+                    .served
+                    .collection::<Document>(POINTER)
                     .find_one(doc! { "_id": POINTER })
-                    .max_time(self.inner.options.query)
+                    .max_time(longest)
                     .session(&mut session)
                     .await
                     .map_err(failed)?;
@@ -213,7 +235,8 @@ impl MongoStore {
                     (Some(_), Some(known)) => Some(known),
                     (Some(generation), None) => {
                         let manifest = connection
-                            .manifests()
+                            .served
+                            .collection::<Document>(connection.manifests().name())
                             .find_one(doc! { "_id": generation })
                             .max_time(self.inner.options.query)
                             .session(&mut session)
@@ -235,13 +258,13 @@ impl MongoStore {
                 if seen.failed.take().is_some() {
                     tracing::info!(store = self.location(), "the serving store answers again");
                 }
-                *seen = Seen {
-                    active: active.clone(),
-                    pointer,
-                    at: at.or(seen.at),
-                    looked_at: Some(Instant::now()),
-                    failed: None,
-                };
+                // Reads need not be newer than the look that first saw this generation.
+                if pointer.as_ref().map(switch_of) != seen.pointer.as_ref().map(switch_of) {
+                    seen.at = at.or(seen.at);
+                }
+                seen.active.clone_from(&active);
+                seen.pointer = pointer;
+                seen.looked_at = (moves == seen.moves).then(Instant::now);
                 Ok(active)
             }
             Err(error) => {
@@ -250,7 +273,8 @@ impl MongoStore {
                     tracing::warn!(store = self.location(), problem, "the serving store fails");
                 }
                 seen.looked_at = None;
-                seen.failed = Some((Instant::now(), problem));
+                // What does not pass is found out anew each time.
+                seen.failed = error.is_away().then(|| (Instant::now(), problem));
                 Err(error)
             }
         }
@@ -350,14 +374,17 @@ async fn list_names(connection: &Connection) -> std::result::Result<Vec<(String,
     Ok(listed.iter().filter_map(read_shown).collect())
 }
 
-/// The manifests of the generations kept, ascending.
+/// The manifests of the generations kept, ascending. One that is newer than any switch was left
+/// by a holder that ended in between.
 async fn list_manifests(
     connection: &Connection,
     longest: Duration,
 ) -> std::result::Result<Vec<Document>, Error> {
+    let pointer = connection.pointer().find_one(doc! { "_id": POINTER }).max_time(longest).await?;
+    let newest = pointer.and_then(|pointer| whole(&pointer, "newest")).unwrap_or(0);
     let manifests = connection.manifests();
-    let found = manifests.find(doc! {}).sort(doc! { "_id": 1 }).max_time(longest).await?;
-    found.try_collect().await
+    let switched = manifests.find(doc! { "_id": { "$lte": newest } }).sort(doc! { "_id": 1 });
+    switched.max_time(longest).await?.try_collect().await
 }
 
 /// What a name in the database is.
@@ -448,7 +475,7 @@ impl GoldStore for MongoStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        let _one = self.inner.looking.lock().await;
+        let _one = self.turn_to_look().await?;
         self.look().await.map(drop)
     }
 
@@ -457,7 +484,7 @@ impl GoldStore for MongoStore {
             return seen;
         }
         // One request looks; those that waited for it see what it saw.
-        let _one = self.inner.looking.lock().await;
+        let _one = self.turn_to_look().await?;
         if let Some(seen) = self.recently_seen() {
             return seen;
         }
@@ -513,15 +540,19 @@ impl GoldStore for MongoStore {
                     .map_err(failed)?
             };
             // A collection that is not there reads as an empty one.
-            let is_short = if query.is_unfiltered() {
-                let left = entry.rows.saturating_sub(query.offset);
-                (stored.len() as u64) < left.min(u64::from(query.limit))
-            } else {
-                total == 0 && entry.rows > 0
-            };
-            if is_short && !self.exists(connection, physical).await? {
-                let table = physical.to_owned();
-                return Err(StoreError::Removed { table, location: self.location() });
+            let left = entry.rows.saturating_sub(query.offset).min(u64::from(query.limit));
+            let is_short = query.is_unfiltered() && (stored.len() as u64) < left;
+            if is_short || (total == 0 && entry.rows > 0) {
+                let any = collection.find_one(doc! {}).read_concern(ReadConcern::local());
+                let any = any.max_time(self.inner.options.query).session(&mut session);
+                if any.await.map_err(failed)?.is_none() {
+                    let table = physical.to_owned();
+                    return Err(StoreError::Removed { table, location: self.location() });
+                }
+            }
+            if is_short {
+                let problem = format!("fewer than {} rows are there", entry.rows);
+                return Err(StoreError::Mismatch { table: physical.to_owned(), problem });
             }
             let rows: Result<Vec<_>> = stored
                 .iter()

@@ -7,15 +7,15 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
+use mongodb::Database;
 use mongodb::bson::{self, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc};
 use mongodb::error::Error;
 use mongodb::options::{ReadPreference, ReturnDocument, SelectionCriteria};
-use mongodb::{ClientSession, Database};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::AbortHandle;
 
@@ -44,16 +44,20 @@ const WRITERS: usize = 4;
 const ENCODED_AHEAD: usize = 2;
 /// Names changed at once.
 const NAMERS: usize = 8;
+/// What older names begin with.
+const OLDER_PREFIX: &str = "gold_";
 /// What a collection is called while it is written, before the holder's token and physical name.
 const STAGING: &str = "staging";
 
-/// Waits between tries of a write that fails in passing: 0.1 s, doubling up to 5 s, for as long as
-/// an election or a restart takes.
+/// How long a write that fails in passing is tried again: longer than an election or a restart.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits between tries: 0.1 s, doubling up to 5 s.
 fn patience() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(Duration::from_secs(5))
-        .with_max_times(14)
+        .without_max_times()
         .with_jitter()
 }
 
@@ -68,6 +72,8 @@ pub struct MongoPublisher {
     store: MongoStore,
     connection: Connection,
     deployment: Deployment,
+    /// Names that were collections when the lease was taken: nobody may lose them.
+    taken: Vec<String>,
     /// Grows with each holder; the number of the run as well.
     token: i64,
     /// Whether another holder is known to have taken over.
@@ -96,7 +102,7 @@ impl MongoPublisher {
         let claim = || claim(&connection, lease, &holder);
         let mut first_seen = None;
         let token = loop {
-            match store.write("taking the right to publish", claim).await? {
+            match store.quick("taking the right to publish", claim).await? {
                 Claim::Taken(token) => break token,
                 Claim::Held(sign) if first_seen.as_ref().is_none_or(|first| *first == sign) => {
                     first_seen = Some(sign);
@@ -105,11 +111,15 @@ impl MongoPublisher {
                 Claim::Held(_) => return Err(StoreError::Locked(store.location_text())),
             }
         };
-        store.write("starting a run", || start(&connection, token, kind, &holder)).await?;
+        store.quick("starting a run", || start(&connection, token, kind, &holder)).await?;
+        let names = store.quick("listing collections", || list_names(&connection)).await?;
+        let collections = names.into_iter().filter(|(_, shown)| *shown == Shown::Collection);
+        let taken = collections.map(|(name, _)| name).collect();
         let is_lost = Arc::new(AtomicBool::new(false));
         let beating = beat(connection.clone(), lease, token, Arc::clone(&is_lost));
         let heartbeat = store.inner.runtime.spawn(beating).abort_handle();
-        Ok(Self { store: store.clone(), connection, deployment, token, is_lost, heartbeat })
+        let store = store.clone();
+        Ok(Self { store, connection, deployment, taken, token, is_lost, heartbeat })
     }
 
     fn still_held(&self) -> Result<()> {
@@ -124,7 +134,7 @@ impl MongoPublisher {
     async fn confirm_held(&self) -> Result<()> {
         let lease = self.store.inner.options.lease;
         let renew = || renew(&self.connection, lease, self.token);
-        if !self.store.write("keeping the right to publish", renew).await? {
+        if !self.store.quick("keeping the right to publish", renew).await? {
             self.is_lost.store(true, Ordering::Relaxed);
         }
         self.still_held()
@@ -143,7 +153,16 @@ impl MongoPublisher {
 
     /// What names show now.
     async fn names(&self) -> Result<Vec<(String, Shown)>> {
-        self.store.write("listing collections", || list_names(&self.connection)).await
+        self.store.quick("listing collections", || list_names(&self.connection)).await
+    }
+
+    /// The number of the generation that is served.
+    async fn active_number(&self) -> Result<Option<u64>> {
+        let pointers = self.connection.pointer();
+        let find = || async { pointers.find_one(doc! { "_id": POINTER }).await };
+        let pointer = self.store.quick("reading the active generation", find).await?;
+        let generation = pointer.and_then(|pointer| whole(&pointer, "generation"));
+        Ok(generation.and_then(|generation| u64::try_from(generation).ok()))
     }
 
     fn staging_name(&self, physical: &str) -> String {
@@ -160,6 +179,18 @@ impl MongoPublisher {
             }
         };
         self.store.write(&action, dropping).await.map(drop)
+    }
+
+    /// Makes an empty collection; inserting makes one by itself.
+    async fn create_collection(&self, name: &str) -> Result<()> {
+        let command = self.durable(doc! { "create": name });
+        let creating = || async {
+            match primary(&self.connection.db, command.clone()).await {
+                Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => Ok(Document::new()),
+                answer => answer,
+            }
+        };
+        self.store.write(&format!("creating {name}"), creating).await.map(drop)
     }
 
     /// Inserts every row into a collection, several batches at a time.
@@ -288,34 +319,39 @@ impl MongoPublisher {
     }
 
     /// The one commit: manifest, pointer and the run's record.
-    async fn switch(&self, published: &Published) -> Result<()> {
+    async fn switch(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
         let action = "switching to the generation";
-        let changes =
-            Arc::new(Changes::of(published, self.token, &self.connection).map_err(|source| {
-                StoreError::Failed {
-                    action: action.to_owned(),
-                    location: self.store.location_text(),
-                    source: source.into(),
-                }
-            })?);
-        let switched = if self.deployment.is_replicated {
-            self.store
-                .write(action, || async {
-                    let mut session = self.connection.client.start_session().await?;
-                    let switched = session
-                        .start_transaction()
-                        .and_run(Arc::clone(&changes), |session, changes| {
-                            let changes = Arc::clone(changes);
-                            async move { changes.apply(Some(session)).await }.boxed()
-                        })
-                        .await;
-                    is_switched(switched)
-                })
-                .await?
-        } else {
-            self.store.write(action, || async { is_switched(changes.apply(None).await) }).await?
+        let changes = Changes::of(published, self.token, &self.connection).map_err(|source| {
+            StoreError::Failed {
+                action: action.to_owned(),
+                location: self.store.location_text(),
+                source: source.into(),
+            }
+        })?;
+        let is_replicated = self.deployment.is_replicated;
+        let switch = || async {
+            let switched = if is_replicated {
+                changes.apply_together().await
+            } else {
+                changes.apply_in_turn(reached).await
+            };
+            match switched {
+                Ok(()) => Ok(true),
+                Err(error) if error.get_custom::<Overtaken>().is_some() => Ok(false),
+                Err(error) => Err(error),
+            }
         };
+        let switched = self.store.quick(action, switch).await?;
         if switched { Ok(()) } else { Err(StoreError::LeaseLost(self.store.location_text())) }
+    }
+
+    /// Confirms that this generation is the one served and still ours to show.
+    async fn confirm_serving(&self, published: &Published) -> Result<()> {
+        self.confirm_held().await?;
+        if self.active_number().await? == Some(published.manifest.generation) {
+            return Ok(());
+        }
+        Err(StoreError::LeaseLost(self.store.location_text()))
     }
 
     /// Points every stable and older name at the generation's tables.
@@ -326,7 +362,8 @@ impl MongoPublisher {
         let is_ours = |name: &str, on: &str| {
             let table = self.store.inner.older_views.iter().find(|view| view.name == name);
             let table = table.map_or(name, |view| view.table.name);
-            is_physical_name(on) && on.rsplitn(3, '_').nth(2) == Some(table)
+            let is_of_table = on.rsplitn(3, '_').nth(2) == Some(table);
+            is_physical_name(on) && (is_of_table || name.starts_with(OLDER_PREFIX))
         };
         let stale: Vec<&str> = names
             .iter()
@@ -347,6 +384,7 @@ impl MongoPublisher {
         futures::stream::iter(changed)
             .map(Ok)
             .try_for_each_concurrent(NAMERS, async |(view, command)| {
+                self.confirm_serving(published).await?;
                 self.show_view(view, command).await?;
                 reached(&format!("named:{}", view.name));
                 Ok(())
@@ -377,16 +415,12 @@ impl MongoPublisher {
     }
 
     /// Refuses names that are collections: whoever made them would lose them.
-    fn refuse_taken(
+    fn refuse_taken<'n>(
         &self,
-        names: &[(String, Shown)],
+        collections: impl Iterator<Item = &'n str>,
         is_ours: impl Fn(&str) -> bool,
     ) -> Result<()> {
-        let taken: Vec<&str> = names
-            .iter()
-            .filter(|(name, shown)| *shown == Shown::Collection && is_ours(name))
-            .map(|(name, _)| name.as_str())
-            .collect();
+        let taken: Vec<&str> = collections.filter(|name| is_ours(name)).collect();
         if taken.is_empty() {
             return Ok(());
         }
@@ -407,13 +441,13 @@ impl MongoPublisher {
     }
 
     /// Whether every older name of a table and its own are free or ours.
-    async fn refuse_taken_names_of(&self, table: &Table) -> Result<()> {
+    fn refuse_taken_names_of(&self, table: &Table) -> Result<()> {
         let older = self.store.inner.older_views;
         let is_ours = |name: &str| {
             table.name == name
                 || older.iter().any(|view| view.table.name == table.name && view.name == name)
         };
-        self.refuse_taken(&self.names().await?, is_ours)
+        self.refuse_taken(self.taken.iter().map(String::as_str), is_ours)
     }
 }
 
@@ -427,11 +461,21 @@ impl MongoStore {
     where
         W: Future<Output = std::result::Result<T, Error>>,
     {
-        self.write_with(patience(), action, work).await
+        self.patiently(self.inner.options.write, patience(), action, work).await
     }
 
-    async fn write_with<T, W>(
+    /// The same for what takes no longer than a read: the lease, the pointer, lists.
+    async fn quick<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
+    where
+        W: Future<Output = std::result::Result<T, Error>>,
+    {
+        let options = &self.inner.options;
+        self.patiently(options.query + options.selection, patience(), action, work).await
+    }
+
+    async fn patiently<T, W>(
         &self,
+        longest: Duration,
         patience: ExponentialBuilder,
         action: &str,
         mut work: impl FnMut() -> W,
@@ -439,7 +483,7 @@ impl MongoStore {
     where
         W: Future<Output = std::result::Result<T, Error>>,
     {
-        let longest = self.inner.options.write;
+        let started = Instant::now();
         let attempt = || {
             let work = work();
             async {
@@ -453,8 +497,9 @@ impl MongoStore {
         let tried = attempt
             .retry(patience)
             .when(|error| {
-                is_passing(error)
-                    || error.get_custom::<Refusal>().is_some_and(|refusal| refusal.is_passing)
+                let is_passing = is_passing(error)
+                    || error.get_custom::<Refusal>().is_some_and(|refusal| refusal.is_passing);
+                is_passing && started.elapsed() < PATIENCE
             })
             .notify(|error, wait| {
                 let problem = super::in_words(error);
@@ -479,6 +524,7 @@ fn majority() -> Document {
 fn raw_majority() -> RawDocumentBuf {
     let mut concern = RawDocumentBuf::new();
     concern.append(cstr!("w"), "majority");
+    concern.append(cstr!("j"), true);
     concern
 }
 
@@ -593,7 +639,8 @@ async fn beat(connection: Connection, lease: Duration, token: i64, is_lost: Arc<
     loop {
         tokio::time::sleep(sign_of_life(lease)).await;
         // While the server cannot be reached nobody can take over either; the fence decides.
-        if let Ok(false) = renew(&connection, lease, token).await {
+        let renewed = renew(&connection, lease, token);
+        if let Ok(Ok(false)) = tokio::time::timeout(sign_of_life(lease), renewed).await {
             is_lost.store(true, Ordering::Relaxed);
             return;
         }
@@ -607,17 +654,10 @@ async fn renew(
     token: i64,
 ) -> std::result::Result<bool, Error> {
     let later = vec![doc! { "$set": { "expires_at": { "$add": ["$$NOW", millis(lease)] } } }];
-    let held = doc! { "_id": LEASE, "token": token };
+    // One that was given back is nobody's, also not its last holder's.
+    let given_back = DateTime::from_millis(0);
+    let held = doc! { "_id": LEASE, "token": token, "expires_at": { "$gt": given_back } };
     Ok(connection.leases().update_one(held, later).await?.matched_count > 0)
-}
-
-/// Whether a switch was made; `false` when it was refused by a fence.
-fn is_switched(switched: std::result::Result<(), Error>) -> std::result::Result<bool, Error> {
-    match switched {
-        Ok(()) => Ok(true),
-        Err(error) if error.get_custom::<Overtaken>().is_some() => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// What a switch changes.
@@ -653,47 +693,69 @@ impl Changes {
             pointer: doc! { "$set": {
                 "generation": generation, "as_of": as_of, "published_at": published_at,
                 "switched_at": DateTime::now(),
-            } },
+            }, "$max": { "newest": generation } },
             run: doc! { "$set": {
                 "generation": generation, "state": RunState::Succeeded.word(),
             } },
         })
     }
 
-    /// Makes the changes, each fenced by itself, since not every deployment has transactions.
+    /// Makes the changes in one transaction.
     ///
     /// # Errors
     /// A custom [`Overtaken`] where a fence is higher than ours.
-    async fn apply(&self, session: Option<&mut ClientSession>) -> std::result::Result<(), Error> {
-        let overtaken = || Error::custom(Overtaken);
-        let older = doc! { "_id": self.generation, "fence": { "$lte": self.token } };
-        let fenced = doc! { "_id": POINTER, "fence": self.token };
+    async fn apply_together(&self) -> std::result::Result<(), Error> {
+        let mut session = self.connection.client.start_session().await?;
+        session.start_transaction().await?;
+        let (older, fenced, own) = self.filters();
         let manifests = self.connection.manifests();
-        let pointers = self.connection.ops.collection::<Document>(POINTER);
-        let runs = self.connection.runs();
         let keep = manifests.replace_one(older, &self.manifest).upsert(true);
-        let point = pointers.update_one(fenced.clone(), self.pointer.clone());
-        let record = runs.update_one(doc! { "_id": self.token }, self.run.clone());
-        // A later holder's manifest is not replaced, and a second one of the number not inserted.
-        let fence = |error: Error| {
-            if code(&error) == Some(DUPLICATE_KEY) { overtaken() } else { error }
-        };
-        if let Some(session) = session {
-            keep.session(&mut *session).await.map_err(fence)?;
-            if point.session(&mut *session).await?.matched_count == 0 {
-                return Err(overtaken());
-            }
-            record.session(session).await?;
-        } else {
-            pointers.find_one(fenced).await?.ok_or_else(overtaken)?;
-            keep.await.map_err(fence)?;
-            if point.await?.matched_count == 0 {
-                return Err(overtaken());
-            }
-            record.await?;
+        keep.session(&mut session).await.map_err(overtaken_by_key)?;
+        let pointers = self.connection.pointer();
+        let point = pointers.update_one(fenced, self.pointer.clone());
+        if point.session(&mut session).await?.matched_count == 0 {
+            // Dropping the session aborts the transaction.
+            return Err(Error::custom(Overtaken));
         }
-        Ok(())
+        let runs = self.connection.runs();
+        runs.update_one(own, self.run.clone()).session(&mut session).await?;
+        session.commit_transaction().await
     }
+
+    /// Makes the changes one after the other where there are no transactions. Each is fenced by
+    /// itself; a manifest whose switch did not follow is not listed.
+    ///
+    /// # Errors
+    /// A custom [`Overtaken`] where a fence is higher than ours.
+    async fn apply_in_turn(&self, reached: Reached<'_>) -> std::result::Result<(), Error> {
+        let (older, fenced, own) = self.filters();
+        let pointers = self.connection.pointer();
+        let pointer = pointers.find_one(fenced.clone()).await?;
+        pointer.ok_or_else(|| Error::custom(Overtaken))?;
+        let manifests = self.connection.manifests();
+        let keep = manifests.replace_one(older, &self.manifest).upsert(true);
+        keep.await.map_err(overtaken_by_key)?;
+        reached("kept");
+        if pointers.update_one(fenced, self.pointer.clone()).await?.matched_count == 0 {
+            return Err(Error::custom(Overtaken));
+        }
+        self.connection.runs().update_one(own, self.run.clone()).await.map(drop)
+    }
+
+    /// Our manifest or an earlier holder's of the same number, the pointer while the fence is ours,
+    /// our run.
+    fn filters(&self) -> (Document, Document, Document) {
+        (
+            doc! { "_id": self.generation, "fence": { "$lte": self.token } },
+            doc! { "_id": POINTER, "fence": self.token },
+            doc! { "_id": self.token },
+        )
+    }
+}
+
+/// A later holder's manifest is not replaced, and a second one of its number cannot be inserted.
+fn overtaken_by_key(error: Error) -> Error {
+    if code(&error) == Some(DUPLICATE_KEY) { Error::custom(Overtaken) } else { error }
 }
 
 fn write_run(record: &RunRecord) -> Document {
@@ -751,7 +813,7 @@ impl Publisher for MongoPublisher {
     async fn has_table(&self, entry: &TableEntry) -> Result<bool> {
         let physical = entry.physical_name();
         let list = || list_collections(&self.connection, doc! { "name": physical });
-        if self.store.write("listing collections", list).await?.is_empty() {
+        if self.store.quick("listing collections", list).await?.is_empty() {
             return Ok(false);
         }
         // The server's quick count may be off after it crashed; then it is counted.
@@ -776,7 +838,7 @@ impl Publisher for MongoPublisher {
         reached: Reached<'_>,
     ) -> Result<bool> {
         self.still_held()?;
-        self.refuse_taken_names_of(table).await?;
+        self.refuse_taken_names_of(table)?;
         if self.has_table(entry).await? {
             return Ok(false);
         }
@@ -784,6 +846,9 @@ impl Publisher for MongoPublisher {
         let staging = self.staging_name(physical);
         let name = table.name;
         let written = async {
+            if entry.rows == 0 {
+                self.create_collection(&staging).await?;
+            }
             self.insert(table, &staging, rows, reached).await?;
             reached(&format!("inserted:{name}"));
             self.build_indexes(table, entry.rows, &staging).await?;
@@ -804,12 +869,24 @@ impl Publisher for MongoPublisher {
     async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
         let views = queries::named_views(&published.manifest, self.store.inner.older_views);
         let names = self.names().await?;
-        self.refuse_taken(&names, |name| views.iter().any(|view| view.name == name))?;
+        let collections = names.iter().filter(|(_, shown)| *shown == Shown::Collection);
+        let is_ours = |name: &str| views.iter().any(|view| view.name == name);
+        self.refuse_taken(collections.map(|(name, _)| name.as_str()), is_ours)?;
         self.refuse_incomplete(&names, published)?;
-        self.switch(published).await?;
+        self.switch(published, reached).await?;
         self.store.look_again();
         reached("committed");
         self.show(published, reached).await
+    }
+
+    async fn active(&self) -> Result<Option<Published>> {
+        let Some(active) = self.active_number().await? else { return Ok(None) };
+        let longest = self.store.inner.options.query;
+        let list = || list_manifests(&self.connection, longest);
+        let kept = self.store.quick("listing generations", list).await?;
+        let number = i64::try_from(active).ok();
+        let manifest = kept.into_iter().find(|kept| whole(kept, "_id") == number);
+        manifest.map(|manifest| read_manifest(manifest, &self.connection)).transpose()
     }
 
     async fn repair_names(&self, published: &Published) -> Result<()> {
@@ -817,19 +894,15 @@ impl Publisher for MongoPublisher {
     }
 
     async fn sweep(&self, keep: usize) -> Result<usize> {
+        self.confirm_held().await?;
         let longest = self.store.inner.options.query;
         let list = || list_manifests(&self.connection, longest);
-        let kept = self.store.write("listing generations", list).await?;
+        let kept = self.store.quick("listing generations", list).await?;
         let kept: Vec<Published> = kept
             .into_iter()
             .map(|stored| read_manifest(stored, &self.connection))
             .collect::<Result<_>>()?;
-        let pointers = self.connection.pointer();
-        let point = || async { pointers.find_one(doc! { "_id": POINTER }).await };
-        let pointer = self.store.write("reading the active generation", point).await?;
-        let active = pointer
-            .and_then(|pointer| whole(&pointer, "generation"))
-            .and_then(|generation| u64::try_from(generation).ok());
+        let active = self.active_number().await?;
         let (kept, forgotten): (Vec<_>, Vec<_>) =
             kept.iter().rev().enumerate().partition(|(age, published)| {
                 *age < keep || Some(published.manifest.generation) == active
@@ -840,10 +913,11 @@ impl Publisher for MongoPublisher {
             .collect();
         if !forgotten.is_empty() {
             let forget = || async {
-                let old = doc! { "_id": { "$in": &forgotten } };
+                // A later holder may have gone back to one of them.
+                let old = doc! { "_id": { "$in": &forgotten }, "fence": { "$lte": self.token } };
                 self.connection.manifests().delete_many(old).await
             };
-            self.store.write("forgetting generations", forget).await?;
+            self.store.quick("forgetting generations", forget).await?;
         }
         let used: Vec<&str> = kept
             .iter()
@@ -851,8 +925,6 @@ impl Publisher for MongoPublisher {
             .map(TableEntry::physical_name)
             .collect();
         let names = self.names().await?;
-        // A table that is not used yet may be the next holder's.
-        self.confirm_held().await?;
         let unused: Vec<&str> = names
             .iter()
             .filter(|(_, shown)| *shown == Shown::Collection)
@@ -861,7 +933,11 @@ impl Publisher for MongoPublisher {
             .collect();
         futures::stream::iter(&unused)
             .map(Ok)
-            .try_for_each_concurrent(NAMERS, async |name| self.drop_collection(name).await)
+            .try_for_each_concurrent(NAMERS, async |name| {
+                // A table that is not used yet may be the next holder's.
+                self.confirm_held().await?;
+                self.drop_collection(name).await
+            })
             .await?;
         Ok(unused.len())
     }
@@ -874,7 +950,7 @@ impl Publisher for MongoPublisher {
         } };
         let token = self.token;
         self.store
-            .write_with(brevity(), "ending a run", || async {
+            .patiently(self.store.inner.options.selection, brevity(), "ending a run", || async {
                 self.connection.runs().update_one(doc! { "_id": token }, ended.clone()).await?;
                 let free = doc! { "$set": { "expires_at": DateTime::from_millis(0) } };
                 let ours = doc! { "_id": LEASE, "token": token };

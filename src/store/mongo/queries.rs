@@ -24,12 +24,14 @@ pub fn filter(query: &Query) -> Document {
         .filters
         .iter()
         .map(|filter| {
-            let operator = match filter.comparison {
-                Comparison::Equal => "$eq",
-                Comparison::AtLeast => "$gte",
-                Comparison::AtMost => "$lte",
+            let value = to_bson(&filter.value);
+            let condition = match filter.comparison {
+                // Without an operator the server takes its short way to one `_id`.
+                Comparison::Equal => value,
+                Comparison::AtLeast => doc! { "$gte": value }.into(),
+                Comparison::AtMost => doc! { "$lte": value }.into(),
             };
-            doc! { path(table, filter.column.name): { operator: to_bson(&filter.value) } }
+            doc! { path(table, filter.column.name): condition }
         })
         .collect();
     if let Some(search) = &query.search {

@@ -413,6 +413,11 @@ impl GoldStore for SqliteStore {
 
 #[async_trait]
 impl Publisher for SqlitePublisher {
+    async fn active(&self) -> Result<Option<Published>> {
+        self.store.look_again();
+        Ok(self.store.active().await?.map(|active| (*active).clone()))
+    }
+
     async fn write_table(
         &self,
         table: &'static Table,
