@@ -18,6 +18,9 @@ use crate::store::{Result, StoreError};
 
 /// The oldest server that is supported, and its wire protocol version.
 const OLDEST: (&str, i32) = ("6.0", 17);
+/// How soon a member that was found unable is looked at again, unless the connection string says
+/// otherwise: well within the wait for a server.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Connections to each server unless the connection string says otherwise.
 const MOST_CONNECTIONS: u32 = 100;
 /// What the database of manifests, the pointer, runs and leases is called after.
@@ -123,6 +126,7 @@ impl Connection {
         client.write_concern = Some(majority.build());
         // A few slow questions must not keep the others waiting for a connection.
         client.max_pool_size.get_or_insert(MOST_CONNECTIONS);
+        client.heartbeat_freq.get_or_insert(HEARTBEAT);
         let asked = options.read_from.map(ReadFrom::criteria);
         let reads = asked
             .or(client.selection_criteria.take())

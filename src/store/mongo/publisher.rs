@@ -49,6 +49,11 @@ const OLDER_PREFIX: &str = "gold_";
 /// What a collection is called while it is written, before the holder's token and physical name.
 const STAGING: &str = "staging";
 
+/// How a commit is marked of which nothing is known.
+const COMMIT_UNKNOWN: &str = "UnknownTransactionCommitResult";
+/// How often such a commit is asked for again, and after what time.
+const COMMITS: usize = 20;
+const BETWEEN_COMMITS: Duration = Duration::from_millis(250);
 /// How long a write that fails in passing is tried again: longer than an election or a restart.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -341,7 +346,7 @@ impl MongoPublisher {
                 Err(error) => Err(error),
             }
         };
-        let switched = self.store.quick(action, switch).await?;
+        let switched = self.store.write(action, switch).await?;
         if switched { Ok(()) } else { Err(StoreError::LeaseLost(self.store.location_text())) }
     }
 
@@ -456,7 +461,8 @@ impl MongoStore {
         self.inner.location.clone()
     }
 
-    /// Waits for a write, and tries it again while it fails in passing.
+    /// Waits for a write, and tries it again while it fails in passing. Every write here may be
+    /// done twice: its second time finds what the first has left.
     async fn write<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
     where
         W: Future<Output = std::result::Result<T, Error>>,
@@ -490,7 +496,7 @@ impl MongoStore {
                 let ended = tokio::time::timeout(longest, work).await;
                 ended.unwrap_or_else(|_| {
                     let waited = format!("no answer within {} s", longest.as_secs());
-                    Err(Error::custom(Refusal { problem: waited, is_passing: false }))
+                    Err(Error::custom(Refusal { problem: waited, is_passing: true }))
                 })
             }
         };
@@ -719,7 +725,15 @@ impl Changes {
         }
         let runs = self.connection.runs();
         runs.update_one(own, self.run.clone()).session(&mut session).await?;
-        session.commit_transaction().await
+        // Asked again in the same session: a new one would meet this transaction, still open.
+        let mut tries = 0;
+        loop {
+            match session.commit_transaction().await {
+                Err(error) if error.contains_label(COMMIT_UNKNOWN) && tries < COMMITS => tries += 1,
+                committed => return committed,
+            }
+            tokio::time::sleep(BETWEEN_COMMITS).await;
+        }
     }
 
     /// Makes the changes one after the other where there are no transactions. Each is fenced by
