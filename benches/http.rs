@@ -6,8 +6,10 @@
 
 #![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+#[path = "client/mod.rs"]
+mod client;
+
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::mpsc;
 
@@ -18,6 +20,8 @@ use goldsmith::sample::{Spec, generate};
 use goldsmith::settings;
 use goldsmith::startup::{Application, open_store};
 use goldsmith::telemetry;
+
+use client::{Connection, request};
 
 fn main() {
     divan::main();
@@ -53,67 +57,14 @@ fn bare_handler(bencher: Bencher<'_, '_>, (route, different): (&str, usize)) {
 fn measure(bencher: Bencher<'_, '_>, addr: SocketAddr, route: &str, different: usize) {
     let requests: Vec<Vec<u8>> = (1..=different).map(|id| request(&path(route, id))).collect();
     let mut connection = Connection::open(addr);
-    connection.ask(&requests, different);
-    bencher.counter(ItemsCount::new(REQUESTS)).bench_local(|| connection.ask(&requests, REQUESTS));
+    connection.ask(&requests, different, DEPTH);
+    bencher
+        .counter(ItemsCount::new(REQUESTS))
+        .bench_local(|| connection.ask(&requests, REQUESTS, DEPTH));
 }
 
 fn path(route: &str, id: usize) -> String {
     route.replace("{id}", &id.to_string())
-}
-
-fn request(path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
-}
-
-/// A connection that is kept open.
-struct Connection {
-    writer: TcpStream,
-    reader: BufReader<TcpStream>,
-    body: Vec<u8>,
-}
-
-impl Connection {
-    fn open(addr: SocketAddr) -> Self {
-        let writer = TcpStream::connect(addr).unwrap();
-        writer.set_nodelay(true).unwrap();
-        let reader = BufReader::with_capacity(1 << 20, writer.try_clone().unwrap());
-        Self { writer, reader, body: Vec::new() }
-    }
-
-    /// Makes `count` requests, taking `requests` in turn, and reads every answer.
-    fn ask(&mut self, requests: &[Vec<u8>], count: usize) {
-        let mut turn = requests.iter().cycle();
-        let mut left = count;
-        while left > 0 {
-            let batch = left.min(DEPTH);
-            let sent: Vec<u8> = turn.by_ref().take(batch).flatten().copied().collect();
-            self.writer.write_all(&sent).unwrap();
-            for _ in 0..batch {
-                self.read_answer();
-            }
-            left -= batch;
-        }
-    }
-
-    /// Reads one answer; its body is then in `self.body`.
-    fn read_answer(&mut self) {
-        let mut line = String::new();
-        let mut length = 0;
-        self.reader.read_line(&mut line).unwrap();
-        assert!(line.starts_with("HTTP/1.1 200"), "{line}");
-        loop {
-            line.clear();
-            self.reader.read_line(&mut line).unwrap();
-            if line == "\r\n" {
-                break;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        self.body.resize(length, 0);
-        self.reader.read_exact(&mut self.body).unwrap();
-    }
 }
 
 struct Servers {
@@ -168,7 +119,7 @@ fn servers() -> &'static Servers {
 fn bare(model: SocketAddr) -> SocketAddr {
     let mut connection = Connection::open(model);
     let mut body_of = |path: &str| {
-        connection.ask(&[request(path)], 1);
+        connection.ask(&[request(path)], 1, 1);
         web::Bytes::from(connection.body.clone())
     };
     let fixed: Vec<(&str, web::Bytes)> = ["/kpis", "/revenue/country", "/customers"]

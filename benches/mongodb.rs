@@ -1,5 +1,5 @@
 //! Publishing to and answering from a MongoDB, beside pymongo and beside the driver itself.
-//! Run: `cargo bench --bench mongodb`. A server is started for it; pymongo is installed once into a
+//! Run: `cargo bench --bench mongodb`, with `-- publish` or `-- answer` for one half. A server is started for it; pymongo is installed once into a
 //! virtual environment under the target directory.
 //!
 //! Publishing: 1 000 000 customer documents by the store and, read back into Python's memory, by
@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
 
+#[path = "client/mod.rs"]
+mod client;
 #[allow(dead_code)] // the tests use the rest
 #[path = "../tests/support/mongo.rs"]
 mod mongo;
@@ -32,6 +34,7 @@ use goldsmith::store::GoldStore;
 use goldsmith::store::mongo::MongoStore;
 use mongodb::bson::{Document, doc};
 
+use client::{Connection, request};
 use mongo::{Server, TestDb, wait};
 
 /// Documents published.
@@ -63,8 +66,16 @@ for _ in range(int(sys.argv[4])):
 
 fn main() {
     let server = Server::replica_set_with(&["--wiredTigerCacheSizeGB", "2"]);
-    publish(&server);
-    answer(&server);
+    let is_wanted = |part: &str| {
+        let mut asked = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+        asked.next().is_none_or(|asked| asked == part)
+    };
+    if is_wanted("publish") {
+        publish(&server);
+    }
+    if is_wanted("answer") {
+        answer(&server);
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -256,12 +267,7 @@ fn answer(server: &Server) {
             application.run().await.unwrap();
         });
     });
-    let url = format!("http://{}", receiver.recv().unwrap());
-    let agent = ureq::Agent::new_with_defaults();
-    let ask = |path: &str| {
-        let mut reply = agent.get(format!("{url}{path}")).call().unwrap();
-        reply.body_mut().read_to_vec().unwrap()
-    };
+    let mut connection = Connection::open(receiver.recv().unwrap());
     let driver = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let database = driver.block_on(db.client()).database(&db.name);
     println!(
@@ -282,19 +288,23 @@ fn answer(server: &Server) {
             } else {
                 (doc! {}, Some(doc! { "total_revenue": -1, "_id": 1 }))
             };
+            if sort.is_none() {
+                return usize::from(collection.find_one(filter).await.unwrap().is_some());
+            }
             let mut find = collection.find(filter).limit(100);
             if let Some(sort) = sort {
                 find = find.sort(sort);
             }
-            find.await.unwrap().try_collect::<Vec<Document>>().await.unwrap().len()
+            let found: Vec<Document> = find.await.unwrap().try_collect().await.unwrap();
+            found.len()
         };
         let mut ways: [Vec<f64>; 2] = Default::default();
         for _ in 0..ROUNDS {
+            let requests: Vec<Vec<u8>> = (1..=REQUESTS)
+                .map(|id| request(&path.replace("{id}", &(1 + id % 1_500).to_string())))
+                .collect();
             let started = Instant::now();
-            for id in 1..=REQUESTS {
-                let body = ask(&path.replace("{id}", &(1 + id % 1_500).to_string()));
-                assert!(!body.is_empty());
-            }
+            connection.ask(&requests, REQUESTS, 1);
             ways[0].push(started.elapsed().as_secs_f64());
             let started = Instant::now();
             driver.block_on(async {

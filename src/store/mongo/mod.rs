@@ -9,6 +9,7 @@ mod documents;
 mod publisher;
 mod queries;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use mongodb::bson::{self, Document, RawDocumentBuf, Timestamp as ClusterInstant,
 use mongodb::error::Error;
 use mongodb::options::ReadConcern;
 use mongodb::{ClientSession, Collection};
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle, RuntimeFlavor};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 pub use connection::{MongoOptions, ReadFrom};
@@ -57,9 +58,10 @@ struct Inner {
     location: String,
     /// The older names to serve beside the tables' own.
     older_views: &'static [&'static View],
-    /// Where the client lives, whoever uses it first.
+    /// Where the client of threads without a runtime of their own lives.
     runtime: Handle,
-    connection: OnceCell<Connection>,
+    /// The client of each runtime.
+    connections: Mutex<HashMap<runtime::Id, Connection>>,
     deployment: OnceCell<Deployment>,
     /// What was last seen of the pointer.
     seen: Mutex<Seen>,
@@ -101,7 +103,7 @@ impl MongoStore {
             location,
             older_views,
             runtime: Handle::current(),
-            connection: OnceCell::new(),
+            connections: Mutex::default(),
             deployment: OnceCell::new(),
             seen: Mutex::default(),
             looking: AsyncMutex::new(()),
@@ -109,25 +111,33 @@ impl MongoStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The client, made on the runtime the store was opened on: its connections are watched from
-    /// there, whichever thread asks.
-    async fn connection(&self) -> Result<&Connection> {
-        let open = || async {
-            let options = self.inner.options.clone();
-            let opened = self.inner.runtime.spawn(async move { Connection::open(&options).await });
-            match opened.await {
-                Ok(opened) => opened.map_err(|error| self.failed("connecting", &error)),
-                Err(stopped) => Err(StoreError::Unavailable {
-                    location: self.location(),
-                    source: stopped.into(),
-                }),
+    /// The client of this thread's runtime. A server's worker has a runtime of its own, and an answer
+    /// that had to come through another thread would cost it as much again as the server takes. A
+    /// client's connections are watched from the runtime it was made on.
+    async fn connection(&self) -> Result<Connection> {
+        let here = Handle::current();
+        let is_own = here.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        let runtime = if is_own { here } else { self.inner.runtime.clone() };
+        let connections = || self.inner.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = connections().get(&runtime.id()).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let options = self.inner.options.clone();
+        let opened = runtime.spawn(async move { Connection::open(&options).await });
+        let opened = match opened.await {
+            Ok(opened) => opened.map_err(|error| self.failed("connecting", &error))?,
+            Err(stopped) => {
+                let source = stopped.into();
+                return Err(StoreError::Unavailable { location: self.location(), source });
             }
         };
-        self.inner.connection.get_or_try_init(open).await
+        // Another task may have made one meanwhile; one stays.
+        Ok(connections().entry(runtime.id()).or_insert(opened).clone())
     }
 
     /// The client, and what its server can do.
-    async fn inspected(&self) -> Result<(&Connection, Deployment)> {
+    async fn inspected(&self) -> Result<(Connection, Deployment)> {
         let connection = self.connection().await?;
         let inspect = || self.read("connecting", connection.inspect(&self.inner.location));
         let deployment = self.inner.deployment.get_or_try_init(inspect).await?;
@@ -211,7 +221,7 @@ impl MongoStore {
         let longest = self.inner.options.selection;
         let looked = self
             .within(longest, action, async {
-                let (connection, _) = self.inspected().await?;
+                let (connection, _) = &self.inspected().await?;
                 let failed = |error: Error| self.failed(action, &error);
                 // Never older than the last look, whichever member answers this one.
                 let mut session = self.session(connection, action).await?;
@@ -492,14 +502,14 @@ impl GoldStore for MongoStore {
     }
 
     async fn generations(&self) -> Result<Vec<Published>> {
-        let (connection, _) = self.inspected().await?;
+        let (connection, _) = &self.inspected().await?;
         let list = list_manifests(connection, self.inner.options.query);
         let stored = self.asked("listing generations", list).await?;
         stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
     }
 
     async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
-        let (connection, _) = self.inspected().await?;
+        let (connection, _) = &self.inspected().await?;
         let newest = async {
             let runs = connection.runs();
             let newest = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
@@ -515,7 +525,7 @@ impl GoldStore for MongoStore {
         let entry = entry_of(published, table)?;
         let physical = entry.physical_name();
         let action = format!("reading {}", table.name);
-        let (connection, _) = self.inspected().await?;
+        let (connection, _) = &self.inspected().await?;
         let columns = query.view.columns();
         self.read(&action, async {
             let failed = |error: Error| self.failed(&action, &error);
@@ -565,7 +575,7 @@ impl GoldStore for MongoStore {
     }
 
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
-        let (connection, _) = self.inspected().await?;
+        let (connection, _) = &self.inspected().await?;
         let names = self.asked("listing collections", list_names(connection)).await?;
         let expected = queries::named_views(&published.manifest, self.inner.older_views);
         let wrong = expected.into_iter().filter_map(|view| {
@@ -586,7 +596,7 @@ impl GoldStore for MongoStore {
     async fn audit(&self, table: &'static Table, entry: &TableEntry) -> Result<Option<Audit>> {
         let action = format!("looking over {}", table.name);
         let physical = entry.physical_name();
-        let (connection, _) = self.inspected().await?;
+        let (connection, _) = &self.inspected().await?;
         if !self.exists(connection, physical).await? {
             return Ok(None);
         }

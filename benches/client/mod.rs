@@ -1,0 +1,63 @@
+//! An HTTP client that costs next to nothing, so that the servers are what is measured.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+/// A request in bytes.
+pub fn request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
+}
+
+/// A connection that is kept open.
+pub struct Connection {
+    writer: TcpStream,
+    reader: BufReader<TcpStream>,
+    /// Of the last answer.
+    pub body: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open(addr: SocketAddr) -> Self {
+        let writer = TcpStream::connect(addr).unwrap();
+        writer.set_nodelay(true).unwrap();
+        let reader = BufReader::with_capacity(1 << 20, writer.try_clone().unwrap());
+        Self { writer, reader, body: Vec::new() }
+    }
+
+    /// Makes `count` requests, taking `requests` in turn, and reads every answer; `depth` of them are
+    /// in flight at once.
+    pub fn ask(&mut self, requests: &[Vec<u8>], count: usize, depth: usize) {
+        let mut turn = requests.iter().cycle();
+        let mut left = count;
+        while left > 0 {
+            let batch = left.min(depth);
+            let sent: Vec<u8> = turn.by_ref().take(batch).flatten().copied().collect();
+            self.writer.write_all(&sent).unwrap();
+            for _ in 0..batch {
+                self.read_answer();
+            }
+            left -= batch;
+        }
+    }
+
+    /// Reads one answer; its body is then in `self.body`.
+    pub fn read_answer(&mut self) {
+        let mut line = String::new();
+        let mut length = 0;
+        self.reader.read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+        loop {
+            line.clear();
+            self.reader.read_line(&mut line).unwrap();
+            if line == "\r\n" {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        self.body.resize(length, 0);
+        self.reader.read_exact(&mut self.body).unwrap();
+    }
+}
