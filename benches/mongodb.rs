@@ -26,7 +26,7 @@ use goldsmith::domain::rows::{Batch, Cells};
 use goldsmith::domain::run::RunKind;
 use goldsmith::domain::schema::ColumnType;
 use goldsmith::domain::time::{Day, Timestamp};
-use goldsmith::pipeline::tables::{CUSTOMERS, older};
+use goldsmith::pipeline::tables::{CATALOGUE, CUSTOMERS};
 use goldsmith::sample::{Spec, generate};
 use goldsmith::settings;
 use goldsmith::startup::{Application, open_store};
@@ -155,7 +155,7 @@ fn publish(server: &Server) {
     wait(async {
         let mut options = db.options();
         options.write = Duration::from_secs(600);
-        let store = MongoStore::open(options, older::ALL).unwrap();
+        let store = MongoStore::open(options, &CATALOGUE).unwrap();
         for turn in 0..PUBLISHES {
             let entry = TableEntry {
                 name: CUSTOMERS.name.to_owned(),

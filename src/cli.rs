@@ -169,7 +169,11 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Ok(settings)
     };
     match command {
-        Command::Up => up(&prepare("warn")?).await,
+        Command::Up => {
+            let settings = prepare("warn")?;
+            let store = open_store(&settings)?;
+            closing(&store, up(&settings, &store)).await
+        }
         Command::Serve => {
             let settings = prepare("info")?;
             let store = open_store(&settings)?;
@@ -180,24 +184,28 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
                     complain!("warning: nothing can be answered yet: {}", sentence(&error));
                 }
             });
-            serve(&settings, store).await
+            closing(&store, serve(&settings, Arc::clone(&store))).await
         }
         Command::Refresh { as_of, force } => {
             let settings = prepare("warn")?;
-            let refresher = refresher(&settings, open_store(&settings)?)?;
-            refresh(&settings, &refresher, RefreshRequest { as_of, force }).await
+            let store = open_store(&settings)?;
+            let refresher = refresher(&settings, Arc::clone(&store))?;
+            let request = RefreshRequest { as_of, force };
+            closing(&store, refresh(&settings, &refresher, request)).await
         }
         Command::Generate { customers, purchases, seed, dirty, out } => {
             generate(Spec { customers, purchases, seed, dirty }, &out)
         }
         Command::Check => {
             let settings = prepare("warn")?;
-            check(open_store(&settings)?.as_ref()).await
+            let store = open_store(&settings)?;
+            closing(&store, check(store.as_ref())).await
         }
         Command::Rollback { generation } => {
             let settings = prepare("warn")?;
             let store = open_store(&settings)?;
-            let (from, to) = store::rollback(store.as_ref(), generation).await?;
+            let went = closing(&store, store::rollback(store.as_ref(), generation));
+            let (from, to) = went.await?;
             say!("serving generation {to} again instead of {from}");
             Ok(())
         }
@@ -208,6 +216,13 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
             print_whole(&lines.collect::<Vec<_>>().concat())
         }
     }
+}
+
+/// Closes the store when the work is done, however that ended.
+async fn closing<T>(store: &Arc<dyn GoldStore>, work: impl Future<Output = T>) -> T {
+    let done = work.await;
+    store.close().await;
+    done
 }
 
 /// A day stands for its end, so that its purchases belong to it.
@@ -231,10 +246,9 @@ fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refresher
     })
 }
 
-async fn up(settings: &Settings) -> Result<(), CliError> {
+async fn up(settings: &Settings, store: &Arc<dyn GoldStore>) -> Result<(), CliError> {
     say!("goldsmith {}", env!("CARGO_PKG_VERSION"));
-    let store = open_store(settings)?;
-    let refresher = refresher(settings, Arc::clone(&store))?;
+    let refresher = refresher(settings, Arc::clone(store))?;
     let is_published = store.active().await?.is_some();
     if !is_published && sample_sources::is_wanted(&refresher.lake).await? {
         let spec = Spec {
@@ -258,7 +272,7 @@ async fn up(settings: &Settings) -> Result<(), CliError> {
         }
         Err(error) => return Err(error),
     }
-    serve(settings, store).await
+    serve(settings, Arc::clone(store)).await
 }
 
 async fn serve(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<(), CliError> {

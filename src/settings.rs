@@ -463,10 +463,12 @@ fn check_mongodb(raw: RawMongoDb) -> Result<Option<MongoDb>, SettingsError> {
     let is_name = !raw.db.is_empty()
         && raw.db.len() <= LONGEST_NAME
         && !RESERVED.contains(&raw.db.as_str())
+        && !raw.db.ends_with("_ops")
         && raw.db.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if !is_name {
         let problem = format!(
-            "{:?} is not 1 to {LONGEST_NAME} letters, digits, hyphens and underscores, or is the server's own",
+            "{:?} is not 1 to {LONGEST_NAME} letters, digits, hyphens and underscores, or is \
+             the server's own or one of manifests (_ops)",
             raw.db
         );
         return Err(invalid("mongodb.db", problem));
@@ -630,6 +632,7 @@ mod tests {
             ("SQLITE_PATH", ":memory:", "sqlite.path"),
             ("MONGODB_DB", "a.b", "mongodb.db"),
             ("MONGODB_DB", "admin", "mongodb.db"),
+            ("MONGODB_DB", "analytics_ops", "mongodb.db"),
             ("MONGODB_DB", &"x".repeat(60), "mongodb.db"),
             ("MONGODB__READ_PREFERENCE", "any", "mongodb.read_preference"),
             ("MONGODB__QUERY_SECS", "0", "mongodb.query_secs"),

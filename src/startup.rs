@@ -15,7 +15,7 @@ use crate::api::home::HomePage;
 use crate::api::problems::{ensure_problem, not_taken};
 use crate::api::state::State;
 use crate::api::{self, home, openapi};
-use crate::pipeline::tables::older;
+use crate::pipeline::tables;
 use crate::settings::Settings;
 use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
 use crate::store::sqlite::SqliteStore;
@@ -54,7 +54,7 @@ pub enum StartupError {
 /// Outside a tokio runtime.
 pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupError> {
     let Some(mongodb) = &settings.mongodb else {
-        return Ok(Arc::new(SqliteStore::open(&settings.sqlite_path, older::ALL)?));
+        return Ok(Arc::new(SqliteStore::open(&settings.sqlite_path, &tables::CATALOGUE)?));
     };
     let options = MongoOptions {
         uri: mongodb.uri.clone(),
@@ -65,7 +65,7 @@ pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupErro
         write: Duration::from_secs(mongodb.write_secs),
         lease: Duration::from_secs(mongodb.lease_secs),
     };
-    Ok(Arc::new(MongoStore::open(options, older::ALL)?))
+    Ok(Arc::new(MongoStore::open(options, &tables::CATALOGUE)?))
 }
 
 /// A bound server that is not running yet.

@@ -142,8 +142,9 @@ async fn activate(store: &dyn GoldStore, published: &Published) {
 }
 
 async fn has_table(store: &dyn GoldStore, entry: &TableEntry) -> bool {
+    let table = tables::by_name(&entry.name).unwrap();
     let publisher = hold(store).await;
-    let has = publisher.has_table(entry).await.unwrap();
+    let has = publisher.has_table(table, entry).await.unwrap();
     publisher.end(None).await.unwrap();
     has
 }
@@ -162,7 +163,7 @@ async fn conforms(store: &dyn GoldStore) {
     assert_eq!(sweep(store, 1).await, 2, "tables of no generation are dropped");
     let first_again = writes_again(store, &first).await;
     assert!(first_again);
-    let months = entry(MONTHS, "m", 1, 0.0, 0);
+    let months = entry(MONTHS, "abc", 1, 0.0, 0);
     write(store, MONTHS, &months, source(month())).await.unwrap();
     let one = published(1, vec![first.clone(), months.clone()]);
     activate(store, &one).await;
@@ -350,14 +351,14 @@ async fn remembers_runs(store: &dyn GoldStore) {
 #[tokio::test]
 async fn mongodb_conforms() {
     let db = TestDb::new();
-    conforms(&MongoStore::open(db.options(), older::ALL).unwrap()).await;
+    conforms(&MongoStore::open(db.options(), &tables::CATALOGUE).unwrap()).await;
 }
 
 #[tokio::test]
 async fn a_standalone_mongodb_conforms() {
     let server = tokio::task::spawn_blocking(Server::standalone).await.unwrap();
     let db = TestDb::at(server.uri());
-    conforms(&MongoStore::open(db.options(), older::ALL).unwrap()).await;
+    conforms(&MongoStore::open(db.options(), &tables::CATALOGUE).unwrap()).await;
     // Before the server is.
     drop(db);
 }
@@ -365,7 +366,7 @@ async fn a_standalone_mongodb_conforms() {
 #[tokio::test]
 async fn sqlite_conforms() {
     let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&dir.path().join("deep/serving.db"), older::ALL).unwrap();
+    let store = SqliteStore::open(&dir.path().join("deep/serving.db"), &tables::CATALOGUE).unwrap();
     conforms(&store).await;
 }
 
@@ -373,10 +374,11 @@ async fn sqlite_conforms() {
 async fn another_process_sees_a_publish() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let [writer, reader] = [0, 1].map(|_| SqliteStore::open(&path, older::ALL).unwrap());
+    let [writer, reader] = [0, 1].map(|_| SqliteStore::open(&path, &tables::CATALOGUE).unwrap());
     sees_what_the_other_publishes(&writer, &reader).await;
     let db = TestDb::new();
-    let [writer, reader] = [0, 1].map(|_| MongoStore::open(db.options(), older::ALL).unwrap());
+    let [writer, reader] =
+        [0, 1].map(|_| MongoStore::open(db.options(), &tables::CATALOGUE).unwrap());
     sees_what_the_other_publishes(&writer, &reader).await;
 }
 
@@ -402,7 +404,7 @@ async fn sees_what_the_other_publishes(writer: &dyn GoldStore, reader: &dyn Gold
 async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let store = SqliteStore::open(&path, older::ALL).unwrap();
+    let store = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
     let table = entry(COUNTRIES, "a", 1, 1.0, 1);
     write(&store, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
     activate(&store, &published(1, vec![table])).await;
@@ -413,7 +415,7 @@ async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
     assert!(store.ping().await.is_err());
     assert!(!path.exists(), "a reader made an empty file");
 
-    let other = SqliteStore::open(&path, older::ALL).unwrap();
+    let other = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
     let table = entry(COUNTRIES, "b", 1, 2.0, 1);
     write(&other, COUNTRIES, &table, source(countries(&[("Spain", 2.0)]))).await.unwrap();
     activate(&other, &published(7, vec![table])).await;
@@ -428,26 +430,29 @@ async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
 async fn a_sweep_leaves_tables_of_other_people_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let store = SqliteStore::open(&path, older::ALL).unwrap();
+    let store = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
     let analyst = rusqlite::Connection::open(&path).unwrap();
     analyst
         .execute_batch(
-            "CREATE TABLE budget_revision (amount REAL); INSERT INTO budget_revision VALUES (1)",
+            "CREATE TABLE budget_revision (amount REAL); INSERT INTO budget_revision VALUES (1);
+             CREATE TABLE budget_0123456789abcdef_revision (amount REAL)",
         )
         .unwrap();
     let table = entry(COUNTRIES, "a", 1, 1.0, 1);
     write(&store, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
     assert_eq!(sweep(&store, 2).await, 1, "the unused table of ours is dropped");
-    let rows: i64 =
-        analyst.query_row("SELECT count(*) FROM budget_revision", [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, 1);
+    for (name, rows) in [("budget_revision", 1), ("budget_0123456789abcdef_revision", 0)] {
+        let count = format!("SELECT count(*) FROM {name}");
+        let found: i64 = analyst.query_row(&count, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, rows);
+    }
 }
 
 #[tokio::test]
 async fn stable_and_older_names_are_views_that_analysts_can_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let store = SqliteStore::open(&path, older::ALL).unwrap();
+    let store = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
     let table = entry(COUNTRIES, "a", 1, 5.0, 1);
     write(&store, COUNTRIES, &table, source(countries(&[("Italy", 5.0)]))).await.unwrap();
     activate(&store, &published(1, vec![table])).await;
@@ -466,8 +471,8 @@ async fn stable_and_older_names_are_views_that_analysts_can_read() {
 async fn a_value_of_another_type_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let store = SqliteStore::open(&path, older::ALL).unwrap();
-    let table = entry(MONTHS, "m", 1, 0.0, 0);
+    let store = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
+    let table = entry(MONTHS, "abc", 1, 0.0, 0);
     write(&store, MONTHS, &table, source(month())).await.unwrap();
     let one = published(1, vec![table.clone()]);
     activate(&store, &one).await;
@@ -491,7 +496,7 @@ fn a_file_that_is_no_database_is_refused_by_name() {
             .repeat(10),
     )
     .unwrap();
-    let error = SqliteStore::open(&path, older::ALL).unwrap_err();
+    let error = SqliteStore::open(&path, &tables::CATALOGUE).unwrap_err();
     assert!(error.to_string().contains("serving.db"), "{error}");
 }
 
@@ -505,7 +510,8 @@ struct Stalling {
 impl Stalling {
     fn on(db: &TestDb) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let store = runtime.block_on(async { MongoStore::open(db.options(), older::ALL).unwrap() });
+        let store =
+            runtime.block_on(async { MongoStore::open(db.options(), &tables::CATALOGUE).unwrap() });
         Self { runtime, store }
     }
 }
@@ -563,8 +569,8 @@ async fn a_document_that_does_not_decode_is_an_error_that_names_it() {
         doc! { "$unset": { "month_start": "" } },
     ] {
         let db = TestDb::new();
-        let store = MongoStore::open(db.options(), older::ALL).unwrap();
-        let table = entry(MONTHS, "m", 1, 0.0, 0);
+        let store = MongoStore::open(db.options(), &tables::CATALOGUE).unwrap();
+        let table = entry(MONTHS, "abc", 1, 0.0, 0);
         write(&store, MONTHS, &table, source(month())).await.unwrap();
         let one = published(1, vec![table.clone()]);
         activate(&store, &one).await;
@@ -582,7 +588,7 @@ async fn a_document_that_does_not_decode_is_an_error_that_names_it() {
 #[tokio::test]
 async fn a_table_that_is_removed_while_it_is_read_is_not_an_empty_one() {
     let db = TestDb::new();
-    let store = MongoStore::open(db.options(), older::ALL).unwrap();
+    let store = MongoStore::open(db.options(), &tables::CATALOGUE).unwrap();
     let table = entry(COUNTRIES, "a", 1, 1.0, 1);
     write(&store, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
     let one = published(1, vec![table.clone()]);
@@ -607,7 +613,7 @@ async fn a_table_that_is_removed_while_it_is_read_is_not_an_empty_one() {
 #[tokio::test]
 async fn instants_keep_their_milliseconds_and_days_their_date() {
     let db = TestDb::new();
-    let store = MongoStore::open(db.options(), older::ALL).unwrap();
+    let store = MongoStore::open(db.options(), &tables::CATALOGUE).unwrap();
     let table = &tables::CUSTOMER_METRICS;
     let instant = Timestamp::parse("1999-12-31T23:59:59.999999").unwrap();
     let columns = table.columns.iter().map(|column| match column.ty {
@@ -625,15 +631,25 @@ async fn instants_keep_their_milliseconds_and_days_their_date() {
     let one = published(1, vec![stored]);
     let last_purchase = table.column("last_purchase").unwrap();
     let day = table.column("date_inscription").unwrap();
-    let asked = Query::first(View::of(table), 1)
-        .with(last_purchase, Value::Timestamp(instant))
+    let cut = Timestamp::parse("1999-12-31T23:59:59.999").unwrap();
+    let all = Query::first(View::of(table), 1);
+    let asked = all
+        .clone()
+        .with(last_purchase, Value::Timestamp(cut))
         .with(day, Value::Date(instant.day()));
     let found = store.find(&one, &asked).await.unwrap();
+    // What is finer than what is stored equals nothing and lies above it.
+    for (comparison, total) in
+        [(Comparison::Equal, 0), (Comparison::AtLeast, 0), (Comparison::AtMost, 1)]
+    {
+        let filter = Filter { column: last_purchase, comparison, value: Value::Timestamp(instant) };
+        let finer = Query { filters: vec![filter], ..all.clone() };
+        assert_eq!(store.find(&one, &finer).await.unwrap().total, total, "{comparison:?}");
+    }
     let value = |name: &str| {
         let place = table.columns.iter().position(|column| column.name == name).unwrap();
         found.rows[0][place].clone()
     };
-    let cut = Timestamp::parse("1999-12-31T23:59:59.999").unwrap();
     assert_eq!(value("last_purchase"), Value::Timestamp(cut));
     assert_eq!(value("date_inscription"), Value::Date(Day::parse("1999-12-31").unwrap()));
 }

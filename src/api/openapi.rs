@@ -18,7 +18,9 @@ use utoipa_actix_web::AppExt;
 
 use super::envelope::Meta;
 use super::error::{ApiError, PROBLEM_JSON, Problem};
-use super::parameters::{Accepted, DEFAULT_LIMIT, Extras, MAX_LIMIT, Role, accepted, sortable};
+use super::parameters::{
+    Accepted, DEFAULT_LIMIT, Extras, MAX_LIMIT, MAX_SEARCH_CHARS, Role, accepted, sortable,
+};
 use super::state::State;
 use super::table::refuse_parameters;
 use crate::domain::query::Comparison;
@@ -234,7 +236,7 @@ fn query_parameter(view: View, accepted: &Accepted) -> Parameter {
         ),
         Role::Search(columns) => (
             format!("Text that {} contains, regardless of case", columns.join(" or ")),
-            ObjectBuilder::new().schema_type(Type::String),
+            ObjectBuilder::new().schema_type(Type::String).max_length(Some(MAX_SEARCH_CHARS)),
         ),
         Role::Filter(column, comparison) => {
             let relation = match comparison {

@@ -15,6 +15,9 @@ pub const DEFAULT_LIMIT: u32 = 100;
 /// Most rows of a list.
 pub const MAX_LIMIT: u32 = 1_000;
 
+/// The longest text to search for: longer than any name.
+pub const MAX_SEARCH_CHARS: usize = 256;
+
 /// What a list route accepts beyond equality filters.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Extras {
@@ -138,6 +141,13 @@ pub fn parse(view: View, extras: Extras, query_string: &str) -> Result<Query, Ap
                 })?);
             }
             Role::Search(columns) => {
+                if text.chars().count() > MAX_SEARCH_CHARS {
+                    let detail = format!("it has more than {MAX_SEARCH_CHARS} characters");
+                    return Err(refuse(
+                        detail,
+                        vec![format!("up to {MAX_SEARCH_CHARS} characters")],
+                    ));
+                }
                 query.search = Some(Search { columns, text: text.into_owned() });
             }
             Role::Filter(column, comparison) => {
@@ -233,6 +243,7 @@ mod tests {
             ("limit=ten", "limit"),
             ("limit=1&limit=2", "limit"),
             ("offset=-1", "offset"),
+            (&format!("q={}", "é".repeat(257)), "q"),
             ("sort=age", "sort"),
             ("sort=nom:up", "sort"),
             ("total_spent_min=much", "total_spent_min"),

@@ -206,15 +206,12 @@ const HASH_CHARS: usize = 16;
 /// What physical names end in.
 const PHYSICAL_SUFFIX: &str = "_revision";
 
-/// Whether a name is one that [`TableEntry::physical_name`] gives: other tables of a store are
-/// somebody else's.
+/// The table's name in a name that [`TableEntry::physical_name`] gives; `None` for any other name.
 #[must_use]
-pub fn is_physical_name(name: &str) -> bool {
-    let parts = name.strip_suffix(PHYSICAL_SUFFIX).and_then(|name| name.rsplit_once('_'));
-    parts.is_some_and(|(table, hash)| {
-        let is_hex = hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        !table.is_empty() && hash.len() == HASH_CHARS && is_hex
-    })
+pub fn table_in_physical_name(name: &str) -> Option<&str> {
+    let (table, hash) = name.strip_suffix(PHYSICAL_SUFFIX)?.rsplit_once('_')?;
+    let is_hex = hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (is_hex && hash.len() == HASH_CHARS && !table.is_empty()).then_some(table)
 }
 
 /// Everything a run decided and produced; its presence in the lake makes the generation real.
@@ -285,11 +282,11 @@ impl Published {
 
 #[cfg(test)]
 mod tests {
-    use super::{SourceKind, is_physical_name};
+    use super::{SourceKind, table_in_physical_name};
 
     #[test]
     fn only_names_with_a_hash_in_them_are_ours() {
-        assert!(is_physical_name("kpis_0123456789abcdef_revision"));
+        assert_eq!(table_in_physical_name("kpis_0123456789abcdef_revision"), Some("kpis"));
         for other in [
             "budget_revision",
             "_0123456789abcdef_revision",
@@ -297,7 +294,7 @@ mod tests {
             "kpis_0123456789abcde_revision",
             "kpis_0123456789abcdef",
         ] {
-            assert!(!is_physical_name(other), "{other}");
+            assert_eq!(table_in_physical_name(other), None, "{other}");
         }
     }
 

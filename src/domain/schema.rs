@@ -188,6 +188,23 @@ pub struct View {
     pub fields: Fields,
 }
 
+/// What a store keeps, and the names under which it shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Catalogue {
+    /// Every table.
+    pub tables: &'static [&'static Table],
+    /// The older names to serve beside the tables' own.
+    pub older_views: &'static [&'static View],
+}
+
+impl Catalogue {
+    /// Whether there is a table of this name.
+    #[must_use]
+    pub fn has_table(&self, name: &str) -> bool {
+        self.tables.iter().any(|table| table.name == name)
+    }
+}
+
 /// The fields of a [`View`].
 #[derive(Debug, Clone, Copy)]
 pub enum Fields {

@@ -68,6 +68,9 @@ fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Publish
     for (column, rows) in &audit.wrong_values {
         problems.push(format!("{column} is missing, mistyped or out of range in {rows} rows"));
     }
+    if !audit.missing_indexes.is_empty() {
+        problems.push(format!("the indexes {} are missing", audit.missing_indexes.join(", ")));
+    }
     // The proof: the totals still are those of the purchases.
     let fact = active.manifest.table(tables::FACT_ACHATS.name).and_then(|fact| fact.totals);
     let as_written = entry.totals.map(|totals| (totals, Totals::HALF_CENT));

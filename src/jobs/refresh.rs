@@ -197,19 +197,18 @@ impl Refresher {
         steps.finish(Step::Sources, &format!("{} files, {bytes} bytes", files.len()));
 
         let kept = self.store.generations().await?;
+        let active = publisher.active().await?;
         if !request.force
+            && let Some(active) = &active
             && let Some(newest) = kept.last()
             && is_current(&newest.manifest, &fingerprint, run_start)
         {
             self.clear_debris().await?;
-            let active = publisher.active().await?;
-            if let Some(active) = &active {
-                self.repair(publisher, active).await?;
-            }
+            self.repair(publisher, active).await?;
             publisher.sweep(self.keep_generations).await?;
             return Ok(Outcome::Unchanged {
                 generation: newest.manifest.generation,
-                active: active.map_or(0, |active| active.manifest.generation),
+                active: active.manifest.generation,
             });
         }
 
@@ -264,7 +263,7 @@ impl Refresher {
     async fn repair(&self, publisher: &dyn Publisher, active: &Published) -> Result<()> {
         for entry in &active.manifest.tables {
             let Some(table) = tables::by_name(&entry.name) else { continue };
-            if !publisher.has_table(entry).await? {
+            if !publisher.has_table(table, entry).await? {
                 tracing::warn!(table = table.name, "a table is missing and written again");
                 self.publish_table(publisher, table, entry, &|_| {}).await?;
             }
@@ -490,7 +489,7 @@ impl Refresher {
         let (mut written, mut reused) = (0, 0);
         for entry in &manifest.tables {
             let Some(table) = tables::by_name(&entry.name) else { continue };
-            let is_stored = publisher.has_table(entry).await?;
+            let is_stored = publisher.has_table(table, entry).await?;
             if !is_stored && self.publish_table(publisher, table, entry, &reached).await? {
                 written += 1;
             } else {

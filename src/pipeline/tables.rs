@@ -6,7 +6,7 @@
 use polars::prelude::{DataType, TimeUnit};
 
 use crate::domain::schema::{
-    Access, Column, ColumnType, Direction, Fields, Purchases, Table, Tally, View,
+    Access, Catalogue, Column, ColumnType, Direction, Fields, Purchases, Table, Tally, View,
 };
 
 const fn int(name: &'static str, doc: &'static str) -> Column {
@@ -537,6 +537,9 @@ pub static ALL: &[&Table] = &[
     &CUSTOMERS,
     &KPIS,
 ];
+
+/// All that a store serves.
+pub static CATALOGUE: Catalogue = Catalogue { tables: ALL, older_views: older::ALL };
 
 /// The frame data type of a declared column type.
 #[must_use]

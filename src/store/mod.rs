@@ -49,7 +49,7 @@ pub enum StoreError {
     LeaseLost(String),
     /// A name to publish under belongs to something else.
     #[error(
-        "{names} in {location} already belong to somebody else's collections; rename or drop them \
+        "{names} in {location} belong to somebody else's collections or views; rename or drop them \
          (docs/OPERATIONS.md says how), then refresh again"
     )]
     NamesTaken {
@@ -139,6 +139,8 @@ pub struct Audit {
     pub wrong_values: Vec<(String, u64)>,
     /// The table's totals, where it has a tally.
     pub totals: Option<Totals>,
+    /// Indexes that should be there and are not.
+    pub missing_indexes: Vec<String>,
 }
 
 /// Hears of named points within publishing, for tests that end the process there.
@@ -172,6 +174,9 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
     /// Looks over a whole stored table; `None` when it is not there.
     async fn audit(&self, table: &'static Table, entry: &TableEntry) -> Result<Option<Audit>>;
 
+    /// Ends connections, at the end of the process.
+    async fn close(&self) {}
+
     /// Takes the exclusive right to publish and starts the record of a run. The last holder's run
     /// has ended by then: if it did not say so, its record becomes interrupted.
     ///
@@ -187,8 +192,9 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     /// The generation served now, read afresh.
     async fn active(&self) -> Result<Option<Published>>;
 
-    /// Whether a table is stored already, whole, under its physical name.
-    async fn has_table(&self, entry: &TableEntry) -> Result<bool>;
+    /// Whether a table is stored already, whole, under its physical name. Indexes that somebody
+    /// dropped are built again.
+    async fn has_table(&self, table: &'static Table, entry: &TableEntry) -> Result<bool>;
 
     /// Stores a table under its physical name with its indexes, or finds it there already, in which
     /// case it is not written again and the answer is `false`. The rows stored are counted and

@@ -4,6 +4,7 @@
 use futures::TryStreamExt;
 use goldsmith::domain::schema::{Column, ColumnType, Table, View};
 use goldsmith::pipeline::tables::{self, older};
+use goldsmith::sample::{Spec, generate};
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::support::mongo::TestDb;
@@ -167,10 +168,8 @@ fn a_table_that_did_not_change_is_used_again() {
 fn a_table_that_was_damaged_is_written_anew() {
     let (db, shop) = published();
     db.with(|db| async move {
-        let names = db.list_collection_names().await.unwrap();
-        let customers = names.iter().find(|name| name.starts_with("customers_")).unwrap();
-        let damaged = db.collection::<Document>(customers);
-        damaged.delete_one(doc! { "_id": 5_i64 }).await.unwrap();
+        let customers = physical(&db, "customers").await;
+        customers.delete_one(doc! { "_id": 5_i64 }).await.unwrap();
     });
     shop.run(&["check"]).refused(1, &["deviates"]);
     let ran = shop.run(&["refresh", "--force"]).good();
@@ -178,31 +177,120 @@ fn a_table_that_was_damaged_is_written_anew() {
     shop.run(&["check"]).good();
 }
 
+/// The physical collection of a table.
+async fn physical(db: &mongodb::Database, table: &str) -> mongodb::Collection<Document> {
+    let names = db.list_collection_names().await.unwrap();
+    let is_physical =
+        |name: &&String| name.ends_with("_revision") && name.rsplitn(3, '_').nth(2) == Some(table);
+    db.collection(names.iter().find(is_physical).unwrap())
+}
+
 #[test]
 fn check_sees_what_somebody_changed() {
-    for (change, said) in [
-        (doc! { "$set": { "total_spent": "much" } }, "total_spent is missing, mistyped"),
-        (doc! { "$set": { "purchase_count": 3_i32 } }, "purchase_count is missing, mistyped"),
+    let spent = |value: Bson| doc! { "$set": { "total_spent": value } };
+    let millisecond = mongodb::bson::DateTime::from_millis(1);
+    for (table, change, said) in [
+        ("customers", spent("much".into()), "total_spent is missing, mistyped"),
+        ("customers", spent(f64::NAN.into()), "total_spent is missing, mistyped"),
+        ("customers", spent((-1.0).into()), "total_spent is missing, mistyped or out of range"),
+        ("customers", doc! { "$set": { "purchase_count": 3_i32 } }, "purchase_count is missing"),
+        ("customers", doc! { "$set": { "date_inscription": millisecond } }, "date_inscription is"),
+        ("customers", doc! { "$unset": { "nom": "" } }, "columns are"),
+        ("customers", doc! { "$set": { "note": 1 } }, "columns are"),
+        ("customers", doc! { "$set": { "id_client": 999_i64 } }, "1 rows have no key of their own"),
+        ("daily_revenue", doc! { "$set": { "growth_abs": f64::NAN } }, "growth_abs is missing"),
         (
-            doc! { "$set": { "date_inscription": mongodb::bson::DateTime::from_millis(1) } },
-            "date_inscription",
+            "revenue_by_product",
+            doc! { "$set": { "top_countries": ["France", null] } },
+            "top_countries is missing",
         ),
-        (doc! { "$unset": { "nom": "" } }, "columns are"),
-        (doc! { "$set": { "note": 1 } }, "columns are"),
-        (doc! { "$set": { "id_client": 999_i64 } }, "1 rows have no key of their own"),
+        ("cohort_retention", doc! { "$set": { "month_offset": { "a": 1 } } }, "month_offset is"),
     ] {
         let (db, shop) = published();
         db.with(|db| async move {
-            let names = db.list_collection_names().await.unwrap();
-            let customers = names.iter().find(|name| name.starts_with("customers_")).unwrap();
-            let damaged = db.collection::<Document>(customers);
-            damaged.update_one(doc! { "_id": 5_i64 }, change).await.unwrap();
+            physical(&db, table).await.update_one(doc! {}, change).await.unwrap();
         });
         let ran = shop.run(&["check"]).refused(1, &["deviates"]);
-        let line =
-            ran.out.lines().find(|line| line.trim_start().starts_with("customers ")).unwrap();
+        let is_line = |line: &&str| line.split_whitespace().next() == Some(table);
+        let line = ran.out.lines().find(is_line).unwrap();
         assert!(line.contains(said), "{said}: {line}");
     }
+}
+
+#[test]
+fn an_index_that_somebody_dropped_is_seen_and_built_again() {
+    let (db, shop) = published();
+    let drop_indexes = || {
+        db.with(|db| async move {
+            physical(&db, "fact_achats").await.drop_indexes().await.unwrap();
+        });
+    };
+    drop_indexes();
+    let ran = shop.run(&["check"]).refused(1, &["deviates"]);
+    assert!(ran.out.contains("the indexes id_client_1__id_1, date_achat_1__id_1 are missing"));
+    shop.run(&["refresh"]).good();
+    shop.run(&["check"]).good();
+    drop_indexes();
+    shop.run(&["refresh", "--force"]).good();
+    shop.run(&["check"]).good();
+}
+
+#[test]
+fn what_is_somebody_elses_stays_untouched() {
+    let db = TestDb::new();
+    let shop =
+        Shop::sample(SMALL).serving_from(&db).with_settings(&[("PUBLISH__KEEP_GENERATIONS", "2")]);
+    let theirs = ["budget", "budget_revision", "budget_0123456789abcdef_revision"];
+    db.with(|db| async move {
+        for name in theirs {
+            db.collection(name).insert_one(doc! { "a": 1 }).await.unwrap();
+        }
+        let view = doc! { "create": "gold_of_mine", "viewOn": "budget", "pipeline": [] };
+        db.run_command(view).await.unwrap();
+    });
+    for seed in 1..=4 {
+        for (name, bytes) in generate(Spec { seed, ..SMALL }).unwrap() {
+            shop.put(name, &bytes);
+        }
+        shop.run(&["refresh"]).good();
+    }
+    for name in theirs.into_iter().chain(["gold_of_mine"]) {
+        assert_eq!(all(&db, name).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_view_of_somebody_elses_under_our_name_is_refused_and_kept() {
+    let db = TestDb::new();
+    let shop = Shop::sample(SMALL).serving_from(&db);
+    db.with(|db| async move {
+        db.collection("mine").insert_one(doc! { "a": 1 }).await.unwrap();
+        let view = doc! { "create": "kpis", "viewOn": "mine", "pipeline": [] };
+        db.run_command(view).await.unwrap();
+    });
+    shop.run(&["refresh"]).refused(1, &["kpis", &db.name, "rename or drop"]);
+    assert_eq!(all(&db, "kpis")[0].get_i32("a").unwrap(), 1);
+}
+
+#[test]
+fn a_lease_that_somebody_removed_does_not_stop_publishing() {
+    let (db, shop) = published();
+    for _ in 0..3 {
+        shop.run(&["refresh", "--force"]).good();
+    }
+    db.with(|db| async move {
+        let ops = db.client().database(&format!("{}_ops", db.name()));
+        ops.collection::<Document>("leases").drop().await.unwrap();
+    });
+    shop.run(&["refresh", "--force"]).good();
+    let runs = db.with(|db| async move {
+        let ops = db.client().database(&format!("{}_ops", db.name()));
+        let runs = ops.collection::<Document>("runs");
+        let found = runs.find(doc! {}).sort(doc! { "_id": 1 });
+        let runs: Vec<Document> = found.await.unwrap().try_collect().await.unwrap();
+        runs.iter().map(|run| run.get_i64("_id").unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(runs, [1, 2, 3, 4, 5]);
 }
 
 #[test]

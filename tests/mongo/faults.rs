@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use goldsmith::domain::run::RunKind;
+use goldsmith::pipeline::tables::CATALOGUE;
 use goldsmith::sample::{Spec, generate};
 use goldsmith::store::GoldStore;
 use goldsmith::store::mongo::MongoStore;
@@ -332,7 +333,7 @@ fn a_second_refresh_is_refused_while_one_is_publishing() {
     let db = TestDb::new();
     let shop = about_to_change(&db);
     wait(async {
-        let store = MongoStore::open(db.options(), &[]).unwrap();
+        let store = MongoStore::open(db.options(), &CATALOGUE).unwrap();
         let publisher = store.publisher(RunKind::Refresh).await.unwrap();
         let second = tokio::task::block_in_place(|| shop.run(&["refresh"]));
         second.refused(1, &["another refresh is publishing to mongodb", &db.name]);

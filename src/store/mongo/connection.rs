@@ -200,10 +200,8 @@ impl Connection {
 pub fn describe(options: &MongoOptions) -> std::result::Result<String, String> {
     let uri = options.uri.expose_secret();
     ConnectionString::parse(uri).map_err(|error| match *error.kind {
-        // The driver's words on a malformed string may repeat parts of it.
-        ErrorKind::InvalidArgument { ref message, .. }
-            if !message.chars().any(|c| c.is_ascii_punctuation() && c != ',' && c != '.') =>
-        {
+        // The driver's words may repeat what they are about.
+        ErrorKind::InvalidArgument { ref message, .. } if !repeats_secret(message, uri) => {
             message.clone()
         }
         _ => "it is not mongodb://[user:password@]host[:port][,…][/[authdb][?options]], with special \
@@ -215,6 +213,21 @@ pub fn describe(options: &MongoOptions) -> std::result::Result<String, String> {
     let after_user = before_options.rsplit_once('@').map_or(before_options, |(_, rest)| rest);
     let hosts = after_user.split('/').next().unwrap_or_default();
     Ok(format!("mongodb {hosts}/{}", options.db))
+}
+
+/// Whether a message repeats a part of a connection string that may be a secret: anything before the
+/// options, and the values of options that are secrets themselves.
+fn repeats_secret(message: &str, uri: &str) -> bool {
+    let after_scheme = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let (before, options) = after_scheme.split_once('?').unwrap_or((after_scheme, ""));
+    let parts = before.split([':', '/', '@', ',']);
+    let is_secret = |option: &&str| {
+        let name = option.to_lowercase();
+        ["password", "properties", "token", "secret"].iter().any(|word| name.contains(word))
+    };
+    let secrets = options.split('&').filter(is_secret).filter_map(|option| option.split_once('='));
+    let secrets = secrets.flat_map(|(_, value)| value.split([':', ',']));
+    parts.chain(secrets).filter(|part| !part.is_empty()).any(|part| message.contains(part))
 }
 
 /// Codes of refusals that pass: a member steps down, shuts down, cannot be reached or is busy with
@@ -320,7 +333,10 @@ pub fn in_words(error: &Error) -> String {
                 .collect();
             match reason {
                 Some(reason) => format!("no server answers at {}: {reason}", hosts.join(", ")),
-                None if hosts.is_empty() => "no server answers".to_owned(),
+                None if hosts.is_empty() => {
+                    "none of the servers is of the replica set that the connection string names"
+                        .to_owned()
+                }
                 None => format!("no server that can do this answers at {}", hosts.join(", ")),
             }
         }
@@ -358,6 +374,8 @@ mod tests {
 
     #[test]
     fn a_malformed_string_is_not_repeated() {
+        let named = describe(&options("mongodb://user:secret@host/?readPreference=best"));
+        assert!(named.as_ref().unwrap_err().contains("best"), "{named:?}");
         for uri in ["mongodb://user:secret", "mongodb://us@er:secret@a", "secret", "mongodb://"] {
             let problem = describe(&options(uri));
             assert!(problem.is_err() || uri == "mongodb://us@er:secret@a", "{uri}");

@@ -19,6 +19,8 @@ pub const KEY_SEPARATOR: &str = "/";
 /// A batch is sent when it has grown to this size: large enough that the round trip does not
 /// matter, small enough that several fit in memory and in one message (48 MB).
 const BATCH_BYTES: usize = 4 << 20;
+/// The most a server takes as one document.
+const MOST_DOCUMENT_BYTES: usize = 16 << 20;
 /// The most documents a server takes in one batch.
 const BATCH_DOCUMENTS: usize = 100_000;
 const MICROS_PER_MILLI: i64 = 1_000;
@@ -95,7 +97,14 @@ impl Iterator for Batches {
             };
             if row < batch.rows {
                 let document = self.document(&batch, row);
-                bytes += document.as_bytes().len();
+                let size = document.as_bytes().len();
+                if size > MOST_DOCUMENT_BYTES {
+                    let id = id_of(&document);
+                    let problem =
+                        format!("the row {id} has {size} bytes, a document at most 16 MB");
+                    return Some(Err(problem.into()));
+                }
+                bytes += size;
                 count += 1;
                 documents.push(document);
                 self.current = Some((batch, row + 1));
@@ -153,6 +162,11 @@ fn day_to_bson(day: Day) -> DateTime {
 /// The millisecond the instant lies in.
 pub fn instant_to_bson(instant: Timestamp) -> DateTime {
     DateTime::from_millis(instant.0.div_euclid(MICROS_PER_MILLI))
+}
+
+/// Whether a value is an instant between two that a BSON date can hold.
+pub fn is_finer(value: &Value) -> bool {
+    matches!(value, Value::Timestamp(instant) if instant.0.rem_euclid(MICROS_PER_MILLI) != 0)
 }
 
 /// A BSON date as an instant; one beyond what an instant can be becomes the nearest.

@@ -31,7 +31,7 @@ use super::{
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::run::{RunKind, RunRecord};
-use crate::domain::schema::{Table, View};
+use crate::domain::schema::{Catalogue, Table};
 use crate::telemetry::sentence;
 use connection::{Connection, Deployment, in_words, is_unreachable};
 use queries::NamedView;
@@ -56,8 +56,8 @@ pub struct MongoStore {
 struct Inner {
     options: MongoOptions,
     location: String,
-    /// The older names to serve beside the tables' own.
-    older_views: &'static [&'static View],
+    /// What is served under which names.
+    catalogue: &'static Catalogue,
     /// Where the client of threads without a runtime of their own lives.
     runtime: Handle,
     /// The client of each runtime.
@@ -86,14 +86,14 @@ struct Seen {
 }
 
 impl MongoStore {
-    /// A store that connects when first used. Each publish will also serve `older_views`.
+    /// A store that connects when first used. It serves what the catalogue lists.
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when the connection string is.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn open(options: MongoOptions, older_views: &'static [&'static View]) -> Result<Self> {
+    pub fn open(options: MongoOptions, catalogue: &'static Catalogue) -> Result<Self> {
         let location = connection::describe(&options).map_err(|problem| StoreError::Malformed {
             setting: "mongodb.uri (MONGODB_URI)",
             problem,
@@ -101,7 +101,7 @@ impl MongoStore {
         let inner = Inner {
             options,
             location,
-            older_views,
+            catalogue,
             runtime: Handle::current(),
             connections: Mutex::default(),
             deployment: OnceCell::new(),
@@ -233,7 +233,18 @@ impl MongoStore {
                     .session(&mut session)
                     .await
                     .map_err(failed)?;
-                let generation = pointer.as_ref().and_then(|p| p.get_i64("generation").ok());
+                let generation = pointer.as_ref().and_then(|p| whole(p, "generation"));
+                if generation.is_none()
+                    && let Some(pointer) = &pointer
+                    && pointer.contains_key("generation")
+                {
+                    return Err(StoreError::Decode {
+                        table: format!("{}.{POINTER}", connection.ops.name()),
+                        column: "generation".to_owned(),
+                        ty: "integer",
+                        key: POINTER.to_owned(),
+                    });
+                }
                 let known = {
                     let seen = self.seen();
                     let is_same =
@@ -280,7 +291,7 @@ impl MongoStore {
             Err(error) => {
                 let problem = error_words(&error);
                 if seen.failed.is_none() {
-                    tracing::warn!(store = self.location(), problem, "the serving store fails");
+                    tracing::info!(store = self.location(), problem, "the serving store fails");
                 }
                 seen.looked_at = None;
                 // What does not pass is found out anew each time.
@@ -553,7 +564,8 @@ impl GoldStore for MongoStore {
             let left = entry.rows.saturating_sub(query.offset).min(u64::from(query.limit));
             let is_short = query.is_unfiltered() && (stored.len() as u64) < left;
             if is_short || (total == 0 && entry.rows > 0) {
-                let any = collection.find_one(doc! {}).read_concern(ReadConcern::local());
+                let any = collection.find_one(doc! {}).sort(doc! { "_id": 1 });
+                let any = any.read_concern(ReadConcern::local());
                 let any = any.max_time(self.inner.options.query).session(&mut session);
                 if any.await.map_err(failed)?.is_none() {
                     let table = physical.to_owned();
@@ -574,10 +586,22 @@ impl GoldStore for MongoStore {
         .await
     }
 
+    async fn close(&self) {
+        let connections = std::mem::take(
+            &mut *self.inner.connections.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        let closing = connections.into_values().map(|connection| async {
+            // Only the server's memory of idle sessions is at stake; it forgets them by itself.
+            let closed = connection.client.shutdown().immediate(true);
+            let _ = tokio::time::timeout(GRACE, closed).await;
+        });
+        futures::future::join_all(closing).await;
+    }
+
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
         let (connection, _) = &self.inspected().await?;
         let names = self.asked("listing collections", list_names(connection)).await?;
-        let expected = queries::named_views(&published.manifest, self.inner.older_views);
+        let expected = queries::named_views(&published.manifest, self.inner.catalogue.older_views);
         let wrong = expected.into_iter().filter_map(|view| {
             let shown = names.iter().find(|(name, _)| *name == view.name).map(|(_, shown)| shown);
             match shown {
@@ -612,6 +636,17 @@ impl GoldStore for MongoStore {
             }
         };
         let count = |key: &str| u64::try_from(whole(&found, key).unwrap_or(0)).unwrap_or(0);
+        let indexes = async {
+            let stored = connection.db.collection::<Document>(physical);
+            stored.list_index_names().await
+        };
+        let indexes = self.asked(&action, indexes).await?;
+        let missing_indexes = queries::indexes(table, entry.rows)
+            .iter()
+            .filter_map(|index| index.get_str("name").ok())
+            .filter(|name| !indexes.iter().any(|index| index == name))
+            .map(str::to_owned)
+            .collect();
         let wrong_values = table
             .columns
             .iter()
@@ -625,6 +660,7 @@ impl GoldStore for MongoStore {
             rows_without_own_key: count("unowned"),
             wrong_values,
             totals,
+            missing_indexes,
         }))
     }
 

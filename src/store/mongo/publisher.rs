@@ -29,9 +29,9 @@ use super::{
     MongoStore, POINTER, Shown, check_stored, holder, list_collections, list_manifests, list_names,
     read_manifest, read_totals, whole,
 };
-use crate::domain::manifest::{Published, TableEntry, is_physical_name};
+use crate::domain::manifest::{Published, TableEntry, table_in_physical_name};
 use crate::domain::run::{RunKind, RunRecord, RunState};
-use crate::domain::schema::Table;
+use crate::domain::schema::{Catalogue, Table};
 use crate::domain::time::Timestamp;
 use crate::store::{Cause, Publisher, Reached, Result, RowSource, StoreError};
 use crate::telemetry::spawn_blocking;
@@ -57,11 +57,11 @@ const BETWEEN_COMMITS: Duration = Duration::from_millis(250);
 /// How long a write that fails in passing is tried again: longer than an election or a restart.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits between tries: 0.1 s, doubling up to 5 s.
+/// Waits between tries: 0.1 s, doubling up to 2.5 s, and up to as much again at random.
 fn patience() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(5))
+        .with_max_delay(Duration::from_millis(2_500))
         .without_max_times()
         .with_jitter()
 }
@@ -77,7 +77,7 @@ pub struct MongoPublisher {
     store: MongoStore,
     connection: Connection,
     deployment: Deployment,
-    /// Names that were collections when the lease was taken: nobody may lose them.
+    /// Names that belonged to others when the lease was taken: nobody may lose them.
     taken: Vec<String>,
     /// Grows with each holder; the number of the run as well.
     token: i64,
@@ -104,22 +104,35 @@ impl MongoPublisher {
         let (connection, deployment) = (connection.clone(), deployment);
         let lease = store.inner.options.lease;
         let holder = holder();
-        let claim = || claim(&connection, lease, &holder);
-        let mut first_seen = None;
+        let claim = |silent| claim(&connection, lease, &holder, silent);
+        // The last sign of life of whoever holds it, and when it was first seen.
+        let mut first: Option<(DateTime, Instant)> = None;
         let token = loop {
-            match store.quick("taking the right to publish", claim).await? {
+            // By our own clock, whatever time the sign tells.
+            let is_silent = |since: &Instant| since.elapsed() > lease;
+            let silent = first.filter(|(_, since)| is_silent(since)).map(|(sign, _)| sign);
+            match store.quick("taking the right to publish", || claim(silent)).await? {
                 Claim::Taken(token) => break token,
-                Claim::Held(sign) if first_seen.as_ref().is_none_or(|first| *first == sign) => {
-                    first_seen = Some(sign);
-                    tokio::time::sleep(sign_of_life(lease) / 2).await;
-                }
-                Claim::Held(_) => return Err(StoreError::Locked(store.location_text())),
+                Claim::Held(sign) => match first {
+                    Some((seen, _)) if seen != sign => {
+                        return Err(StoreError::Locked(store.location_text()));
+                    }
+                    Some(_) => {}
+                    None => {
+                        first = Some((sign, Instant::now()));
+                        let secs = lease.as_secs();
+                        tracing::warn!(
+                            "the last refresh did not end by itself or is still running; waiting \
+                             for a sign of life, {secs} s at most"
+                        );
+                    }
+                },
             }
+            tokio::time::sleep(sign_of_life(lease) / 2).await;
         };
         store.quick("starting a run", || start(&connection, token, kind, &holder)).await?;
         let names = store.quick("listing collections", || list_names(&connection)).await?;
-        let collections = names.into_iter().filter(|(_, shown)| *shown == Shown::Collection);
-        let taken = collections.map(|(name, _)| name).collect();
+        let taken = others(&names, store.inner.catalogue).map(str::to_owned).collect();
         let is_lost = Arc::new(AtomicBool::new(false));
         let beating = beat(connection.clone(), lease, token, Arc::clone(&is_lost));
         let heartbeat = store.inner.runtime.spawn(beating).abort_handle();
@@ -362,13 +375,13 @@ impl MongoPublisher {
     /// Points every stable and older name at the generation's tables.
     async fn show(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
         let names = self.names().await?;
-        let views = queries::named_views(&published.manifest, self.store.inner.older_views);
+        let views =
+            queries::named_views(&published.manifest, self.store.inner.catalogue.older_views);
         // A name of ours that the generation does not have would show a table that is swept.
+        let catalogue = self.store.inner.catalogue;
         let is_ours = |name: &str, on: &str| {
-            let table = self.store.inner.older_views.iter().find(|view| view.name == name);
-            let table = table.map_or(name, |view| view.table.name);
-            let is_of_table = on.rsplitn(3, '_').nth(2) == Some(table);
-            is_physical_name(on) && (is_of_table || name.starts_with(OLDER_PREFIX))
+            let is_name = catalogue.has_table(name) || name.starts_with(OLDER_PREFIX);
+            is_name && is_of_ours(on, catalogue)
         };
         let stale: Vec<&str> = names
             .iter()
@@ -419,13 +432,13 @@ impl MongoPublisher {
         self.store.write(&format!("pointing {} at the generation", view.name), show).await.map(drop)
     }
 
-    /// Refuses names that are collections: whoever made them would lose them.
+    /// Refuses names that belong to others: whoever made them would lose them.
     fn refuse_taken<'n>(
         &self,
-        collections: impl Iterator<Item = &'n str>,
+        others: impl Iterator<Item = &'n str>,
         is_ours: impl Fn(&str) -> bool,
     ) -> Result<()> {
-        let taken: Vec<&str> = collections.filter(|name| is_ours(name)).collect();
+        let taken: Vec<&str> = others.filter(|name| is_ours(name)).collect();
         if taken.is_empty() {
             return Ok(());
         }
@@ -447,7 +460,7 @@ impl MongoPublisher {
 
     /// Whether every older name of a table and its own are free or ours.
     fn refuse_taken_names_of(&self, table: &Table) -> Result<()> {
-        let older = self.store.inner.older_views;
+        let older = self.store.inner.catalogue.older_views;
         let is_ours = |name: &str| {
             table.name == name
                 || older.iter().any(|view| view.table.name == table.name && view.name == name)
@@ -568,6 +581,29 @@ fn refusal(answer: &Document, was_sent: bool) -> Option<Refusal> {
     refused.or_else(|| answer.get_document("writeConcernError").ok()).map(told)
 }
 
+/// Whether a name is one of our tables' physical names, or one under which it is written.
+fn is_of_ours(name: &str, catalogue: &Catalogue) -> bool {
+    let staged = name.strip_prefix(STAGING).and_then(|rest| rest.strip_prefix('_'));
+    let staged = staged.and_then(|rest| rest.split_once('_'));
+    let physical = match staged {
+        Some((token, physical)) if token.bytes().all(|byte| byte.is_ascii_digit()) => physical,
+        _ => name,
+    };
+    table_in_physical_name(physical).is_some_and(|table| catalogue.has_table(table))
+}
+
+/// The names of collections and views that are not of our making.
+fn others<'n>(
+    names: &'n [(String, Shown)],
+    catalogue: &'static Catalogue,
+) -> impl Iterator<Item = &'n str> {
+    let is_other = |(name, shown): &&(String, Shown)| match shown {
+        Shown::Collection => !is_of_ours(name, catalogue),
+        Shown::View(view) => !is_of_ours(&view.on, catalogue),
+    };
+    names.iter().filter(is_other).map(|(name, _)| name.as_str())
+}
+
 /// What came of asking for the lease.
 enum Claim {
     Taken(i64),
@@ -584,11 +620,14 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Takes the lease if it has run out. Time is the server's own, so no clock of ours matters.
+/// Takes the lease if it has run out by the server's time, or if its last sign of life still is the
+/// one that has been `silent` for too long. The token is greater than any there ever was, also where
+/// somebody removed the lease.
 async fn claim(
     connection: &Connection,
     lease: Duration,
     holder: &str,
+    silent: Option<DateTime>,
 ) -> std::result::Result<Claim, Error> {
     let leases = connection.leases();
     let free = doc! { "_id": LEASE, "token": 0_i64, "expires_at": DateTime::from_millis(0) };
@@ -596,11 +635,19 @@ async fn claim(
         Err(error) if code(&error) != Some(DUPLICATE_KEY) => return Err(error),
         _ => {}
     }
+    let pointer = connection.pointer().find_one(doc! { "_id": POINTER }).await?;
+    let fence = pointer.and_then(|pointer| whole(&pointer, "fence")).unwrap_or(0);
+    let last = connection.runs().find_one(doc! {}).sort(doc! { "_id": -1 }).await?;
+    let last = last.and_then(|last| whole(&last, "_id")).unwrap_or(0);
+    let mut free = doc! { "_id": LEASE, "$expr": { "$lte": ["$expires_at", "$$NOW"] } };
+    if let Some(silent) = silent {
+        free = doc! { "_id": LEASE, "$or": [free, { "expires_at": silent }] };
+    }
     let taken = leases
         .find_one_and_update(
-            doc! { "_id": LEASE, "$expr": { "$lte": ["$expires_at", "$$NOW"] } },
+            free,
             vec![doc! { "$set": {
-                "token": { "$add": ["$token", 1_i64] },
+                "token": { "$add": [{ "$max": ["$token", fence.max(last)] }, 1_i64] },
                 "holder": { "$literal": holder },
                 "expires_at": { "$add": ["$$NOW", millis(lease)] },
             } }],
@@ -824,7 +871,7 @@ pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord>
 
 #[async_trait]
 impl Publisher for MongoPublisher {
-    async fn has_table(&self, entry: &TableEntry) -> Result<bool> {
+    async fn has_table(&self, table: &'static Table, entry: &TableEntry) -> Result<bool> {
         let physical = entry.physical_name();
         let list = || list_collections(&self.connection, doc! { "name": physical });
         if self.store.quick("listing collections", list).await?.is_empty() {
@@ -841,7 +888,12 @@ impl Publisher for MongoPublisher {
         let quick = doc! { "count": physical, "maxTimeMS": longest };
         let every = doc! { "_id": { "$exists": true } };
         let exact = doc! { "count": physical, "query": every, "maxTimeMS": longest };
-        Ok(count(quick).await? == rows || count(exact).await? == rows)
+        if count(quick).await? != rows && count(exact).await? != rows {
+            return Ok(false);
+        }
+        // Those that are there are not built again.
+        self.build_indexes(table, entry.rows, physical).await?;
+        Ok(true)
     }
 
     async fn write_table(
@@ -853,7 +905,7 @@ impl Publisher for MongoPublisher {
     ) -> Result<bool> {
         self.still_held()?;
         self.refuse_taken_names_of(table)?;
-        if self.has_table(entry).await? {
+        if self.has_table(table, entry).await? {
             return Ok(false);
         }
         let physical = entry.physical_name();
@@ -867,6 +919,8 @@ impl Publisher for MongoPublisher {
             reached(&format!("inserted:{name}"));
             self.build_indexes(table, entry.rows, &staging).await?;
             reached(&format!("indexed:{name}"));
+            // One who took over has swept what was written so far.
+            self.confirm_held().await?;
             self.verify(table, entry, &staging).await?;
             self.confirm_held().await?;
             self.rename(&staging, physical).await
@@ -881,11 +935,11 @@ impl Publisher for MongoPublisher {
     }
 
     async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
-        let views = queries::named_views(&published.manifest, self.store.inner.older_views);
+        let views =
+            queries::named_views(&published.manifest, self.store.inner.catalogue.older_views);
         let names = self.names().await?;
-        let collections = names.iter().filter(|(_, shown)| *shown == Shown::Collection);
         let is_ours = |name: &str| views.iter().any(|view| view.name == name);
-        self.refuse_taken(collections.map(|(name, _)| name.as_str()), is_ours)?;
+        self.refuse_taken(others(&names, self.store.inner.catalogue), is_ours)?;
         self.refuse_incomplete(&names, published)?;
         self.switch(published, reached).await?;
         self.store.look_again();
@@ -943,7 +997,7 @@ impl Publisher for MongoPublisher {
             .iter()
             .filter(|(_, shown)| *shown == Shown::Collection)
             .map(|(name, _)| name.as_str())
-            .filter(|name| is_physical_name(name) && !used.contains(name))
+            .filter(|name| is_of_ours(name, self.store.inner.catalogue) && !used.contains(name))
             .collect();
         futures::stream::iter(&unused)
             .map(Ok)

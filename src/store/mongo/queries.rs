@@ -2,7 +2,7 @@
 
 use mongodb::bson::{Bson, Document, doc};
 
-use super::documents::{KEY_SEPARATOR, ONLY, bson_type, to_bson};
+use super::documents::{KEY_SEPARATOR, ONLY, bson_type, is_finer, to_bson};
 use crate::domain::manifest::Manifest;
 use crate::domain::query::{Comparison, Query};
 use crate::domain::schema::{
@@ -26,6 +26,10 @@ pub fn filter(query: &Query) -> Document {
         .map(|filter| {
             let value = to_bson(&filter.value);
             let condition = match filter.comparison {
+                // Finer than anything that is stored: equal to nothing, and what is stored in its
+                // millisecond lies below it.
+                Comparison::Equal if is_finer(&filter.value) => doc! { "$in": [] }.into(),
+                Comparison::AtLeast if is_finer(&filter.value) => doc! { "$gt": value }.into(),
                 // Without an operator the server takes its short way to one `_id`.
                 Comparison::Equal => value,
                 Comparison::AtLeast => doc! { "$gte": value }.into(),
@@ -199,7 +203,10 @@ pub fn audit(table: &Table) -> Vec<Document> {
                 if !parts.is_empty() {
                     parts.push(KEY_SEPARATOR.into());
                 }
-                parts.push(doc! { "$toString": format!("${name}") }.into());
+                let text = doc! {
+                    "input": format!("${name}"), "to": "string", "onError": null, "onNull": null,
+                };
+                parts.push(doc! { "$convert": text }.into());
             }
             doc! { "$concat": parts }.into()
         }
@@ -229,6 +236,15 @@ fn wrong_value(column: &Column) -> Bson {
         let midnight = doc! { "$dateTrunc": { "date": &value, "unit": "day" } };
         let is_date = doc! { "$eq": [{ "$type": &value }, "date"] };
         wrong.push(doc! { "$and": [is_date, { "$ne": [&value, midnight] }] });
+    }
+    if column.ty == ColumnType::TextList {
+        let is_text = doc! { "$eq": [{ "$type": "$$this" }, "string"] };
+        let items = doc! { "$cond": [{ "$isArray": [&value] }, &value, []] };
+        let are_texts = doc! { "$map": { "input": items, "in": is_text } };
+        wrong.push(doc! { "$not": [{ "$allElementsTrue": [are_texts] }] });
+    }
+    if matches!(column.ty, ColumnType::Float | ColumnType::Money) {
+        wrong.push(doc! { "$in": [&value, [f64::NAN, f64::INFINITY, f64::NEG_INFINITY]] });
     }
     if let Some((low, high)) = column.range {
         let outside = doc! { "$or": [{ "$lt": [&value, low] }, { "$gt": [&value, high] }] };

@@ -18,10 +18,10 @@ use super::{
     Audit, Cause, GoldStore, Page, Publisher, Reached, Result, RowSource, StoreError, check_stored,
     entry_of, holder,
 };
-use crate::domain::manifest::{Published, TableEntry, Totals, is_physical_name};
+use crate::domain::manifest::{Published, TableEntry, Totals, table_in_physical_name};
 use crate::domain::query::Query;
 use crate::domain::run::{RunKind, RunRecord, RunState};
-use crate::domain::schema::{Table, Tally, View};
+use crate::domain::schema::{Catalogue, Table, Tally, View};
 use crate::lock::Lock;
 use crate::telemetry::spawn_blocking;
 
@@ -42,8 +42,8 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    /// The older names to serve beside the tables' own.
-    older_views: &'static [&'static View],
+    /// What is served under which names.
+    catalogue: &'static Catalogue,
     /// Idle reading connections and the file they are open on.
     idle: Mutex<(FileId, Vec<Connection>)>,
     watch: Mutex<Watch>,
@@ -85,12 +85,12 @@ struct SqlitePublisher {
 }
 
 impl SqliteStore {
-    /// Opens the file, creating it with its bookkeeping tables when missing. Each publish will also
-    /// serve `older_views`.
+    /// Opens the file, creating it with its bookkeeping tables when missing. It will serve what
+    /// the catalogue lists.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the file cannot be created or is not a SQLite database.
-    pub fn open(path: &Path, older_views: &'static [&'static View]) -> Result<Self> {
+    pub fn open(path: &Path, catalogue: &'static Catalogue) -> Result<Self> {
         let opened = || -> std::result::Result<Watch, Cause> {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 std::fs::create_dir_all(parent)?;
@@ -104,7 +104,7 @@ impl SqliteStore {
             .map_err(|source| StoreError::Unavailable { location: describe(path), source })?;
         let inner = Inner {
             path: path.to_owned(),
-            older_views,
+            catalogue,
             idle: Mutex::new((watch.file, Vec::new())),
             watch: Mutex::new(watch),
         };
@@ -354,7 +354,7 @@ impl GoldStore for SqliteStore {
     }
 
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
-        let expected = sql::stable_views(&published.manifest, self.inner.older_views);
+        let expected = sql::stable_views(&published.manifest, self.inner.catalogue.older_views);
         self.run("looking over the stable names", move |connection| {
             let mut wrong = Vec::new();
             for (name, statement) in expected {
@@ -405,7 +405,14 @@ impl GoldStore for SqliteStore {
                 }
             }
             let rows_without_own_key = rows.saturating_sub(own);
-            Ok(Some(Audit { rows, columns, rows_without_own_key, wrong_values, totals }))
+            Ok(Some(Audit {
+                rows,
+                columns,
+                rows_without_own_key,
+                wrong_values,
+                totals,
+                missing_indexes: Vec::new(),
+            }))
         })
         .await
     }
@@ -452,7 +459,7 @@ impl Publisher for SqlitePublisher {
             .await
     }
 
-    async fn has_table(&self, entry: &TableEntry) -> Result<bool> {
+    async fn has_table(&self, _table: &'static Table, entry: &TableEntry) -> Result<bool> {
         let physical = entry.physical_name().to_owned();
         self.store
             .run("looking for a table", move |connection| Ok(exists(connection, &physical)?))
@@ -461,7 +468,7 @@ impl Publisher for SqlitePublisher {
 
     async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
         let published = published.clone();
-        let older_views = self.store.inner.older_views;
+        let older_views = self.store.inner.catalogue.older_views;
         let run = self.run;
         self.store
             .run("switching to the generation", move |connection| {
@@ -492,7 +499,7 @@ impl Publisher for SqlitePublisher {
     /// The switch carries the names with it; only another program can have changed them since.
     async fn repair_names(&self, published: &Published) -> Result<()> {
         let published = published.clone();
-        let older_views = self.store.inner.older_views;
+        let older_views = self.store.inner.catalogue.older_views;
         self.store
             .run("pointing names at the generation", move |connection| {
                 let transaction = connection.transaction()?;
@@ -503,6 +510,7 @@ impl Publisher for SqlitePublisher {
     }
 
     async fn sweep(&self, keep: usize) -> Result<usize> {
+        let catalogue = self.store.inner.catalogue;
         self.store
             .run("sweeping", move |connection| {
                 let transaction = connection.transaction()?;
@@ -519,7 +527,11 @@ impl Publisher for SqlitePublisher {
                     .collect::<rusqlite::Result<_>>()?;
                 let unused: Vec<&String> = stored
                     .iter()
-                    .filter(|name| is_physical_name(name) && !used.contains(&name.as_str()))
+                    .filter(|name| {
+                        let table = table_in_physical_name(name);
+                        table.is_some_and(|table| catalogue.has_table(table))
+                            && !used.contains(&name.as_str())
+                    })
                     .collect();
                 for name in &unused {
                     transaction.execute_batch(&format!("DROP TABLE \"{name}\""))?;
