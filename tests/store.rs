@@ -136,9 +136,9 @@ async fn write(
 }
 
 async fn activate(store: &dyn GoldStore, published: &Published) {
-    let publisher = hold(store).await;
-    publisher.activate(published, &|_| {}).await.unwrap();
-    publisher.end(None).await.unwrap();
+    let held = hold(store).await;
+    held.activate(published, &|_| {}).await.unwrap();
+    held.end(None).await.unwrap();
 }
 
 async fn has_table(store: &dyn GoldStore, entry: &TableEntry) -> bool {

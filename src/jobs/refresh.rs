@@ -499,8 +499,8 @@ impl Refresher {
             steps.observer.reached(&format!("publish:{}", table.name));
         }
         steps.observer.reached("switch");
-        let published = Published::new(manifest.clone(), Timestamp::now());
-        publisher.activate(&published, &reached).await?;
+        let next = Published::new(manifest.clone(), Timestamp::now());
+        publisher.activate(&next, &reached).await?;
         steps.observer.reached("switched");
         steps.finish(
             Step::Publish,

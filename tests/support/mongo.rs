@@ -15,7 +15,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 
 /// How long a server may take to start or to elect.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What a test's server may keep in memory.
 const SMALL_CACHE: [&str; 2] = ["--wiredTigerCacheSizeGB", "0.25"];
 /// Starts a server and ends it when standard input closes, which it does with the test process
@@ -385,7 +385,7 @@ impl TestDb {
             read_from: None,
             selection: Duration::from_secs(5),
             query: Duration::from_secs(10),
-            write: Duration::from_secs(60),
+            write: Duration::from_mins(1),
             lease: Duration::from_secs(1),
         }
     }

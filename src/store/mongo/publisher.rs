@@ -55,7 +55,7 @@ const COMMIT_UNKNOWN: &str = "UnknownTransactionCommitResult";
 const COMMITS: usize = 20;
 const BETWEEN_COMMITS: Duration = Duration::from_millis(250);
 /// How long a write that fails in passing is tried again: longer than an election or a restart.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits between tries: 0.1 s, doubling up to 2.5 s, and up to as much again at random.
 fn patience() -> ExponentialBuilder {
@@ -78,7 +78,7 @@ pub struct MongoPublisher {
     connection: Connection,
     deployment: Deployment,
     /// Names that belonged to others when the lease was taken: nobody may lose them.
-    taken: Vec<String>,
+    foreign: Vec<String>,
     /// Grows with each holder; the number of the run as well.
     token: i64,
     /// Whether another holder is known to have taken over.
@@ -132,12 +132,12 @@ impl MongoPublisher {
         };
         store.quick("starting a run", || start(&connection, token, kind, &holder)).await?;
         let names = store.quick("listing collections", || list_names(&connection)).await?;
-        let taken = others(&names, store.inner.catalogue).map(str::to_owned).collect();
+        let foreign = others(&names, store.inner.catalogue).map(str::to_owned).collect();
         let is_lost = Arc::new(AtomicBool::new(false));
         let beating = beat(connection.clone(), lease, token, Arc::clone(&is_lost));
         let heartbeat = store.inner.runtime.spawn(beating).abort_handle();
         let store = store.clone();
-        Ok(Self { store, connection, deployment, taken, token, is_lost, heartbeat })
+        Ok(Self { store, connection, deployment, foreign, token, is_lost, heartbeat })
     }
 
     fn still_held(&self) -> Result<()> {
@@ -163,12 +163,6 @@ impl MongoPublisher {
         self.store.write(action, || primary(db, command.clone())).await
     }
 
-    /// A command that changes something, durably.
-    fn durable(&self, mut command: Document) -> Document {
-        command.insert("writeConcern", majority());
-        command
-    }
-
     /// What names show now.
     async fn names(&self) -> Result<Vec<(String, Shown)>> {
         self.store.quick("listing collections", || list_names(&self.connection)).await
@@ -189,7 +183,7 @@ impl MongoPublisher {
 
     async fn drop_collection(&self, name: &str) -> Result<()> {
         let action = format!("dropping {name}");
-        let command = self.durable(doc! { "drop": name });
+        let command = durable(doc! { "drop": name });
         let dropping = || async {
             match primary(&self.connection.db, command.clone()).await {
                 Err(error) if code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(Document::new()),
@@ -201,7 +195,7 @@ impl MongoPublisher {
 
     /// Makes an empty collection; inserting makes one by itself.
     async fn create_collection(&self, name: &str) -> Result<()> {
-        let command = self.durable(doc! { "create": name });
+        let command = durable(doc! { "create": name });
         let creating = || async {
             match primary(&self.connection.db, command.clone()).await {
                 Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => Ok(Document::new()),
@@ -312,13 +306,13 @@ impl MongoPublisher {
             command.insert("commitQuorum", "majority");
         }
         let action = format!("indexing {}", table.name);
-        self.command(&action, &self.connection.db, self.durable(command)).await.map(drop)
+        self.command(&action, &self.connection.db, durable(command)).await.map(drop)
     }
 
     /// Gives a complete collection its physical name, in place of a damaged one if need be.
     async fn rename(&self, staging: &str, physical: &str) -> Result<()> {
         let db = self.connection.db.name();
-        let command = self.durable(doc! {
+        let command = durable(doc! {
             "renameCollection": format!("{db}.{staging}"),
             "to": format!("{db}.{physical}"),
             "dropTarget": true,
@@ -416,7 +410,7 @@ impl MongoPublisher {
 
     async fn show_view(&self, view: &NamedView, command: &str) -> Result<()> {
         let make = |command: &str| {
-            self.durable(doc! {
+            durable(doc! {
                 command: &view.name, "viewOn": &view.on, "pipeline": &view.pipeline,
             })
         };
@@ -465,7 +459,7 @@ impl MongoPublisher {
             table.name == name
                 || older.iter().any(|view| view.table.name == table.name && view.name == name)
         };
-        self.refuse_taken(self.taken.iter().map(String::as_str), is_ours)
+        self.refuse_taken(self.foreign.iter().map(String::as_str), is_ours)
     }
 }
 
@@ -534,6 +528,12 @@ impl MongoStore {
             None => self.failed(action, &error),
         })
     }
+}
+
+/// A command that changes something, durably.
+fn durable(mut command: Document) -> Document {
+    command.insert("writeConcern", majority());
+    command
 }
 
 fn majority() -> Document {
