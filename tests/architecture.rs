@@ -16,6 +16,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "polars",
             "actix_web",
             "rusqlite",
+            "mongodb",
             "object_store",
             "tokio",
         ],
@@ -46,6 +47,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "crate::settings",
             "actix_web",
             "rusqlite",
+            "mongodb",
         ],
     ),
     (
@@ -72,11 +74,12 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "crate::settings",
             "polars",
             "actix_web",
+            "mongodb",
         ],
     ),
     (
         "jobs",
-        &["crate::api", "crate::startup", "crate::cli", "crate::settings", "actix_web", "rusqlite"],
+        &["crate::api", "crate::startup", "crate::cli", "crate::settings", "actix_web", "rusqlite", "mongodb"],
     ),
     (
         "api",
@@ -89,6 +92,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "polars",
             "object_store",
             "rusqlite",
+            "mongodb",
         ],
     ),
     ("settings.rs", &["crate::"]),
