@@ -79,7 +79,15 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     (
         "jobs",
-        &["crate::api", "crate::startup", "crate::cli", "crate::settings", "actix_web", "rusqlite", "mongodb"],
+        &[
+            "crate::api",
+            "crate::startup",
+            "crate::cli",
+            "crate::settings",
+            "actix_web",
+            "rusqlite",
+            "mongodb",
+        ],
     ),
     (
         "api",

@@ -263,13 +263,23 @@ fn what_is_somebody_elses_stays_untouched() {
 fn a_view_of_somebody_elses_under_our_name_is_refused_and_kept() {
     let db = TestDb::new();
     let shop = Shop::sample(SMALL).serving_from(&db);
-    db.with(|db| async move {
-        db.collection("mine").insert_one(doc! { "a": 1 }).await.unwrap();
-        let view = doc! { "create": "kpis", "viewOn": "mine", "pipeline": [] };
-        db.run_command(view).await.unwrap();
-    });
-    shop.run(&["refresh"]).refused(1, &["kpis", &db.name, "rename or drop"]);
-    assert_eq!(all(&db, "kpis")[0].get_i32("a").unwrap(), 1);
+    let make_theirs = || {
+        db.with(|db| async move {
+            db.collection::<Document>("kpis").drop().await.unwrap();
+            db.collection("mine").insert_one(doc! { "a": 1 }).await.unwrap();
+            let view = doc! { "create": "kpis", "viewOn": "mine", "pipeline": [] };
+            db.run_command(view).await.unwrap();
+        });
+    };
+    // Before there is anything of ours, and in place of ours when there is no news.
+    for _ in 0..2 {
+        make_theirs();
+        shop.run(&["refresh"]).refused(1, &["kpis", &db.name, "rename or drop"]);
+        assert_eq!(all(&db, "kpis")[0].get_i32("a").unwrap(), 1);
+        db.with(|db| async move { db.collection::<Document>("kpis").drop().await.unwrap() });
+        shop.run(&["refresh"]).good();
+        shop.run(&["check"]).good();
+    }
 }
 
 #[test]

@@ -263,9 +263,10 @@ impl MongoStore {
                             .session(&mut session)
                             .await
                             .map_err(failed)?;
-                        let manifest = manifest.ok_or_else(|| StoreError::Mismatch {
-                            table: format!("{}.manifests", connection.ops.name()),
-                            problem: format!("generation {generation} is active and not there"),
+                        // Swept between the two reads, or removed by somebody.
+                        let manifest = manifest.ok_or_else(|| StoreError::Removed {
+                            table: format!("the manifest of generation {generation}"),
+                            location: self.location(),
                         })?;
                         Some(Arc::new(read_manifest(manifest, connection)?))
                     }
@@ -497,6 +498,10 @@ impl GoldStore for MongoStore {
 
     async fn ping(&self) -> Result<()> {
         let _one = self.turn_to_look().await?;
+        // It may have failed while this one waited.
+        if let Some(error) = self.failed_within(SULK) {
+            return Err(error);
+        }
         self.look().await.map(drop)
     }
 
@@ -514,8 +519,9 @@ impl GoldStore for MongoStore {
 
     async fn generations(&self) -> Result<Vec<Published>> {
         let (connection, _) = &self.inspected().await?;
-        let list = list_manifests(connection, self.inner.options.query);
-        let stored = self.asked("listing generations", list).await?;
+        let longest = self.inner.options.query;
+        let list = || list_manifests(connection, longest);
+        let stored = self.quick("listing generations", list).await?;
         stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
     }
 
@@ -600,7 +606,7 @@ impl GoldStore for MongoStore {
 
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
         let (connection, _) = &self.inspected().await?;
-        let names = self.asked("listing collections", list_names(connection)).await?;
+        let names = self.quick("listing collections", || list_names(connection)).await?;
         let expected = queries::named_views(&published.manifest, self.inner.catalogue.older_views);
         let wrong = expected.into_iter().filter_map(|view| {
             let shown = names.iter().find(|(name, _)| *name == view.name).map(|(_, shown)| shown);

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use futures::{StreamExt, TryStreamExt};
 use mongodb::Database;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{self, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc};
 use mongodb::error::Error;
 use mongodb::options::{ReadPreference, ReturnDocument, SelectionCriteria};
@@ -34,8 +35,10 @@ use crate::domain::run::{RunKind, RunRecord, RunState};
 use crate::domain::schema::{Catalogue, Table};
 use crate::domain::time::Timestamp;
 use crate::store::{Cause, Publisher, Reached, Result, RowSource, StoreError};
-use crate::telemetry::spawn_blocking;
+use crate::telemetry::{sentence, spawn_blocking};
 
+/// A sign of life that failed is given again after this part of the usual time.
+const SOON: u32 = 8;
 /// The `_id` of the right to publish.
 const LEASE: &str = "publish";
 /// Batches in flight at once.
@@ -104,7 +107,8 @@ impl MongoPublisher {
         let (connection, deployment) = (connection.clone(), deployment);
         let lease = store.inner.options.lease;
         let holder = holder();
-        let claim = |silent| claim(&connection, lease, &holder, silent);
+        let nonce = ObjectId::new();
+        let claim = |silent| claim(&connection, lease, &holder, nonce, silent);
         // The last sign of life of whoever holds it, and when it was first seen.
         let mut first: Option<(DateTime, Instant)> = None;
         let token = loop {
@@ -130,14 +134,30 @@ impl MongoPublisher {
             }
             tokio::time::sleep(sign_of_life(lease) / 2).await;
         };
-        store.quick("starting a run", || start(&connection, token, kind, &holder)).await?;
-        let names = store.quick("listing collections", || list_names(&connection)).await?;
-        let foreign = others(&names, store.inner.catalogue).map(str::to_owned).collect();
         let is_lost = Arc::new(AtomicBool::new(false));
         let beating = beat(connection.clone(), lease, token, Arc::clone(&is_lost));
         let heartbeat = store.inner.runtime.spawn(beating).abort_handle();
-        let store = store.clone();
-        Ok(Self { store, connection, deployment, foreign, token, is_lost, heartbeat })
+        let (store, foreign) = (store.clone(), Vec::new());
+        let mut publisher =
+            Self { store, connection, deployment, foreign, token, is_lost, heartbeat };
+        match publisher.begin(kind, &holder).await {
+            Ok(()) => Ok(publisher),
+            Err(error) => {
+                // Nobody should have to wait for it to run out.
+                let _ = Box::new(publisher).end(Some(sentence(&error))).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Raises the fence, starts the run's record, notes what is somebody else's.
+    async fn begin(&mut self, kind: RunKind, holder: &str) -> Result<()> {
+        let (connection, token) = (&self.connection, self.token);
+        let begin = || start(connection, token, kind, holder);
+        self.store.quick("starting a run", begin).await?;
+        let names = self.names().await?;
+        self.foreign = others(&names, self.store.inner.catalogue).map(str::to_owned).collect();
+        Ok(())
     }
 
     fn still_held(&self) -> Result<()> {
@@ -185,12 +205,20 @@ impl MongoPublisher {
         let action = format!("dropping {name}");
         let command = durable(doc! { "drop": name });
         let dropping = || async {
+            // At every try: meanwhile another one may have taken over and use it.
+            self.insist_on_lease().await?;
             match primary(&self.connection.db, command.clone()).await {
                 Err(error) if code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(Document::new()),
                 answer => answer,
             }
         };
         self.store.write(&action, dropping).await.map(drop)
+    }
+
+    /// Within a write: an error [`Overtaken`] when another holder has taken over.
+    async fn insist_on_lease(&self) -> std::result::Result<(), Error> {
+        let is_held = renew(&self.connection, self.store.inner.options.lease, self.token).await?;
+        if is_held { Ok(()) } else { Err(Error::custom(Overtaken)) }
     }
 
     /// Makes an empty collection; inserting makes one by itself.
@@ -322,8 +350,11 @@ impl MongoPublisher {
         let rename = || async {
             let was_sent = is_repeated.swap(true, Ordering::Relaxed);
             match primary(&admin, command.clone()).await {
-                // The answer to an earlier try was lost, not its effect.
-                Err(error) if was_sent && code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(()),
+                // The answer to an earlier try was lost, not its effect; or somebody swept it.
+                Err(error) if was_sent && code(&error) == Some(NAMESPACE_NOT_FOUND) => {
+                    let there = list_collections(&self.connection, doc! { "name": physical });
+                    if there.await?.is_empty() { Err(error) } else { Ok(()) }
+                }
                 answer => answer.map(drop),
             }
         };
@@ -342,28 +373,13 @@ impl MongoPublisher {
         })?;
         let is_replicated = self.deployment.is_replicated;
         let switch = || async {
-            let switched = if is_replicated {
+            if is_replicated {
                 changes.apply_together().await
             } else {
                 changes.apply_in_turn(reached).await
-            };
-            match switched {
-                Ok(()) => Ok(true),
-                Err(error) if error.get_custom::<Overtaken>().is_some() => Ok(false),
-                Err(error) => Err(error),
             }
         };
-        let switched = self.store.write(action, switch).await?;
-        if switched { Ok(()) } else { Err(StoreError::LeaseLost(self.store.location_text())) }
-    }
-
-    /// Confirms that this generation is the one served and still ours to show.
-    async fn confirm_serving(&self, published: &Published) -> Result<()> {
-        self.confirm_held().await?;
-        if self.active_number().await? == Some(published.manifest.generation) {
-            return Ok(());
-        }
-        Err(StoreError::LeaseLost(self.store.location_text()))
+        self.store.write(action, switch).await
     }
 
     /// Points every stable and older name at the generation's tables.
@@ -371,6 +387,7 @@ impl MongoPublisher {
         let names = self.names().await?;
         let views =
             queries::named_views(&published.manifest, self.store.inner.catalogue.older_views);
+        self.refuse_taken_by_others(&names, &views)?;
         // A name of ours that the generation does not have would show a table that is swept.
         let catalogue = self.store.inner.catalogue;
         let is_ours = |name: &str, on: &str| {
@@ -396,8 +413,7 @@ impl MongoPublisher {
         futures::stream::iter(changed)
             .map(Ok)
             .try_for_each_concurrent(NAMERS, async |(view, command)| {
-                self.confirm_serving(published).await?;
-                self.show_view(view, command).await?;
+                self.show_view(published, view, command).await?;
                 reached(&format!("named:{}", view.name));
                 Ok(())
             })
@@ -408,13 +424,25 @@ impl MongoPublisher {
         Ok(())
     }
 
-    async fn show_view(&self, view: &NamedView, command: &str) -> Result<()> {
+    async fn show_view(
+        &self,
+        published: &Published,
+        view: &NamedView,
+        command: &str,
+    ) -> Result<()> {
         let make = |command: &str| {
             durable(doc! {
                 command: &view.name, "viewOn": &view.on, "pipeline": &view.pipeline,
             })
         };
+        let generation = i64::try_from(published.manifest.generation).ok();
         let show = || async {
+            // At every try: meanwhile another one may have taken over and shows its own.
+            self.insist_on_lease().await?;
+            let pointer = self.connection.pointer().find_one(doc! { "_id": POINTER }).await?;
+            if pointer.and_then(|pointer| whole(&pointer, "generation")) != generation {
+                return Err(Error::custom(Overtaken));
+            }
             match primary(&self.connection.db, make(command)).await {
                 // An earlier try made it and its answer was lost.
                 Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => {
@@ -438,6 +466,12 @@ impl MongoPublisher {
         }
         let location = self.store.location_text();
         Err(StoreError::NamesTaken { location, names: taken.join(", ") })
+    }
+
+    /// Refuses views whose names belong to others.
+    fn refuse_taken_by_others(&self, names: &[(String, Shown)], views: &[NamedView]) -> Result<()> {
+        let is_ours = |name: &str| views.iter().any(|view| view.name == name);
+        self.refuse_taken(others(names, self.store.inner.catalogue), is_ours)
     }
 
     /// Refuses a generation whose tables are not all there.
@@ -478,7 +512,7 @@ impl MongoStore {
     }
 
     /// The same for what takes no longer than a read: the lease, the pointer, lists.
-    async fn quick<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
+    pub(super) async fn quick<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
     where
         W: Future<Output = std::result::Result<T, Error>>,
     {
@@ -525,6 +559,9 @@ impl MongoStore {
                 location: self.location_text(),
                 source: refusal.problem.clone().into(),
             },
+            None if error.get_custom::<Overtaken>().is_some() => {
+                StoreError::LeaseLost(self.location_text())
+            }
             None => self.failed(action, &error),
         })
     }
@@ -627,9 +664,15 @@ async fn claim(
     connection: &Connection,
     lease: Duration,
     holder: &str,
+    nonce: ObjectId,
     silent: Option<DateTime>,
 ) -> std::result::Result<Claim, Error> {
     let leases = connection.leases();
+    let ours = doc! { "_id": LEASE, "nonce": nonce };
+    if let Some(ours) = leases.find_one(ours).await? {
+        // An earlier try took it and its answer was lost.
+        return Ok(Claim::Taken(whole(&ours, "token").unwrap_or(0)));
+    }
     let free = doc! { "_id": LEASE, "token": 0_i64, "expires_at": DateTime::from_millis(0) };
     match leases.insert_one(free).await {
         Err(error) if code(&error) != Some(DUPLICATE_KEY) => return Err(error),
@@ -649,6 +692,7 @@ async fn claim(
             vec![doc! { "$set": {
                 "token": { "$add": [{ "$max": ["$token", fence.max(last)] }, 1_i64] },
                 "holder": { "$literal": holder },
+                "nonce": nonce,
                 "expires_at": { "$add": ["$$NOW", millis(lease)] },
             } }],
         )
@@ -674,6 +718,12 @@ async fn start(
         .update_one(doc! { "_id": POINTER }, doc! { "$max": { "fence": token } })
         .upsert(true)
         .await?;
+    let pointer = connection.pointer().find_one(doc! { "_id": POINTER }).await?;
+    if let Some(newest) = pointer.and_then(|pointer| whole(&pointer, "newest")) {
+        // Left by a holder that ended before its switch: they were never served.
+        let never_served = doc! { "_id": { "$gt": newest }, "fence": { "$lt": token } };
+        connection.manifests().delete_many(never_served).await?;
+    }
     connection
         .runs()
         .update_many(
@@ -689,14 +739,19 @@ async fn start(
 
 /// Gives signs of life until it is stopped or overtaken.
 async fn beat(connection: Connection, lease: Duration, token: i64, is_lost: Arc<AtomicBool>) {
+    let mut pause = sign_of_life(lease);
     loop {
-        tokio::time::sleep(sign_of_life(lease)).await;
-        // While the server cannot be reached nobody can take over either; the fence decides.
+        tokio::time::sleep(pause).await;
         let renewed = renew(&connection, lease, token);
-        if let Ok(Ok(false)) = tokio::time::timeout(sign_of_life(lease), renewed).await {
-            is_lost.store(true, Ordering::Relaxed);
-            return;
-        }
+        pause = match tokio::time::timeout(sign_of_life(lease), renewed).await {
+            Ok(Ok(true)) => sign_of_life(lease),
+            Ok(Ok(false)) => {
+                is_lost.store(true, Ordering::Relaxed);
+                return;
+            }
+            // A sign that failed is given again soon; if it comes too late the fences decide.
+            Ok(Err(_)) | Err(_) => sign_of_life(lease) / SOON,
+        };
     }
 }
 
@@ -927,7 +982,9 @@ impl Publisher for MongoPublisher {
         };
         if let Err(error) = written.await {
             // Swept by the next run if it cannot be dropped now.
-            let _ = self.drop_collection(&staging).await;
+            if !matches!(error, StoreError::Unavailable { .. }) {
+                let _ = self.drop_collection(&staging).await;
+            }
             return Err(error);
         }
         reached(&format!("renamed:{name}"));
@@ -938,8 +995,7 @@ impl Publisher for MongoPublisher {
         let views =
             queries::named_views(&published.manifest, self.store.inner.catalogue.older_views);
         let names = self.names().await?;
-        let is_ours = |name: &str| views.iter().any(|view| view.name == name);
-        self.refuse_taken(others(&names, self.store.inner.catalogue), is_ours)?;
+        self.refuse_taken_by_others(&names, &views)?;
         self.refuse_incomplete(&names, published)?;
         self.switch(published, reached).await?;
         self.store.look_again();
@@ -1001,11 +1057,7 @@ impl Publisher for MongoPublisher {
             .collect();
         futures::stream::iter(&unused)
             .map(Ok)
-            .try_for_each_concurrent(NAMERS, async |name| {
-                // A table that is not used yet may be the next holder's.
-                self.confirm_held().await?;
-                self.drop_collection(name).await
-            })
+            .try_for_each_concurrent(NAMERS, async |name| self.drop_collection(name).await)
             .await?;
         Ok(unused.len())
     }
