@@ -1,7 +1,7 @@
 //! Real MongoDB servers: one replica set of one member for the whole run, others as tests need
 //! them, a database of its own for each test. Nothing of them outlives the test process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -288,13 +288,16 @@ pub struct Cluster {
 impl Cluster {
     /// Started, with a primary.
     pub fn with_authentication() -> Self {
-        let key =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("key-{}", std::process::id()));
-        if !key.exists() {
-            std::fs::write(&key, "b25seSBmb3IgdGVzdHM=").unwrap();
-            std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-                .unwrap();
-        }
+        static KEY: OnceLock<PathBuf> = OnceLock::new();
+        let key = KEY.get_or_init(|| {
+            let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            let mut file = tempfile::NamedTempFile::new_in(dir).unwrap();
+            file.write_all(b"b25seSBmb3IgdGVzdHM=").unwrap();
+            // Readable by its owner alone, which is what the server insists on.
+            let key = dir.join("cluster-key");
+            file.persist(&key).unwrap();
+            key
+        });
         let key = key.to_str().unwrap();
         let arguments = ["--replSet", "rs", "--oplogSize", "64", "--keyFile", key];
         let arguments = [&SMALL_CACHE[..], &arguments].concat();
