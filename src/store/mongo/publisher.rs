@@ -34,7 +34,7 @@ use crate::domain::manifest::{Published, TableEntry, table_in_physical_name};
 use crate::domain::run::{RunKind, RunRecord, RunState};
 use crate::domain::schema::{Catalogue, Table};
 use crate::domain::time::Timestamp;
-use crate::store::{Cause, Publisher, Reached, Result, RowSource, StoreError};
+use crate::store::{Cause, GoldStore as _, Publisher, Reached, Result, RowSource, StoreError};
 use crate::telemetry::{sentence, spawn_blocking};
 
 /// A sign of life that failed is given again after this part of the usual time.
@@ -95,7 +95,7 @@ impl Drop for MongoPublisher {
     }
 }
 
-/// That the lease was lost, found out within a transaction.
+/// That the lease was lost, found out within a write.
 #[derive(Debug)]
 struct Overtaken;
 
@@ -104,7 +104,6 @@ impl MongoPublisher {
     /// of life.
     pub async fn take(store: &MongoStore, kind: RunKind) -> Result<Self> {
         let (connection, deployment) = store.inspected().await?;
-        let (connection, deployment) = (connection.clone(), deployment);
         let lease = store.inner.options.lease;
         let holder = holder();
         let nonce = ObjectId::new();
@@ -119,7 +118,7 @@ impl MongoPublisher {
                 Claim::Taken(token) => break token,
                 Claim::Held(sign) => match first {
                     Some((seen, _)) if seen != sign => {
-                        return Err(StoreError::Locked(store.location_text()));
+                        return Err(StoreError::Locked(store.location()));
                     }
                     Some(_) => {}
                     None => {
@@ -162,7 +161,7 @@ impl MongoPublisher {
 
     fn still_held(&self) -> Result<()> {
         if self.is_lost.load(Ordering::Relaxed) {
-            return Err(StoreError::LeaseLost(self.store.location_text()));
+            return Err(StoreError::LeaseLost(self.store.location()));
         }
         Ok(())
     }
@@ -244,7 +243,7 @@ impl MongoPublisher {
         let action = format!("writing {}", table.name);
         let undone = |source: Cause| StoreError::Failed {
             action: action.clone(),
-            location: self.store.location_text(),
+            location: self.store.location(),
             source,
         };
         let batches = Batches::new(table, rows).map_err(undone)?;
@@ -367,7 +366,7 @@ impl MongoPublisher {
         let changes = Changes::of(published, self.token, &self.connection).map_err(|source| {
             StoreError::Failed {
                 action: action.to_owned(),
-                location: self.store.location_text(),
+                location: self.store.location(),
                 source: source.into(),
             }
         })?;
@@ -464,7 +463,7 @@ impl MongoPublisher {
         if taken.is_empty() {
             return Ok(());
         }
-        let location = self.store.location_text();
+        let location = self.store.location();
         Err(StoreError::NamesTaken { location, names: taken.join(", ") })
     }
 
@@ -481,7 +480,7 @@ impl MongoPublisher {
             None => Ok(()),
             Some(entry) => Err(StoreError::Removed {
                 table: entry.physical_name().to_owned(),
-                location: self.store.location_text(),
+                location: self.store.location(),
             }),
         }
     }
@@ -498,10 +497,6 @@ impl MongoPublisher {
 }
 
 impl MongoStore {
-    fn location_text(&self) -> String {
-        self.inner.location.clone()
-    }
-
     /// Waits for a write, and tries it again while it fails in passing. Every write here may be
     /// done twice: its second time finds what the first has left.
     async fn write<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
@@ -556,11 +551,11 @@ impl MongoStore {
         tried.map_err(|error| match error.get_custom::<Refusal>() {
             Some(refusal) => StoreError::Failed {
                 action: action.to_owned(),
-                location: self.location_text(),
+                location: self.location(),
                 source: refusal.problem.clone().into(),
             },
             None if error.get_custom::<Overtaken>().is_some() => {
-                StoreError::LeaseLost(self.location_text())
+                StoreError::LeaseLost(self.location())
             }
             None => self.failed(action, &error),
         })
