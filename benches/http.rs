@@ -11,7 +11,6 @@ mod client;
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::sync::mpsc;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use divan::Bencher;
@@ -21,7 +20,7 @@ use goldsmith::settings;
 use goldsmith::startup::{Application, open_store};
 use goldsmith::telemetry;
 
-use client::{Connection, request};
+use client::{Connection, in_background, request};
 
 fn main() {
     divan::main();
@@ -150,26 +149,4 @@ fn bare(model: SocketAddr) -> SocketAddr {
         let addr = server.addrs()[0];
         (addr, async move { server.run().await.unwrap() })
     })
-}
-
-/// Runs a server on a thread of its own until the process ends.
-fn in_background<S, F>(start: S) -> SocketAddr
-where
-    S: FnOnce() -> (SocketAddr, F) + Send + 'static,
-    F: Future<Output = ()>,
-{
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async move {
-            let (addr, serving) = start();
-            sender.send(addr).unwrap();
-            serving.await;
-        });
-    });
-    receiver.recv().unwrap()
 }

@@ -17,11 +17,10 @@ mod mongo;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use goldsmith::domain::manifest::{Memo, TableEntry, Totals};
+use goldsmith::domain::manifest::{Memo, TableEntry, Totals, table_in_physical_name};
 use goldsmith::domain::rows::{Batch, Cells};
 use goldsmith::domain::run::RunKind;
 use goldsmith::domain::schema::ColumnType;
@@ -34,7 +33,7 @@ use goldsmith::store::GoldStore;
 use goldsmith::store::mongo::MongoStore;
 use mongodb::bson::{Document, doc};
 
-use client::{Connection, request};
+use client::{Connection, in_background, request};
 use mongo::{Server, TestDb, wait};
 
 /// Documents published.
@@ -253,21 +252,11 @@ fn answer(server: &Server) {
     assert!(refreshed.status.success(), "{refreshed:?}");
 
     let settings = settings::load_from(None, Vec::new(), pairs).unwrap().settings;
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async move {
-            let application =
-                Application::build(&settings, open_store(&settings).unwrap()).unwrap();
-            sender.send(application.addr()).unwrap();
-            application.run().await.unwrap();
-        });
+    let addr = in_background(move || {
+        let application = Application::build(&settings, open_store(&settings).unwrap()).unwrap();
+        (application.addr(), async move { application.run().await.unwrap() })
     });
-    let mut connection = Connection::open(receiver.recv().unwrap());
+    let mut connection = Connection::open(addr);
     let driver = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let database = driver.block_on(db.client()).database(&db.name);
     println!(
@@ -277,9 +266,7 @@ fn answer(server: &Server) {
         [("/revenue/country", "revenue_by_country"), ("/customers/{id}", "customers")]
     {
         let names = driver.block_on(async { database.list_collection_names().await.unwrap() });
-        let is_physical = |found: &&String| {
-            found.ends_with("_revision") && found.rsplitn(3, '_').nth(2) == Some(name)
-        };
+        let is_physical = |found: &&String| table_in_physical_name(found) == Some(name);
         let collection = database.collection::<Document>(names.iter().find(is_physical).unwrap());
         let find = async |id: usize| {
             let id = i64::try_from(id).unwrap();

@@ -291,13 +291,7 @@ fn a_second_refresh_of_the_same_lake_or_store_is_refused() {
 #[test]
 fn ten_refreshes_at_once_publish_once_and_refuse_the_rest() {
     let shop = Shop::sample(SMALL);
-    let children: Vec<_> = (0..10)
-        .map(|_| {
-            let mut command = shop.command(&["refresh"], &[]);
-            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-            command.spawn().unwrap()
-        })
-        .collect();
+    let children: Vec<_> = (0..10).map(|_| shop.start(&["refresh"])).collect();
     let mut published = 0;
     for child in children {
         let output = child.wait_with_output().unwrap();

@@ -1,7 +1,9 @@
-//! An HTTP client that costs next to nothing, so that the servers are what is measured.
+//! An HTTP client that costs next to nothing, so that the servers are what is measured, and what
+//! runs those.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
 
 /// A request in bytes.
 pub fn request(path: &str) -> Vec<u8> {
@@ -60,4 +62,26 @@ impl Connection {
         self.body.resize(length, 0);
         self.reader.read_exact(&mut self.body).unwrap();
     }
+}
+
+/// Runs a server on a thread of its own until the process ends.
+pub fn in_background<S, F>(start: S) -> SocketAddr
+where
+    S: FnOnce() -> (SocketAddr, F) + Send + 'static,
+    F: Future<Output = ()>,
+{
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async move {
+            let (addr, serving) = start();
+            sender.send(addr).unwrap();
+            serving.await;
+        });
+    });
+    receiver.recv().unwrap()
 }

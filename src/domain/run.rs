@@ -14,6 +14,20 @@ pub enum RunKind {
     Rollback,
 }
 
+impl RunKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Refresh, Self::Rollback];
+
+    /// The word for this kind in stores and answers.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -29,6 +43,15 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Succeeded, Self::Failed, Self::Interrupted];
+
+    /// How a run stands that ends with this error, or with none.
+    #[must_use]
+    pub fn at_end(error: Option<&str>) -> Self {
+        if error.is_some() { Self::Failed } else { Self::Succeeded }
+    }
+
     /// The word for this state in stores and answers.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -81,7 +104,7 @@ impl RunRecord {
     /// Notes that it ended now, well unless there is an error.
     pub fn end(&mut self, error: Option<String>) {
         self.ended_at = Some(Timestamp::now());
-        self.state = if error.is_some() { RunState::Failed } else { RunState::Succeeded };
+        self.state = RunState::at_end(error.as_deref());
         self.error = error;
     }
 }

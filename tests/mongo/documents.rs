@@ -2,6 +2,7 @@
 //! business names only.
 
 use futures::TryStreamExt;
+use goldsmith::domain::manifest::table_in_physical_name;
 use goldsmith::domain::schema::{Column, ColumnType, Table, View};
 use goldsmith::pipeline::tables::{self, older};
 use goldsmith::sample::{Spec, generate};
@@ -180,8 +181,7 @@ fn a_table_that_was_damaged_is_written_anew() {
 /// The physical collection of a table.
 async fn physical(db: &mongodb::Database, table: &str) -> mongodb::Collection<Document> {
     let names = db.list_collection_names().await.unwrap();
-    let is_physical =
-        |name: &&String| name.ends_with("_revision") && name.rsplitn(3, '_').nth(2) == Some(table);
+    let is_physical = |name: &&String| table_in_physical_name(name) == Some(table);
     db.collection(names.iter().find(is_physical).unwrap())
 }
 

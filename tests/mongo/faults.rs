@@ -2,7 +2,6 @@
 //! answer is 503, and everything recovers by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,20 +31,9 @@ fn change(shop: &Shop, seed: u64) {
 
 /// The collections that the kept generations use and nothing else.
 fn assert_no_debris(db: &TestDb, shop: &Shop, generations: &[u64], at: &str) {
-    let used: BTreeSet<String> = generations
-        .iter()
-        .flat_map(|number| {
-            let manifest = shop.json(&format!("gold/gen-{number:06}/manifest.json"));
-            let tables = manifest["tables"].as_array().unwrap().clone();
-            tables.into_iter().map(|table| {
-                let hash = table["content_hash"].as_str().unwrap().to_owned();
-                format!("{}_{}_revision", table["name"].as_str().unwrap(), &hash[..16])
-            })
-        })
-        .collect();
     let stored: BTreeSet<String> =
         db.names().into_iter().filter(|name| name.ends_with("_revision")).collect();
-    assert_eq!(stored, used, "{at}");
+    assert_eq!(stored, shop.physical_names(generations), "{at}");
 }
 
 /// What must hold after a run that ended badly.
@@ -108,18 +96,13 @@ fn mongod_killed_while_publishing_is_waited_for() {
         let db = TestDb::at(server.uri());
         let shop = about_to_change(&db);
         let app = TestApp::spawn_with(&shop, &[("HTTP__CACHE_BYTES", "0")]);
-        let publishing = shop
-            .command(&["refresh"], &[])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let publishing = shop.start(&["refresh"]);
         std::thread::sleep(Duration::from_millis(moment));
         server.kill();
         let away = app.get("/kpis");
         assert_eq!((away.status, away.header("retry-after")), (503, Some("5")), "{}", away.text);
         server.start_again();
-        let ran = Ran::of(publishing.wait_with_output().unwrap()).good();
+        let ran = Ran::at_end_of(publishing).good();
         retried += usize::from(ran.err.contains("trying again"));
         until_answered(&app);
         assert_recovers(&db, &shop, &app, &format!("after {moment} ms"));
@@ -295,15 +278,10 @@ fn a_change_of_primary_while_serving_and_publishing_gives_no_wrong_answer() {
                 .collect();
             for seed in 1..=CHANGES {
                 change(&shop, seed);
-                let publishing = shop
-                    .command(&["refresh"], &[])
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::piped())
-                    .spawn()
-                    .unwrap();
+                let publishing = shop.start(&["refresh"]);
                 std::thread::sleep(Duration::from_millis(300 + 250 * seed));
                 cluster.step_down();
-                Ran::of(publishing.wait_with_output().unwrap()).good();
+                Ran::at_end_of(publishing).good();
                 shop.run(&["check"]).good();
             }
             is_done.store(true, Ordering::Relaxed);

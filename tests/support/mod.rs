@@ -2,9 +2,10 @@
 
 pub mod mongo;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -104,6 +105,12 @@ impl Shop {
         command
     }
 
+    /// Starts the binary; its end is waited for with [`Ran::at_end_of`].
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments, &[]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Runs the binary to its end.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, &[])
@@ -141,6 +148,19 @@ impl Shop {
         names
     }
 
+    /// The physical names of the tables of these generations.
+    pub fn physical_names(&self, generations: &[u64]) -> BTreeSet<String> {
+        let manifests = generations
+            .iter()
+            .map(|number| self.json(&format!("gold/gen-{number:06}/manifest.json")));
+        let tables = manifests.flat_map(|manifest| manifest["tables"].as_array().unwrap().clone());
+        let name_of = |table: Value| {
+            let hash = &table["content_hash"].as_str().unwrap()[..16];
+            format!("{}_{hash}_revision", table["name"].as_str().unwrap())
+        };
+        tables.map(name_of).collect()
+    }
+
     /// A JSON file of its data.
     pub fn json(&self, path: &str) -> Value {
         serde_json::from_slice(&std::fs::read(self.data(path)).unwrap()).unwrap()
@@ -167,6 +187,11 @@ impl Ran {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Waits for a run that was started.
+    pub fn at_end_of(child: Child) -> Self {
+        Self::of(child.wait_with_output().unwrap())
     }
 
     /// Insists that it ended well.

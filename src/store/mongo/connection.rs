@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{
@@ -14,6 +15,7 @@ use mongodb::options::{
 use mongodb::{Client, Collection, Database};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::POINTER;
 use crate::store::{Result, StoreError};
 
 /// The oldest server that is supported, and its wire protocol version.
@@ -99,6 +101,8 @@ pub struct Connection {
     pub ops: Database,
     /// The same as a request sees them, read as the settings say.
     pub served: Database,
+    /// Longest time one read may take.
+    pub longest: Duration,
     /// From whom requests read.
     reads: SelectionCriteria,
 }
@@ -143,7 +147,8 @@ impl Connection {
         };
         let served = client.database_with_options(&ops, settled(reads.clone()));
         let ops = client.database_with_options(&ops, settled(ReadFrom::Primary.criteria()));
-        Ok(Self { client, db, ops, served, reads })
+        let longest = options.query;
+        Ok(Self { client, db, ops, served, longest, reads })
     }
 
     /// Asks the server what it is.
@@ -179,7 +184,25 @@ impl Connection {
 
     /// The pointer: one document.
     pub fn pointer(&self) -> Collection<Document> {
-        self.ops.collection("active")
+        self.ops.collection(POINTER)
+    }
+
+    /// The pointer as it is now; `None` before the first run.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn read_pointer(&self) -> std::result::Result<Option<Document>, Error> {
+        self.pointer().find_one(doc! { "_id": POINTER }).max_time(self.longest).await
+    }
+
+    /// The newest runs, newest first.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn newest_runs(&self, limit: u32) -> std::result::Result<Vec<Document>, Error> {
+        let runs = self.runs();
+        let newest = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
+        newest.max_time(self.longest).await?.try_collect().await
     }
 
     /// The runs.

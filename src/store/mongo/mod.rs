@@ -1,17 +1,22 @@
 //! The production store: immutable collections in one database, the pointer to the generation that
 //! is served in another.
 //!
-//! Reading is here; [`publisher`] writes. Documents are made and read in [`documents`], everything
-//! asked of the server in [`queries`], the way to it is [`connection`].
+//! Reading is here; [`publisher`] writes, as [`writes`] says, with a [`lease`], and commits by a
+//! [`switch`]. Documents are made and read in [`documents`] and [`runs`], everything asked of the
+//! server in [`queries`], the way to it is [`connection`].
 
 mod connection;
 mod documents;
+mod lease;
 mod publisher;
 mod queries;
+mod runs;
+mod switch;
+mod writes;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -26,12 +31,12 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 pub use connection::{MongoOptions, ReadFrom};
 
 use super::{
-    Audit, GoldStore, Page, Publisher, Result, StoreError, check_stored, entry_of, holder,
+    Audit, GoldStore, Page, Publisher, Result, StoreError, check_stored, entry_of, holder, lock,
 };
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::run::{RunKind, RunRecord};
-use crate::domain::schema::{Catalogue, Table};
+use crate::domain::schema::{Catalogue, Purchases, Table};
 use crate::telemetry::sentence;
 use connection::{Connection, Deployment, in_words, is_unreachable};
 use queries::NamedView;
@@ -118,7 +123,7 @@ impl MongoStore {
         let here = Handle::current();
         let is_own = here.runtime_flavor() == RuntimeFlavor::CurrentThread;
         let runtime = if is_own { here } else { self.inner.runtime.clone() };
-        let connections = || self.inner.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = || lock(&self.inner.connections);
         let known = connections().get(&runtime.id()).cloned();
         if let Some(known) = known {
             return Ok(known);
@@ -176,8 +181,8 @@ impl MongoStore {
         }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.inner.seen)
     }
 
     /// Makes the next look at the pointer a fresh one.
@@ -386,7 +391,8 @@ async fn list_collections(
     connection: &Connection,
     filter: Document,
 ) -> std::result::Result<Vec<Document>, Error> {
-    let command = doc! { "listCollections": 1, "filter": filter };
+    let longest = writes::millis(connection.longest);
+    let command = doc! { "listCollections": 1, "filter": filter, "maxTimeMS": longest };
     connection.db.run_cursor_command(command).await?.try_collect().await
 }
 
@@ -398,15 +404,12 @@ async fn list_names(connection: &Connection) -> std::result::Result<Vec<(String,
 
 /// The manifests of the generations kept, ascending. One that is newer than any switch was left
 /// by a holder that ended in between.
-async fn list_manifests(
-    connection: &Connection,
-    longest: Duration,
-) -> std::result::Result<Vec<Document>, Error> {
-    let pointer = connection.pointer().find_one(doc! { "_id": POINTER }).max_time(longest).await?;
+async fn list_manifests(connection: &Connection) -> std::result::Result<Vec<Document>, Error> {
+    let pointer = connection.read_pointer().await?;
     let newest = pointer.and_then(|pointer| whole(&pointer, "newest")).unwrap_or(0);
     let manifests = connection.manifests();
     let switched = manifests.find(doc! { "_id": { "$lte": newest } }).sort(doc! { "_id": 1 });
-    switched.max_time(longest).await?.try_collect().await
+    switched.max_time(connection.longest).await?.try_collect().await
 }
 
 /// What a name in the database is.
@@ -475,9 +478,9 @@ fn read_totals(table: &Table, found: Option<&Document>) -> (u64, Option<Totals>)
     let totals = table.tally.map(|tally| Totals {
         revenue: found.and_then(|found| number(found, "revenue")).unwrap_or(0.0),
         purchases: match tally.purchases {
-            crate::domain::schema::Purchases::Rows => Some(rows),
-            crate::domain::schema::Purchases::Column(_) => Some(count("purchases")),
-            crate::domain::schema::Purchases::Unknown => None,
+            Purchases::Rows => Some(rows),
+            Purchases::Column(_) => Some(count("purchases")),
+            Purchases::Unknown => None,
         },
     });
     (u64::try_from(rows).unwrap_or(0), totals)
@@ -519,22 +522,15 @@ impl GoldStore for MongoStore {
 
     async fn generations(&self) -> Result<Vec<Published>> {
         let (connection, _) = &self.inspected().await?;
-        let longest = self.inner.options.query;
-        let list = || list_manifests(connection, longest);
+        let list = || list_manifests(connection);
         let stored = self.quick("listing generations", list).await?;
         stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
     }
 
     async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
         let (connection, _) = &self.inspected().await?;
-        let newest = async {
-            let runs = connection.runs();
-            let newest = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
-            let found = newest.max_time(self.inner.options.query).await?;
-            found.try_collect::<Vec<Document>>().await
-        };
-        let stored = self.asked("listing runs", newest).await?;
-        stored.iter().map(|stored| publisher::read_run(stored, connection)).collect()
+        let stored = self.asked("listing runs", connection.newest_runs(limit)).await?;
+        stored.iter().map(|stored| runs::read_run(stored, connection)).collect()
     }
 
     async fn find(&self, published: &Published, query: &Query) -> Result<Page> {
@@ -593,9 +589,7 @@ impl GoldStore for MongoStore {
     }
 
     async fn close(&self) {
-        let connections = std::mem::take(
-            &mut *self.inner.connections.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let connections = std::mem::take(&mut *lock(&self.inner.connections));
         let closing = connections.into_values().map(|connection| async {
             // Only the server's memory of idle sessions is at stake; it forgets them by itself.
             let closed = connection.client.shutdown().immediate(true);
@@ -644,7 +638,7 @@ impl GoldStore for MongoStore {
         let count = |key: &str| u64::try_from(whole(&found, key).unwrap_or(0)).unwrap_or(0);
         let indexes = async {
             let stored = connection.db.collection::<Document>(physical);
-            stored.list_index_names().await
+            stored.list_index_names().max_time(connection.longest).await
         };
         let indexes = self.asked(&action, indexes).await?;
         let missing_indexes = queries::indexes(table, entry.rows)

@@ -1,46 +1,40 @@
-//! Publishing: the lease, whole collections, the switch, the names, the sweep.
+//! Publishing: whole collections, names, the sweep, all with the right to, which is a [`lease`].
 //!
 //! A table is written to a collection of the holder's own and renamed when it is complete, so that
-//! a physical name never shows half a table. The lease's token grows with each holder and stands in
-//! the pointer as a fence: whoever has been overtaken cannot switch any more.
+//! a physical name never shows half a table. The commit itself is in [`switch`].
+//!
+//! [`lease`]: super::lease
+//! [`switch`]: super::switch
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
-use backon::{ExponentialBuilder, Retryable};
 use futures::{StreamExt, TryStreamExt};
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{self, Bson, DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc};
+use mongodb::bson::{DateTime, Document, RawArrayBuf, RawDocumentBuf, cstr, doc};
 use mongodb::error::Error;
-use mongodb::options::{ReadPreference, ReturnDocument, SelectionCriteria};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::AbortHandle;
 
-use super::connection::{
-    Connection, DUPLICATE_KEY, Deployment, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND, code, is_passing,
-    is_passing_code,
-};
-use super::documents::{Batches, instant_from_bson, instant_to_bson};
+use super::connection::{Connection, Deployment, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND, code};
+use super::documents::Batches;
+use super::lease::{Claim, beat, claim, give_back, renew, sign_of_life, start};
 use super::queries::{self, NamedView};
+use super::switch::Changes;
+use super::writes::{Overtaken, brevity, carry_out, durable, millis, primary, raw_majority};
 use super::{
-    MongoStore, POINTER, Shown, check_stored, holder, list_collections, list_manifests, list_names,
+    MongoStore, Shown, check_stored, holder, list_collections, list_manifests, list_names,
     read_manifest, read_totals, whole,
 };
 use crate::domain::manifest::{Published, TableEntry, table_in_physical_name};
-use crate::domain::run::{RunKind, RunRecord, RunState};
+use crate::domain::run::{RunKind, RunState};
 use crate::domain::schema::{Catalogue, Table};
-use crate::domain::time::Timestamp;
 use crate::store::{Cause, GoldStore as _, Publisher, Reached, Result, RowSource, StoreError};
 use crate::telemetry::{sentence, spawn_blocking};
 
-/// A sign of life that failed is given again after this part of the usual time.
-const SOON: u32 = 8;
-/// The `_id` of the right to publish.
-const LEASE: &str = "publish";
 /// Batches in flight at once.
 const WRITERS: usize = 4;
 /// Batches encoded ahead of them.
@@ -51,28 +45,6 @@ const NAMERS: usize = 8;
 const OLDER_PREFIX: &str = "gold_";
 /// What a collection is called while it is written, before the holder's token and physical name.
 const STAGING: &str = "staging";
-
-/// How a commit is marked of which nothing is known.
-const COMMIT_UNKNOWN: &str = "UnknownTransactionCommitResult";
-/// How often such a commit is asked for again, and after what time.
-const COMMITS: usize = 20;
-const BETWEEN_COMMITS: Duration = Duration::from_millis(250);
-/// How long a write that fails in passing is tried again: longer than an election or a restart.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Waits between tries: 0.1 s, doubling up to 2.5 s, and up to as much again at random.
-fn patience() -> ExponentialBuilder {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_millis(2_500))
-        .without_max_times()
-        .with_jitter()
-}
-
-/// The same for what is only said in parting: a server that is away has been waited for before.
-fn brevity() -> ExponentialBuilder {
-    patience().with_max_times(2)
-}
 
 /// The right to publish to a MongoDB.
 #[derive(Debug)]
@@ -94,10 +66,6 @@ impl Drop for MongoPublisher {
         self.heartbeat.abort();
     }
 }
-
-/// That the lease was lost, found out within a write.
-#[derive(Debug)]
-struct Overtaken;
 
 impl MongoPublisher {
     /// Takes the lease: at once when it is free, after it has run out when its holder gives no sign
@@ -169,12 +137,7 @@ impl MongoPublisher {
     /// Gives a sign of life and learns whether it still counts, before something that cannot be
     /// undone.
     async fn confirm_held(&self) -> Result<()> {
-        let lease = self.store.inner.options.lease;
-        let renew = || renew(&self.connection, lease, self.token);
-        if !self.store.quick("keeping the right to publish", renew).await? {
-            self.is_lost.store(true, Ordering::Relaxed);
-        }
-        self.still_held()
+        self.store.quick("keeping the right to publish", || self.insist_on_lease()).await
     }
 
     /// Runs a command on the primary, again while it fails in passing.
@@ -189,9 +152,8 @@ impl MongoPublisher {
 
     /// The number of the generation that is served.
     async fn active_number(&self) -> Result<Option<u64>> {
-        let pointers = self.connection.pointer();
-        let find = || async { pointers.find_one(doc! { "_id": POINTER }).await };
-        let pointer = self.store.quick("reading the active generation", find).await?;
+        let read = || self.connection.read_pointer();
+        let pointer = self.store.quick("reading the active generation", read).await?;
         let generation = pointer.and_then(|pointer| whole(&pointer, "generation"));
         Ok(generation.and_then(|generation| u64::try_from(generation).ok()))
     }
@@ -288,18 +250,9 @@ impl MongoPublisher {
         let is_repeated = AtomicBool::new(false);
         let insert = || async {
             let was_sent = is_repeated.swap(true, Ordering::Relaxed);
-            let answer = self
-                .connection
-                .db
-                .run_raw_command(command.clone())
-                .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
-                .await?;
-            match refusal(&answer, was_sent) {
-                None => Ok(()),
-                Some(refusal) => Err(Error::custom(refusal)),
-            }
+            carry_out(self.connection.db.run_raw_command(command.clone()), was_sent).await
         };
-        self.store.write(action, insert).await
+        self.store.write(action, insert).await.map(drop)
     }
 
     /// Counts and sums what a collection holds and compares it with the entry.
@@ -438,7 +391,7 @@ impl MongoPublisher {
         let show = || async {
             // At every try: meanwhile another one may have taken over and shows its own.
             self.insist_on_lease().await?;
-            let pointer = self.connection.pointer().find_one(doc! { "_id": POINTER }).await?;
+            let pointer = self.connection.read_pointer().await?;
             if pointer.and_then(|pointer| whole(&pointer, "generation")) != generation {
                 return Err(Error::custom(Overtaken));
             }
@@ -496,123 +449,6 @@ impl MongoPublisher {
     }
 }
 
-impl MongoStore {
-    /// Waits for a write, and tries it again while it fails in passing. Every write here may be
-    /// done twice: its second time finds what the first has left.
-    async fn write<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
-    where
-        W: Future<Output = std::result::Result<T, Error>>,
-    {
-        self.patiently(self.inner.options.write, patience(), action, work).await
-    }
-
-    /// The same for what takes no longer than a read: the lease, the pointer, lists.
-    pub(super) async fn quick<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
-    where
-        W: Future<Output = std::result::Result<T, Error>>,
-    {
-        let options = &self.inner.options;
-        self.patiently(options.query + options.selection, patience(), action, work).await
-    }
-
-    async fn patiently<T, W>(
-        &self,
-        longest: Duration,
-        patience: ExponentialBuilder,
-        action: &str,
-        mut work: impl FnMut() -> W,
-    ) -> Result<T>
-    where
-        W: Future<Output = std::result::Result<T, Error>>,
-    {
-        let started = Instant::now();
-        let attempt = || {
-            let work = work();
-            async {
-                let ended = tokio::time::timeout(longest, work).await;
-                ended.unwrap_or_else(|_| {
-                    let waited = format!("no answer within {} s", longest.as_secs());
-                    Err(Error::custom(Refusal { problem: waited, is_passing: true }))
-                })
-            }
-        };
-        let tried = attempt
-            .retry(patience)
-            .when(|error| {
-                let is_passing = is_passing(error)
-                    || error.get_custom::<Refusal>().is_some_and(|refusal| refusal.is_passing);
-                is_passing && started.elapsed() < PATIENCE
-            })
-            .notify(|error, wait| {
-                let problem = super::in_words(error);
-                tracing::warn!(action, problem, wait_secs = wait.as_secs_f64(), "trying again");
-            })
-            .await;
-        tried.map_err(|error| match error.get_custom::<Refusal>() {
-            Some(refusal) => StoreError::Failed {
-                action: action.to_owned(),
-                location: self.location(),
-                source: refusal.problem.clone().into(),
-            },
-            None if error.get_custom::<Overtaken>().is_some() => {
-                StoreError::LeaseLost(self.location())
-            }
-            None => self.failed(action, &error),
-        })
-    }
-}
-
-/// A command that changes something, durably.
-fn durable(mut command: Document) -> Document {
-    command.insert("writeConcern", majority());
-    command
-}
-
-fn majority() -> Document {
-    doc! { "w": "majority", "j": true }
-}
-
-fn raw_majority() -> RawDocumentBuf {
-    let mut concern = RawDocumentBuf::new();
-    concern.append(cstr!("w"), "majority");
-    concern.append(cstr!("j"), true);
-    concern
-}
-
-async fn primary(db: &Database, command: Document) -> std::result::Result<Document, Error> {
-    let answer = db
-        .run_command(command)
-        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
-        .await?;
-    match refusal(&answer, false) {
-        None => Ok(answer),
-        Some(refusal) => Err(Error::custom(refusal)),
-    }
-}
-
-/// A refusal within an answer that is otherwise good.
-#[derive(Debug)]
-struct Refusal {
-    problem: String,
-    is_passing: bool,
-}
-
-/// What an answer to a write refuses, if anything. A key that is there already is no refusal when
-/// the batch may have been written by an earlier try; the count afterwards tells.
-fn refusal(answer: &Document, was_sent: bool) -> Option<Refusal> {
-    let told = |refused: &Document| Refusal {
-        problem: refused.get_str("errmsg").unwrap_or("refused without a reason").to_owned(),
-        is_passing: whole(refused, "code")
-            .is_some_and(|code| i32::try_from(code).is_ok_and(is_passing_code)),
-    };
-    let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-    let refused = errors
-        .iter()
-        .filter_map(Bson::as_document)
-        .find(|refused| !(was_sent && whole(refused, "code") == Some(i64::from(DUPLICATE_KEY))));
-    refused.or_else(|| answer.get_document("writeConcernError").ok()).map(told)
-}
-
 /// Whether a name is one of our tables' physical names, or one under which it is written.
 fn is_of_ours(name: &str, catalogue: &Catalogue) -> bool {
     let staged = name.strip_prefix(STAGING).and_then(|rest| rest.strip_prefix('_'));
@@ -634,289 +470,6 @@ fn others<'n>(
         Shown::View(view) => !is_of_ours(&view.on, catalogue),
     };
     names.iter().filter(is_other).map(|(name, _)| name.as_str())
-}
-
-/// What came of asking for the lease.
-enum Claim {
-    Taken(i64),
-    /// Somebody has it; the sign of life changes while they are there.
-    Held(DateTime),
-}
-
-/// How often a holder gives a sign of life.
-fn sign_of_life(lease: Duration) -> Duration {
-    lease / 3
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Takes the lease if it has run out by the server's time, or if its last sign of life still is the
-/// one that has been `silent` for too long. The token is greater than any there ever was, also where
-/// somebody removed the lease.
-async fn claim(
-    connection: &Connection,
-    lease: Duration,
-    holder: &str,
-    nonce: ObjectId,
-    silent: Option<DateTime>,
-) -> std::result::Result<Claim, Error> {
-    let leases = connection.leases();
-    let ours = doc! { "_id": LEASE, "nonce": nonce };
-    if let Some(ours) = leases.find_one(ours).await? {
-        // An earlier try took it and its answer was lost.
-        return Ok(Claim::Taken(whole(&ours, "token").unwrap_or(0)));
-    }
-    let free = doc! { "_id": LEASE, "token": 0_i64, "expires_at": DateTime::from_millis(0) };
-    match leases.insert_one(free).await {
-        Err(error) if code(&error) != Some(DUPLICATE_KEY) => return Err(error),
-        _ => {}
-    }
-    let pointer = connection.pointer().find_one(doc! { "_id": POINTER }).await?;
-    let fence = pointer.and_then(|pointer| whole(&pointer, "fence")).unwrap_or(0);
-    let last = connection.runs().find_one(doc! {}).sort(doc! { "_id": -1 }).await?;
-    let last = last.and_then(|last| whole(&last, "_id")).unwrap_or(0);
-    let mut free = doc! { "_id": LEASE, "$expr": { "$lte": ["$expires_at", "$$NOW"] } };
-    if let Some(silent) = silent {
-        free = doc! { "_id": LEASE, "$or": [free, { "expires_at": silent }] };
-    }
-    let taken = leases
-        .find_one_and_update(
-            free,
-            vec![doc! { "$set": {
-                "token": { "$add": [{ "$max": ["$token", fence.max(last)] }, 1_i64] },
-                "holder": { "$literal": holder },
-                "nonce": nonce,
-                "expires_at": { "$add": ["$$NOW", millis(lease)] },
-            } }],
-        )
-        .return_document(ReturnDocument::After)
-        .await?;
-    if let Some(taken) = taken {
-        return Ok(Claim::Taken(whole(&taken, "token").unwrap_or(0)));
-    }
-    let held = leases.find_one(doc! { "_id": LEASE }).await?;
-    let sign = held.and_then(|held| held.get_datetime("expires_at").ok().copied());
-    Ok(Claim::Held(sign.unwrap_or(DateTime::from_millis(0))))
-}
-
-/// Raises the fence and starts the run's record.
-async fn start(
-    connection: &Connection,
-    token: i64,
-    kind: RunKind,
-    holder: &str,
-) -> std::result::Result<(), Error> {
-    connection
-        .pointer()
-        .update_one(doc! { "_id": POINTER }, doc! { "$max": { "fence": token } })
-        .upsert(true)
-        .await?;
-    let pointer = connection.pointer().find_one(doc! { "_id": POINTER }).await?;
-    if let Some(newest) = pointer.and_then(|pointer| whole(&pointer, "newest")) {
-        // Left by a holder that ended before its switch: they were never served.
-        let never_served = doc! { "_id": { "$gt": newest }, "fence": { "$lt": token } };
-        connection.manifests().delete_many(never_served).await?;
-    }
-    connection
-        .runs()
-        .update_many(
-            doc! { "_id": { "$lt": token }, "state": RunState::Running.word() },
-            doc! { "$set": { "state": RunState::Interrupted.word() } },
-        )
-        .await?;
-    let record = RunRecord::starting(u64::try_from(token).unwrap_or(0), kind, holder.to_owned());
-    let filter = doc! { "_id": token };
-    connection.runs().replace_one(filter, write_run(&record)).upsert(true).await?;
-    Ok(())
-}
-
-/// Gives signs of life until it is stopped or overtaken.
-async fn beat(connection: Connection, lease: Duration, token: i64, is_lost: Arc<AtomicBool>) {
-    let mut pause = sign_of_life(lease);
-    loop {
-        tokio::time::sleep(pause).await;
-        let renewed = renew(&connection, lease, token);
-        pause = match tokio::time::timeout(sign_of_life(lease), renewed).await {
-            Ok(Ok(true)) => sign_of_life(lease),
-            Ok(Ok(false)) => {
-                is_lost.store(true, Ordering::Relaxed);
-                return;
-            }
-            // A sign that failed is given again soon; if it comes too late the fences decide.
-            Ok(Err(_)) | Err(_) => sign_of_life(lease) / SOON,
-        };
-    }
-}
-
-/// Gives a sign of life. Whether the lease is still ours.
-async fn renew(
-    connection: &Connection,
-    lease: Duration,
-    token: i64,
-) -> std::result::Result<bool, Error> {
-    let later = vec![doc! { "$set": { "expires_at": { "$add": ["$$NOW", millis(lease)] } } }];
-    // One that was given back is nobody's, also not its last holder's.
-    let given_back = DateTime::from_millis(0);
-    let held = doc! { "_id": LEASE, "token": token, "expires_at": { "$gt": given_back } };
-    Ok(connection.leases().update_one(held, later).await?.matched_count > 0)
-}
-
-/// What a switch changes.
-struct Changes {
-    connection: Connection,
-    token: i64,
-    generation: i64,
-    manifest: Document,
-    pointer: Document,
-    run: Document,
-}
-
-impl Changes {
-    fn of(
-        published: &Published,
-        token: i64,
-        connection: &Connection,
-    ) -> std::result::Result<Self, bson::error::Error> {
-        let generation = i64::try_from(published.manifest.generation).unwrap_or(i64::MAX);
-        let as_of = instant_to_bson(published.manifest.as_of);
-        let published_at = instant_to_bson(published.published_at);
-        Ok(Self {
-            connection: connection.clone(),
-            token,
-            generation,
-            manifest: doc! {
-                "_id": generation,
-                "fence": token,
-                "as_of": as_of,
-                "published_at": published_at,
-                "published": bson::serialize_to_bson(published)?,
-            },
-            pointer: doc! { "$set": {
-                "generation": generation, "as_of": as_of, "published_at": published_at,
-                "switched_at": DateTime::now(),
-            }, "$max": { "newest": generation } },
-            run: doc! { "$set": {
-                "generation": generation, "state": RunState::Succeeded.word(),
-            } },
-        })
-    }
-
-    /// Makes the changes in one transaction.
-    ///
-    /// # Errors
-    /// A custom [`Overtaken`] where a fence is higher than ours.
-    async fn apply_together(&self) -> std::result::Result<(), Error> {
-        let mut session = self.connection.client.start_session().await?;
-        session.start_transaction().await?;
-        let (older, fenced, own) = self.filters();
-        let manifests = self.connection.manifests();
-        let keep = manifests.replace_one(older, &self.manifest).upsert(true);
-        keep.session(&mut session).await.map_err(overtaken_by_key)?;
-        let pointers = self.connection.pointer();
-        let point = pointers.update_one(fenced, self.pointer.clone());
-        if point.session(&mut session).await?.matched_count == 0 {
-            // Dropping the session aborts the transaction.
-            return Err(Error::custom(Overtaken));
-        }
-        let runs = self.connection.runs();
-        runs.update_one(own, self.run.clone()).session(&mut session).await?;
-        // Asked again in the same session: a new one would meet this transaction, still open.
-        let mut tries = 0;
-        loop {
-            match session.commit_transaction().await {
-                Err(error) if error.contains_label(COMMIT_UNKNOWN) && tries < COMMITS => tries += 1,
-                committed => return committed,
-            }
-            tokio::time::sleep(BETWEEN_COMMITS).await;
-        }
-    }
-
-    /// Makes the changes one after the other where there are no transactions. Each is fenced by
-    /// itself; a manifest whose switch did not follow is not listed.
-    ///
-    /// # Errors
-    /// A custom [`Overtaken`] where a fence is higher than ours.
-    async fn apply_in_turn(&self, reached: Reached<'_>) -> std::result::Result<(), Error> {
-        let (older, fenced, own) = self.filters();
-        let pointers = self.connection.pointer();
-        let pointer = pointers.find_one(fenced.clone()).await?;
-        pointer.ok_or_else(|| Error::custom(Overtaken))?;
-        let manifests = self.connection.manifests();
-        let keep = manifests.replace_one(older, &self.manifest).upsert(true);
-        keep.await.map_err(overtaken_by_key)?;
-        reached("kept");
-        if pointers.update_one(fenced, self.pointer.clone()).await?.matched_count == 0 {
-            return Err(Error::custom(Overtaken));
-        }
-        self.connection.runs().update_one(own, self.run.clone()).await.map(drop)
-    }
-
-    /// Our manifest or an earlier holder's of the same number, the pointer while the fence is ours,
-    /// our run.
-    fn filters(&self) -> (Document, Document, Document) {
-        (
-            doc! { "_id": self.generation, "fence": { "$lte": self.token } },
-            doc! { "_id": POINTER, "fence": self.token },
-            doc! { "_id": self.token },
-        )
-    }
-}
-
-/// A later holder's manifest is not replaced, and a second one of its number cannot be inserted.
-fn overtaken_by_key(error: Error) -> Error {
-    if code(&error) == Some(DUPLICATE_KEY) { Error::custom(Overtaken) } else { error }
-}
-
-fn write_run(record: &RunRecord) -> Document {
-    let kind = match record.kind {
-        RunKind::Refresh => "refresh",
-        RunKind::Rollback => "rollback",
-    };
-    doc! {
-        "_id": i64::try_from(record.run).unwrap_or(i64::MAX),
-        "kind": kind,
-        "state": record.state.word(),
-        "holder": &record.holder,
-        "started_at": instant_to_bson(record.started_at),
-        "ended_at": record.ended_at.map(instant_to_bson),
-        "generation": record.generation.and_then(|generation| i64::try_from(generation).ok()),
-        "error": record.error.clone(),
-    }
-}
-
-/// A stored record of a run.
-pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord> {
-    let undecodable = |column: &str, ty: &'static str| StoreError::Decode {
-        table: format!("{}.runs", connection.ops.name()),
-        column: column.to_owned(),
-        ty,
-        key: stored.get("_id").map(ToString::to_string).unwrap_or_default(),
-    };
-    let positive = |key: &str| whole(stored, key).and_then(|value| u64::try_from(value).ok());
-    let text = |key: &str| stored.get_str(key).ok().map(str::to_owned);
-    let instant = |key: &str| -> Option<Timestamp> {
-        stored.get_datetime(key).ok().map(|date| instant_from_bson(*date))
-    };
-    let kind = match stored.get_str("kind") {
-        Ok("refresh") => RunKind::Refresh,
-        Ok("rollback") => RunKind::Rollback,
-        _ => return Err(undecodable("kind", "text")),
-    };
-    let states = [RunState::Running, RunState::Succeeded, RunState::Failed, RunState::Interrupted];
-    let stored_state = stored.get_str("state").unwrap_or_default();
-    let state = states.into_iter().find(|state| state.word() == stored_state);
-    Ok(RunRecord {
-        run: positive("_id").ok_or_else(|| undecodable("_id", "integer"))?,
-        kind,
-        state: state.ok_or_else(|| undecodable("state", "text"))?,
-        holder: text("holder").ok_or_else(|| undecodable("holder", "text"))?,
-        started_at: instant("started_at").ok_or_else(|| undecodable("started_at", "timestamp"))?,
-        ended_at: instant("ended_at"),
-        generation: positive("generation"),
-        error: text("error"),
-    })
 }
 
 #[async_trait]
@@ -1000,11 +553,12 @@ impl Publisher for MongoPublisher {
 
     async fn active(&self) -> Result<Option<Published>> {
         let Some(active) = self.active_number().await? else { return Ok(None) };
-        let longest = self.store.inner.options.query;
-        let list = || list_manifests(&self.connection, longest);
-        let kept = self.store.quick("listing generations", list).await?;
         let number = i64::try_from(active).ok();
-        let manifest = kept.into_iter().find(|kept| whole(kept, "_id") == number);
+        let manifests = self.connection.manifests();
+        let read = || async {
+            manifests.find_one(doc! { "_id": number }).max_time(self.connection.longest).await
+        };
+        let manifest = self.store.quick("reading the active generation", read).await?;
         manifest.map(|manifest| read_manifest(manifest, &self.connection)).transpose()
     }
 
@@ -1014,8 +568,7 @@ impl Publisher for MongoPublisher {
 
     async fn sweep(&self, keep: usize) -> Result<usize> {
         self.confirm_held().await?;
-        let longest = self.store.inner.options.query;
-        let list = || list_manifests(&self.connection, longest);
+        let list = || list_manifests(&self.connection);
         let kept = self.store.quick("listing generations", list).await?;
         let kept: Vec<Published> = kept
             .into_iter()
@@ -1059,7 +612,7 @@ impl Publisher for MongoPublisher {
 
     async fn end(self: Box<Self>, error: Option<String>) -> Result<()> {
         self.heartbeat.abort();
-        let state = if error.is_some() { RunState::Failed } else { RunState::Succeeded };
+        let state = RunState::at_end(error.as_deref());
         let ended = doc! { "$set": {
             "state": state.word(), "ended_at": DateTime::now(), "error": error,
         } };
@@ -1067,11 +620,8 @@ impl Publisher for MongoPublisher {
         self.store
             .patiently(self.store.inner.options.selection, brevity(), "ending a run", || async {
                 self.connection.runs().update_one(doc! { "_id": token }, ended.clone()).await?;
-                let free = doc! { "$set": { "expires_at": DateTime::from_millis(0) } };
-                let ours = doc! { "_id": LEASE, "token": token };
-                self.connection.leases().update_one(ours, free).await
+                give_back(&self.connection, token).await
             })
             .await
-            .map(drop)
     }
 }

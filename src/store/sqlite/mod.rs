@@ -7,7 +7,7 @@ mod sql;
 mod values;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::{
     Audit, Cause, GoldStore, Page, Publisher, Reached, Result, RowSource, StoreError, check_stored,
-    entry_of, holder,
+    entry_of, holder, lock,
 };
 use crate::domain::manifest::{Published, TableEntry, Totals, table_in_physical_name};
 use crate::domain::query::Query;
@@ -226,12 +226,6 @@ impl Watch {
         self.data_version = data_version;
         Ok(())
     }
-}
-
-/// A lock whose data stay usable even if a thread panicked while holding it: every holder leaves
-/// them consistent at each step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn describe(path: &Path) -> String {

@@ -1,0 +1,52 @@
+//! Records of runs as documents: instants are BSON dates.
+
+use mongodb::bson::{Document, doc};
+
+use super::connection::Connection;
+use super::documents::{instant_from_bson, instant_to_bson};
+use super::whole;
+use crate::domain::run::{RunKind, RunRecord, RunState};
+use crate::domain::time::Timestamp;
+use crate::store::{Result, StoreError};
+
+/// A record as it is stored.
+pub fn write_run(record: &RunRecord) -> Document {
+    doc! {
+        "_id": i64::try_from(record.run).unwrap_or(i64::MAX),
+        "kind": record.kind.word(),
+        "state": record.state.word(),
+        "holder": &record.holder,
+        "started_at": instant_to_bson(record.started_at),
+        "ended_at": record.ended_at.map(instant_to_bson),
+        "generation": record.generation.and_then(|generation| i64::try_from(generation).ok()),
+        "error": record.error.clone(),
+    }
+}
+
+/// A stored record of a run.
+pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord> {
+    let undecodable = |column: &str, ty: &'static str| StoreError::Decode {
+        table: format!("{}.runs", connection.ops.name()),
+        column: column.to_owned(),
+        ty,
+        key: stored.get("_id").map(ToString::to_string).unwrap_or_default(),
+    };
+    let positive = |key: &str| whole(stored, key).and_then(|value| u64::try_from(value).ok());
+    let text = |key: &str| stored.get_str(key).ok().map(str::to_owned);
+    let instant = |key: &str| -> Option<Timestamp> {
+        stored.get_datetime(key).ok().map(|date| instant_from_bson(*date))
+    };
+    let word = |key: &str| stored.get_str(key).unwrap_or_default();
+    let kind = RunKind::ALL.into_iter().find(|kind| kind.word() == word("kind"));
+    let state = RunState::ALL.into_iter().find(|state| state.word() == word("state"));
+    Ok(RunRecord {
+        run: positive("_id").ok_or_else(|| undecodable("_id", "integer"))?,
+        kind: kind.ok_or_else(|| undecodable("kind", "text"))?,
+        state: state.ok_or_else(|| undecodable("state", "text"))?,
+        holder: text("holder").ok_or_else(|| undecodable("holder", "text"))?,
+        started_at: instant("started_at").ok_or_else(|| undecodable("started_at", "timestamp"))?,
+        ended_at: instant("ended_at"),
+        generation: positive("generation"),
+        error: text("error"),
+    })
+}
