@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use goldsmith::sample::{Spec, generate};
 use serde_json::Value;
 
-use crate::support::{SMALL, Shop, TestApp};
+use crate::support::{SMALL, Shop, Stop, TestApp};
 
 const PUBLISHES: u64 = 12;
 const PATHS: [&str; 6] = [
@@ -59,13 +59,14 @@ fn no_answer_is_empty_or_mixes_generations_while_publishing() {
                 })
             })
             .collect();
+        let end = Stop(&is_done);
         for seed in 1..=PUBLISHES {
             for (name, bytes) in generate(Spec { seed, ..SMALL }).unwrap() {
                 shop.put(name, &bytes);
             }
             shop.run(&["refresh"]).good();
         }
-        is_done.store(true, Ordering::Relaxed);
+        drop(end);
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
     });
 

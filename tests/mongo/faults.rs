@@ -13,7 +13,7 @@ use goldsmith::store::mongo::MongoStore;
 use mongodb::bson::{Document, doc};
 
 use crate::support::mongo::{Cluster, Server, TestDb, shared_uri, wait};
-use crate::support::{Ran, Running, SMALL, Shop, TestApp};
+use crate::support::{Ran, Running, SMALL, Shop, Stop, TestApp};
 
 /// A shop with generation 1 published and other sources waiting.
 fn about_to_change(db: &TestDb) -> Shop {
@@ -276,6 +276,7 @@ fn a_change_of_primary_while_serving_and_publishing_gives_no_wrong_answer() {
                     })
                 })
                 .collect();
+            let end = Stop(&is_done);
             for seed in 1..=CHANGES {
                 change(&shop, seed);
                 let publishing = shop.start(&["refresh"]);
@@ -284,7 +285,7 @@ fn a_change_of_primary_while_serving_and_publishing_gives_no_wrong_answer() {
                 Ran::at_end_of(publishing).good();
                 shop.run(&["check"]).good();
             }
-            is_done.store(true, Ordering::Relaxed);
+            drop(end);
             let readers = readers.into_iter();
             readers.flat_map(|reader| reader.join().unwrap()).collect::<Vec<_>>()
         });
@@ -371,11 +372,12 @@ fn members_that_lag_behind_answer_whole_generations() {
                 })
             })
             .collect();
+        let end = Stop(&is_done);
         for seed in 1..=PUBLISHES {
             change(&shop, seed);
             shop.run(&["refresh"]).good();
         }
-        is_done.store(true, Ordering::Relaxed);
+        drop(end);
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
     });
     let generations: BTreeSet<u64> = seen.iter().copied().collect();

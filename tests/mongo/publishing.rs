@@ -10,7 +10,7 @@ use goldsmith::sample::{Spec, generate};
 use serde_json::Value;
 
 use crate::support::mongo::TestDb;
-use crate::support::{Shop, TestApp};
+use crate::support::{Shop, Stop, TestApp};
 
 const PUBLISHES: u64 = 100;
 const CLIENTS: usize = 8;
@@ -95,13 +95,14 @@ fn no_answer_is_empty_fails_or_mixes_generations_during_a_hundred_publishes() {
                 })
             })
             .collect();
+        let end = Stop(&is_done);
         for seed in 1..=PUBLISHES {
             for (name, bytes) in generate(Spec { seed, ..TINY }).unwrap() {
                 shop.put(name, &bytes);
             }
             shop.run(&["refresh"]).good();
         }
-        is_done.store(true, Ordering::Relaxed);
+        drop(end);
         for reader in readers {
             for (generation, path, body, figure) in reader.join().unwrap() {
                 answers += 1;

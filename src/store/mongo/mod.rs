@@ -372,8 +372,8 @@ impl MongoStore {
     }
 
     async fn exists(&self, connection: &Connection, physical: &str) -> Result<bool> {
-        let listed = list_collections(connection, doc! { "name": physical });
-        Ok(!self.asked("listing collections", listed).await?.is_empty())
+        let list = || list_collections(connection, doc! { "name": physical });
+        Ok(!self.quick("listing collections", list).await?.is_empty())
     }
 
     /// Waits for a read of the driver's.
