@@ -1,7 +1,7 @@
 //! The subcommands, one short function each, and what they put on the screen.
 
 use std::io::{IsTerminal, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,11 @@ use crate::domain::digest::sha256_hex;
 use crate::domain::time::{Day, Timestamp};
 use crate::jobs::check;
 use crate::jobs::refresh::{Outcome, RefreshError, RefreshRequest, Refresher, Report};
+use crate::jobs::score::{self, ScoreError};
 use crate::jobs::{Observer, sample_sources};
 use crate::lake::{Lake, LakeError};
 use crate::pipeline::PipelineError;
+use crate::pipeline::model::Rules;
 use crate::pipeline::silver::quality::Gate;
 use crate::sample::{self, SampleError, Spec};
 use crate::screen::{self, complain, say};
@@ -43,7 +45,7 @@ enum Command {
     Up,
     /// Serve what is published.
     Serve,
-    /// Run the pipeline once: sources, bronze, silver, gold, publish.
+    /// Run the pipeline once: sources, bronze, silver, gold, models, proof, publish.
     Refresh {
         /// Figures as of this day (its end) or instant, instead of the last purchase.
         #[arg(long, value_name = "DATE", value_parser = parse_as_of)]
@@ -51,6 +53,15 @@ enum Command {
         /// Run although nothing changed, and past the quality gate.
         #[arg(long)]
         force: bool,
+    },
+    /// Score customers with the models that are served, without training; CSV on standard output.
+    Score {
+        /// Their purchases, of the shape of achats*.csv.
+        #[arg(long, value_name = "FILE")]
+        customers: PathBuf,
+        /// At this day (its end) or instant, instead of when the models were trained.
+        #[arg(long, value_name = "DATE", value_parser = parse_as_of)]
+        as_of: Option<Timestamp>,
     },
     /// Write a sample data set.
     Generate {
@@ -103,6 +114,9 @@ pub enum CliError {
     /// The refresh did not publish.
     #[error(transparent)]
     Refresh(#[from] RefreshError),
+    /// Nothing was scored.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -193,6 +207,11 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
             let request = RefreshRequest { as_of, force };
             closing(&store, refresh(&settings, &refresher, request)).await
         }
+        Command::Score { customers, as_of } => {
+            let settings = prepare("warn")?;
+            let store = open_store(&settings)?;
+            closing(&store, score(&settings, store.as_ref(), &customers, as_of)).await
+        }
         Command::Generate { customers, purchases, seed, dirty, out } => {
             generate(Spec { customers, purchases, seed, dirty }, &out)
         }
@@ -246,8 +265,35 @@ fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refresher
             max_row_drop: settings.quality.max_row_drop,
         },
         max_amount: settings.quality.max_amount,
+        models: Rules {
+            seed: settings.models.seed,
+            min_customers: settings.models.min_customers,
+            churn_horizon_days: settings.churn_horizon_days,
+            max_fit_rows: settings.models.max_fit_rows,
+        },
         keep_generations: settings.keep_generations,
     })
+}
+
+async fn score(
+    settings: &Settings,
+    store: &dyn GoldStore,
+    file: &Path,
+    as_of: Option<Timestamp>,
+) -> Result<(), CliError> {
+    let lake = Lake::open(&settings.lake_url)?;
+    let scored = score::score(&lake, store, file, settings.quality.max_amount, as_of).await?;
+    print_whole(&String::from_utf8_lossy(&scored.csv))?;
+    for (reason, rows) in &scored.rejected {
+        complain!("warning: {rows} rows rejected: {reason}");
+    }
+    complain!(
+        "{} customers scored as of {} by the models of generation {}",
+        scored.customers,
+        scored.as_of,
+        scored.generation
+    );
+    Ok(())
 }
 
 async fn up(settings: &Settings, store: &Arc<dyn GoldStore>) -> Result<(), CliError> {

@@ -116,6 +116,10 @@ pub struct Settings {
     pub log: Log,
     /// `[quality]`
     pub quality: Quality,
+    /// `[models]`
+    pub models: Models,
+    /// `churn.horizon_days`
+    pub churn_horizon_days: u32,
     /// `publish.keep_generations`
     pub keep_generations: usize,
     /// `[sample]`
@@ -185,6 +189,17 @@ pub struct Quality {
     pub max_amount: f64,
 }
 
+/// `[models]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Models {
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+    /// Fewer customers are too few to learn from.
+    pub min_customers: usize,
+    /// Most customers a model is fitted on.
+    pub max_fit_rows: usize,
+}
+
 /// `[sample]`
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Sample {
@@ -206,6 +221,8 @@ struct Raw {
     auth: RawAuth,
     log: RawLog,
     quality: Quality,
+    models: Models,
+    churn: RawChurn,
     publish: RawPublish,
     sample: Sample,
     testing: RawTesting,
@@ -237,6 +254,10 @@ struct RawAuth {
 struct RawLog {
     format: String,
     filter: String,
+}
+#[derive(Debug, Deserialize)]
+struct RawChurn {
+    horizon_days: u32,
 }
 #[derive(Debug, Deserialize)]
 struct RawPublish {
@@ -499,6 +520,30 @@ fn check_mongodb(raw: RawMongoDb) -> Result<Option<MongoDb>, SettingsError> {
     }))
 }
 
+fn check_models(models: Models, horizon_days: u32) -> Result<(), SettingsError> {
+    /// Below it no share of customers can be held out.
+    const LEAST_CUSTOMERS: usize = 10;
+    /// A longer wait for the next purchase is a goodbye, whatever a shop sells.
+    const MOST_DAYS: u32 = 3_650;
+    if i64::try_from(models.seed).is_err() {
+        let problem = format!("{} is more than {}", models.seed, i64::MAX);
+        return Err(invalid("models.seed", problem));
+    }
+    if models.min_customers < LEAST_CUSTOMERS {
+        let problem = format!("{} is less than {LEAST_CUSTOMERS}", models.min_customers);
+        return Err(invalid("models.min_customers", problem));
+    }
+    if models.max_fit_rows < models.min_customers {
+        let problem = format!("{} is less than models.min_customers", models.max_fit_rows);
+        return Err(invalid("models.max_fit_rows", problem));
+    }
+    if !(1..=MOST_DAYS).contains(&horizon_days) {
+        let problem = format!("{horizon_days} is not between 1 and {MOST_DAYS}");
+        return Err(invalid("churn.horizon_days", problem));
+    }
+    Ok(())
+}
+
 fn check(raw: Raw) -> Result<Settings, SettingsError> {
     let has_port = raw
         .http
@@ -526,6 +571,7 @@ fn check(raw: Raw) -> Result<Settings, SettingsError> {
         let problem = format!("{} is not between 0 and 1e12", raw.quality.max_amount);
         return Err(invalid("quality.max_amount", problem));
     }
+    check_models(raw.models, raw.churn.horizon_days)?;
     // A request may still be reading the generation before the one just published.
     if !(2..=MOST_GENERATIONS).contains(&raw.publish.keep_generations) {
         let kept = raw.publish.keep_generations;
@@ -558,6 +604,8 @@ fn check(raw: Raw) -> Result<Settings, SettingsError> {
         read_token: secret(raw.auth.read_token),
         log: Log { format, filter: Some(raw.log.filter).filter(|filter| !filter.is_empty()) },
         quality: raw.quality,
+        models: raw.models,
+        churn_horizon_days: raw.churn.horizon_days,
         keep_generations: raw.publish.keep_generations,
         sample: raw.sample,
         abort_at: Some(raw.testing.abort_at).filter(|point| !point.is_empty()),
@@ -626,6 +674,10 @@ mod tests {
             ("LOG_FORMAT", "xml", "log.format"),
             ("PUBLISH__KEEP_GENERATIONS", "1", "publish.keep_generations"),
             ("PUBLISH__KEEP_GENERATIONS", "18446744073709551615", "publish.keep_generations"),
+            ("MODELS__SEED", "9223372036854775808", "models.seed"),
+            ("MODELS__MIN_CUSTOMERS", "9", "models.min_customers"),
+            ("MODELS__MAX_FIT_ROWS", "49", "models.max_fit_rows"),
+            ("CHURN__HORIZON_DAYS", "0", "churn.horizon_days"),
             ("HTTP__WORKERS", "513", "http.workers"),
             ("READ_TOKEN", "tokén", "auth.read_token"),
             ("READ_TOKEN", " abc", "auth.read_token"),

@@ -79,6 +79,33 @@ impl Reader {
         Ok((rendered.count > 0).then(|| Answer::new(rendered, &self.published, self.started)))
     }
 
+    /// The one row of `query`, with the rows of `more` as a list under `field`, which may be none;
+    /// `None` when there is no such row.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn one_with(
+        &self,
+        query: &Query,
+        field: &str,
+        more: &Query,
+    ) -> Result<Option<Answer>, ApiError> {
+        let one = self.rendered(query, true).await?;
+        if one.count == 0 {
+            return Ok(None);
+        }
+        let is_empty =
+            self.published.manifest.table(more.view.table.name).is_none_or(|e| e.rows == 0);
+        let list =
+            if is_empty { b"[]".to_vec() } else { self.rendered(more, false).await?.json.to_vec() };
+        let mut json = one.json.strip_suffix(b"}").unwrap_or(&one.json).to_vec();
+        json.extend_from_slice(format!(",\"{field}\":").as_bytes());
+        json.extend_from_slice(&list);
+        json.push(b'}');
+        let both = Arc::new(Rendered { json: json.into(), count: one.count, total: one.total });
+        Ok(Some(Answer::new(both, &self.published, self.started)))
+    }
+
     async fn rendered(&self, query: &Query, is_single: bool) -> Result<Arc<Rendered>, ApiError> {
         /// Room for the key of a usual query.
         const KEY_BYTES: usize = 160;

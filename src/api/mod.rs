@@ -9,6 +9,7 @@ pub mod error;
 pub mod extract;
 pub mod health;
 pub mod home;
+pub mod models;
 pub mod openapi;
 pub mod parameters;
 pub mod problems;
@@ -18,7 +19,11 @@ pub mod table;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::domain::schema::{Fields, View};
+use crate::pipeline::tables::models::{
+    CUSTOMER_SEGMENT_SUMMARY, ML_MODEL_METRICS, SEGMENT_MIGRATION,
+};
 use crate::pipeline::tables::{self, older};
+use models::RANGES;
 use table::TableRoute;
 
 /// Growth is the monthly table without its counts.
@@ -59,6 +64,16 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(customers::list())
         .service(customers::CustomerRoute)
         .service(customers::PurchasesRoute)
+        .service(models::segments())
+        .service(whole("/ml/segments/summary", "models", "RFM segments summed up", &CUSTOMER_SEGMENT_SUMMARY))
+        .service(whole("/ml/segments/migration", "models", "Who moved between segments since the last published run", &SEGMENT_MIGRATION))
+        .service(models::churn())
+        .service(models::high_risk())
+        .service(models::clv())
+        .service(list("/ml/scores", "models", "Score of buying again, by customer", View::of(&tables::CUSTOMER_SCORES)).with(RANGES))
+        .service(whole("/ml/scores/summary", "models", "Segments of the scores", &tables::SEGMENT_SUMMARY))
+        .service(whole("/ml/model-metrics", "models", "How far to trust each model", &ML_MODEL_METRICS))
+        .service(models::MetricsRoute)
         .service(list("/monthly", "older names", "Revenue by month", older::MONTHLY))
         .service(list("/monthly_growth", "older names", "Growth from month to month", older::MONTHLY_GROWTH))
         .service(list("/by_country", "older names", "Revenue by country", older::BY_COUNTRY))

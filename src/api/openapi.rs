@@ -30,10 +30,11 @@ use crate::domain::schema::{Column, ColumnType, View};
 const INSTANT_PATTERN: &str = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$";
 
 /// The groups of routes, in the order they are shown.
-const TAGS: [(&str, &str); 5] = [
+const TAGS: [(&str, &str); 6] = [
     ("headline", "The figures to start with"),
     ("revenue", "Revenue by country, product, period and cohort"),
     ("customers", "Customers and what they bought"),
+    ("models", "Segments, churn and lifetime value, and how far to trust them"),
     ("health", "For people and for probes"),
     ("older names", "The names and fields that existing dashboards use"),
 ];
@@ -114,7 +115,7 @@ fn add_problem_responses(components: &mut Components) {
     let shared = [
         ("BadRequest", problem("A parameter is unknown, repeated or not valid")),
         ("Unauthorized", problem("The server has a READ_TOKEN and the request does not carry it")),
-        ("NotFound", problem("There is no such customer")),
+        ("NotFound", problem("There is no such customer or model")),
         ("Unavailable", unavailable),
     ];
     for (name, response) in shared {
@@ -128,6 +129,8 @@ pub struct Documented {
     tag: &'static str,
     summary: &'static str,
     view: View,
+    /// The schema of a row: the view's, unless the route shows more.
+    pub schema: &'static str,
     /// Whether `data` is a list.
     pub is_list: bool,
     /// Its parameters.
@@ -138,7 +141,7 @@ impl Documented {
     /// A route without parameters that answers one object.
     #[must_use]
     pub fn new(path: &'static str, tag: &'static str, summary: &'static str, view: View) -> Self {
-        Self { path, tag, summary, view, is_list: false, parameters: Vec::new() }
+        Self { path, tag, summary, view, schema: view.name, is_list: false, parameters: Vec::new() }
     }
 
     /// The route's entry under `paths`.
@@ -150,7 +153,7 @@ impl Documented {
     }
 
     fn operation(&self) -> Operation {
-        let row = Ref::from_schema_name(self.view.name);
+        let row = Ref::from_schema_name(self.schema);
         let data: RefOr<Schema> = if self.is_list { Array::new(row).into() } else { row.into() };
         let body = ObjectBuilder::new()
             .property("data", data)
@@ -195,16 +198,18 @@ pub fn list_parameters(view: View, extras: Extras) -> Vec<Parameter> {
 /// The customer's number in a path.
 #[must_use]
 pub fn id_parameter() -> Parameter {
+    path_parameter("id", "The customer's id_client", ColumnType::Int)
+}
+
+/// A value in a path.
+#[must_use]
+pub fn path_parameter(name: &str, description: &str, ty: ColumnType) -> Parameter {
     ParameterBuilder::new()
-        .name("id")
+        .name(name)
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
-        .description(Some("The customer's id_client"))
-        .schema(Some(
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))),
-        ))
+        .description(Some(description))
+        .schema(Some(scalar(ty)))
         .build()
 }
 

@@ -14,7 +14,8 @@ use super::openapi::{self, Documented};
 use super::parameters::{self, Extras};
 use super::problems::method_not_allowed;
 use crate::domain::query::Query;
-use crate::domain::schema::View;
+use crate::domain::rows::Value;
+use crate::domain::schema::{Direction, View};
 
 /// A route over one view.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,18 @@ pub struct TableRoute {
     summary: &'static str,
     view: View,
     shape: Shape,
+    preset: Option<Preset>,
+}
+
+/// A condition that a route sets by itself, and the order it answers in when none is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    /// The text column compared.
+    pub column: &'static str,
+    /// The value it has in every row.
+    pub value: &'static str,
+    /// The order.
+    pub sort: (&'static str, Direction),
 }
 
 /// Whether the answer is a list or one object.
@@ -37,13 +50,13 @@ impl TableRoute {
     /// A list with paging, order and equality filters.
     #[must_use]
     pub fn list(path: &'static str, tag: &'static str, summary: &'static str, view: View) -> Self {
-        Self { path, tag, summary, view, shape: Shape::List(Extras::default()) }
+        Self { path, tag, summary, view, shape: Shape::List(Extras::default()), preset: None }
     }
 
     /// The only row of a table.
     #[must_use]
     pub fn one(path: &'static str, tag: &'static str, summary: &'static str, view: View) -> Self {
-        Self { path, tag, summary, view, shape: Shape::One }
+        Self { path, tag, summary, view, shape: Shape::One, preset: None }
     }
 
     /// The same list, accepting more.
@@ -53,10 +66,24 @@ impl TableRoute {
         self
     }
 
+    /// The same list, of the rows that meet a condition only.
+    #[must_use]
+    pub fn only(mut self, preset: Preset) -> Self {
+        self.preset = Some(preset);
+        self
+    }
+
     async fn answer(self, reader: Reader, request: HttpRequest) -> Result<Answer, ApiError> {
         match self.shape {
             Shape::List(extras) => {
-                let query = parameters::parse(self.view, extras, request.query_string())?;
+                let mut query = parameters::parse(self.view, extras, request.query_string())?;
+                if let Some(Preset { column, value, sort: (by, direction) }) = self.preset {
+                    if let Some(column) = self.view.column(column) {
+                        query = query.with(column, Value::Text(value.to_owned()));
+                    }
+                    let own = self.view.column(by).map(|column| (column, direction));
+                    query.sort = query.sort.or(own);
+                }
                 reader.list(&query).await
             }
             Shape::One => {

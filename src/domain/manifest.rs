@@ -242,6 +242,9 @@ pub struct Manifest {
     pub proof: Vec<ProofCheck>,
     /// The gold tables.
     pub tables: Vec<TableEntry>,
+    /// What scores without training; `None` for generations older than models.
+    #[serde(default)]
+    pub models: Option<TableFile>,
 }
 
 impl Manifest {

@@ -1,11 +1,12 @@
 //! Work that takes time: the refresh and what watches it.
 //!
-//! [`refresh`] walks sources → bronze → silver → gold → publish. A watcher ([`Observer`]) hears of
+//! [`refresh`] walks sources → bronze → silver → gold → models → proof → publish. A watcher ([`Observer`]) hears of
 //! every step; progress bars, plain lines and logs are all watchers.
 
 pub mod check;
 pub mod refresh;
 pub mod sample_sources;
+pub mod score;
 mod sources;
 
 use std::fmt;
@@ -20,8 +21,12 @@ pub enum Step {
     Bronze,
     /// Typing, cleaning and deduplicating.
     Silver,
-    /// Computing and proving every table.
+    /// Computing the tables that need no model.
     Gold,
+    /// Training, judging and scoring.
+    Models,
+    /// Proving that all tables agree, and writing them to the lake.
+    Proof,
     /// Writing the tables to the serving store and switching to them.
     Publish,
     /// Removing generations no longer kept.
@@ -30,8 +35,16 @@ pub enum Step {
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Sources, Self::Bronze, Self::Silver, Self::Gold, Self::Publish, Self::Sweep];
+    pub const ALL: [Self; 8] = [
+        Self::Sources,
+        Self::Bronze,
+        Self::Silver,
+        Self::Gold,
+        Self::Models,
+        Self::Proof,
+        Self::Publish,
+        Self::Sweep,
+    ];
 }
 
 impl fmt::Display for Step {
@@ -41,6 +54,8 @@ impl fmt::Display for Step {
             Self::Bronze => "bronze",
             Self::Silver => "silver",
             Self::Gold => "gold",
+            Self::Models => "models",
+            Self::Proof => "proof",
             Self::Publish => "publish",
             Self::Sweep => "sweep",
         })

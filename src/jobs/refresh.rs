@@ -1,4 +1,4 @@
-//! The refresh: sources → bronze → silver → gold → publish, once, all or nothing.
+//! The refresh: sources → bronze → silver → gold → models → proof → publish, all or nothing.
 //!
 //! Two commit points, each written last: the manifest in the lake makes a generation exist, the
 //! store's pointer makes it served. A run that ends between them, however it ends, leaves the old
@@ -15,15 +15,17 @@ use super::sources::{self, Source};
 use super::{Observer, Step};
 use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{
-    Manifest, Memo, Published, QualityReport, SourceFile, SourceKind, TableEntry, TableFile,
+    Manifest, Memo, Published, SourceFile, SourceKind, TableEntry, TableFile,
 };
 use crate::domain::run::RunKind;
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
 use crate::lake::{Lake, LakeError, Layer, keys, parquet};
 use crate::pipeline::gold::{self, Gold, GoldTable};
+use crate::pipeline::model::history::History;
+use crate::pipeline::model::{self, Artefact, LastSegments, Rules};
 use crate::pipeline::silver::quality::{Gate, check_gate};
-use crate::pipeline::silver::{self, Rules, Silver};
+use crate::pipeline::silver::{self, Silver};
 use crate::pipeline::{PipelineError, rows, tables};
 use crate::store::{Cause, GoldStore, Publisher, Reached, StoreError, end_run};
 use crate::telemetry::spawn_blocking;
@@ -51,6 +53,8 @@ pub struct Refresher {
     pub gate: Gate,
     /// Greatest acceptable amount of one purchase, EUR.
     pub max_amount: f64,
+    /// How models are trained.
+    pub models: Rules,
     /// Generations to keep in lake and store.
     pub keep_generations: usize,
 }
@@ -230,16 +234,17 @@ impl Refresher {
         let manifest = if let Some(manifest) = left_over {
             manifest
         } else {
+            let is_sample = sources::are_sample(&self.lake, &sources).await?;
             let run = Run {
                 generation: newest_stored.max(newest_lake) + 1,
                 fingerprint,
                 started_at: run_start,
                 request,
-                is_sample: sources::are_sample(&self.lake, &sources).await?,
+                is_sample,
                 last: kept
                     .last()
-                    .filter(|newest| !newest.manifest.is_sample)
-                    .map(|newest| newest.manifest.quality.clone()),
+                    .filter(|newest| is_sample || !newest.manifest.is_sample)
+                    .map(|newest| newest.manifest.clone()),
             };
             self.build(run, sources, &mut steps).await?
         };
@@ -283,6 +288,7 @@ impl Refresher {
             "sources": sources,
             "as_of": request.as_of,
             "max_amount": self.max_amount,
+            "models": self.models,
         });
         sha256_hex(inputs.to_string().as_bytes())
     }
@@ -348,7 +354,7 @@ impl Refresher {
 
         steps.start(Step::Silver, 1);
         let files: Vec<SourceFile> = sources.iter().map(|source| source.file.clone()).collect();
-        let rules = Rules { max_amount: self.max_amount, run_start: run.started_at };
+        let rules = silver::Rules { max_amount: self.max_amount, run_start: run.started_at };
         let mut silver = spawn_blocking(move || refine(&sources, &rules)).await?;
         for (quality, kind) in [
             (&mut silver.report.clients, SourceKind::Clients),
@@ -360,7 +366,8 @@ impl Refresher {
         let silver = self.write_silver(run.generation, silver).await?;
         steps.observer.reached("silver");
         let report = &silver.report;
-        check_gate(report, run.last.as_ref(), self.gate, run.request.force).map_err(|source| {
+        let quality = run.last.as_ref().map(|manifest| &manifest.quality);
+        check_gate(report, quality, self.gate, run.request.force).map_err(|source| {
             let rejects = self.lake.locate(Layer::Silver, &keys::rejects_folder(run.generation));
             RefreshError::Gate { source, rejects }
         })?;
@@ -373,18 +380,41 @@ impl Refresher {
             ),
         );
 
-        steps.start(Step::Gold, tables::ALL.len());
+        steps.start(Step::Gold, 1);
         let (clients, achats) = (silver.clients, silver.achats);
         let asked = run.request.as_of;
+        let refined = spawn_blocking(move || gold::refine(&clients, &achats, asked)).await?;
+        steps.finish(Step::Gold, &format!("as of {}", refined.as_of));
+        steps.observer.reached("gold");
+
+        steps.start(Step::Models, 1);
+        let rules = self.models;
+        let last = self.last_segments(run.last.as_ref()).await?;
+        let (refined, trained, last) = spawn_blocking(move || {
+            let trained = model::train(&History::new(&refined.fact)?, refined.as_of, &rules, &last);
+            Ok::<_, RefreshError>((refined, trained, last))
+        })
+        .await?;
+        let serving = trained.entries.iter().filter(|entry| entry.serves);
+        let told: Vec<String> = serving
+            .map(|entry| format!("{} by {}", entry.task.word(), entry.method.word()))
+            .collect();
+        let models = self.write_models(run.generation, &trained.artefact).await?;
+        steps.finish(Step::Models, &told.join(", "));
+        steps.observer.reached("models");
+
+        steps.start(Step::Proof, tables::ALL.len());
+        let trained_at = run.started_at;
         let Gold { tables, proof, as_of, purchases_after_as_of } =
-            spawn_blocking(move || gold::build(&clients, &achats, asked)).await?;
+            spawn_blocking(move || gold::complete(refined, &trained, &rules, &last, trained_at))
+                .await?;
         let mut entries = Vec::with_capacity(tables.len());
         for table in tables {
             let name = table.table.name;
             entries.push(self.write_gold(run.generation, table).await?);
-            steps.observer.advanced(Step::Gold, name);
+            steps.observer.advanced(Step::Proof, name);
         }
-        steps.observer.reached("gold");
+        steps.observer.reached("proof");
         let manifest = Manifest {
             generation: run.generation,
             engine: ENGINE.to_owned(),
@@ -398,12 +428,13 @@ impl Refresher {
             purchases_after_as_of,
             proof,
             tables: entries,
+            models: Some(models),
         };
         self.write_json(Layer::Gold, &keys::manifest(run.generation), &manifest).await?;
         steps.observer.reached("manifest");
         let rows: u64 = manifest.tables.iter().map(|table| table.rows).sum();
         steps.finish(
-            Step::Gold,
+            Step::Proof,
             &format!(
                 "generation {}, {} tables, {rows} rows, {} checks hold",
                 manifest.generation,
@@ -436,6 +467,43 @@ impl Refresher {
         }
         self.write_json(Layer::Silver, &keys::quality_report(generation), &silver.report).await?;
         Ok(silver)
+    }
+
+    /// Who was in which segment in the last published run; empty when there is none to compare with.
+    async fn last_segments(&self, last: Option<&Manifest>) -> Result<LastSegments> {
+        let table = &tables::models::CUSTOMER_SEGMENTS;
+        let Some(entry) = last.and_then(|manifest| manifest.table(table.name)) else {
+            return Ok(LastSegments::new());
+        };
+        let mut frames = Vec::with_capacity(entry.files.len());
+        for file in &entry.files {
+            // What the lake has lost is nothing to compare with, and no reason to stop.
+            let Some(bytes) = self.lake.get(Layer::Gold, &file.path).await? else {
+                tracing::warn!(file = file.path, "the last run's segments are missing");
+                return Ok(LastSegments::new());
+            };
+            frames.push(bytes);
+        }
+        spawn_blocking(move || {
+            let mut last = LastSegments::new();
+            for bytes in frames {
+                last.extend(model::frames::read_segments(&parquet::decode(bytes)?)?);
+            }
+            Ok(last)
+        })
+        .await
+    }
+
+    /// Keeps what scores with the generation.
+    async fn write_models(&self, generation: u64, artefact: &Artefact) -> Result<TableFile> {
+        let path = keys::models(generation);
+        let json = serde_json::to_vec(artefact).map_err(|source| RefreshError::Manifest {
+            path: self.lake.locate(Layer::Gold, &path),
+            source,
+        })?;
+        let file = TableFile { path, size_bytes: json.len() as u64, sha256: sha256_hex(&json) };
+        self.lake.put(Layer::Gold, &file.path, json.into()).await?;
+        Ok(file)
     }
 
     async fn write_gold(&self, generation: u64, built: GoldTable) -> Result<TableEntry> {
@@ -570,8 +638,8 @@ struct Run {
     started_at: Timestamp,
     request: RefreshRequest,
     is_sample: bool,
-    /// The report of the last published run, unless that was of the sample.
-    last: Option<QualityReport>,
+    /// The last published run, unless that was of the sample and this one is not.
+    last: Option<Manifest>,
 }
 
 /// Whether a run with this fingerprint would give this generation again. A row that was rejected
@@ -581,7 +649,7 @@ fn is_current(manifest: &Manifest, fingerprint: &str, now: Timestamp) -> bool {
         && manifest.quality.earliest_future.is_none_or(|instant| instant > now)
 }
 
-fn refine(sources: &[Source], rules: &Rules) -> Result<Silver> {
+fn refine(sources: &[Source], rules: &silver::Rules) -> Result<Silver> {
     let of_kind = |kind: SourceKind| -> Vec<_> {
         let files = sources.iter().filter(|source| source.file.kind == kind);
         files.map(Source::as_bytes).collect()

@@ -34,6 +34,12 @@ pub fn manifest(number: u64) -> String {
     format!("{}/manifest.json", generation(number))
 }
 
+/// The models of a generation, in gold.
+#[must_use]
+pub fn models(number: u64) -> String {
+    format!("{}/models.json", generation(number))
+}
+
 /// The customers of a generation, in silver.
 #[must_use]
 pub fn silver_clients(number: u64) -> String {

@@ -16,6 +16,7 @@
 
 pub mod error;
 pub mod gold;
+pub mod model;
 pub mod rows;
 pub mod silver;
 pub mod tables;

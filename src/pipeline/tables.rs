@@ -2,6 +2,9 @@
 //!
 //! Storage, publishing, indexes, routes, the data dictionary and the OpenAPI document all follow
 //! from these entries. Formulas are the contract's; a family's file in [`super::gold`] computes them.
+//! The tables that models fill are in [`models`].
+
+pub mod models;
 
 use polars::prelude::{DataType, TimeUnit};
 
@@ -30,16 +33,12 @@ const fn date(name: &'static str, doc: &'static str) -> Column {
 const fn timestamp(name: &'static str, doc: &'static str) -> Column {
     Column::new(name, ColumnType::Timestamp, doc)
 }
+const fn text_list(name: &'static str, doc: &'static str) -> Column {
+    Column::new(name, ColumnType::TextList, doc)
+}
 
 /// Upper bound of a column that has a lower bound only.
 const MAX: f64 = f64::MAX;
-/// Said of a column that a model fills.
-macro_rules! model_null {
-    () => {
-        "null until the model that fills it has run"
-    };
-}
-
 const TALLY_CA: Option<Tally> = Some(Tally { revenue: "ca", purchases: Purchases::Unknown });
 const TALLY_PURCHASES: Option<Tally> =
     Some(Tally { revenue: "total_revenue", purchases: Purchases::Column("total_purchases") });
@@ -107,11 +106,7 @@ pub static REVENUE_BY_PRODUCT: Table = Table {
         money("max_price", "greatest montant, EUR").within(0.0, MAX),
         int("unique_customers", "distinct customers who bought it").within(1.0, MAX),
         float("market_share_pct", "share of all revenue, 0 to 100").within(0.0, 100.0),
-        Column::new(
-            "top_countries",
-            ColumnType::TextList,
-            "up to 3 countries, by revenue of this product, greatest first",
-        ),
+        text_list("top_countries", "up to 3 countries, by revenue of this product, greatest first"),
     ],
     order: &[("total_revenue", Direction::Descending)],
     tally: Some(Tally { revenue: "total_revenue", purchases: Purchases::Column("total_sales") }),
@@ -437,33 +432,50 @@ pub static CUSTOMERS: Table = Table {
 };
 
 const WIDE: &[Column] = &[
-    text("segment_name", concat!("behavioural segment (K-Means); ", model_null!()))
-        .nullable()
-        .indexed(),
+    text("segment_name", "RFM segment, see customer_segments").indexed(),
     SCORES[3],
     float(
         "churn_probability",
-        concat!("probability of no purchase in the churn horizon; ", model_null!()),
+        "probability of no purchase in the churn.horizon_days after as_of; null without a purchase",
     )
     .nullable()
     .within(0.0, 1.0)
     .indexed(),
-    text("churn_risk_level", concat!("High (>= 0.7), Medium (>= 0.4) or Low; ", model_null!()))
+    text("churn_risk_level", "High (>= 0.7), Medium (>= 0.4) or Low; null without a purchase")
         .nullable()
         .indexed(),
-    float(
+    text_list(
+        "churn_factors",
+        "in words, up to 3 features that moved churn_probability most; null without a purchase",
+    )
+    .nullable(),
+    text("churn_method", "what churn_probability comes from; null without a purchase").nullable(),
+    money(
         "predicted_clv_12m",
-        concat!("predicted spend of the next 12 months, EUR; ", model_null!()),
+        "predicted spend of the 12 months after as_of, EUR; null without a purchase",
     )
     .nullable()
     .within(0.0, MAX)
     .indexed(),
     text(
         "clv_segment",
-        concat!("Low (< 100), Medium (< 500), High (< 1000) or Premium; ", model_null!()),
+        "Low (< 100), Medium (< 500), High (< 1000) or Premium; null without a purchase",
     )
     .nullable()
     .indexed(),
+    text("clv_method", "what predicted_clv_12m comes from; null without a purchase").nullable(),
+    float(
+        "p_alive",
+        "probability of not having stopped buying for good (MBG/NBD); null without a purchase or where it cannot be fitted",
+    )
+    .nullable()
+    .within(0.0, 1.0),
+    float(
+        "expected_purchases_12m",
+        "days with a purchase to expect in 12 months (MBG/NBD); null likewise",
+    )
+    .nullable()
+    .within(0.0, MAX),
     SCORES[0],
     SCORES[1],
     SCORES[2],
@@ -487,12 +499,7 @@ pub static KPIS: Table = Table {
         float("expected_value_12m", "sum of expected_value_12m over customers, EUR")
             .within(0.0, MAX),
         float("value_at_risk_12m", "sum of value_at_risk_12m over customers, EUR").within(0.0, MAX),
-        int(
-            "high_risk_customers",
-            concat!("customers whose churn_risk_level is High; ", model_null!()),
-        )
-        .nullable()
-        .within(0.0, MAX),
+        int("high_risk_customers", "customers whose churn_risk_level is High").within(0.0, MAX),
         timestamp("as_of", "reference instant of the run"),
     ],
     order: &[],
@@ -534,6 +541,13 @@ pub static ALL: &[&Table] = &[
     &CUSTOMER_FEATURES,
     &CUSTOMER_SCORES,
     &SEGMENT_SUMMARY,
+    &models::CUSTOMER_SEGMENTS,
+    &models::CUSTOMER_SEGMENT_SUMMARY,
+    &models::SEGMENT_MIGRATION,
+    &models::CHURN_PREDICTIONS,
+    &models::CLV_PREDICTIONS,
+    &models::ML_MODEL_METRICS,
+    &models::ML_CALIBRATION,
     &CUSTOMERS,
     &KPIS,
 ];

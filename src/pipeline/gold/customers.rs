@@ -6,10 +6,10 @@ use super::collect;
 use super::exact::{
     MONTH_DAYS, days_until, distinct, divided, mean_amount, purchases, quantile, revenue,
 };
-use crate::domain::schema::ColumnType;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
-use crate::pipeline::tables::{INSTANT, data_type};
+use crate::pipeline::model::segmentation::PROSPECT;
+use crate::pipeline::tables::INSTANT;
 
 /// A customer who bought within this many days of `as_of` is active.
 const ACTIVE_DAYS: i64 = 90;
@@ -56,11 +56,16 @@ pub fn customer_metrics(
         .collect()?)
 }
 
-/// The metrics with scores beside them. Columns that models fill are null here.
+/// The metrics with scores and predictions beside them; `predicted` has a row per customer with a
+/// purchase.
 ///
 /// # Errors
 /// Whatever the frame engine says.
-pub fn customers(metrics: &DataFrame, scores: &DataFrame) -> Result<DataFrame> {
+pub fn customers(
+    metrics: &DataFrame,
+    scores: &DataFrame,
+    predicted: &DataFrame,
+) -> Result<DataFrame> {
     let scores = scores.clone().lazy().select([
         col("id_client"),
         col("prob_reachat_12m"),
@@ -68,19 +73,11 @@ pub fn customers(metrics: &DataFrame, scores: &DataFrame) -> Result<DataFrame> {
         col("value_at_risk_12m"),
         col("segment_label"),
     ]);
-    let from_models: Vec<Expr> = [
-        ("segment_name", ColumnType::Text),
-        ("churn_probability", ColumnType::Float),
-        ("churn_risk_level", ColumnType::Text),
-        ("predicted_clv_12m", ColumnType::Float),
-        ("clv_segment", ColumnType::Text),
-    ]
-    .map(|(name, ty)| lit(NULL).cast(data_type(ty)).alias(name))
-    .to_vec();
     Ok(metrics
         .clone()
         .lazy()
         .inner_join(scores, col("id_client"), col("id_client"))
-        .with_columns(from_models)
+        .left_join(predicted.clone().lazy(), col("id_client"), col("id_client"))
+        .with_column(col("segment_name").fill_null(lit(PROSPECT)))
         .collect()?)
 }

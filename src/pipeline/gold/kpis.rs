@@ -7,11 +7,26 @@ use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::tables::INSTANT;
 
-/// One row of totals over all customers. high_risk_customers is null: no model has run.
+/// How many of `churn_predictions` have a high risk.
 ///
 /// # Errors
 /// Whatever the frame engine says.
-pub fn kpis(metrics: &DataFrame, scores: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
+pub fn high_risk(predictions: &DataFrame) -> Result<i64> {
+    let levels = predictions.column("churn_risk_level")?.str()?;
+    let high = levels.iter().filter(|level| *level == Some("High")).count();
+    Ok(i64::try_from(high).unwrap_or(i64::MAX))
+}
+
+/// One row of totals over all customers.
+///
+/// # Errors
+/// Whatever the frame engine says.
+pub fn kpis(
+    metrics: &DataFrame,
+    scores: &DataFrame,
+    high_risk: i64,
+    as_of: Timestamp,
+) -> Result<DataFrame> {
     let total = |name: &str| -> Result<Expr> {
         Ok(lit(sum_in_order(scores.column(name)?.f64()?)).alias(name))
     };
@@ -30,7 +45,7 @@ pub fn kpis(metrics: &DataFrame, scores: &DataFrame, as_of: Timestamp) -> Result
         ])
         .with_columns([
             eur_per(to_micros(col("total_revenue")), col("total_purchases")).alias("avg_basket"),
-            lit(NULL).cast(DataType::Int64).alias("high_risk_customers"),
+            lit(high_risk).alias("high_risk_customers"),
             lit(as_of.0).cast(INSTANT).alias("as_of"),
             total("expected_value_12m")?,
             total("value_at_risk_12m")?,

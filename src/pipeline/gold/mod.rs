@@ -1,6 +1,7 @@
 //! Gold: every table of [`crate::pipeline::tables`] from silver, and the proof that they agree.
 //!
-//! One file per family; [`exact`] holds the arithmetic they share. Frames come out conforming to
+//! One file per family; [`exact`] holds the arithmetic they share. [`refine`] makes what needs no
+//! model, [`complete`] adds what models say and proves the whole. Frames come out conforming to
 //! their table entry: columns, types, cents and order, so that equal input gives equal bytes.
 
 pub mod cohorts;
@@ -16,6 +17,12 @@ use polars::prelude::*;
 use crate::domain::manifest::{ProofCheck, Totals};
 use crate::domain::schema::{ColumnType, Direction, Table};
 use crate::domain::time::Timestamp;
+use crate::pipeline::model::report::Task;
+use crate::pipeline::model::{self, LastSegments, Rules, Trained};
+use crate::pipeline::tables::models::{
+    CHURN_PREDICTIONS, CLV_PREDICTIONS, CUSTOMER_SEGMENT_SUMMARY, CUSTOMER_SEGMENTS,
+    ML_CALIBRATION, ML_MODEL_METRICS, SEGMENT_MIGRATION,
+};
 use crate::pipeline::{PipelineError, Result, tables};
 
 /// One gold table, ready to be written.
@@ -42,15 +49,33 @@ pub struct Gold {
     pub purchases_after_as_of: u64,
 }
 
-/// Builds all tables as they stood at `asked`, or at the last purchase when `None`.
+/// The tables that need no model, and what models learn from.
+#[derive(Debug)]
+pub struct Refined {
+    /// Every purchase up to `as_of`.
+    pub fact: DataFrame,
+    /// The reference instant.
+    pub as_of: Timestamp,
+    clients: DataFrame,
+    metrics: DataFrame,
+    scored: DataFrame,
+    frames: Vec<(&'static Table, DataFrame)>,
+    purchases_after_as_of: u64,
+}
+
+/// Builds the tables that need no model, as they stood at `asked`, or at the last purchase when
+/// `None`.
 ///
 /// Purchases after the reference instant are left out, so that asking for a past day gives the
 /// figures of that day.
 ///
 /// # Errors
-/// [`PipelineError::BeforeHistory`] when no purchase is left, [`PipelineError::Proof`] when the
-/// tables contradict each other, [`PipelineError::Overflow`].
-pub fn build(clients: &DataFrame, achats: &DataFrame, asked: Option<Timestamp>) -> Result<Gold> {
+/// [`PipelineError::BeforeHistory`] when no purchase is left, [`PipelineError::Overflow`].
+pub fn refine(
+    clients: &DataFrame,
+    achats: &DataFrame,
+    asked: Option<Timestamp>,
+) -> Result<Refined> {
     let dates = achats.column("date_achat")?.to_physical_repr();
     let (first, last) = (dates.i64()?.min(), dates.i64()?.max());
     let (Some(first), Some(last)) = (first, last) else {
@@ -68,10 +93,6 @@ pub fn build(clients: &DataFrame, achats: &DataFrame, asked: Option<Timestamp>) 
     let metrics = customers::customer_metrics(clients, &fact, as_of)?;
     let features = scores::customer_features(clients, &fact, as_of)?;
     let scored = scores::customer_scores(&features)?;
-    let segments = scores::segment_summary(&scored)?;
-    let wide = customers::customers(&metrics, &scored)?;
-    let headline = kpis::kpis(&metrics, &scored, as_of)?;
-
     let frames = vec![
         (&tables::REVENUE_BY_COUNTRY, sales::revenue_by_country(&fact)?),
         (&tables::REVENUE_BY_PRODUCT, sales::revenue_by_product(&fact)?),
@@ -82,14 +103,51 @@ pub fn build(clients: &DataFrame, achats: &DataFrame, asked: Option<Timestamp>) 
         (&tables::STATISTICS, sales::statistics(&fact)?),
         (&tables::COHORT_FIRST_PURCHASE, cohorts::first_purchase(&fact)?),
         (&tables::COHORT_RETENTION, cohorts::retention(&fact, as_of)?),
-        (&tables::CUSTOMER_METRICS, metrics),
         (&tables::CUSTOMER_FEATURES, features),
-        (&tables::CUSTOMER_SCORES, scored),
-        (&tables::SEGMENT_SUMMARY, segments),
-        (&tables::CUSTOMERS, wide),
-        (&tables::KPIS, headline),
-        (&tables::FACT_ACHATS, fact),
+        (&tables::SEGMENT_SUMMARY, scores::segment_summary(&scored)?),
     ];
+    let purchases_after_as_of = (achats.height() - fact.height()) as u64;
+    let clients = clients.select(["id_client"])?;
+    Ok(Refined { fact, as_of, clients, metrics, scored, frames, purchases_after_as_of })
+}
+
+/// Adds what models say, and proves that all tables agree.
+///
+/// # Errors
+/// [`PipelineError::Proof`] when the tables contradict each other.
+pub fn complete(
+    refined: Refined,
+    trained: &Trained,
+    rules: &Rules,
+    last: &LastSegments,
+    trained_at: Timestamp,
+) -> Result<Gold> {
+    let Refined { fact, as_of, clients, metrics, scored, mut frames, purchases_after_as_of } =
+        refined;
+    let Trained { artefact, scores, entries } = trained;
+    let method = |task: Task| {
+        let serving = entries.iter().find(|entry| entry.task == task && entry.serves);
+        serving.map_or("", |entry| entry.method.word())
+    };
+    let (churn, clv) = (method(Task::Churn), method(Task::Clv));
+    let segments = model::frames::customer_segments(&clients, scores, method(Task::Segmentation))?;
+    let predicted = model::frames::for_customers(scores, churn, clv)?;
+    let predictions = model::frames::churn_predictions(scores, churn)?;
+    let high_risk = kpis::high_risk(&predictions)?;
+    frames.extend([
+        (&CUSTOMER_SEGMENT_SUMMARY, model::frames::customer_segment_summary(&segments)?),
+        (&SEGMENT_MIGRATION, model::frames::segment_migration(&segments, last)?),
+        (&CUSTOMER_SEGMENTS, segments),
+        (&CHURN_PREDICTIONS, predictions),
+        (&CLV_PREDICTIONS, model::frames::clv_predictions(scores, clv)?),
+        (&ML_MODEL_METRICS, model::frames::ml_model_metrics(trained, rules, trained_at)?),
+        (&ML_CALIBRATION, model::frames::ml_calibration(entries)?),
+        (&tables::CUSTOMERS, customers::customers(&metrics, &scored, &predicted)?),
+        (&tables::KPIS, kpis::kpis(&metrics, &scored, high_risk, artefact.as_of)?),
+        (&tables::CUSTOMER_METRICS, metrics),
+        (&tables::CUSTOMER_SCORES, scored),
+        (&tables::FACT_ACHATS, fact),
+    ]);
     let mut proof = proof::agreement(&frames)?;
     let mut built = Vec::with_capacity(frames.len());
     for table in tables::ALL {
@@ -106,8 +164,7 @@ pub fn build(clients: &DataFrame, achats: &DataFrame, asked: Option<Timestamp>) 
             broken.what, broken.expected, broken.found
         )));
     }
-    let kept = built.first().map_or(0, |fact| fact.frame.height());
-    Ok(Gold { tables: built, proof, as_of, purchases_after_as_of: (achats.height() - kept) as u64 })
+    Ok(Gold { tables: built, proof, as_of, purchases_after_as_of })
 }
 
 /// The columns of the entry, in its types, money in cents, rows in its order.

@@ -76,6 +76,16 @@ pub fn refine(
     })
 }
 
+/// Refines purchases without asking who made them: every customer named in them is known.
+///
+/// # Errors
+/// As [`refine`].
+pub fn purchases_of_anyone(achats: &[SourceBytes<'_>], rules: &Rules) -> Result<Refined> {
+    let raw = read::read(SourceKind::Achats, achats)?;
+    let named = raw.clone().lazy().select([checks::positive_integer("id_client")]).collect()?;
+    achats::refine(raw, rules, &named.columns()[0])
+}
+
 /// Purchases by month (`YYYY-MM`) of date_achat, months ascending, rows ascending by id_achat.
 ///
 /// # Errors

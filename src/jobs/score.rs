@@ -1,0 +1,174 @@
+//! Scoring without training: customers a shop asks about, by the models that serve.
+
+use std::path::Path;
+
+use polars::prelude::DataFrame;
+
+use crate::domain::digest::sha256_hex;
+use crate::domain::time::Timestamp;
+use crate::lake::{Lake, LakeError, Layer};
+use crate::pipeline::model::history::History;
+use crate::pipeline::model::{self, Artefact, churn, clv, segmentation};
+use crate::pipeline::silver::read::SourceBytes;
+use crate::pipeline::silver::{self, Rules};
+use crate::pipeline::{PipelineError, Result as PipelineResult};
+use crate::store::{GoldStore, StoreError};
+use crate::telemetry::spawn_blocking;
+
+/// Why nothing was scored.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoreError {
+    /// There are no models.
+    #[error("there are no models to score with: {0}; run goldsmith refresh")]
+    NoModels(String),
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// The file.
+        path: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// The models cannot be read.
+    #[error("{path} holds no models that this version can read")]
+    Models {
+        /// Where they lie.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// No row of the file can be used.
+    #[error("{path} has no valid purchase up to {as_of}; {rejected} rows were rejected")]
+    Empty {
+        /// The file.
+        path: String,
+        /// The instant.
+        as_of: Timestamp,
+        /// Rows that cannot be used.
+        rejected: usize,
+    },
+    /// The lake refused.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The file cannot be understood.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// The serving store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The answer cannot be written as CSV.
+    #[error("the scores cannot be written as CSV")]
+    Csv(#[from] csv::Error),
+}
+
+/// The scores of a file's customers.
+#[derive(Debug)]
+pub struct Scored {
+    /// CSV with a header, a row per customer, ascending id_client.
+    pub csv: Vec<u8>,
+    /// How many customers there are.
+    pub customers: usize,
+    /// Rows of the file that cannot be used, by reason.
+    pub rejected: Vec<(String, usize)>,
+    /// The generation whose models scored.
+    pub generation: u64,
+    /// The instant scored at.
+    pub as_of: Timestamp,
+}
+
+/// Scores the purchases in a CSV file of the shape of `achats*.csv`, whoever made them, with the
+/// models of the generation that is served: at `asked`, else at the instant the models were
+/// trained at or the file's last purchase, whichever is later.
+///
+/// # Errors
+/// [`ScoreError`].
+pub async fn score(
+    lake: &Lake,
+    store: &dyn GoldStore,
+    file: &Path,
+    max_amount: f64,
+    asked: Option<Timestamp>,
+) -> Result<Scored, ScoreError> {
+    let Some(active) = store.active().await? else {
+        return Err(ScoreError::NoModels("nothing is published".to_owned()));
+    };
+    let generation = active.manifest.generation;
+    let Some(kept) = &active.manifest.models else {
+        return Err(ScoreError::NoModels(format!("generation {generation} is older than models")));
+    };
+    let place = lake.locate(Layer::Gold, &kept.path);
+    let damaged =
+        |problem: &str| LakeError::Damaged { path: place.clone(), problem: problem.to_owned() };
+    let json = lake.get(Layer::Gold, &kept.path).await?.ok_or_else(|| damaged("it is missing"))?;
+    if sha256_hex(&json) != kept.sha256 {
+        return Err(damaged("its SHA-256 is not the one in its manifest").into());
+    }
+    let artefact: Artefact = serde_json::from_slice(&json)
+        .map_err(|source| ScoreError::Models { path: place.clone(), source })?;
+
+    let path = file.display().to_string();
+    let bytes =
+        std::fs::read(file).map_err(|source| ScoreError::File { path: path.clone(), source })?;
+    spawn_blocking(move || {
+        let rules = Rules { max_amount, run_start: Timestamp::now() };
+        let source = SourceBytes { name: &path, bytes: &bytes };
+        let refined = silver::purchases_of_anyone(&[source], &rules)?;
+        let rejected = count_reasons(&refined.rejected)?;
+        let history = History::new(&refined.valid)?;
+        let last = history.last().unwrap_or(artefact.as_of);
+        let as_of = asked.unwrap_or(artefact.as_of.max(last));
+        let scores = model::score(&artefact, &history.up_to(as_of));
+        if scores.is_empty() {
+            let rejected = refined.rejected.height();
+            return Err(ScoreError::Empty { path, as_of, rejected });
+        }
+        let csv = to_csv(&artefact, &scores)?;
+        Ok(Scored { csv, customers: scores.len(), rejected, generation, as_of })
+    })
+    .await
+}
+
+fn count_reasons(rejected: &DataFrame) -> PipelineResult<Vec<(String, usize)>> {
+    let mut counts = std::collections::BTreeMap::new();
+    for reason in rejected.column("reason")?.str()?.iter().flatten() {
+        *counts.entry(reason.to_owned()).or_insert(0) += 1;
+    }
+    Ok(counts.into_iter().collect())
+}
+
+fn to_csv(artefact: &Artefact, scores: &[model::Score]) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "id_client",
+        "segment_name",
+        "churn_probability",
+        "churn_risk_level",
+        "churn_factors",
+        "churn_method",
+        "predicted_clv_12m",
+        "clv_segment",
+        "clv_method",
+        "p_alive",
+        "expected_purchases_12m",
+        "expected_spend_12m",
+    ])?;
+    let or_empty = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    let cents = |value: f64| format!("{value:.2}");
+    for score in scores {
+        writer.write_record([
+            score.id_client.to_string(),
+            segmentation::NAMES[score.segment].to_owned(),
+            score.churn_probability.to_string(),
+            churn::risk_level(score.churn_probability).to_owned(),
+            score.factors.join("; "),
+            artefact.churn.method().word().to_owned(),
+            cents(score.predicted_clv_12m),
+            clv::segment(score.predicted_clv_12m).to_owned(),
+            artefact.clv.method().word().to_owned(),
+            or_empty(score.p_alive),
+            or_empty(score.expected_purchases_12m),
+            score.expected_spend_12m.map_or_else(String::new, cents),
+        ])?;
+    }
+    writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+}

@@ -1,0 +1,137 @@
+//! Gradient-boosted trees by hessboost, brought into the form that serves.
+//!
+//! smartcore's boosted trees sort every feature at every node on one thread; hessboost works on
+//! histograms, on all cores, and grows the same trees on any number of them
+//! (`docs/BENCHMARKS.md` has both beside each other, in time and in held-out error).
+
+use std::num::NonZeroUsize;
+
+use hessboost::config::TreeMethod;
+use hessboost::model::BoostedModel;
+use hessboost::objective::{Objective, RegLoss};
+use hessboost::prelude::{DMatrix, Trainer, TrainingParams};
+use hessboost::tree::RegTree;
+
+use super::matrix::{Matrix, select};
+use super::trees::{Link, Node, Tree, Trees};
+
+/// The library that fits, with its version.
+pub const LIBRARY: &str = "hessboost 0.4";
+
+/// Most trees; fewer when the rows kept aside stop getting better.
+const ROUNDS: usize = 400;
+/// Rounds without an improvement after which no more trees are grown.
+const PATIENCE: usize = 20;
+/// One row in this many is kept aside to decide when to stop.
+const KEPT_ASIDE: usize = 8;
+const RATE: f64 = 0.05;
+const DEPTH: usize = 4;
+const LEAF_ROWS: f64 = 20.0;
+const ROW_SHARE: f64 = 0.8;
+
+/// What the trees learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The probability of a 1 among labels 0 and 1.
+    Probability,
+    /// The mean of an amount.
+    Mean,
+}
+
+/// The hyper-parameters, for the metrics.
+#[must_use]
+pub fn hyper_parameters(trees: &Trees) -> String {
+    format!(
+        "trees={} (of at most {ROUNDS}, stopped early), max_depth={DEPTH}, learning_rate={RATE}, subsample={ROW_SHARE}, min_child_weight={LEAF_ROWS}",
+        trees.trees.len()
+    )
+}
+
+/// Fits boosted trees; every eighth row is kept aside to decide how many.
+///
+/// # Errors
+/// What hessboost says.
+pub fn fit(rows: &Matrix, labels: &[f32], target: Target, seed: u64) -> Result<Trees, String> {
+    fit_with(rows, labels, target, seed).map_err(|error| error.to_string())
+}
+
+fn fit_with(
+    rows: &Matrix,
+    labels: &[f32],
+    target: Target,
+    seed: u64,
+) -> hessboost::error::Result<Trees> {
+    let (aside, fitted): (Vec<usize>, Vec<usize>) =
+        (0..rows.rows()).partition(|row| row % KEPT_ASIDE == 0);
+    let matrix = |part: &[usize]| {
+        let x = rows.select(part);
+        DMatrix::from_dense_vec(x.values, part.len(), rows.width)?
+            .with_labels(&select(labels, part))
+    };
+    let loss = RegLoss::default();
+    let objective = match target {
+        Target::Probability => Objective::BinaryLogistic(loss),
+        Target::Mean => Objective::SquaredError(loss),
+    };
+    let leaf_weight = match target {
+        // A row's weight is p(1 - p) here, at most a quarter.
+        Target::Probability => LEAF_ROWS / 4.0,
+        Target::Mean => LEAF_ROWS,
+    };
+    let parameters = TrainingParams::builder()
+        .objective(objective)
+        .tree_method(TreeMethod::Hist)
+        .max_depth(DEPTH)
+        .eta(RATE)
+        .subsample(ROW_SHARE)
+        .min_child_weight(leaf_weight)
+        .seed(seed)
+        .build()?;
+    let (train, watched) = (matrix(&fitted)?, matrix(&aside)?);
+    let mut trainer = Trainer::new(&parameters, &train, ROUNDS).eval(&watched, "kept aside");
+    if let Some(patience) = NonZeroUsize::new(PATIENCE) {
+        trainer = trainer.early_stopping_rounds(patience);
+    }
+    let model = trainer.train()?.model;
+    Ok(to_trees(&model, target))
+}
+
+fn to_trees(model: &BoostedModel, target: Target) -> Trees {
+    let kept = model.best_iteration().map_or(model.num_trees(), |best| best + 1);
+    Trees {
+        link: match target {
+            Target::Probability => Link::Logit,
+            Target::Mean => Link::Identity,
+        },
+        base: f64::from(model.base_score()),
+        weight: 1.0,
+        trees: model.trees().iter().take(kept).map(to_tree).collect(),
+    }
+}
+
+/// The tree with a value in every node: the mean of the leaves below, by the weight of their rows.
+fn to_tree(tree: &RegTree) -> Tree {
+    let nodes = tree.nodes();
+    let child = |index: i32| u32::try_from(index).unwrap_or(0);
+    let mut made: Vec<Node> = nodes
+        .iter()
+        .map(|node| Node {
+            feature: u16::try_from(node.split_feature).unwrap_or(0),
+            threshold: node.split_cond,
+            left: child(node.left),
+            right: child(node.right),
+            value: f64::from(node.leaf_value),
+        })
+        .collect();
+    // Children come after their parents.
+    for index in (0..made.len()).rev() {
+        let Node { left, right, .. } = made[index];
+        if left != 0 {
+            let (left, right) = (left as usize, right as usize);
+            let (l, r) = (f64::from(nodes[left].sum_hess), f64::from(nodes[right].sum_hess));
+            let weight = (l + r).max(f64::MIN_POSITIVE);
+            made[index].value = (l * made[left].value + r * made[right].value) / weight;
+        }
+    }
+    Tree(made)
+}

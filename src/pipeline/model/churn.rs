@@ -1,0 +1,453 @@
+//! Churn: the probability that a customer makes no purchase in the horizon.
+//!
+//! Learnt at `as_of - horizon` on what happened since, judged on customers held out of the fit,
+//! compared with a rule, and refused when a feature tells the label or nothing beats the rule.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::buying::{Buying, Dropout, Pattern};
+use super::chance::Chance;
+use super::contest::Contest;
+use super::evaluation::{auc, calibration, probabilities};
+use super::features::{COUNT, DAYS_SINCE_LAST, FREQUENCY, NAMES, TENURE, features, in_words};
+use super::history::History;
+use super::matrix::{Matrix, select};
+use super::report::{Entry, Figures, Method, Task};
+use super::trees::Trees;
+use super::{HELD_OUT, Rules, boosted, buying, describe, explain, forest};
+use crate::domain::time::{DAY_MICROS, Timestamp};
+
+/// A single feature that ranks the label better than this knows it: the contract's.
+const LEAK_AUC: f64 = 0.98;
+/// Factors told of a customer.
+const FACTORS: usize = 3;
+/// A factor that moves the probability by less is not told.
+const LEAST_EFFECT: f64 = 0.005;
+/// Least probability of a high risk, and of a medium one: the contract's.
+const HIGH: f64 = 0.7;
+const MEDIUM: f64 = 0.4;
+/// Standard errors by which more than frequency has to help before it is said to.
+const BEYOND_DOUBT: f64 = 2.0;
+
+/// The risk level of a probability.
+#[must_use]
+pub fn risk_level(probability: f64) -> &'static str {
+    match probability {
+        p if p >= HIGH => "High",
+        p if p >= MEDIUM => "Medium",
+        _ => "Low",
+    }
+}
+
+/// What serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Model {
+    /// A random forest.
+    Forest(Trees),
+    /// Gradient-boosted trees.
+    Boosted(Trees),
+    /// A model of buying, and the median customer, whom it compares others with.
+    Buying(Buying, Typical),
+    /// The rule.
+    Rule(Rule),
+}
+
+/// The median customer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Typical {
+    repeats: u32,
+    age: f64,
+}
+
+/// "Churned if recency is above its median": a probability for each side, as it was seen there.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Days since the last purchase above which a customer counts as churned.
+    median: f32,
+    /// Churn rate up to the median.
+    below: f64,
+    /// Churn rate above it.
+    above: f64,
+}
+
+impl Rule {
+    /// Rates by Laplace's rule of succession, so that few customers make no certainty and none
+    /// make one half.
+    #[allow(clippy::cast_precision_loss)]
+    fn learn(days_since_last: &[f32], churned: &[bool]) -> Self {
+        let mut sorted = days_since_last.to_vec();
+        sorted.sort_unstable_by(f32::total_cmp);
+        let median = match sorted.len() {
+            0 => 0.0,
+            n if n % 2 == 1 => sorted[n / 2],
+            n => f32::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+        };
+        let rate = |is_above: bool| {
+            let side = || {
+                let pairs = days_since_last.iter().zip(churned);
+                pairs.filter(move |(days, _)| (**days > median) == is_above)
+            };
+            let hits = side().filter(|(_, churned)| **churned).count();
+            (hits as f64 + 1.0) / (side().count() as f64 + 2.0)
+        };
+        Self { median, below: rate(false), above: rate(true) }
+    }
+
+    fn probability(self, days_since_last: f32) -> f64 {
+        if days_since_last > self.median { self.above } else { self.below }
+    }
+}
+
+/// What a model is asked about: features, and patterns of the same customers.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Features, a row per customer.
+    pub features: &'a Matrix,
+    /// Patterns of buying, one per customer.
+    pub patterns: &'a [Pattern],
+    /// Length of the window foretold, days.
+    pub horizon_days: f64,
+}
+
+impl Model {
+    /// How it works.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        match self {
+            Self::Forest(_) => Method::Forest,
+            Self::Boosted(_) => Method::Boosted,
+            Self::Buying(model, _) => describe::method(model.dropout),
+            Self::Rule(_) => Method::Baseline,
+        }
+    }
+
+    fn probability(&self, asked: &Asked<'_>, row: usize) -> f64 {
+        match self {
+            Self::Forest(trees) | Self::Boosted(trees) => trees.predict(asked.features.row(row)),
+            Self::Buying(model, _) => model.p_silent(asked.patterns[row], asked.horizon_days),
+            Self::Rule(rule) => rule.probability(asked.features.row(row)[DAYS_SINCE_LAST]),
+        }
+    }
+
+    /// The probability for every customer.
+    #[must_use]
+    pub fn probabilities(&self, asked: &Asked<'_>) -> Vec<f64> {
+        let rows = asked.features.rows();
+        (0..rows).into_par_iter().map(|row| self.probability(asked, row)).collect()
+    }
+
+    /// By how much each feature moved a customer's probability: what would change without it.
+    fn effects(&self, asked: &Asked<'_>, row: usize) -> Vec<(usize, f64)> {
+        match self {
+            Self::Forest(trees) | Self::Boosted(trees) => {
+                explain::effects(trees, asked.features.row(row)).into_iter().enumerate().collect()
+            }
+            Self::Buying(model, typical) => {
+                let own = asked.patterns[row];
+                let with = |repeats: u32, silence: f64, age: f64| {
+                    let recency = if repeats == 0 { 0.0 } else { (age - silence).max(0.0) };
+                    model.p_silent(Pattern { repeats, recency, age }, asked.horizon_days)
+                };
+                let (repeats, silence, age) = (own.repeats, own.age - own.recency, own.age);
+                let here = model.p_silent(own, asked.horizon_days);
+                vec![
+                    // As though they had bought today.
+                    (DAYS_SINCE_LAST, here - with(repeats, 0.0, age)),
+                    (FREQUENCY, here - with(typical.repeats, silence, age)),
+                    (TENURE, here - with(repeats, silence, typical.age.max(silence))),
+                ]
+            }
+            Self::Rule(rule) => {
+                let here = rule.probability(asked.features.row(row)[DAYS_SINCE_LAST]);
+                vec![(DAYS_SINCE_LAST, here - f64::midpoint(rule.below, rule.above))]
+            }
+        }
+    }
+
+    /// The features that moved a customer's probability most, by name and in words.
+    #[must_use]
+    pub fn factors(&self, asked: &Asked<'_>, row: usize) -> (Vec<&'static str>, Vec<String>) {
+        let mut effects = self.effects(asked, row);
+        effects.retain(|(_, effect)| effect.abs() >= LEAST_EFFECT);
+        effects.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
+        effects.truncate(FACTORS);
+        let values = asked.features.row(row);
+        let told = |(feature, effect): &(usize, f64)| {
+            let verb = if *effect > 0.0 { "raises" } else { "lowers" };
+            format!(
+                "{} {verb} it by {:.0} points",
+                in_words(*feature, values[*feature]),
+                effect.abs() * 100.0
+            )
+        };
+        (
+            effects.iter().map(|(feature, _)| NAMES[*feature]).collect(),
+            effects.iter().map(told).collect(),
+        )
+    }
+}
+
+/// The feature that tells the label on its own, if there is one: its name and how well it ranks.
+///
+/// A feature that does is computed from the future, or is the label: the older recipe took "more
+/// than 60 days since the last purchase" for churn and gave the model that very column.
+#[must_use]
+pub fn leak(
+    names: &[&'static str],
+    features: &Matrix,
+    labels: &[bool],
+) -> Option<(&'static str, f64)> {
+    names.iter().enumerate().find_map(|(index, name)| {
+        let values: Vec<f64> = features.column(index).map(f64::from).collect();
+        let ranks = auc(labels, &values)?;
+        let ranks = ranks.max(1.0 - ranks);
+        (ranks > LEAK_AUC).then_some((*name, ranks))
+    })
+}
+
+/// A model, and what it foretold of the customers held out.
+type Judged = (Model, Vec<f64>);
+
+/// Learns from the history and says how well.
+///
+/// Returns what serves and an entry per method that was tried, the one that serves first.
+#[must_use]
+pub fn train(history: &History, as_of: Timestamp, rules: &Rules) -> (Model, Vec<Entry>) {
+    let horizon_days = i64::from(rules.churn_horizon_days);
+    let cut_off = Timestamp(as_of.0 - horizon_days * DAY_MICROS);
+    let past = history.up_to(cut_off);
+    let ids: Vec<i64> = past.ids().collect();
+    let known = features(&past);
+    let patterns = Pattern::of_all(&past);
+    let churned: Vec<bool> =
+        history.after(&past, as_of).iter().map(|window| window.purchases == 0).collect();
+    let silences: Vec<f32> = known.column(DAYS_SINCE_LAST).collect();
+
+    let entry = |method: Method, algorithm: &str, library: &'static str| {
+        let mut entry = Entry::new(Task::Churn, method, algorithm, library);
+        entry.cut_off = Some(cut_off);
+        entry.horizon_days = Some(horizon_days);
+        entry.customers = ids.len();
+        entry
+    };
+    let baseline = |rule: Rule| {
+        let algorithm = format!(
+            "churned if days_since_last is above its median ({:.0}); each side with the rate seen there",
+            rule.median
+        );
+        let mut entry = entry(Method::Baseline, &algorithm, describe::OURS);
+        entry.features = vec![NAMES[DAYS_SINCE_LAST]];
+        entry
+    };
+    let skip = |why: &str| {
+        let rule = Rule::learn(&silences, &churned);
+        let mut entry = baseline(rule);
+        entry.serves = true;
+        entry.fitted = ids.len();
+        entry.say(why);
+        (Model::Rule(rule), vec![entry])
+    };
+
+    if ids.len() < rules.min_customers {
+        return skip(&format!(
+            "skipped: {} customers had bought by the cut-off and fewer than {} are too few to learn from, so the baseline serves",
+            ids.len(),
+            rules.min_customers
+        ));
+    }
+    let cases = churned.iter().filter(|churned| **churned).count();
+    if cases == 0 || cases == churned.len() {
+        let who = if cases == 0 { "nobody" } else { "everybody" };
+        return skip(&format!(
+            "skipped: {who} stayed away for {horizon_days} days after the cut-off, so there is no churn to learn and the baseline serves"
+        ));
+    }
+    if let Some((feature, ranks)) = leak(&NAMES, &known, &churned) {
+        return skip(&format!(
+            "stopped by the leak check: the feature {feature} alone tells the label (AUC {ranks:.3} > {LEAK_AUC}), so it must know the future; the baseline serves"
+        ));
+    }
+    let chance = Chance::new(rules.seed, "churn");
+    let (held, kept): (Vec<usize>, Vec<usize>) =
+        (0..ids.len()).partition(|row| chance.of_customer(ids[*row]) < HELD_OUT);
+    let both = |rows: &[usize]| {
+        rows.iter().any(|row| churned[*row]) && rows.iter().any(|row| !churned[*row])
+    };
+    if !both(&held) || !both(&kept) {
+        return skip(&format!(
+            "skipped: only {} of {} customers are of the rarer class, too few for both a fit and a judgement, so the baseline serves",
+            cases.min(churned.len() - cases),
+            churned.len()
+        ));
+    }
+
+    let fitted_on = chance.stratified(&kept, &churned, rules.max_fit_rows);
+    let rows = known.select(&fitted_on);
+    let labels: Vec<f32> = fitted_on.iter().map(|row| f32::from(churned[*row])).collect();
+    let held_features = known.select(&held);
+    let held_patterns = select(&patterns, &held);
+    let held_labels = select(&churned, &held);
+    let asked = Asked {
+        features: &held_features,
+        patterns: &held_patterns,
+        #[allow(clippy::cast_precision_loss)]
+        horizon_days: horizon_days as f64,
+    };
+    let rule = Rule::learn(&select(&silences, &kept), &select(&churned, &kept));
+    let judge = |model: Model, entry: &mut Entry| -> Judged {
+        let foretold = model.probabilities(&asked);
+        entry.held_out = held.len();
+        entry.figures = Some(Figures::Churn(probabilities(&held_labels, &foretold)));
+        entry.calibration = calibration(&held_labels, &foretold);
+        (model, foretold)
+    };
+    let mut of_rule = baseline(rule);
+    of_rule.fitted = kept.len();
+    let judged_rule = judge(Model::Rule(rule), &mut of_rule);
+    let mut contest = Contest::against(judged_rule, of_rule);
+
+    let seed = rules.seed;
+    let sampled = if fitted_on.len() < kept.len() {
+        format!(
+            "fitted on {} of {} customers, both classes in their shares",
+            fitted_on.len(),
+            kept.len()
+        )
+    } else {
+        String::new()
+    };
+    for method in [Method::Forest, Method::Boosted] {
+        let (algorithm, library, fit) = if method == Method::Forest {
+            let fit = forest::fit(&rows, &labels, seed).map(Model::Forest);
+            ("random forest; probabilities are the means of its leaves", forest::LIBRARY, fit)
+        } else {
+            let target = boosted::Target::Probability;
+            let fit = boosted::fit(&rows, &labels, target, seed).map(Model::Boosted);
+            ("gradient-boosted trees on histograms, logistic loss", boosted::LIBRARY, fit)
+        };
+        let mut entry = entry(method, algorithm, library);
+        entry.features = NAMES.to_vec();
+        entry.fitted = fitted_on.len();
+        entry.say(&sampled);
+        if let Ok(Model::Forest(trees) | Model::Boosted(trees)) = &fit {
+            entry.importances = explain::importances(trees, &held_features, seed);
+            entry.hyper_parameters = match method {
+                Method::Forest => forest::hyper_parameters(COUNT),
+                _ => boosted::hyper_parameters(trees),
+            };
+        }
+        contest.enter(entry, fit, judge);
+    }
+    // These see no label, so all customers of the past may teach them.
+    let of_buying = Chance::new(seed, "buying").sample(patterns.len(), rules.max_fit_rows);
+    let learnt_from = select(&patterns, &of_buying);
+    for dropout in [Dropout::AfterRepeat, Dropout::AfterAny, Dropout::Never] {
+        let (algorithm, library) = describe::churn(dropout);
+        let mut entry = entry(describe::method(dropout), algorithm, library);
+        entry.features = vec![NAMES[DAYS_SINCE_LAST], NAMES[FREQUENCY], NAMES[TENURE]];
+        entry.fitted = learnt_from.len();
+        let fit = buying::fit(dropout, &learnt_from).map(|fitted| {
+            describe::buying(&fitted, &mut entry);
+            Model::Buying(fitted.model, typical(&learnt_from))
+        });
+        contest.enter(entry, fit, judge);
+    }
+    let sentence = beyond_frequency(&contest, &held_labels);
+    let ((model, _), mut entries) = contest.decide();
+    entries[0].say(sentence.unwrap_or_default());
+    (model, entries)
+}
+
+/// What is to be said when nothing that knows more than frequency foretells better than NBD, which
+/// knows frequency only: by less than twice the standard error of the difference on the customers
+/// held out.
+#[allow(clippy::cast_precision_loss)]
+fn beyond_frequency(contest: &Contest<Judged>, labels: &[bool]) -> Option<&'static str> {
+    let of = |method: Method| {
+        let (judged, _) = contest.fitted().find(|(_, entry)| entry.method == method)?;
+        Some(&judged.1)
+    };
+    let squared = |label: bool, p: f64| (f64::from(u8::from(label)) - p).powi(2);
+    let frequency_only = of(Method::Nbd)?;
+    let helps = [Method::Forest, Method::Boosted, Method::BgNbd, Method::MbgNbd]
+        .into_iter()
+        .filter_map(of)
+        .any(|foretold| {
+            let gains: Vec<f64> = labels
+                .iter()
+                .zip(frequency_only.iter().zip(foretold))
+                .map(|(label, (nbd, other))| squared(*label, *nbd) - squared(*label, *other))
+                .collect();
+            let count = gains.len() as f64;
+            let mean = gains.iter().sum::<f64>() / count;
+            let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / count;
+            mean > BEYOND_DOUBT * (variance / count).sqrt()
+        });
+    (!helps).then_some(
+        "there is no dropout to learn: recency and everything else known of a customer foretell no better than how often they buy, so nothing beyond purchase frequency is there to learn",
+    )
+}
+
+fn typical(patterns: &[Pattern]) -> Typical {
+    let median = |value: &dyn Fn(&Pattern) -> f64| {
+        let mut values: Vec<f64> = patterns.iter().map(value).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(0.0)
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let repeats = median(&|pattern| f64::from(pattern.repeats)) as u32;
+    Typical { repeats, age: median(&|pattern| pattern.age) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn risk_levels_begin_at_their_thresholds() {
+        assert_eq!(
+            [0.0, 0.399, 0.4, 0.699, 0.7, 1.0].map(risk_level),
+            ["Low", "Low", "Medium", "Medium", "High", "High"]
+        );
+    }
+
+    #[test]
+    fn the_rule_tells_the_rates_it_saw_on_each_side_of_the_median() {
+        let rule = Rule::learn(&[1.0, 2.0, 3.0, 4.0], &[false, false, true, false]);
+        assert!((rule.probability(2.5) - 1.0 / 4.0).abs() < 1e-12);
+        assert!((rule.probability(3.0) - 2.0 / 4.0).abs() < 1e-12);
+        assert!((Rule::learn(&[], &[]).probability(5.0) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_older_recipe_is_caught_by_the_name_of_its_feature() {
+        // Label: more than 60 days since the last purchase; feature: days since the last purchase.
+        let chance = Chance::new(42, "older recipe");
+        let mut values = Vec::new();
+        let mut labels = Vec::new();
+        for id in 0..500 {
+            let days = (chance.of_customer(id) * 300.0).floor();
+            #[allow(clippy::cast_possible_truncation)]
+            values.extend([(chance.of_customer(-id) * 9.0) as f32, days as f32]);
+            labels.push(days > 60.0);
+        }
+        let features = Matrix { values, width: 2 };
+        let (name, ranks) = leak(&["frequency", "days_since_last"], &features, &labels).unwrap();
+        assert_eq!(name, "days_since_last");
+        assert!((ranks - 1.0).abs() < 1e-12);
+        // What the leak does: a forest that is given the column knows everything.
+        let labels_f32: Vec<f32> = labels.iter().map(|label| f32::from(*label)).collect();
+        let trees = forest::fit(&features, &labels_f32, 42).unwrap();
+        assert!(auc(&labels, &trees.predict_all(&features)).unwrap() > 0.999);
+        // Without it, nothing is left to know.
+        let honest = Matrix { values: features.column(0).collect(), width: 1 };
+        assert_eq!(leak(&["frequency"], &honest, &labels), None);
+    }
+
+    #[test]
+    fn every_feature_has_words() {
+        let words: Vec<String> = (0..COUNT).map(|feature| in_words(feature, 3.0)).collect();
+        assert!(words.iter().all(|text| text.contains('3')), "{words:?}");
+    }
+}

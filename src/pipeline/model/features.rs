@@ -1,0 +1,124 @@
+//! What a model is told of a customer: numbers computed from a [`Past`] and nothing else.
+//!
+//! Training uses them as they stood at the cut-off, scoring as they stand at `as_of`: one function
+//! makes both, and its only source of purchases is a type that ends at the cut-off.
+
+use rayon::prelude::*;
+
+use super::history::{Past, Purchases, days_between};
+use super::matrix::Matrix;
+use crate::domain::time::DAY_MICROS;
+
+/// How many features there are.
+pub const COUNT: usize = 11;
+
+/// Days between the last purchase and the cut-off.
+pub const DAYS_SINCE_LAST: usize = 0;
+/// Number of purchases.
+pub const FREQUENCY: usize = 1;
+/// Mean amount of a purchase, EUR.
+pub const AVG_BASKET: usize = 2;
+/// Days between the first purchase and the cut-off.
+pub const TENURE: usize = 3;
+/// Spend to date, EUR.
+pub const SPEND: usize = 4;
+
+/// Their names, in the order of the columns.
+pub const NAMES: [&str; COUNT] = [
+    "days_since_last",
+    "frequency",
+    "avg_basket",
+    "tenure",
+    "spend",
+    "frequency_90d",
+    "frequency_365d",
+    "spend_365d",
+    "mean_gap_days",
+    "silence_in_gaps",
+    "product_count",
+];
+
+const RECENT_DAYS: i64 = 90;
+const YEAR_DAYS: i64 = 365;
+
+/// One row per customer of the past, in its order; one column per entry of [`NAMES`].
+#[must_use]
+pub fn features(past: &Past<'_>) -> Matrix {
+    let mut matrix = Matrix::zeros(past.len(), COUNT);
+    matrix.values.par_chunks_mut(COUNT).enumerate().for_each(|(position, row)| {
+        row.copy_from_slice(&of_customer(past.purchases(position), past.cut_off().0));
+    });
+    matrix
+}
+
+/// The features of one customer. Single precision: what trees split on.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
+    let Purchases { at, amounts, products } = purchases;
+    let (first, last) = (at[0], at[at.len() - 1]);
+    let count = at.len() as f64;
+    let spend: f64 = amounts.iter().sum();
+    let since = |days: i64| at.partition_point(|at| *at < cut_off - days * DAY_MICROS);
+    let (recent, year) = (since(RECENT_DAYS), since(YEAR_DAYS));
+    let silence = days_between(last, cut_off) as f64;
+    let tenure = days_between(first, cut_off) as f64;
+    // Someone who bought once has a gap that is at least as long as their silence so far.
+    let mean_gap =
+        if at.len() > 1 { days_between(first, last) as f64 / (count - 1.0) } else { tenure };
+    let mut distinct = products.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    [
+        silence,
+        count,
+        spend / count,
+        tenure,
+        spend,
+        (at.len() - recent) as f64,
+        (at.len() - year) as f64,
+        amounts[year..].iter().sum(),
+        mean_gap,
+        silence / mean_gap.max(1.0),
+        distinct.len() as f64,
+    ]
+    .map(|value| value as f32)
+}
+
+/// A feature's value in words, for people: `last purchase 92 days ago`.
+#[must_use]
+pub fn in_words(feature: usize, value: f32) -> String {
+    match feature {
+        DAYS_SINCE_LAST => format!("last purchase {value:.0} days ago"),
+        FREQUENCY => format!("{value:.0} purchases in all"),
+        AVG_BASKET => format!("average basket of {value:.2} EUR"),
+        TENURE => format!("customer for {value:.0} days"),
+        SPEND => format!("{value:.2} EUR spent in all"),
+        5 => format!("{value:.0} purchases in the last {RECENT_DAYS} days"),
+        6 => format!("{value:.0} purchases in the last {YEAR_DAYS} days"),
+        7 => format!("{value:.2} EUR spent in the last {YEAR_DAYS} days"),
+        8 => format!("{value:.1} days between purchases on average"),
+        9 => format!("silent for {value:.1} times the usual gap"),
+        _ => format!("{value:.0} different products"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_of_a_customer_computed_by_hand() {
+        let day = DAY_MICROS;
+        let at = [0, 100 * day, 380 * day];
+        let purchases = Purchases { at: &at, amounts: &[10.0, 20.0, 60.0], products: &[1, 2, 1] };
+        let row = of_customer(purchases, 400 * day);
+        assert_eq!(row, [20.0, 3.0, 30.0, 400.0, 90.0, 1.0, 2.0, 80.0, 190.0, 20.0 / 190.0, 2.0]);
+    }
+
+    #[test]
+    fn features_of_somebody_who_bought_once_just_now() {
+        let purchases = Purchases { at: &[5], amounts: &[10.0], products: &[0] };
+        let row = of_customer(purchases, 5);
+        assert_eq!(row, [0.0, 1.0, 10.0, 0.0, 10.0, 1.0, 1.0, 10.0, 0.0, 0.0, 1.0]);
+    }
+}
