@@ -7,6 +7,7 @@ mod support;
 mod api {
     mod customers;
     mod health;
+    mod models;
     mod refusals;
     mod revenue;
     mod token;
@@ -28,6 +29,7 @@ mod architecture;
 mod cli;
 mod documents;
 mod kill;
+mod models;
 mod publishing;
 mod refresh;
 mod store;

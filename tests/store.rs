@@ -88,6 +88,7 @@ fn published(generation: u64, tables: Vec<TableEntry>) -> Published {
         purchases_after_as_of: 0,
         proof: Vec::new(),
         tables,
+        models: None,
     };
     Published::new(manifest, instant)
 }

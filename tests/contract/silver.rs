@@ -266,7 +266,7 @@ fn a_price_beyond_all_sense_is_a_warning_and_stops_nothing() {
     let achats = "id_achat,id_client,date_achat,montant,produit,prix\n1,1,2024-01-01,5,Tea,1e200\n2,1,2024-01-01,5,Tea,5\n";
     let silver = refined(CLIENTS, achats);
     assert_eq!(silver.report.warnings["unreadable_prix"], 1);
-    goldsmith::pipeline::gold::build(&silver.clients, &silver.achats, None).unwrap();
+    goldsmith::pipeline::gold::refine(&silver.clients, &silver.achats, None).unwrap();
 }
 
 #[test]

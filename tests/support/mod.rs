@@ -1,6 +1,8 @@
 //! A shop in a directory of its own, the binary run on it, and the application serving it.
 
+pub mod cdnow;
 pub mod mongo;
+pub mod task;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};

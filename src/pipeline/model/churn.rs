@@ -73,8 +73,7 @@ pub struct Rule {
 
 impl Rule {
     /// Rates by Laplace's rule of succession, so that few customers make no certainty and none
-    /// make one half.
-    #[allow(clippy::cast_precision_loss)]
+    /// make one half; a side without a customer has the rate of all.
     fn learn(days_since_last: &[f32], churned: &[bool]) -> Self {
         let mut sorted = days_since_last.to_vec();
         sorted.sort_unstable_by(f32::total_cmp);
@@ -84,12 +83,16 @@ impl Rule {
             n => f32::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
         };
         let rate = |is_above: bool| {
-            let side = || {
-                let pairs = days_since_last.iter().zip(churned);
-                pairs.filter(move |(days, _)| (**days > median) == is_above)
-            };
-            let hits = side().filter(|(_, churned)| **churned).count();
-            (hits as f64 + 1.0) / (side().count() as f64 + 2.0)
+            let pairs = || days_since_last.iter().zip(churned);
+            let is_seen = pairs().any(|(days, _)| (*days > median) == is_above);
+            let (mut customers, mut gone) = (0.0, 0.0);
+            for (_, churned) in
+                pairs().filter(|(days, _)| !is_seen || (**days > median) == is_above)
+            {
+                customers += 1.0;
+                gone += f64::from(u8::from(*churned));
+            }
+            (gone + 1.0) / (customers + 2.0)
         };
         Self { median, below: rate(false), above: rate(true) }
     }
@@ -209,151 +212,203 @@ pub fn leak(
 /// A model, and what it foretold of the customers held out.
 type Judged = (Model, Vec<f64>);
 
+/// What there is to learn from: customers as they were known at the cut-off, and what they did.
+struct Lesson<'a> {
+    rules: &'a Rules,
+    cut_off: Timestamp,
+    ids: Vec<i64>,
+    features: Matrix,
+    patterns: Vec<Pattern>,
+    churned: Vec<bool>,
+}
+
+/// The rows of a lesson that fits see, and those that judge.
+struct Split {
+    kept: Vec<usize>,
+    held: Vec<usize>,
+}
+
+impl<'a> Lesson<'a> {
+    fn new(history: &History, as_of: Timestamp, rules: &'a Rules) -> Self {
+        let cut_off = Timestamp(as_of.0 - i64::from(rules.churn_horizon_days) * DAY_MICROS);
+        let past = history.up_to(cut_off);
+        let windows = history.after(&past, as_of);
+        Self {
+            rules,
+            cut_off,
+            ids: past.ids().collect(),
+            features: features(&past),
+            patterns: Pattern::of_all(&past),
+            churned: windows.iter().map(|window| window.purchases == 0).collect(),
+        }
+    }
+
+    fn entry(&self, method: Method, algorithm: &str, library: &'static str) -> Entry {
+        let mut entry = Entry::new(Task::Churn, method, algorithm, library);
+        entry.cut_off = Some(self.cut_off);
+        entry.horizon_days = Some(self.rules.churn_horizon_days.into());
+        entry.customers = self.ids.len();
+        entry
+    }
+
+    /// The rule, as some rows teach it.
+    fn rule(&self, rows: &[usize]) -> (Rule, Entry) {
+        let silences: Vec<f32> = self.features.column(DAYS_SINCE_LAST).collect();
+        let rule = Rule::learn(&select(&silences, rows), &select(&self.churned, rows));
+        let algorithm = format!(
+            "churned if days_since_last is above its median ({:.0}); each side with the rate seen there",
+            rule.median
+        );
+        let mut entry = self.entry(Method::Baseline, &algorithm, describe::OURS);
+        entry.features = vec![NAMES[DAYS_SINCE_LAST]];
+        entry.fitted = rows.len();
+        (rule, entry)
+    }
+
+    /// How many customers are of the rarer class.
+    fn rarer(&self) -> usize {
+        let cases = self.churned.iter().filter(|churned| **churned).count();
+        cases.min(self.churned.len() - cases)
+    }
+
+    /// The rows to fit and those to judge, or why nothing can be learnt.
+    fn split(&self) -> Result<Split, String> {
+        let Self { rules, ids, churned, .. } = self;
+        let (customers, least) = (ids.len(), rules.min_customers);
+        if customers < least {
+            return Err(format!(
+                "skipped: {customers} customers had bought by the cut-off and fewer than {least} are too few to learn from, so the baseline serves"
+            ));
+        }
+        if self.rarer() == 0 {
+            let who = if churned[0] { "everybody" } else { "nobody" };
+            return Err(format!(
+                "skipped: {who} stayed away for {} days after the cut-off, so there is no churn to learn and the baseline serves",
+                rules.churn_horizon_days
+            ));
+        }
+        let chance = Chance::new(rules.seed, "churn");
+        let (held, kept): (Vec<usize>, Vec<usize>) =
+            (0..customers).partition(|row| chance.of_customer(ids[*row]) < HELD_OUT);
+        let has_both = |rows: &[usize]| {
+            rows.iter().any(|row| churned[*row]) && rows.iter().any(|row| !churned[*row])
+        };
+        if !has_both(&held) || !has_both(&kept) {
+            return Err(format!(
+                "skipped: only {} of {customers} customers are of the rarer class, too few for both a fit and a judgement, so the baseline serves",
+                self.rarer()
+            ));
+        }
+        if let Some((feature, ranks)) = leak(&NAMES, &self.features, churned) {
+            return Err(format!(
+                "stopped by the leak check: the feature {feature} alone tells the label (AUC {ranks:.3} > {LEAK_AUC}), as only a feature that knows the future does; the baseline serves"
+            ));
+        }
+        Ok(Split { kept, held })
+    }
+
+    /// Enters the methods that learn from what happened.
+    fn enter_trees(&self, split: &Split, contest: &mut Contest<Judged>, judge: &Judge<'_>) {
+        let seed = self.rules.seed;
+        let chance = Chance::new(seed, "churn");
+        let rows = chance.stratified(&split.kept, &self.churned, self.rules.max_fit_rows);
+        let matrix = self.features.select(&rows);
+        let labels: Vec<f32> = rows.iter().map(|row| f32::from(self.churned[*row])).collect();
+        for method in [Method::Forest, Method::Boosted] {
+            let (algorithm, library, fit) = if method == Method::Forest {
+                let fit = forest::fit(&matrix, &labels, seed).map(Model::Forest);
+                ("random forest; probabilities are the means of its leaves", forest::LIBRARY, fit)
+            } else {
+                let target = boosted::Target::Probability;
+                let fit = boosted::fit(&matrix, &labels, target, seed).map(Model::Boosted);
+                ("gradient-boosted trees on histograms, logistic loss", boosted::LIBRARY, fit)
+            };
+            let mut entry = self.entry(method, algorithm, library);
+            entry.features = NAMES.to_vec();
+            entry.fitted = rows.len();
+            if rows.len() < split.kept.len() {
+                entry.say(&format!(
+                    "fitted on {} of {} customers, both classes in their shares",
+                    rows.len(),
+                    split.kept.len()
+                ));
+            }
+            if let Ok(Model::Forest(trees) | Model::Boosted(trees)) = &fit {
+                entry.importances = explain::importances(trees, judge.asked.features, seed);
+                entry.hyper_parameters = match method {
+                    Method::Forest => forest::hyper_parameters(COUNT),
+                    _ => boosted::hyper_parameters(trees),
+                };
+            }
+            contest.enter(entry, fit, |model, entry| judge.judge(model, entry));
+        }
+    }
+
+    /// Enters the models of buying. They see no label, so all customers of the past teach them.
+    fn enter_buying(&self, contest: &mut Contest<Judged>, judge: &Judge<'_>) {
+        let chance = Chance::new(self.rules.seed, "buying");
+        let sample = chance.sample(self.patterns.len(), self.rules.max_fit_rows);
+        let patterns = select(&self.patterns, &sample);
+        for dropout in [Dropout::AfterRepeat, Dropout::AfterAny, Dropout::Never] {
+            let (algorithm, library) = describe::churn(dropout);
+            let mut entry = self.entry(describe::method(dropout), algorithm, library);
+            entry.features = vec![NAMES[DAYS_SINCE_LAST], NAMES[FREQUENCY], NAMES[TENURE]];
+            entry.fitted = patterns.len();
+            let fit = buying::fit(dropout, &patterns).map(|fitted| {
+                describe::buying(&fitted, &mut entry);
+                Model::Buying(fitted.model, typical(&patterns))
+            });
+            contest.enter(entry, fit, |model, entry| judge.judge(model, entry));
+        }
+    }
+}
+
+/// The customers that no fit saw, and what they did.
+struct Judge<'a> {
+    asked: Asked<'a>,
+    churned: &'a [bool],
+}
+
+impl Judge<'_> {
+    /// Puts into the entry how a model does.
+    fn judge(&self, model: Model, entry: &mut Entry) -> Judged {
+        let foretold = model.probabilities(&self.asked);
+        entry.held_out = self.churned.len();
+        entry.figures = Some(Figures::Churn(probabilities(self.churned, &foretold)));
+        entry.calibration = calibration(self.churned, &foretold);
+        (model, foretold)
+    }
+}
+
 /// Learns from the history and says how well.
 ///
 /// Returns what serves and an entry per method that was tried, the one that serves first.
 #[must_use]
 pub fn train(history: &History, as_of: Timestamp, rules: &Rules) -> (Model, Vec<Entry>) {
-    let horizon_days = i64::from(rules.churn_horizon_days);
-    let cut_off = Timestamp(as_of.0 - horizon_days * DAY_MICROS);
-    let past = history.up_to(cut_off);
-    let ids: Vec<i64> = past.ids().collect();
-    let known = features(&past);
-    let patterns = Pattern::of_all(&past);
-    let churned: Vec<bool> =
-        history.after(&past, as_of).iter().map(|window| window.purchases == 0).collect();
-    let silences: Vec<f32> = known.column(DAYS_SINCE_LAST).collect();
-
-    let entry = |method: Method, algorithm: &str, library: &'static str| {
-        let mut entry = Entry::new(Task::Churn, method, algorithm, library);
-        entry.cut_off = Some(cut_off);
-        entry.horizon_days = Some(horizon_days);
-        entry.customers = ids.len();
-        entry
-    };
-    let baseline = |rule: Rule| {
-        let algorithm = format!(
-            "churned if days_since_last is above its median ({:.0}); each side with the rate seen there",
-            rule.median
-        );
-        let mut entry = entry(Method::Baseline, &algorithm, describe::OURS);
-        entry.features = vec![NAMES[DAYS_SINCE_LAST]];
-        entry
-    };
-    let skip = |why: &str| {
-        let rule = Rule::learn(&silences, &churned);
-        let mut entry = baseline(rule);
-        entry.serves = true;
-        entry.fitted = ids.len();
-        entry.say(why);
-        (Model::Rule(rule), vec![entry])
-    };
-
-    if ids.len() < rules.min_customers {
-        return skip(&format!(
-            "skipped: {} customers had bought by the cut-off and fewer than {} are too few to learn from, so the baseline serves",
-            ids.len(),
-            rules.min_customers
-        ));
-    }
-    let cases = churned.iter().filter(|churned| **churned).count();
-    if cases == 0 || cases == churned.len() {
-        let who = if cases == 0 { "nobody" } else { "everybody" };
-        return skip(&format!(
-            "skipped: {who} stayed away for {horizon_days} days after the cut-off, so there is no churn to learn and the baseline serves"
-        ));
-    }
-    if let Some((feature, ranks)) = leak(&NAMES, &known, &churned) {
-        return skip(&format!(
-            "stopped by the leak check: the feature {feature} alone tells the label (AUC {ranks:.3} > {LEAK_AUC}), so it must know the future; the baseline serves"
-        ));
-    }
-    let chance = Chance::new(rules.seed, "churn");
-    let (held, kept): (Vec<usize>, Vec<usize>) =
-        (0..ids.len()).partition(|row| chance.of_customer(ids[*row]) < HELD_OUT);
-    let both = |rows: &[usize]| {
-        rows.iter().any(|row| churned[*row]) && rows.iter().any(|row| !churned[*row])
-    };
-    if !both(&held) || !both(&kept) {
-        return skip(&format!(
-            "skipped: only {} of {} customers are of the rarer class, too few for both a fit and a judgement, so the baseline serves",
-            cases.min(churned.len() - cases),
-            churned.len()
-        ));
-    }
-
-    let fitted_on = chance.stratified(&kept, &churned, rules.max_fit_rows);
-    let rows = known.select(&fitted_on);
-    let labels: Vec<f32> = fitted_on.iter().map(|row| f32::from(churned[*row])).collect();
-    let held_features = known.select(&held);
-    let held_patterns = select(&patterns, &held);
-    let held_labels = select(&churned, &held);
-    let asked = Asked {
-        features: &held_features,
-        patterns: &held_patterns,
-        #[allow(clippy::cast_precision_loss)]
-        horizon_days: horizon_days as f64,
-    };
-    let rule = Rule::learn(&select(&silences, &kept), &select(&churned, &kept));
-    let judge = |model: Model, entry: &mut Entry| -> Judged {
-        let foretold = model.probabilities(&asked);
-        entry.held_out = held.len();
-        entry.figures = Some(Figures::Churn(probabilities(&held_labels, &foretold)));
-        entry.calibration = calibration(&held_labels, &foretold);
-        (model, foretold)
-    };
-    let mut of_rule = baseline(rule);
-    of_rule.fitted = kept.len();
-    let judged_rule = judge(Model::Rule(rule), &mut of_rule);
-    let mut contest = Contest::against(judged_rule, of_rule);
-
-    let seed = rules.seed;
-    let sampled = if fitted_on.len() < kept.len() {
-        format!(
-            "fitted on {} of {} customers, both classes in their shares",
-            fitted_on.len(),
-            kept.len()
-        )
-    } else {
-        String::new()
-    };
-    for method in [Method::Forest, Method::Boosted] {
-        let (algorithm, library, fit) = if method == Method::Forest {
-            let fit = forest::fit(&rows, &labels, seed).map(Model::Forest);
-            ("random forest; probabilities are the means of its leaves", forest::LIBRARY, fit)
-        } else {
-            let target = boosted::Target::Probability;
-            let fit = boosted::fit(&rows, &labels, target, seed).map(Model::Boosted);
-            ("gradient-boosted trees on histograms, logistic loss", boosted::LIBRARY, fit)
-        };
-        let mut entry = entry(method, algorithm, library);
-        entry.features = NAMES.to_vec();
-        entry.fitted = fitted_on.len();
-        entry.say(&sampled);
-        if let Ok(Model::Forest(trees) | Model::Boosted(trees)) = &fit {
-            entry.importances = explain::importances(trees, &held_features, seed);
-            entry.hyper_parameters = match method {
-                Method::Forest => forest::hyper_parameters(COUNT),
-                _ => boosted::hyper_parameters(trees),
-            };
+    let lesson = Lesson::new(history, as_of, rules);
+    let split = match lesson.split() {
+        Ok(split) => split,
+        Err(why) => {
+            let all: Vec<usize> = (0..lesson.ids.len()).collect();
+            let (rule, mut entry) = lesson.rule(&all);
+            entry.serves = true;
+            entry.say(&why);
+            return (Model::Rule(rule), vec![entry]);
         }
-        contest.enter(entry, fit, judge);
-    }
-    // These see no label, so all customers of the past may teach them.
-    let of_buying = Chance::new(seed, "buying").sample(patterns.len(), rules.max_fit_rows);
-    let learnt_from = select(&patterns, &of_buying);
-    for dropout in [Dropout::AfterRepeat, Dropout::AfterAny, Dropout::Never] {
-        let (algorithm, library) = describe::churn(dropout);
-        let mut entry = entry(describe::method(dropout), algorithm, library);
-        entry.features = vec![NAMES[DAYS_SINCE_LAST], NAMES[FREQUENCY], NAMES[TENURE]];
-        entry.fitted = learnt_from.len();
-        let fit = buying::fit(dropout, &learnt_from).map(|fitted| {
-            describe::buying(&fitted, &mut entry);
-            Model::Buying(fitted.model, typical(&learnt_from))
-        });
-        contest.enter(entry, fit, judge);
-    }
-    let sentence = beyond_frequency(&contest, &held_labels);
+    };
+    let features = lesson.features.select(&split.held);
+    let patterns = select(&lesson.patterns, &split.held);
+    let churned = select(&lesson.churned, &split.held);
+    let horizon_days = rules.churn_horizon_days.into();
+    let asked = Asked { features: &features, patterns: &patterns, horizon_days };
+    let judge = Judge { asked, churned: &churned };
+
+    let (rule, mut entry) = lesson.rule(&split.kept);
+    let judged = judge.judge(Model::Rule(rule), &mut entry);
+    let mut contest = Contest::against(judged, entry);
+    lesson.enter_trees(&split, &mut contest, &judge);
+    lesson.enter_buying(&mut contest, &judge);
+    let sentence = beyond_frequency(&contest, &churned);
     let ((model, _), mut entries) = contest.decide();
     entries[0].say(sentence.unwrap_or_default());
     (model, entries)
@@ -418,6 +473,8 @@ mod tests {
         assert!((rule.probability(2.5) - 1.0 / 4.0).abs() < 1e-12);
         assert!((rule.probability(3.0) - 2.0 / 4.0).abs() < 1e-12);
         assert!((Rule::learn(&[], &[]).probability(5.0) - 0.5).abs() < 1e-12);
+        let unseen = Rule::learn(&[9.0, 9.0], &[true, true]);
+        assert!((unseen.probability(20.0) - 3.0 / 4.0).abs() < 1e-12);
     }
 
     #[test]

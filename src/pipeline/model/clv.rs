@@ -160,35 +160,153 @@ pub fn window_days(history_days: i64) -> i64 {
     if history_days >= 2 * WINDOW_DAYS { WINDOW_DAYS } else { (history_days / WINDOW_PART).max(1) }
 }
 
+/// What there is to learn from: customers as they were known at the cut-off, and what they spent.
+struct Lesson<'a> {
+    rules: &'a Rules,
+    cut_off: Timestamp,
+    window_days: i64,
+    ids: Vec<i64>,
+    asked: Asked,
+    /// Spend of the window, scaled to 12 months, EUR.
+    came: Vec<f64>,
+}
+
+impl<'a> Lesson<'a> {
+    #[allow(clippy::cast_precision_loss)]
+    fn new(history: &History, as_of: Timestamp, rules: &'a Rules) -> Self {
+        let first = history.first().unwrap_or(as_of);
+        let window_days = window_days((as_of.0 - first.0).div_euclid(DAY_MICROS));
+        let cut_off = Timestamp(as_of.0 - window_days * DAY_MICROS);
+        let past = history.up_to(cut_off);
+        let scale = YEAR_DAYS / window_days as f64;
+        let windows = history.after(&past, as_of);
+        Self {
+            rules,
+            cut_off,
+            window_days,
+            ids: past.ids().collect(),
+            asked: Asked::of(&past, window_days),
+            came: windows.iter().map(|window| window.spend * scale).collect(),
+        }
+    }
+
+    fn entry(&self, method: Method, algorithm: &str, library: &'static str) -> Entry {
+        let mut entry = Entry::new(Task::Clv, method, algorithm, library);
+        entry.cut_off = Some(self.cut_off);
+        entry.horizon_days = Some(self.window_days);
+        entry.customers = self.ids.len();
+        entry
+    }
+
+    fn baseline(&self) -> Entry {
+        let algorithm = format!(
+            "last period's spend again: the last {} days, scaled to 12 months",
+            self.window_days
+        );
+        let mut entry = self.entry(Method::Baseline, &algorithm, describe::OURS);
+        entry.features = vec!["last_period"];
+        entry
+    }
+
+    /// Enters the methods that learn from what was spent.
+    fn enter_trees(&self, kept: &[usize], contest: &mut Contest<Model>, judge: &Judge<'_>) {
+        let seed = self.rules.seed;
+        let bought: Vec<bool> = self.came.iter().map(|spend| *spend > 0.0).collect();
+        let chance = Chance::new(seed, "clv");
+        let rows = chance.stratified(kept, &bought, self.rules.max_fit_rows);
+        let matrix = self.asked.features.select(&rows);
+        #[allow(clippy::cast_possible_truncation)]
+        let spend: Vec<f32> = rows.iter().map(|row| self.came[*row] as f32).collect();
+        let told = |method: Method, algorithm: &str| {
+            let mut entry = self.entry(method, algorithm, boosted::LIBRARY);
+            entry.features = NAMES.to_vec();
+            entry.fitted = rows.len();
+            if rows.len() < kept.len() {
+                entry.say(&format!(
+                    "fitted on {} of {} customers, buyers of the window in their share",
+                    rows.len(),
+                    kept.len()
+                ));
+            }
+            entry
+        };
+
+        let mut entry =
+            told(Method::Boosted, "gradient-boosted trees on histograms, squared error");
+        let fit = boosted::fit(&matrix, &spend, boosted::Target::Mean, seed);
+        if let Ok(trees) = &fit {
+            entry.importances = explain::importances(trees, &judge.asked.features, seed);
+            entry.hyper_parameters = boosted::hyper_parameters(trees);
+        }
+        contest.enter(entry, fit.map(Model::Boosted), |model, entry| judge.judge(model, entry));
+
+        let algorithm = "gradient-boosted trees: P(buys in the window) × spend of those who buy";
+        let mut entry = told(Method::TwoStage, algorithm);
+        let fit = fit_two_stages(&matrix, &spend, seed);
+        if let Ok(Model::TwoStage { buys, spends }) = &fit {
+            entry.hyper_parameters = format!(
+                "buys: {}; spends: {}",
+                boosted::hyper_parameters(buys),
+                boosted::hyper_parameters(spends)
+            );
+        }
+        contest.enter(entry, fit, |model, entry| judge.judge(model, entry));
+    }
+
+    /// Enters the models of buying. They see no label, so all customers of the past teach them.
+    fn enter_buying(&self, contest: &mut Contest<Model>, judge: &Judge<'_>) {
+        let chance = Chance::new(self.rules.seed, "buying");
+        let sample = chance.sample(self.ids.len(), self.rules.max_fit_rows);
+        let patterns = select(&self.asked.patterns, &sample);
+        let worth = spending::fit(&select(&self.asked.spends, &sample));
+        for dropout in [Dropout::AfterRepeat, Dropout::AfterAny] {
+            let algorithm = match dropout {
+                Dropout::AfterRepeat => "BG/NBD transactions × Gamma-Gamma spend",
+                _ => "MBG/NBD transactions × Gamma-Gamma spend",
+            };
+            let mut entry = self.entry(describe::method(dropout), algorithm, describe::CLIMBED);
+            entry.features =
+                vec![NAMES[DAYS_SINCE_LAST], NAMES[FREQUENCY], NAMES[TENURE], NAMES[SPEND]];
+            entry.fitted = sample.len();
+            let fit = buying::fit(dropout, &patterns).and_then(|buys| {
+                let worth = worth.clone()?;
+                describe::buying(&buys, &mut entry);
+                entry.parameters.extend(describe::spending(&worth));
+                Ok(Model::Buying(buys.model, worth.model))
+            });
+            contest.enter(entry, fit, |model, entry| judge.judge(model, entry));
+        }
+    }
+}
+
+/// The customers that no fit saw, and what they spent.
+struct Judge<'a> {
+    asked: Asked,
+    came: &'a [f64],
+    window_days: f64,
+}
+
+impl Judge<'_> {
+    /// Puts into the entry how a model does.
+    fn judge(&self, model: Model, entry: &mut Entry) -> Model {
+        entry.held_out = self.came.len();
+        if !self.came.is_empty() {
+            let foretold = model.values(&self.asked, self.window_days);
+            entry.figures = Some(Figures::Clv(amounts(self.came, &foretold)));
+        }
+        model
+    }
+}
+
 /// Learns from the history and says how well.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
 pub fn train(history: &History, as_of: Timestamp, rules: &Rules) -> Trained {
-    let first = history.first().unwrap_or(as_of);
-    let window_days = window_days((as_of.0 - first.0).div_euclid(DAY_MICROS));
-    let cut_off = Timestamp(as_of.0 - window_days * DAY_MICROS);
-    let past = history.up_to(cut_off);
-    let ids: Vec<i64> = past.ids().collect();
-    let scale = YEAR_DAYS / window_days as f64;
-    let came: Vec<f64> =
-        history.after(&past, as_of).iter().map(|window| window.spend * scale).collect();
-
-    let entry = |method: Method, algorithm: &str, library: &'static str| {
-        let mut entry = Entry::new(Task::Clv, method, algorithm, library);
-        entry.cut_off = Some(cut_off);
-        entry.horizon_days = Some(window_days);
-        entry.customers = ids.len();
-        entry
-    };
-    let baseline = || {
-        let algorithm =
-            format!("last period's spend again: the last {window_days} days, scaled to 12 months");
-        let mut entry = entry(Method::Baseline, &algorithm, describe::OURS);
-        entry.features = vec!["last_period"];
-        entry
-    };
+    let lesson = Lesson::new(history, as_of, rules);
+    let Lesson { ids, window_days, .. } = &lesson;
+    let window_days = *window_days;
+    let mut entry = lesson.baseline();
     if ids.len() < rules.min_customers {
-        let mut entry = baseline();
         entry.serves = true;
         entry.say(&format!(
             "skipped: {} customers had bought by the cut-off and fewer than {} are too few to learn from, so the baseline serves",
@@ -197,95 +315,16 @@ pub fn train(history: &History, as_of: Timestamp, rules: &Rules) -> Trained {
         ));
         return Trained { model: Model::LastPeriod, window_days, entries: vec![entry] };
     }
-
-    let asked = Asked::of(&past, window_days);
     let chance = Chance::new(rules.seed, "clv");
     let (held, kept): (Vec<usize>, Vec<usize>) =
         (0..ids.len()).partition(|row| chance.of_customer(ids[*row]) < HELD_OUT);
-    let bought: Vec<bool> = came.iter().map(|spend| *spend > 0.0).collect();
-    let fitted_on = chance.stratified(&kept, &bought, rules.max_fit_rows);
-    let held_out = asked.select(&held);
-    let held_came = select(&came, &held);
-    let window = window_days as f64;
-    let judge = |model: Model, entry: &mut Entry| {
-        entry.held_out = held.len();
-        if !held.is_empty() {
-            let foretold = model.values(&held_out, window);
-            entry.figures = Some(Figures::Clv(amounts(&held_came, &foretold)));
-        }
-        model
-    };
-
-    let mut of_baseline = baseline();
-    let last_period = judge(Model::LastPeriod, &mut of_baseline);
-    let mut contest = Contest::against(last_period, of_baseline);
-    let sampled = if fitted_on.len() < kept.len() {
-        format!(
-            "fitted on {} of {} customers, buyers of the window in their share",
-            fitted_on.len(),
-            kept.len()
-        )
-    } else {
-        String::new()
-    };
-    let rows = asked.features.select(&fitted_on);
-    #[allow(clippy::cast_possible_truncation)]
-    let spend: Vec<f32> = fitted_on.iter().map(|row| came[*row] as f32).collect();
-
-    let mut one_stage = entry(
-        Method::Boosted,
-        "gradient-boosted trees on histograms, squared error",
-        boosted::LIBRARY,
-    );
-    one_stage.features = NAMES.to_vec();
-    one_stage.fitted = fitted_on.len();
-    one_stage.say(&sampled);
-    let fit = boosted::fit(&rows, &spend, boosted::Target::Mean, rules.seed);
-    if let Ok(trees) = &fit {
-        one_stage.importances = explain::importances(trees, &held_out.features, rules.seed);
-        one_stage.hyper_parameters = boosted::hyper_parameters(trees);
-    }
-    contest.enter(one_stage, fit.map(Model::Boosted), judge);
-
-    let mut two_stage = entry(
-        Method::TwoStage,
-        "gradient-boosted trees: P(buys in the window) × spend of those who buy",
-        boosted::LIBRARY,
-    );
-    two_stage.features = NAMES.to_vec();
-    two_stage.fitted = fitted_on.len();
-    two_stage.say(&sampled);
-    let fit = fit_two_stages(&rows, &spend, rules.seed);
-    if let Ok(Model::TwoStage { buys, spends }) = &fit {
-        two_stage.hyper_parameters = format!(
-            "buys: {}; spends: {}",
-            boosted::hyper_parameters(buys),
-            boosted::hyper_parameters(spends)
-        );
-    }
-    contest.enter(two_stage, fit, judge);
-
-    let sample = Chance::new(rules.seed, "buying").sample(ids.len(), rules.max_fit_rows);
-    let patterns = select(&asked.patterns, &sample);
-    let worth = spending::fit(&select(&asked.spends, &sample));
-    for dropout in [Dropout::AfterRepeat, Dropout::AfterAny] {
-        let algorithm = match dropout {
-            Dropout::AfterRepeat => "BG/NBD transactions × Gamma-Gamma spend",
-            _ => "MBG/NBD transactions × Gamma-Gamma spend",
-        };
-        let mut entry = entry(describe::method(dropout), algorithm, describe::CLIMBED);
-        entry.features =
-            vec![NAMES[DAYS_SINCE_LAST], NAMES[FREQUENCY], NAMES[TENURE], NAMES[SPEND]];
-        entry.fitted = sample.len();
-        let fit = buying::fit(dropout, &patterns).and_then(|buys| {
-            let worth = worth.clone()?;
-            describe::buying(&buys, &mut entry);
-            let named = [("p", worth.model.p), ("q", worth.model.q), ("gamma", worth.model.gamma)];
-            entry.parameters.extend(describe::parameters(&named, &worth.maximum));
-            Ok(Model::Buying(buys.model, worth.model))
-        });
-        contest.enter(entry, fit, judge);
-    }
+    let came = select(&lesson.came, &held);
+    let judge =
+        Judge { asked: lesson.asked.select(&held), came: &came, window_days: window_days as f64 };
+    let last_period = judge.judge(Model::LastPeriod, &mut entry);
+    let mut contest = Contest::against(last_period, entry);
+    lesson.enter_trees(&kept, &mut contest, &judge);
+    lesson.enter_buying(&mut contest, &judge);
     let (model, entries) = contest.decide();
     Trained { model, window_days, entries }
 }

@@ -3,6 +3,7 @@
 use super::buying::{Dropout, Fitted};
 use super::likelihood::Maximum;
 use super::report::{Entry, Method};
+use super::spending;
 
 /// What fits a model that no library of ours has: our own code, with the library it climbs by.
 pub const CLIMBED: &str = "goldsmith, argmin 0.11";
@@ -36,9 +37,16 @@ pub fn buying(fitted: &Fitted, entry: &mut Entry) {
     entry.parameters.extend(parameters(&fitted.model.parameters(), &fitted.maximum));
 }
 
-/// `r = 0.243 (standard error 0.013)`, one text per parameter.
+/// The parameters of a fit of amounts, in words.
 #[must_use]
-pub fn parameters(named: &[(&'static str, f64)], maximum: &Maximum) -> Vec<String> {
+pub fn spending(fitted: &spending::Fitted) -> Vec<String> {
+    let model = &fitted.model;
+    let named = [("p", model.p), ("q", model.q), ("gamma", model.gamma)];
+    parameters(&named, &fitted.maximum)
+}
+
+/// `r = 0.243 (standard error 0.013)`, one text per parameter.
+fn parameters(named: &[(&'static str, f64)], maximum: &Maximum) -> Vec<String> {
     named
         .iter()
         .zip(&maximum.standard_errors)

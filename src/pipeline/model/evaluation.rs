@@ -93,7 +93,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut place = 0.0;
     for equal in order.chunk_by(|a, b| values[*a].total_cmp(&values[*b]).is_eq()) {
-        let shared = place + (equal.len() as f64 + 1.0) / 2.0;
+        let shared = place + f64::midpoint(1.0, equal.len() as f64);
         for index in equal {
             ranks[*index] = shared;
         }

@@ -103,6 +103,7 @@ pub fn in_words(feature: usize, value: f32) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // whole numbers and one ratio, exact in single precision
 mod tests {
     use super::*;
 

@@ -94,7 +94,7 @@ pub fn clv_predictions(scores: &[Score], method: &str) -> Result<DataFrame> {
 /// # Errors
 /// Whatever the frame engine says.
 pub fn customer_segments(clients: &DataFrame, scores: &[Score], method: &str) -> Result<DataFrame> {
-    let scored = DataFrame::new(
+    let buyers = DataFrame::new(
         scores.len(),
         vec![
             ints("id_client", scores, |score| score.id_client),
@@ -109,7 +109,7 @@ pub fn customer_segments(clients: &DataFrame, scores: &[Score], method: &str) ->
         .clone()
         .lazy()
         .select([col("id_client")])
-        .left_join(scored.lazy(), col("id_client"), col("id_client"))
+        .left_join(buyers.lazy(), col("id_client"), col("id_client"))
         .sort(["id_client"], SortMultipleOptions::default())
         .with_columns([
             col("frequency").fill_null(lit(0_i64)),
@@ -226,6 +226,12 @@ fn named(entries: &[Entry]) -> Vec<(String, &Entry)> {
     named
 }
 
+/// A figure of churn probabilities, a figure of amounts, whose figures, an entry by its name.
+type OfChurn = fn(&Probabilities) -> Option<f64>;
+type OfClv = fn(&Amounts) -> Option<f64>;
+type Side = fn(&Entry) -> Option<&Figures>;
+type Row<'a> = (String, &'a Entry);
+
 /// `ml_model_metrics`: one row per model that serves and per method tried.
 ///
 /// # Errors
@@ -235,7 +241,6 @@ pub fn ml_model_metrics(
     rules: &Rules,
     trained_at: Timestamp,
 ) -> Result<DataFrame> {
-    type Row<'a> = (String, &'a Entry);
     let rows: Vec<Row<'_>> = named(&trained.entries);
     let instants = |name: &str, value: &dyn Fn(&Entry) -> Option<Timestamp>| -> Result<Column> {
         let micros: Vec<Option<i64>> =
@@ -286,7 +291,6 @@ pub fn ml_model_metrics(
     columns.push(of_segments("inertia", &|figures| figures.inertia));
     columns.push(of_segments("adjusted_rand_index", &|figures| figures.adjusted_rand_index));
 
-    type OfChurn = fn(&Probabilities) -> Option<f64>;
     let of_churn: [(&str, OfChurn); 8] = [
         ("accuracy", |figures| Some(figures.accuracy)),
         ("precision", |figures| figures.precision),
@@ -297,7 +301,6 @@ pub fn ml_model_metrics(
         ("log_loss", |figures| Some(figures.log_loss)),
         ("lift_10pct", |figures| figures.lift_10pct),
     ];
-    type OfClv = fn(&Amounts) -> Option<f64>;
     let of_clv: [(&str, OfClv); 5] = [
         ("mae", |figures| Some(figures.mae)),
         ("rmse", |figures| Some(figures.rmse)),
@@ -305,7 +308,6 @@ pub fn ml_model_metrics(
         ("spearman", |figures| figures.spearman),
         ("total_ratio", |figures| figures.total_ratio),
     ];
-    type Side = fn(&Entry) -> Option<&Figures>;
     let sides: [(&str, Side); 2] =
         [("", |entry| entry.figures.as_ref()), ("baseline_", |entry| entry.baseline.as_ref())];
     let churn_of = |value: OfChurn, side: Side| {

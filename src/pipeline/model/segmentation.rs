@@ -147,7 +147,7 @@ pub fn fit(customers: &[Rfm], seed: u64) -> Result<Fitted, String> {
         .fit(&DatasetBase::from(raw.view()))
         .map_err(|error| error.to_string())?;
     let offsets = [0, 1, 2].map(|axis| scaler.offsets()[axis]);
-    let scales = [0, 1, 2].map(|axis| scaler.scales()[axis]);
+    let factors = [0, 1, 2].map(|axis| scaler.scales()[axis]);
     let points = scaler.transform(raw);
     let rows = to_points(&points);
     let mut distinct = rows.clone();
@@ -182,7 +182,7 @@ pub fn fit(customers: &[Rfm], seed: u64) -> Result<Fitted, String> {
     };
     let mut centres = to_points(best.centroids());
     centres.sort_by(|a, b| score(b).total_cmp(&score(a)));
-    let model = Segmentation { offsets, scales, rule: Rule::Nearest(centres.clone()) };
+    let model = Segmentation { offsets, scales: factors, rule: Rule::Nearest(centres.clone()) };
     let assigned: Vec<usize> = rows.par_iter().map(|point| nearest(&centres, point)).collect();
     let inertia = rows
         .iter()

@@ -1,0 +1,210 @@
+//! Training, judging and scoring all models, and the libraries beside each other and beside
+//! scikit-learn. Run: `cargo bench --bench models`; with `MODELS_BENCH_CUSTOMERS=1000000` for the
+//! large shop, with `SKLEARN_PYTHON` naming a Python that has scikit-learn.
+//!
+//! Each size is prepared and trained in processes of their own, so that the peak memory is that of
+//! the models.
+
+#![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+
+#[path = "../tests/support/cdnow.rs"]
+mod cdnow;
+#[path = "../tests/support/task.rs"]
+mod task;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use goldsmith::domain::time::Timestamp;
+use goldsmith::pipeline::model::buying::{self, Dropout, Pattern};
+use goldsmith::pipeline::model::history::History;
+use goldsmith::pipeline::model::matrix::Matrix;
+use goldsmith::pipeline::model::spending::{self, Spend};
+use goldsmith::pipeline::model::{LastSegments, Rules, boosted, forest, segmentation, train};
+use goldsmith::pipeline::silver::read::SourceBytes;
+use goldsmith::pipeline::silver::{self, refine};
+use goldsmith::sample::{Spec, generate};
+use polars::prelude::*;
+use smartcore::ensemble::random_forest_regressor::{
+    RandomForestRegressor, RandomForestRegressorParameters,
+};
+use smartcore::linalg::basic::matrix::DenseMatrix;
+use smartcore::xgboost::{XGRegressor, XGRegressorParameters};
+
+const RULES: Rules =
+    Rules { seed: 42, min_customers: 50, churn_horizon_days: 60, max_fit_rows: 50_000 };
+/// Purchases per customer.
+const PURCHASES: u32 = 16;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some("--prepare") => prepare(&arguments[2], arguments[3].parse().unwrap()),
+        Some("--train") => train_all(&arguments[2]),
+        _ => compare(),
+    }
+}
+
+fn compare() {
+    let customers = std::env::var("MODELS_BENCH_CUSTOMERS").unwrap_or("100000".to_owned());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("fact.parquet").display().to_string();
+    let run = |arguments: &[&str]| {
+        let done = Command::new(std::env::current_exe().unwrap()).args(arguments).status().unwrap();
+        assert!(done.success(), "{arguments:?}");
+    };
+    run(&["--prepare", &file, &customers]);
+    run(&["--train", &file]);
+    libraries(&read(&file), dir.path());
+    cdnow_fit();
+}
+
+/// A sample's purchases, as gold would hand them to the models.
+fn prepare(file: &str, customers: u32) {
+    let spec = Spec { customers, purchases: customers * PURCHASES, seed: 42, dirty: 0.0 };
+    let files = generate(spec).unwrap();
+    let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
+    let rules = silver::Rules { max_amount: 10_000.0, run_start: Timestamp::now() };
+    let source = |name: &'static str| [SourceBytes { name, bytes: bytes(name) }];
+    let silver = refine(&source("clients.csv"), &source("achats.csv"), &rules).unwrap();
+    let mut fact = silver
+        .achats
+        .select(["id_achat", "id_client", "date_achat", "montant", "produit"])
+        .unwrap();
+    ParquetWriter::new(std::fs::File::create(file).unwrap()).finish(&mut fact).unwrap();
+}
+
+fn read(file: &str) -> History {
+    let fact = ParquetReader::new(std::fs::File::open(file).unwrap()).finish().unwrap();
+    History::new(&fact).unwrap()
+}
+
+fn train_all(file: &str) {
+    let fact = ParquetReader::new(std::fs::File::open(file).unwrap()).finish().unwrap();
+    let purchases = fact.height();
+    let started = Instant::now();
+    let history = History::new(&fact).unwrap();
+    let trained = train(&history, history.last().unwrap(), &RULES, &LastSegments::new());
+    let seconds = started.elapsed().as_secs_f64();
+    let serving: Vec<String> = trained
+        .entries
+        .iter()
+        .filter(|entry| entry.serves)
+        .map(|entry| format!("{} by {}", entry.task.word(), entry.method.word()))
+        .collect();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("").to_owned();
+    println!(
+        "all models of {} customers, {purchases} purchases trained, judged and scored: {seconds:.2} s ({}); {}",
+        trained.scores.len(),
+        serving.join(", "),
+        peak.split_whitespace().collect::<Vec<_>>().join(" "),
+    );
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let started = Instant::now();
+    let done = work();
+    (started.elapsed().as_secs_f64(), done)
+}
+
+fn libraries(history: &History, dir: &Path) {
+    let (churn, value) = (task::churn(history, &RULES), task::value(history, &RULES));
+    let (rows, labels) = &churn.fit;
+    println!(
+        "churn: {} rows × {} features to fit, {} held out",
+        rows.rows(),
+        rows.width,
+        churn.held.1.len()
+    );
+    let (seconds, trees) = timed(|| forest::fit(rows, labels, 42).unwrap());
+    println!(
+        "  forest, 100 trees, smartcore side by side {seconds:7.2} s  AUC {:.4}",
+        churn.auc(&trees.predict_all(&churn.held.0))
+    );
+    let matrix = |rows: &Matrix| {
+        DenseMatrix::new(rows.rows(), rows.width, rows.values.clone(), false).unwrap()
+    };
+    let (x, held) = (matrix(rows), matrix(&churn.held.0));
+    let parameters = RandomForestRegressorParameters::default()
+        .with_n_trees(100)
+        .with_max_depth(10)
+        .with_min_samples_leaf(20)
+        .with_m(4);
+    let (seconds, model) = timed(|| RandomForestRegressor::fit(&x, labels, parameters).unwrap());
+    let foretold: Vec<f64> = model.predict(&held).unwrap().into_iter().map(f64::from).collect();
+    println!(
+        "  forest, 100 trees, smartcore alone        {seconds:7.2} s  AUC {:.4}",
+        churn.auc(&foretold)
+    );
+    let (seconds, trees) =
+        timed(|| boosted::fit(rows, labels, boosted::Target::Probability, 42).unwrap());
+    println!(
+        "  boosted trees, hessboost, {:3} trees       {seconds:7.2} s  AUC {:.4}",
+        trees.trees.len(),
+        churn.auc(&trees.predict_all(&churn.held.0))
+    );
+    let (rows, spend) = &value.fit;
+    let (seconds, trees) = timed(|| boosted::fit(rows, spend, boosted::Target::Mean, 42).unwrap());
+    println!("lifetime value: {} rows to fit", rows.rows());
+    println!(
+        "  boosted trees, hessboost, {:3} trees       {seconds:7.2} s  MAE {:.2}",
+        trees.trees.len(),
+        value.mae(&trees.predict_all(&value.held.0))
+    );
+    let parameters = XGRegressorParameters::default()
+        .with_n_estimators(100)
+        .with_max_depth(4)
+        .with_learning_rate(0.1);
+    let (x, held) = (matrix(rows), matrix(&value.held.0));
+    let (seconds, model) = timed(|| XGRegressor::fit(&x, spend, parameters).unwrap());
+    let foretold: Vec<f64> = model.predict(&held).unwrap().into_iter().map(f64::from).collect();
+    println!(
+        "  boosted trees, smartcore, 100 trees       {seconds:7.2} s  MAE {:.2}",
+        value.mae(&foretold)
+    );
+
+    let customers = task::rfm(history);
+    let (seconds, fitted) = timed(|| segmentation::fit(&customers, 42).unwrap());
+    println!(
+        "segments: {} customers, silhouette included {seconds:.2} s, inertia {:.1}",
+        customers.len(),
+        fitted.inertia.unwrap()
+    );
+    task::write(dir, &churn, &value, &customers);
+    let python = std::env::var("SKLEARN_PYTHON").unwrap_or("python3".to_owned());
+    let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/scikit_learn.py");
+    match Command::new(&python).arg(peer).arg(dir).status() {
+        Ok(status) if status.success() => {}
+        _ => println!("scikit-learn is left out: {python} does not run it; set SKLEARN_PYTHON"),
+    }
+}
+
+fn cdnow_fit() {
+    let customers = match cdnow::customers() {
+        Ok(customers) => customers,
+        Err(why) => return println!("the CDNOW sample is left out: {why}"),
+    };
+    let patterns: Vec<Pattern> = customers.iter().map(|customer| customer.pattern).collect();
+    let spends: Vec<Spend> = customers
+        .iter()
+        .filter(|customer| customer.pattern.repeats > 0)
+        .map(|customer| Spend { transactions: customer.pattern.repeats, mean: customer.mean })
+        .collect();
+    let repeated = |name: &str, fit: &dyn Fn()| {
+        let runs = 20;
+        let (seconds, ()) = timed(|| (0..runs).for_each(|_| fit()));
+        println!("{name}, CDNOW, with standard errors {:9.2} ms", seconds * 1e3 / f64::from(runs));
+    };
+    repeated("BG/NBD     ", &|| {
+        divan::black_box(buying::fit(Dropout::AfterRepeat, &patterns).unwrap());
+    });
+    repeated("MBG/NBD    ", &|| {
+        divan::black_box(buying::fit(Dropout::AfterAny, &patterns).unwrap());
+    });
+    repeated("Gamma-Gamma", &|| {
+        divan::black_box(spending::fit(&spends).unwrap());
+    });
+}

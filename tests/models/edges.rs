@@ -1,0 +1,194 @@
+//! Shops that are too small, too young or too plain to learn from: every one of them is served.
+
+use goldsmith::domain::time::Timestamp;
+use goldsmith::pipeline::gold::{self, Gold};
+use goldsmith::pipeline::model::history::History;
+use goldsmith::pipeline::model::report::{Method, Task};
+use goldsmith::pipeline::model::{LastSegments, Trained, train};
+use polars::prelude::*;
+
+use super::{RULES, refined, serving};
+
+/// A purchase: customer, day since 2024-01-01, amount.
+type Purchase = (usize, i64, f64);
+
+/// A shop of so many customers, the whole way through gold, which proves that no value is missing,
+/// out of range, infinite or no number.
+fn shop(customers: usize, purchases: &[Purchase]) -> (Trained, Gold) {
+    let client = |id| format!("{id},N{id},n{id}@x.io,2024-01-01,France\n");
+    let clients: String = (1..=customers).map(client).collect();
+    let clients = format!("id_client,nom,email,date_inscription,pays\n{clients}");
+    let start = Timestamp::parse("2024-01-01").unwrap().0;
+    let purchase = |(index, (id, day, amount)): (usize, &Purchase)| {
+        let at = Timestamp(start + day * 86_400_000_000 + 3_600_000_000);
+        format!("{},{id},{at},{amount},Tea\n", index + 1)
+    };
+    let achats: String = purchases.iter().enumerate().map(purchase).collect();
+    let achats = format!("id_achat,id_client,date_achat,montant,produit\n{achats}");
+    let files = [("clients.csv", clients.into_bytes()), ("achats.csv", achats.into_bytes())];
+    let silver = refined(&files);
+    let refined = gold::refine(&silver.clients, &silver.achats, None).unwrap();
+    let last = LastSegments::new();
+    let history = History::new(&refined.fact).unwrap();
+    let trained = train(&history, refined.as_of, &RULES, &last);
+    let gold = gold::complete(refined, &trained, &RULES, &last, Timestamp(start)).unwrap();
+    for score in &trained.scores {
+        let numbers = [Some(score.churn_probability), Some(score.predicted_clv_12m)];
+        let more = [score.p_alive, score.expected_purchases_12m, score.expected_spend_12m];
+        assert!(numbers.iter().chain(&more).flatten().all(|number| number.is_finite()));
+    }
+    (trained, gold)
+}
+
+/// Customers who buy every so many days over two years, each at their own pace.
+fn regulars(customers: usize) -> Vec<Purchase> {
+    (1..=customers)
+        .flat_map(|id| {
+            let gap = 5 + i64::try_from(id % 23).unwrap() * 4;
+            #[allow(clippy::cast_precision_loss)]
+            let amount = 5.0 + id as f64;
+            (0..).map(move |n| (id, n * gap, amount)).take_while(|(_, day, _)| *day < 700)
+        })
+        .collect()
+}
+
+#[track_caller]
+fn says(trained: &Trained, task: Task, method: Method, said: &str) {
+    let entry = serving(trained, task);
+    assert_eq!(entry.method, method, "{task:?}: {}", entry.note);
+    assert!(entry.note.contains(said), "{task:?}: {:?} does not say {said:?}", entry.note);
+}
+
+#[test]
+fn with_fewer_than_fifty_customers_baselines_serve_and_say_so() {
+    for customers in [1, 9, 49] {
+        let (trained, gold) = shop(customers, &regulars(customers));
+        let said = format!("{customers} customers");
+        says(&trained, Task::Segmentation, Method::Baseline, &said);
+        says(&trained, Task::Churn, Method::Baseline, &said);
+        says(&trained, Task::Clv, Method::Baseline, &said);
+        assert_eq!(trained.scores.len(), customers);
+        let metrics = gold.tables.iter().find(|t| t.table.name == "ml_model_metrics").unwrap();
+        // Three that serve, and the baselines under their own names.
+        assert_eq!(metrics.frame.height(), 5);
+    }
+}
+
+#[test]
+fn fifty_customers_are_enough() {
+    let (trained, _) = shop(50, &regulars(50));
+    assert_eq!(serving(&trained, Task::Segmentation).method, Method::KMeans);
+    for task in [Task::Churn, Task::Clv] {
+        assert!(!serving(&trained, task).note.contains("too few to learn from"), "{task:?}");
+    }
+}
+
+#[test]
+fn customers_who_are_all_the_same_are_one_segment() {
+    let purchases: Vec<Purchase> =
+        (1..=80).flat_map(|id| (0..24).map(move |month| (id, month * 30, 20.0))).collect();
+    let (trained, _) = shop(80, &purchases);
+    says(
+        &trained,
+        Task::Segmentation,
+        Method::Baseline,
+        "only 1 different customers for 4 clusters",
+    );
+    says(&trained, Task::Churn, Method::Baseline, "nobody stayed away");
+    assert!(trained.scores.iter().all(|score| score.segment == trained.scores[0].segment));
+}
+
+#[test]
+fn where_everybody_left_there_is_no_churn_to_learn() {
+    // One customer keeps the clock running; all others bought once, at the start. The only one
+    // who came back came for the first time.
+    let mut purchases: Vec<Purchase> = (1..=80).map(|id| (id, 0, 20.0)).collect();
+    purchases.push((81, 400, 10.0));
+    let (trained, _) = shop(81, &purchases);
+    says(&trained, Task::Churn, Method::Baseline, "everybody stayed away");
+    assert!(trained.scores[0].churn_probability > 0.95);
+}
+
+#[test]
+fn one_churner_is_too_few_for_a_fit_and_a_judgement() {
+    let mut purchases = regulars(80);
+    purchases.retain(|(id, day, _)| *id != 7 || *day < 300);
+    // The others buy at least every second week.
+    for purchase in &mut purchases {
+        purchase.1 = if purchase.0 == 7 { purchase.1 } else { purchase.1.min(699) };
+    }
+    for id in (1..=80).filter(|id| *id != 7) {
+        purchases.extend((0..50).map(|n| (id, n * 14, 9.0)));
+    }
+    let (trained, _) = shop(80, &purchases);
+    says(&trained, Task::Churn, Method::Baseline, "only 1 of 80 customers are of the rarer class");
+}
+
+#[test]
+fn thirteen_days_of_history_have_no_cut_off_sixty_days_ago() {
+    let purchases: Vec<Purchase> = (1..=120)
+        .flat_map(|id| [(id, 0, 20.0), (id, i64::try_from(id % 14).unwrap(), 5.0)])
+        .collect();
+    let (trained, _) = shop(120, &purchases);
+    says(&trained, Task::Churn, Method::Baseline, "0 customers had bought by the cut-off");
+    assert!(trained.scores.iter().all(|score| score.churn_probability == 0.5));
+    assert_eq!(serving(&trained, Task::Clv).horizon_days, Some(4));
+}
+
+#[test]
+fn one_giant_spender_breaks_nothing() {
+    let mut purchases = regulars(120);
+    purchases.extend((0..200).map(|n| (3, n * 3, 9_999.0)));
+    let (trained, _) = shop(120, &purchases);
+    let giant = trained.scores.iter().find(|score| score.id_client == 3).unwrap();
+    let others = trained.scores.iter().filter(|score| score.id_client != 3);
+    let most = others.map(|score| score.monetary).fold(0.0, f64::max);
+    assert!(giant.monetary > 10.0 * most);
+    assert_eq!(giant.segment, 0);
+}
+
+#[test]
+fn who_bought_once_is_scored_and_who_never_bought_is_a_prospect() {
+    let mut purchases = regulars(80);
+    purchases.push((81, 690, 12.5));
+    let (trained, gold) = shop(82, &purchases);
+    assert_eq!(trained.scores.len(), 81);
+    let once = &trained.scores[80];
+    assert_eq!((once.id_client, once.frequency, once.monetary), (81, 1, 12.5));
+    let table = |name: &str| &gold.tables.iter().find(|t| t.table.name == name).unwrap().frame;
+    let segments = table("customer_segments");
+    assert_eq!(segments.height(), 82);
+    let last = |column: &str| segments.column(column).unwrap().get(81).unwrap().into_static();
+    assert_eq!(last("segment_name"), AnyValue::StringOwned("Prospect".into()));
+    assert!(last("segment_id").is_null() && last("recency").is_null());
+    let customers = table("customers");
+    let prospect = |column: &str| customers.column(column).unwrap().get(81).unwrap().into_static();
+    for column in ["churn_probability", "churn_risk_level", "churn_factors", "predicted_clv_12m"] {
+        assert!(prospect(column).is_null(), "{column}");
+    }
+    assert_eq!(prospect("segment_name"), AnyValue::StringOwned("Prospect".into()));
+}
+
+#[test]
+fn data_without_dropout_are_said_to_have_none() {
+    let read = |name: &str| {
+        let path = format!("{}/../shared/data/electromenager/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let files = ["clients.csv", "achats.csv"].map(|name| (name, read(name)));
+    let silver = refined(&files);
+    let history = History::new(&silver.achats).unwrap();
+    let trained = train(&history, history.last().unwrap(), &RULES, &LastSegments::new());
+    let entry = serving(&trained, Task::Churn);
+    let said = "nothing beyond purchase frequency is there to learn";
+    assert!(entry.note.contains(said), "{}", entry.note);
+}
+
+#[test]
+fn a_generated_shop_has_dropout_to_learn_and_says_nothing_of_the_kind() {
+    let spec = goldsmith::sample::Spec { customers: 1_500, purchases: 15_000, seed: 9, dirty: 0.0 };
+    let history = super::history(spec);
+    let trained = train(&history, history.last().unwrap(), &RULES, &LastSegments::new());
+    let entry = serving(&trained, Task::Churn);
+    assert!(entry.method != Method::Baseline && entry.note.is_empty(), "{}", entry.note);
+}

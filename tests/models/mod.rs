@@ -1,0 +1,48 @@
+//! Models: what they learn, what they refuse to learn, and what they say of themselves.
+
+mod buying;
+mod edges;
+mod peers;
+mod score;
+mod stability;
+
+use goldsmith::domain::time::Timestamp;
+use goldsmith::pipeline::model::history::History;
+use goldsmith::pipeline::model::report::{Entry, Task};
+use goldsmith::pipeline::model::{Rules, Trained};
+use goldsmith::pipeline::silver::read::SourceBytes;
+use goldsmith::pipeline::silver::{self, Silver, refine};
+use goldsmith::sample::{Spec, generate};
+
+/// How models are trained unless settings say otherwise.
+const RULES: Rules =
+    Rules { seed: 42, min_customers: 50, churn_horizon_days: 60, max_fit_rows: 50_000 };
+
+fn files(spec: Spec) -> Vec<(&'static str, Vec<u8>)> {
+    generate(spec).unwrap()
+}
+
+fn refined(files: &[(&str, Vec<u8>)]) -> Silver {
+    let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
+    let source = |name: &'static str| [SourceBytes { name, bytes: bytes(name) }];
+    let run_start = Timestamp::parse("2026-06-01").unwrap();
+    let rules = silver::Rules { max_amount: 10_000.0, run_start };
+    refine(&source("clients.csv"), &source("achats.csv"), &rules).unwrap()
+}
+
+fn history(spec: Spec) -> History {
+    History::new(&refined(&files(spec)).achats).unwrap()
+}
+
+/// The true parameters of a generated shop.
+fn truth(spec: Spec) -> serde_json::Value {
+    let files = files(spec);
+    let (_, bytes) = files.iter().find(|(name, _)| *name == "ground_truth.json").unwrap();
+    let all: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+    all["purchase_process"].clone()
+}
+
+/// The entry of what serves a task.
+fn serving(trained: &Trained, task: Task) -> &Entry {
+    trained.entries.iter().find(|entry| entry.task == task && entry.serves).unwrap()
+}

@@ -1,0 +1,62 @@
+//! The same rows by scikit-learn: figures written down here, made by `benches/scikit_learn.py`
+//! (scikit-learn 1.9.1, numpy 2.4.6) on what these tests write to the folder `PEER_ROWS` names.
+
+use std::path::Path;
+
+use goldsmith::pipeline::model::report::{Figures, Method};
+use goldsmith::pipeline::model::{LastSegments, boosted, forest, segmentation, train};
+use goldsmith::sample::Spec;
+
+use super::{RULES, history};
+use crate::support::task;
+
+const SPEC: Spec = Spec { customers: 6_000, purchases: 60_000, seed: 7, dirty: 0.0 };
+
+/// `RandomForestClassifier(100, max_depth=10, min_samples_leaf=20, max_features=4, random_state=42)`
+const FOREST_AUC: f64 = 0.9248;
+/// `HistGradientBoostingClassifier(max_iter=400, learning_rate=0.05, max_depth=4, early_stopping=True)`
+const BOOSTED_AUC: f64 = 0.9250;
+/// `HistGradientBoostingRegressor` with the same parameters.
+const BOOSTED_MAE: f64 = 183.44;
+/// `KMeans(4, n_init=10, random_state=42)` after `StandardScaler`.
+const INERTIA: f64 = 5_019.1;
+
+#[test]
+fn the_libraries_do_as_well_as_scikit_learn_on_the_same_rows() {
+    let history = history(SPEC);
+    let (churn, value) = (task::churn(&history, &RULES), task::value(&history, &RULES));
+    let customers = task::rfm(&history);
+    if let Ok(folder) = std::env::var("PEER_ROWS") {
+        task::write(Path::new(&folder), &churn, &value, &customers);
+    }
+    let (rows, labels) = &churn.fit;
+    let trees = forest::fit(rows, labels, 42).unwrap();
+    let auc = churn.auc(&trees.predict_all(&churn.held.0));
+    assert!((auc - FOREST_AUC).abs() < 0.02, "forest: {auc}");
+    let trees = boosted::fit(rows, labels, boosted::Target::Probability, 42).unwrap();
+    let auc = churn.auc(&trees.predict_all(&churn.held.0));
+    assert!((auc - BOOSTED_AUC).abs() < 0.02, "boosted trees: {auc}");
+    let (rows, spend) = &value.fit;
+    let trees = boosted::fit(rows, spend, boosted::Target::Mean, 42).unwrap();
+    let foretold: Vec<f64> =
+        trees.predict_all(&value.held.0).into_iter().map(|value| value.max(0.0)).collect();
+    let mae = value.mae(&foretold);
+    assert!((mae / BOOSTED_MAE - 1.0).abs() < 0.05, "boosted trees: {mae}");
+    let inertia = segmentation::fit(&customers, 42).unwrap().inertia.unwrap();
+    assert!((inertia / INERTIA - 1.0).abs() < 0.01, "K-Means: {inertia}");
+}
+
+#[test]
+fn training_judges_on_the_rows_it_did_not_fit() {
+    let history = history(SPEC);
+    let churn = task::churn(&history, &RULES);
+    let (rows, labels) = &churn.fit;
+    let trees = forest::fit(rows, labels, RULES.seed).unwrap();
+    let trained = train(&history, history.last().unwrap(), &RULES, &LastSegments::new());
+    let entry = trained.entries.iter().find(|entry| entry.method == Method::Forest).unwrap();
+    assert_eq!((entry.fitted, entry.held_out), (labels.len(), churn.held.1.len()));
+    let Some(Figures::Churn(figures)) = &entry.figures else { panic!("{entry:?}") };
+    let auc = churn.auc(&trees.predict_all(&churn.held.0));
+    assert!((figures.roc_auc.unwrap() - auc).abs() < 1e-12);
+    assert_eq!(entry.calibration.iter().map(|bin| bin.count).sum::<usize>(), entry.held_out);
+}

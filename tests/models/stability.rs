@@ -1,0 +1,145 @@
+//! The same shop, the same predictions: in another order, on other numbers of threads, a little
+//! larger.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use goldsmith::pipeline::model::evaluation::adjusted_rand_index;
+use goldsmith::pipeline::model::history::History;
+use goldsmith::pipeline::model::report::Task;
+use goldsmith::pipeline::model::{LastSegments, Trained, segment_name, train};
+use goldsmith::sample::Spec;
+use polars::prelude::*;
+
+use super::{RULES, files, refined, serving};
+use crate::support::{Shop, TestApp};
+
+const SPEC: Spec = Spec { customers: 3_000, purchases: 30_000, seed: 21, dirty: 0.0 };
+
+fn trained(purchases: &DataFrame, last: &LastSegments) -> Trained {
+    let history = History::new(purchases).unwrap();
+    train(&history, history.last().unwrap(), &RULES, last)
+}
+
+fn segments(trained: &Trained) -> LastSegments {
+    let named = |score| (score, segment_name(Some(score)));
+    trained.scores.iter().map(named).map(|(s, name)| (s.id_client, name.to_owned())).collect()
+}
+
+#[test]
+fn the_order_of_rows_changes_nothing() {
+    let purchases = refined(&files(SPEC)).achats;
+    let shuffled = purchases
+        .clone()
+        .lazy()
+        .sort(["montant"], SortMultipleOptions::default())
+        .collect()
+        .unwrap();
+    let (one, other) =
+        (trained(&purchases, &LastSegments::new()), trained(&shuffled, &LastSegments::new()));
+    assert_eq!(one.scores, other.scores);
+    assert_eq!(one.artefact, other.artefact);
+}
+
+#[test]
+fn one_in_a_hundred_more_customers_keep_names_and_memberships() {
+    let purchases = refined(&files(SPEC)).achats;
+    let fewer = purchases
+        .clone()
+        .lazy()
+        .filter((col("id_client") % lit(100)).neq(lit(7)))
+        .collect()
+        .unwrap();
+    let before = segments(&trained(&fewer, &LastSegments::new()));
+    let after = trained(&purchases, &before);
+    let names = segments(&after);
+    let pairs: Vec<(&String, &String)> =
+        before.iter().map(|(id, name)| (name, &names[id])).collect();
+    let stayed = pairs.iter().filter(|(was, is)| was == is).count();
+    assert!(names.len() > before.len());
+    assert!(stayed * 100 >= pairs.len() * 98, "{stayed} of {} stayed", pairs.len());
+    let index = adjusted_rand_index(&pairs).unwrap();
+    assert!(index > 0.95, "{index}");
+    let told = serving(&after, Task::Segmentation).segments.clone().unwrap();
+    assert_eq!(told.adjusted_rand_index, Some(index));
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let tables = [
+        "churn_predictions",
+        "clv_predictions",
+        "customer_segments",
+        "ml_calibration",
+        "customers",
+    ];
+    let runs: BTreeSet<Vec<Vec<u8>>> = ["1", "2", "5"]
+        .into_iter()
+        .map(|threads| {
+            let shop = Shop::sample(SPEC);
+            shop.run_with(
+                &["refresh"],
+                &[("RAYON_NUM_THREADS", threads), ("POLARS_MAX_THREADS", threads)],
+            )
+            .good();
+            let read = |file: String| {
+                std::fs::read(shop.data(&format!("gold/gen-000001/{file}"))).unwrap()
+            };
+            let frames = tables.iter().map(|table| read(format!("{table}.parquet")));
+            frames.chain([read("models.json".to_owned())]).collect()
+        })
+        .collect();
+    assert_eq!(runs.len(), 1);
+}
+
+#[test]
+fn the_next_run_tells_who_moved_where() {
+    let shop = Shop::sample(SPEC);
+    // A shop of its own, not the sample.
+    std::fs::remove_file(shop.data("sources/ground_truth.json")).unwrap();
+    let all = std::fs::read_to_string(shop.data("sources/achats.csv")).unwrap();
+    let (header, rows) = all.split_once('\n').unwrap();
+    let early: Vec<&str> = rows.lines().filter(|row| !row.contains(",2025-1")).collect();
+    assert!(early.len() < rows.lines().count());
+    shop.put("achats.csv", format!("{header}\n{}\n", early.join("\n")).as_bytes());
+    shop.run(&["refresh"]).good();
+    let migration = |app: &TestApp| -> BTreeMap<(String, String), i64> {
+        let rows = app.data("/ml/segments/migration");
+        let text = |row: &serde_json::Value, field: &str| row[field].as_str().unwrap().to_owned();
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .map(|row| {
+                (
+                    (text(row, "from_segment"), text(row, "to_segment")),
+                    row["clients"].as_i64().unwrap(),
+                )
+            })
+            .collect()
+    };
+    let app = TestApp::spawn(&shop);
+    let first = migration(&app);
+    assert!(first.keys().all(|(from, _)| from == "New"), "{first:?}");
+    assert_eq!(first.values().sum::<i64>(), 3_000);
+    assert_eq!(
+        app.data("/ml/model-metrics/segmentation")["adjusted_rand_index"],
+        serde_json::Value::Null
+    );
+    let before: BTreeMap<String, i64> =
+        first.iter().map(|((_, to), clients)| (to.clone(), *clients)).collect();
+    drop(app);
+
+    shop.put("achats.csv", all.as_bytes());
+    shop.run(&["refresh"]).good();
+    let app = TestApp::spawn(&shop);
+    let second = migration(&app);
+    assert_eq!(second.values().sum::<i64>(), 3_000);
+    let mut left: BTreeMap<String, i64> = BTreeMap::new();
+    for ((from, _), clients) in &second {
+        *left.entry(from.clone()).or_default() += clients;
+    }
+    assert_eq!(left, before);
+    let moved: i64 = second.iter().filter(|((from, to), _)| from != to).map(|(_, n)| n).sum();
+    assert!(moved > 0);
+    let index = app.data("/ml/model-metrics/segmentation")["adjusted_rand_index"].as_f64().unwrap();
+    assert!(index > 0.2 && index < 1.0, "{index}");
+}
