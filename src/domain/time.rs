@@ -23,6 +23,12 @@ pub struct Timestamp(pub i64);
 pub struct Day(pub i32);
 
 impl Timestamp {
+    /// The second it lies in.
+    #[must_use]
+    pub fn to_second(self) -> Self {
+        Self(self.0.div_euclid(1_000_000) * 1_000_000)
+    }
+
     /// The present instant.
     #[must_use]
     pub fn now() -> Self {

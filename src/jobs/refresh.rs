@@ -404,7 +404,7 @@ impl Refresher {
         steps.observer.reached("models");
 
         steps.start(Step::Proof, tables::ALL.len());
-        let trained_at = run.started_at;
+        let trained_at = run.started_at.to_second();
         let Gold { tables, proof, as_of, purchases_after_as_of } =
             spawn_blocking(move || gold::complete(refined, &trained, &rules, &last, trained_at))
                 .await?;

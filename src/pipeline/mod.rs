@@ -4,10 +4,11 @@
 //! source bytes ─ silver::refine ─▶ Silver { clients, achats, rejects, report }
 //!                                     │ silver::quality::check_gate
 //!                                     ▼
-//!                gold::build ─▶ fact_achats ─┬▶ sales   (revenue_*, distribution, statistics)
+//!                gold::refine ─▶ fact_achats ─┬▶ sales   (revenue_*, distribution, statistics)
 //!                                            ├▶ cohorts (first purchase, retention)
-//!                                            └▶ customers ▶ scores ▶ segment_summary, customers, kpis
-//!                                     │ gold::proof
+//!                                            ├▶ customers ▶ scores ▶ segment_summary
+//!                                            └▶ model::train ▶ segments, churn, lifetime value
+//!                                     │ gold::complete ▶ customers, kpis, gold::proof
 //!                                     ▼
 //!                one frame per entry of tables::ALL
 //! ```

@@ -1,6 +1,6 @@
 //! With a READ_TOKEN, data need it and nothing else does.
 
-use crate::support::{SMALL, Shop, TestApp};
+use crate::support::{SMALL, Shop, TestApp, concrete};
 
 #[test]
 fn data_need_the_read_token_when_there_is_one() {
@@ -14,7 +14,7 @@ fn data_need_the_read_token_when_there_is_one() {
             continue;
         }
         guarded += 1;
-        let path = path.replace("{id}", "1");
+        let path = concrete(path, "1");
         for token in [None, Some("wrong"), Some(""), Some("open sesame 2")] {
             let reply = app.get_as(&path, token);
             assert_eq!(reply.status, 401, "{path} with {token:?}");

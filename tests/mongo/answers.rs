@@ -9,7 +9,7 @@ use mongodb::bson::{Document, doc};
 use serde_json::Value;
 
 use crate::support::mongo::TestDb;
-use crate::support::{Shop, TestApp};
+use crate::support::{Shop, TestApp, concrete};
 
 /// Rows up to which a scan is as quick as an index.
 const SCANNED_ROWS: u64 = 1_000;
@@ -143,7 +143,7 @@ fn both_stores_answer_every_question_alike_and_mongodb_scans_nothing_large() {
         let is_list = route["get"]["parameters"]
             .as_array()
             .is_some_and(|list| list.iter().any(|parameter| parameter["name"] == "sort"));
-        let concrete = path.replace("{id}", "8");
+        let concrete = concrete(path, "8");
         let base = sqlite.data(&concrete);
         let queries = if is_list {
             questions(&document, path, base.as_array().unwrap())

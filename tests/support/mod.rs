@@ -22,6 +22,11 @@ use self::mongo::TestDb;
 /// A small sample that every kind of test can afford.
 pub const SMALL: Spec = Spec { customers: 120, purchases: 1_500, seed: 3, dirty: 0.0 };
 
+/// A documented path with values in place of its parameters.
+pub fn concrete(path: &str, id: &str) -> String {
+    path.replace("{id}", id).replace("{model}", "churn")
+}
+
 /// A data directory with sources, gone at the end of the test.
 pub struct Shop {
     dir: tempfile::TempDir,

@@ -276,7 +276,12 @@ impl Buying {
         let z = horizon / (now + horizon);
         let c = a + self.b + passed - 1.0;
         let series = hypergeometric(c - rate, a - 1.0, c, z);
-        let sum = c / (a - 1.0) * (1.0 - (1.0 - z).powf(a - 1.0) * series);
+        let mut sum = c / (a - 1.0) * (1.0 - (1.0 - z).powf(a - 1.0) * series);
+        if !sum.is_finite() {
+            // Shapes so large that numbers end: everybody stops with the same probability.
+            let stops = a / (a + self.b + passed);
+            sum = (1.0 - (now / (now + stops * horizon)).powf(rate)) / stops;
+        }
         // However the rounding falls: nobody buys less than nothing or more than at their rate.
         (sum * self.p_alive(pattern)).clamp(0.0, rate / now * horizon)
     }
@@ -355,6 +360,31 @@ mod tests {
                     (found / expected - 1.0).abs() < 1e-4,
                     "{dropout:?} {a}: {found} {expected}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_the_parameters_there_is_a_finite_answer() {
+        let shapes = [1e-6, 0.3, 1.0, 40.0, 1e6];
+        let patterns = [
+            PATTERN,
+            Pattern { repeats: 0, recency: 0.0, age: 0.0 },
+            Pattern { repeats: 900, recency: 1_000.0, age: 1_000.0 },
+            Pattern { repeats: 1, recency: 1.0, age: 4_000.0 },
+        ];
+        for dropout in [Dropout::Never, Dropout::AfterRepeat, Dropout::AfterAny] {
+            for index in 0..shapes.len().pow(4) {
+                let shape = |place: u32| shapes[index / shapes.len().pow(place) % shapes.len()];
+                let model =
+                    Buying { dropout, r: shape(0), alpha: shape(1), a: shape(2), b: shape(3) };
+                for pattern in patterns {
+                    let expected = model.expected(pattern, 365.0);
+                    assert!(expected.is_finite() && expected >= 0.0, "{model:?} {pattern:?}");
+                    for p in [model.p_alive(pattern), model.p_silent(pattern, 60.0)] {
+                        assert!((0.0..=1.0).contains(&p), "{model:?} {pattern:?}: {p}");
+                    }
+                }
             }
         }
     }

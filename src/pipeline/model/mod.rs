@@ -128,8 +128,12 @@ pub fn train(history: &History, as_of: Timestamp, rules: &Rules, last: &LastSegm
     let (churn, of_churn) = churn::train(history, as_of, rules);
     let clv = clv::train(history, as_of, rules);
     let learnt_from = Chance::new(rules.seed, "buying").sample(past.len(), rules.max_fit_rows);
-    let buying = buying::fit(Dropout::AfterAny, &select(&Pattern::of_all(&past), &learnt_from));
-    let spending = spending::fit(&select(&Spend::of_all(&past), &learnt_from));
+    let is_enough = past.len() >= rules.min_customers;
+    let buying = is_enough.then(|| {
+        buying::fit(Dropout::AfterAny, &select(&Pattern::of_all(&past), &learnt_from)).ok()
+    });
+    let spending =
+        is_enough.then(|| spending::fit(&select(&Spend::of_all(&past), &learnt_from)).ok());
     let artefact = Artefact {
         as_of,
         churn_horizon_days: rules.churn_horizon_days,
@@ -137,8 +141,8 @@ pub fn train(history: &History, as_of: Timestamp, rules: &Rules, last: &LastSegm
         segmentation,
         churn,
         clv: clv.model,
-        buying: buying.ok().map(|fitted| fitted.model),
-        spending: spending.ok().map(|fitted| fitted.model),
+        buying: buying.flatten().map(|fitted| fitted.model),
+        spending: spending.flatten().map(|fitted| fitted.model),
     };
     let scores = score(&artefact, &past);
     let entries = std::iter::once(of_segmentation).chain(of_churn).chain(clv.entries).collect();

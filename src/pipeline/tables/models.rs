@@ -181,7 +181,7 @@ pub static ML_MODEL_METRICS: Table = Table {
             "note",
             "what a reader has to know: what was skipped or sampled, and why; empty when there is nothing",
         ),
-        timestamp("trained_at", "start of the run that trained it"),
+        timestamp("trained_at", "start of the run that trained it, whole seconds"),
         timestamp("as_of", "reference instant of the run"),
         timestamp("cut_off", "end of the past it learnt from; null for segmentation").nullable(),
         int("horizon_days", "length of the window after the cut-off, days; null for segmentation")
