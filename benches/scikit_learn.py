@@ -15,7 +15,7 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestClassifier,
 )
-from sklearn.metrics import mean_absolute_error, roc_auc_score
+from sklearn.metrics import mean_absolute_error, roc_auc_score, root_mean_squared_error
 from sklearn.preprocessing import StandardScaler
 
 directory = sys.argv[1]
@@ -24,6 +24,12 @@ directory = sys.argv[1]
 def load(name):
     values = np.loadtxt(f"{directory}/{name}.csv", delimiter=",", dtype=np.float32)
     return values[:, :-1], values[:, -1]
+
+
+def judged(came, foretold):
+    foretold = np.maximum(foretold, 0)
+    mae = mean_absolute_error(came, foretold)
+    return f"MAE {mae:.2f}, RMSE {root_mean_squared_error(came, foretold):.2f}"
 
 
 def timed(work):
@@ -51,10 +57,10 @@ boosted = HistGradientBoostingRegressor(
     max_iter=400, learning_rate=0.05, max_depth=4, early_stopping=True, random_state=42
 )
 seconds, _ = timed(lambda: boosted.fit(x, y))
-print(f"  value, boosted trees on histograms        {seconds:7.2f} s  MAE {mean_absolute_error(came, np.maximum(boosted.predict(held), 0)):.2f}")
+print(f"  value, boosted trees on histograms        {seconds:7.2f} s  {judged(came, boosted.predict(held))}")
 exact = GradientBoostingRegressor(n_estimators=100, learning_rate=0.1, max_depth=4, random_state=42)
 seconds, _ = timed(lambda: exact.fit(x, y))
-print(f"  value, boosted trees, exact               {seconds:7.2f} s  MAE {mean_absolute_error(came, np.maximum(exact.predict(held), 0)):.2f}")
+print(f"  value, boosted trees, exact               {seconds:7.2f} s  {judged(came, exact.predict(held))}")
 rfm = np.loadtxt(f"{directory}/rfm.csv", delimiter=",")
 points = StandardScaler().fit_transform(
     np.column_stack([np.log1p(rfm[:, 1]), np.log1p(rfm[:, 2]), rfm[:, 0]])

@@ -50,7 +50,8 @@ fn assert_recovers(shop: &Shop, at: &str) {
 #[test]
 fn a_process_that_ends_at_any_named_point_leaves_a_whole_generation() {
     let publishing = tables::ALL.iter().map(|table| format!("publish:{}", table.name)).step_by(5);
-    let points = ["bronze", "silver", "gold", "manifest", "switch", "switched"].map(str::to_owned);
+    let points = ["bronze", "silver", "gold", "models", "proof", "manifest", "switch", "switched"]
+        .map(str::to_owned);
     for point in points.into_iter().chain(publishing) {
         let shop = about_to_change();
         let ran = shop.run_with(&["refresh"], &[("TESTING__ABORT_AT", &point)]);

@@ -38,9 +38,7 @@ fn the_libraries_do_as_well_as_scikit_learn_on_the_same_rows() {
     assert!((auc - BOOSTED_AUC).abs() < 0.02, "boosted trees: {auc}");
     let (rows, spend) = &value.fit;
     let trees = boosted::fit(rows, spend, boosted::Target::Mean, 42).unwrap();
-    let foretold: Vec<f64> =
-        trees.predict_all(&value.held.0).into_iter().map(|value| value.max(0.0)).collect();
-    let mae = value.mae(&foretold);
+    let mae = value.amounts(&trees.predict_all(&value.held.0)).mae;
     assert!((mae / BOOSTED_MAE - 1.0).abs() < 0.05, "boosted trees: {mae}");
     let inertia = segmentation::fit(&customers, 42).unwrap().inertia.unwrap();
     assert!((inertia / INERTIA - 1.0).abs() < 0.01, "K-Means: {inertia}");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use goldsmith::domain::time::{DAY_MICROS, Timestamp};
 use goldsmith::pipeline::model::chance::Chance;
-use goldsmith::pipeline::model::evaluation::{amounts, auc};
+use goldsmith::pipeline::model::evaluation::{Amounts, amounts, auc};
 use goldsmith::pipeline::model::features::features;
 use goldsmith::pipeline::model::history::{History, Window};
 use goldsmith::pipeline::model::matrix::{Matrix, select};
@@ -50,10 +50,11 @@ impl Task {
         auc(&labels, foretold).unwrap()
     }
 
-    /// Mean absolute error of amounts foretold for those that judge.
-    pub fn mae(&self, foretold: &[f64]) -> f64 {
+    /// How amounts foretold for those that judge, at least 0, do.
+    pub fn amounts(&self, foretold: &[f64]) -> Amounts {
         let came: Vec<f64> = self.held.1.iter().map(|label| f64::from(*label)).collect();
-        amounts(&came, foretold).mae
+        let foretold: Vec<f64> = foretold.iter().map(|value| value.max(0.0)).collect();
+        amounts(&came, &foretold)
     }
 }
 

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use hessboost::config::TreeMethod;
 use hessboost::model::BoostedModel;
 use hessboost::objective::{Objective, RegLoss};
-use hessboost::prelude::{DMatrix, Trainer, TrainingParams};
+use hessboost::prelude::{DMatrix, Trainer, TrainingParams, train};
 use hessboost::tree::RegTree;
 
 use super::matrix::{Matrix, select};
@@ -47,7 +47,8 @@ pub fn hyper_parameters(trees: &Trees) -> String {
     )
 }
 
-/// Fits boosted trees; every eighth row is kept aside to decide how many.
+/// Fits boosted trees: every eighth row is kept aside to decide how many, then all rows grow so
+/// many.
 ///
 /// # Errors
 /// What hessboost says.
@@ -87,17 +88,18 @@ fn fit_with(
         .min_child_weight(leaf_weight)
         .seed(seed)
         .build()?;
-    let (train, watched) = (matrix(&fitted)?, matrix(&aside)?);
-    let mut trainer = Trainer::new(&parameters, &train, ROUNDS).eval(&watched, "kept aside");
+    let (most, watched) = (matrix(&fitted)?, matrix(&aside)?);
+    let mut trainer = Trainer::new(&parameters, &most, ROUNDS).eval(&watched, "kept aside");
     if let Some(patience) = NonZeroUsize::new(PATIENCE) {
         trainer = trainer.early_stopping_rounds(patience);
     }
-    let model = trainer.train()?.model;
-    Ok(to_trees(&model, target))
+    let tried = trainer.train()?.model;
+    let rounds = tried.best_iteration().map_or(tried.num_trees(), |best| best + 1);
+    let all: Vec<usize> = (0..rows.rows()).collect();
+    Ok(to_trees(&train(&parameters, &matrix(&all)?, rounds)?, target))
 }
 
 fn to_trees(model: &BoostedModel, target: Target) -> Trees {
-    let kept = model.best_iteration().map_or(model.num_trees(), |best| best + 1);
     Trees {
         link: match target {
             Target::Probability => Link::Logit,
@@ -105,7 +107,7 @@ fn to_trees(model: &BoostedModel, target: Target) -> Trees {
         },
         base: f64::from(model.base_score()),
         weight: 1.0,
-        trees: model.trees().iter().take(kept).map(to_tree).collect(),
+        trees: model.trees().iter().map(to_tree).collect(),
     }
 }
 
@@ -134,4 +136,34 @@ fn to_tree(tree: &RegTree) -> Tree {
         }
     }
     Tree(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hessboost::model::Iterations;
+    use rand::{RngExt, SeedableRng};
+
+    #[test]
+    fn our_trees_predict_what_hessboost_predicts() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let values: Vec<f32> = (0..1_200).map(|_| rng.random::<f32>() * 10.0).collect();
+        let rows = Matrix { values, width: 3 };
+        let labels: Vec<f32> = (0..400).map(|row| f32::from(rows.row(row)[0] > 5.0)).collect();
+        let data = DMatrix::from_dense(&rows.values, 400, 3).unwrap().with_labels(&labels).unwrap();
+        for (target, objective) in [
+            (Target::Probability, Objective::BinaryLogistic(RegLoss::default())),
+            (Target::Mean, Objective::SquaredError(RegLoss::default())),
+        ] {
+            let parameters =
+                TrainingParams::builder().objective(objective).max_depth(3).build().unwrap();
+            let model = train(&parameters, &data, 9).unwrap();
+            let theirs = model.predict(&data, Iterations::Best).unwrap();
+            let ours = to_trees(&model, target);
+            for (row, theirs) in theirs.as_slice().iter().enumerate() {
+                let difference = (ours.predict(rows.row(row)) - f64::from(*theirs)).abs();
+                assert!(difference < 1e-5, "row {row} differs by {difference}");
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::buying::{Buying, Dropout, Pattern};
 use super::chance::Chance;
 use super::contest::Contest;
-use super::evaluation::{auc, calibration, probabilities};
+use super::evaluation::{Probabilities, auc, calibration, probabilities};
 use super::features::{COUNT, DAYS_SINCE_LAST, FREQUENCY, NAMES, TENURE, features, in_words};
 use super::history::History;
 use super::matrix::{Matrix, select};
@@ -144,7 +144,7 @@ impl Model {
     fn effects(&self, asked: &Asked<'_>, row: usize) -> Vec<(usize, f64)> {
         match self {
             Self::Forest(trees) | Self::Boosted(trees) => {
-                explain::effects(trees, asked.features.row(row)).into_iter().enumerate().collect()
+                explain::effects(trees, asked.features.row(row))
             }
             Self::Buying(model, typical) => {
                 let own = asked.patterns[row];
@@ -334,7 +334,6 @@ impl<'a> Lesson<'a> {
                 ));
             }
             if let Ok(Model::Forest(trees) | Model::Boosted(trees)) = &fit {
-                entry.importances = explain::importances(trees, judge.asked.features, seed);
                 entry.hyper_parameters = match method {
                     Method::Forest => forest::hyper_parameters(COUNT),
                     _ => boosted::hyper_parameters(trees),
@@ -367,14 +366,33 @@ impl<'a> Lesson<'a> {
 struct Judge<'a> {
     asked: Asked<'a>,
     churned: &'a [bool],
+    seed: u64,
 }
 
 impl Judge<'_> {
     /// Puts into the entry how a model does.
     fn judge(&self, model: Model, entry: &mut Entry) -> Judged {
         let foretold = model.probabilities(&self.asked);
+        let mut figures = probabilities(self.churned, &foretold);
+        if let Model::Rule(rule) = &model {
+            // The rule says yes above the median, whatever the rate it saw there.
+            let silences = self.asked.features.column(DAYS_SINCE_LAST);
+            let says: Vec<f64> =
+                silences.map(|days| f64::from(u8::from(days > rule.median))).collect();
+            let hard = probabilities(self.churned, &says);
+            figures = Probabilities {
+                accuracy: hard.accuracy,
+                precision: hard.precision,
+                recall: hard.recall,
+                f1_score: hard.f1_score,
+                ..figures
+            };
+        }
         entry.held_out = self.churned.len();
-        entry.figures = Some(Figures::Churn(probabilities(self.churned, &foretold)));
+        entry.figures = Some(Figures::Churn(figures));
+        entry.importances = explain::importances(self.churned.len(), self.seed, |row| {
+            model.effects(&self.asked, row)
+        });
         entry.calibration = calibration(self.churned, &foretold);
         (model, foretold)
     }
@@ -401,7 +419,7 @@ pub fn train(history: &History, as_of: Timestamp, rules: &Rules) -> (Model, Vec<
     let churned = select(&lesson.churned, &split.held);
     let horizon_days = rules.churn_horizon_days.into();
     let asked = Asked { features: &features, patterns: &patterns, horizon_days };
-    let judge = Judge { asked, churned: &churned };
+    let judge = Judge { asked, churned: &churned, seed: rules.seed };
 
     let (rule, mut entry) = lesson.rule(&split.kept);
     let judged = judge.judge(Model::Rule(rule), &mut entry);

@@ -235,7 +235,10 @@ impl<'a> Lesson<'a> {
             told(Method::Boosted, "gradient-boosted trees on histograms, squared error");
         let fit = boosted::fit(&matrix, &spend, boosted::Target::Mean, seed);
         if let Ok(trees) = &fit {
-            entry.importances = explain::importances(trees, &judge.asked.features, seed);
+            let features = &judge.asked.features;
+            entry.importances = explain::importances(features.rows(), seed, |row| {
+                explain::effects(trees, features.row(row))
+            });
             entry.hyper_parameters = boosted::hyper_parameters(trees);
         }
         contest.enter(entry, fit.map(Model::Boosted), |model, entry| judge.judge(model, entry));
@@ -244,6 +247,10 @@ impl<'a> Lesson<'a> {
         let mut entry = told(Method::TwoStage, algorithm);
         let fit = fit_two_stages(&matrix, &spend, seed);
         if let Ok(Model::TwoStage { buys, spends }) = &fit {
+            let features = &judge.asked.features;
+            entry.importances = explain::importances(features.rows(), seed, |row| {
+                product_effects(buys, spends, features.row(row))
+            });
             entry.hyper_parameters = format!(
                 "buys: {}; spends: {}",
                 boosted::hyper_parameters(buys),
@@ -327,6 +334,18 @@ pub fn train(history: &History, as_of: Timestamp, rules: &Rules) -> Trained {
     lesson.enter_buying(&mut contest, &judge);
     let (model, entries) = contest.decide();
     Trained { model, window_days, entries }
+}
+
+/// By how much each feature moved the product of two predictions: what changes when it is taken
+/// away from both.
+fn product_effects(buys: &Trees, spends: &Trees, row: &[f32]) -> Vec<(usize, f64)> {
+    let (buy, spend) = (buys.predict(row), spends.predict(row));
+    let pairs = explain::effects(buys, row).into_iter().zip(explain::effects(spends, row));
+    pairs
+        .map(|((feature, of_buy), (_, of_spend))| {
+            (feature, buy * spend - (buy - of_buy) * (spend - of_spend))
+        })
+        .collect()
 }
 
 fn fit_two_stages(rows: &Matrix, spend: &[f32], seed: u64) -> Result<Model, String> {

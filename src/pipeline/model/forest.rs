@@ -20,7 +20,7 @@ pub const LIBRARY: &str = "smartcore 0.7";
 /// Trees in a forest: the contract's.
 const TREES: u64 = 100;
 /// Trees that grow on one thread at a time.
-const BATCH: u64 = 5;
+const BATCH: u64 = 10;
 /// Deepest path from root to leaf.
 const DEPTH: u16 = 10;
 /// Fewest training rows in a leaf: its share of ones is a probability only when there are some.
