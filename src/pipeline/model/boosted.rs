@@ -24,6 +24,8 @@ const ROUNDS: usize = 400;
 const PATIENCE: usize = 20;
 /// One row in this many is kept aside to decide when to stop.
 const KEPT_ASIDE: usize = 8;
+/// Fewer rows leave nothing to keep aside.
+const FEWEST_ROWS: usize = 2 * KEPT_ASIDE;
 const RATE: f64 = 0.05;
 const DEPTH: usize = 4;
 const LEAF_ROWS: f64 = 20.0;
@@ -38,11 +40,24 @@ pub enum Target {
     Mean,
 }
 
+impl Target {
+    /// Least weight of a leaf's rows.
+    fn leaf_weight(self) -> f64 {
+        match self {
+            // A row's weight is p(1 - p) here, at most a quarter.
+            Self::Probability => LEAF_ROWS / 4.0,
+            Self::Mean => LEAF_ROWS,
+        }
+    }
+}
+
 /// The hyper-parameters, for the metrics.
 #[must_use]
 pub fn hyper_parameters(trees: &Trees) -> String {
+    let target = if trees.link == Link::Logit { Target::Probability } else { Target::Mean };
+    let leaf_weight = target.leaf_weight();
     format!(
-        "trees={} (of at most {ROUNDS}, stopped early), max_depth={DEPTH}, learning_rate={RATE}, subsample={ROW_SHARE}, min_child_weight={LEAF_ROWS}",
+        "trees={} (of at most {ROUNDS}, stopped early), max_depth={DEPTH}, learning_rate={RATE}, subsample={ROW_SHARE}, min_child_weight={leaf_weight}",
         trees.trees.len()
     )
 }
@@ -53,6 +68,9 @@ pub fn hyper_parameters(trees: &Trees) -> String {
 /// # Errors
 /// What hessboost says.
 pub fn fit(rows: &Matrix, labels: &[f32], target: Target, seed: u64) -> Result<Trees, String> {
+    if rows.rows() < FEWEST_ROWS {
+        return Err(format!("{} customers, and fewer than {FEWEST_ROWS} are too few", rows.rows()));
+    }
     fit_with(rows, labels, target, seed).map_err(|error| error.to_string())
 }
 
@@ -74,18 +92,13 @@ fn fit_with(
         Target::Probability => Objective::BinaryLogistic(loss),
         Target::Mean => Objective::SquaredError(loss),
     };
-    let leaf_weight = match target {
-        // A row's weight is p(1 - p) here, at most a quarter.
-        Target::Probability => LEAF_ROWS / 4.0,
-        Target::Mean => LEAF_ROWS,
-    };
     let parameters = TrainingParams::builder()
         .objective(objective)
         .tree_method(TreeMethod::Hist)
         .max_depth(DEPTH)
         .eta(RATE)
         .subsample(ROW_SHARE)
-        .min_child_weight(leaf_weight)
+        .min_child_weight(target.leaf_weight())
         .seed(seed)
         .build()?;
     let (most, watched) = (matrix(&fitted)?, matrix(&aside)?);
@@ -143,6 +156,20 @@ mod tests {
     use super::*;
     use hessboost::model::Iterations;
     use rand::{RngExt, SeedableRng};
+
+    #[test]
+    fn too_few_rows_are_refused_and_one_class_gives_numbers_or_a_refusal() {
+        let few = Matrix::zeros(15, 2);
+        assert!(fit(&few, &[1.0; 15], Target::Mean, 42).unwrap_err().contains("15 customers"));
+        let rows = Matrix::zeros(40, 2);
+        for target in [Target::Mean, Target::Probability] {
+            for label in [0.0, 1.0] {
+                if let Ok(trees) = fit(&rows, &[label; 40], target, 42) {
+                    assert!(trees.predict(rows.row(0)).is_finite(), "{target:?} {label}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn our_trees_predict_what_hessboost_predicts() {

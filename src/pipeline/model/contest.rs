@@ -24,7 +24,17 @@ impl<M> Contest<M> {
         judge: impl FnOnce(F, &mut Entry) -> M,
     ) {
         let model = match fit {
-            Ok(fitted) => Some(judge(fitted, &mut entry)),
+            Ok(fitted) => {
+                let model = judge(fitted, &mut entry);
+                let is_number = entry.figures.is_none() || error(&entry).0.is_finite();
+                if !is_number {
+                    entry.figures = None;
+                    entry.calibration.clear();
+                    entry.importances.clear();
+                    entry.say("left out: what it foretells is not always a number");
+                }
+                is_number.then_some(model)
+            }
             Err(problem) => {
                 entry.say(&format!("could not be fitted: {problem}"));
                 None
@@ -109,6 +119,15 @@ mod tests {
         assert!(entries[0].serves);
         assert_eq!(entries.iter().filter(|entry| entry.serves).count(), 1);
         assert!(entries.iter().all(|entry| entry.baseline.is_some()));
+    }
+
+    #[test]
+    fn what_foretells_no_number_is_left_out_and_says_so() {
+        let (serving, entries) = decide(&[f64::NAN, 11.0]);
+        assert_eq!(serving, 2);
+        let silent =
+            entries.iter().find(|entry| entry.figures.is_none() && entry.method == Method::Boosted);
+        assert!(silent.unwrap().note.contains("not always a number"));
     }
 
     #[test]

@@ -184,10 +184,11 @@ pub fn amounts(came: &[f64], foretold: &[f64]) -> Amounts {
     let squared: f64 = errors().map(|error| error * error).sum();
     let total: f64 = came.iter().sum();
     let spread: f64 = came.iter().map(|y| (y - total / count).powi(2)).sum();
+    let varies = came.windows(2).any(|pair| pair[0].total_cmp(&pair[1]).is_ne());
     Amounts {
         mae: errors().map(f64::abs).sum::<f64>() / count,
         rmse: (squared / count).sqrt(),
-        r2: (spread > 0.0).then(|| 1.0 - squared / spread),
+        r2: (varies && spread > 0.0).then(|| 1.0 - squared / spread),
         spearman: correlation(&ranks(came), &ranks(foretold)),
         total_ratio: (total > 0.0).then(|| foretold.iter().sum::<f64>() / total),
     }
@@ -337,6 +338,9 @@ mod tests {
         close(judged.total_ratio.unwrap(), 65.0 / 60.0);
         let constant = amounts(&[3.0, 3.0], &[1.0, 2.0]);
         assert_eq!((constant.r2, constant.spearman), (None, None));
+        // A sum of equal amounts, divided, need not be the amount again.
+        let constant = amounts(&[160.0 * 365.0 / 243.0; 25], &[1.0; 25]);
+        assert_eq!(constant.r2, None);
     }
 
     #[test]

@@ -76,7 +76,8 @@ fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
         spend,
         (at.len() - recent) as f64,
         (at.len() - year) as f64,
-        amounts[year..].iter().sum(),
+        // An empty sum is -0.
+        amounts[year..].iter().sum::<f64>() + 0.0,
         mean_gap,
         silence / mean_gap.max(1.0),
         distinct.len() as f64,
@@ -114,6 +115,13 @@ mod tests {
         let purchases = Purchases { at: &at, amounts: &[10.0, 20.0, 60.0], products: &[1, 2, 1] };
         let row = of_customer(purchases, 400 * day);
         assert_eq!(row, [20.0, 3.0, 30.0, 400.0, 90.0, 1.0, 2.0, 80.0, 190.0, 20.0 / 190.0, 2.0]);
+    }
+
+    #[test]
+    fn nothing_spent_is_no_negative_amount() {
+        let purchases = Purchases { at: &[0], amounts: &[10.0], products: &[0] };
+        let row = of_customer(purchases, 400 * DAY_MICROS);
+        assert_eq!(in_words(7, row[7]), "0.00 EUR spent in the last 365 days");
     }
 
     #[test]

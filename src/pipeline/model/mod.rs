@@ -161,7 +161,8 @@ pub fn score(artefact: &Artefact, past: &Past<'_>) -> Vec<Score> {
         horizon_days: f64::from(artefact.churn_horizon_days),
     };
     let churned = artefact.churn.probabilities(&churn_asked);
-    let values = artefact.clv.values(&asked, artefact.clv_window_days as f64);
+    // Models of buying are asked for the 12 months themselves, not for the window scaled.
+    let values = artefact.clv.values(&asked, clv::YEAR_DAYS);
     let ids: Vec<i64> = past.ids().collect();
     (0..past.len())
         .into_par_iter()
