@@ -7,6 +7,7 @@ use polars::prelude::DataFrame;
 use crate::domain::digest::sha256_hex;
 use crate::domain::time::Timestamp;
 use crate::lake::{Lake, LakeError, Layer};
+use crate::pipeline::model::facts::Facts;
 use crate::pipeline::model::history::History;
 use crate::pipeline::model::{self, Artefact, churn, clv, segmentation};
 use crate::pipeline::silver::read::SourceBytes;
@@ -117,7 +118,7 @@ pub async fn score(
         let history = History::new(&refined.valid)?;
         let last = history.last().unwrap_or(artefact.as_of);
         let as_of = asked.unwrap_or(artefact.as_of.max(last));
-        let scores = model::score(&artefact, &history.up_to(as_of));
+        let scores = model::score(&artefact, &Facts::of(history.up_to(as_of)));
         if scores.is_empty() {
             let rejected = refined.rejected.height();
             return Err(ScoreError::Empty { path, as_of, rejected });
@@ -165,9 +166,9 @@ fn to_csv(artefact: &Artefact, scores: &[model::Score]) -> Result<Vec<u8>, csv::
             cents(score.predicted_clv_12m),
             clv::segment(score.predicted_clv_12m).to_owned(),
             artefact.clv.method().word().to_owned(),
-            or_empty(score.p_alive),
-            or_empty(score.expected_purchases_12m),
-            score.expected_spend_12m.map_or_else(String::new, cents),
+            or_empty(score.expected.p_alive),
+            or_empty(score.expected.purchases_12m),
+            score.expected.spend_12m.map_or_else(String::new, cents),
         ])?;
     }
     writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))

@@ -433,6 +433,7 @@ pub static CUSTOMERS: Table = Table {
 
 const WIDE: &[Column] = &[
     text("segment_name", "RFM segment, see customer_segments").indexed(),
+    text("segment_method", "what segment_name comes from; null without a purchase").nullable(),
     SCORES[3],
     float(
         "churn_probability",
@@ -473,6 +474,12 @@ const WIDE: &[Column] = &[
     float(
         "expected_purchases_12m",
         "days with a purchase to expect in 12 months (MBG/NBD); null likewise",
+    )
+    .nullable()
+    .within(0.0, MAX),
+    money(
+        "expected_spend_12m",
+        "spend to expect in 12 months (MBG/NBD × Gamma-Gamma), EUR; null likewise",
     )
     .nullable()
     .within(0.0, MAX),

@@ -2,9 +2,13 @@
 
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::gold::{self, Gold};
+use goldsmith::pipeline::model::buying::{self, Dropout};
+use goldsmith::pipeline::model::explain::Typical;
+use goldsmith::pipeline::model::facts::Facts;
 use goldsmith::pipeline::model::history::History;
-use goldsmith::pipeline::model::report::{Method, Task};
-use goldsmith::pipeline::model::{LastSegments, Trained, train};
+use goldsmith::pipeline::model::outlook::Expected;
+use goldsmith::pipeline::model::report::{Figures, Method, Task};
+use goldsmith::pipeline::model::{LastSegments, Trained, churn, score, train};
 use polars::prelude::*;
 
 use super::{RULES, refined, serving};
@@ -26,18 +30,27 @@ fn shop(customers: usize, purchases: &[Purchase]) -> (Trained, Gold) {
     let achats: String = purchases.iter().enumerate().map(purchase).collect();
     let achats = format!("id_achat,id_client,date_achat,montant,produit\n{achats}");
     let files = [("clients.csv", clients.into_bytes()), ("achats.csv", achats.into_bytes())];
-    let silver = refined(&files);
+    through_gold(&files)
+}
+
+fn through_gold(files: &[(&str, Vec<u8>)]) -> (Trained, Gold) {
+    let silver = refined(files);
     let refined = gold::refine(&silver.clients, &silver.achats, None).unwrap();
     let last = LastSegments::new();
     let history = History::new(&refined.fact).unwrap();
     let trained = train(&history, refined.as_of, &RULES, &last);
-    let gold = gold::complete(refined, &trained, &RULES, &last, Timestamp(start)).unwrap();
+    let gold = gold::complete(refined, &trained, &RULES, &last, Timestamp(0)).unwrap();
     for score in &trained.scores {
         let numbers = [Some(score.churn_probability), Some(score.predicted_clv_12m)];
-        let more = [score.p_alive, score.expected_purchases_12m, score.expected_spend_12m];
+        let Expected { p_alive, purchases_12m, spend_12m } = score.expected;
+        let more = [p_alive, purchases_12m, spend_12m];
         assert!(numbers.iter().chain(&more).flatten().all(|number| number.is_finite()));
     }
     (trained, gold)
+}
+
+fn table<'a>(gold: &'a Gold, name: &str) -> &'a DataFrame {
+    &gold.tables.iter().find(|gold| gold.table.name == name).unwrap().frame
 }
 
 /// Customers who buy every so many days over two years, each at their own pace.
@@ -68,9 +81,11 @@ fn with_fewer_than_fifty_customers_baselines_serve_and_say_so() {
         says(&trained, Task::Churn, Method::Baseline, &said);
         says(&trained, Task::Clv, Method::Baseline, &said);
         assert_eq!(trained.scores.len(), customers);
-        let metrics = gold.tables.iter().find(|t| t.table.name == "ml_model_metrics").unwrap();
-        // Three that serve, and the baselines under their own names.
-        assert_eq!(metrics.frame.height(), 5);
+        // Four tasks, and the baselines of two under their own names.
+        assert_eq!(table(&gold, "ml_model_metrics").height(), 6);
+        let said = format!("skipped: {customers} customers, and fewer than 50");
+        let of_buying = trained.entries.iter().find(|entry| entry.task == Task::Buying).unwrap();
+        assert!(!of_buying.serves && of_buying.note.contains(&said), "{}", of_buying.note);
     }
 }
 
@@ -155,13 +170,12 @@ fn who_bought_once_is_scored_and_who_never_bought_is_a_prospect() {
     assert_eq!(trained.scores.len(), 81);
     let once = &trained.scores[80];
     assert_eq!((once.id_client, once.frequency, once.monetary), (81, 1, 12.5));
-    let table = |name: &str| &gold.tables.iter().find(|t| t.table.name == name).unwrap().frame;
-    let segments = table("customer_segments");
+    let segments = table(&gold, "customer_segments");
     assert_eq!(segments.height(), 82);
     let last = |column: &str| segments.column(column).unwrap().get(81).unwrap().into_static();
     assert_eq!(last("segment_name"), AnyValue::StringOwned("Prospect".into()));
     assert!(last("segment_id").is_null() && last("recency").is_null());
-    let customers = table("customers");
+    let customers = table(&gold, "customers");
     let prospect = |column: &str| customers.column(column).unwrap().get(81).unwrap().into_static();
     for column in ["churn_probability", "churn_risk_level", "churn_factors", "predicted_clv_12m"] {
         assert!(prospect(column).is_null(), "{column}");
@@ -176,12 +190,71 @@ fn data_without_dropout_are_said_to_have_none() {
         std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
     };
     let files = ["clients.csv", "achats.csv"].map(|name| (name, read(name)));
-    let silver = refined(&files);
-    let history = History::new(&silver.achats).unwrap();
-    let trained = train(&history, history.last().unwrap(), &RULES, &LastSegments::new());
-    let entry = serving(&trained, Task::Churn);
+    let (trained, gold) = through_gold(&files);
     let said = "nothing beyond purchase frequency is there to learn";
+    let entry = serving(&trained, Task::Churn);
     assert!(entry.note.contains(said), "{}", entry.note);
+    let metrics = table(&gold, "ml_model_metrics");
+    let row = metrics.column("model").unwrap().str().unwrap().iter();
+    let row = row.into_iter().position(|model| model == Some("churn")).unwrap();
+    assert!(metrics.column("note").unwrap().str().unwrap().get(row).unwrap().contains(said));
+}
+
+#[test]
+fn a_shop_of_regulars_stops_at_the_leak_check_and_the_rule_is_judged_all_the_same() {
+    // Everybody buys each week; every fifth customer left for good some months ago. Silence alone
+    // tells who will not come.
+    let purchases: Vec<Purchase> = (1..=200)
+        .flat_map(|id| {
+            let end = if id % 5 == 0 { 300 + i64::try_from(id).unwrap() } else { 700 };
+            (0..).map(move |week| (id, week * 7, 20.0)).take_while(move |(_, day, _)| *day <= end)
+        })
+        .collect();
+    let (trained, gold) = shop(200, &purchases);
+    says(
+        &trained,
+        Task::Churn,
+        Method::Baseline,
+        "stopped by the leak check: the feature days_since_last alone tells the label (AUC 1.000 > 0.98)",
+    );
+    let entry = serving(&trained, Task::Churn);
+    assert_eq!(entry.customers, 200);
+    assert!(entry.held_out > 40 && entry.fitted + entry.held_out == 200);
+    let Some(Figures::Churn(figures)) = &entry.figures else { panic!("{entry:?}") };
+    assert!(figures.brier < figures.base_rate * (1.0 - figures.base_rate));
+    assert_eq!(entry.calibration.iter().map(|bin| bin.count).sum::<usize>(), entry.held_out);
+    // Under its task's name and its own.
+    assert_eq!(table(&gold, "ml_calibration").height(), 20);
+}
+
+#[test]
+fn who_bought_once_long_ago_is_told_so_in_words_that_are_true() {
+    let mut purchases = regulars(80);
+    purchases.push((81, 100, 12.5));
+    let (mut trained, _) = shop(81, &purchases);
+    let clients: Vec<i64> =
+        purchases.iter().map(|(id, _, _)| i64::try_from(*id).unwrap()).collect();
+    let start = Timestamp::parse("2024-01-01").unwrap().0;
+    let at: Vec<i64> = purchases.iter().map(|(_, day, _)| start + day * 86_400_000_000).collect();
+    let amounts: Vec<f64> = purchases.iter().map(|(_, _, amount)| *amount).collect();
+    let ids: Vec<i64> = (1_i64..).take(purchases.len()).collect();
+    let frame = df!("id_achat" => ids, "id_client" => clients, "date_achat" => at,
+        "montant" => amounts, "produit" => vec!["Tea"; purchases.len()])
+    .unwrap();
+    let history = History::new(&frame).unwrap();
+    let facts = Facts::of(history.up_to(history.last().unwrap()));
+    // By a model of buying, whichever method serves.
+    let fitted = buying::fit(Dropout::AfterAny, &facts.patterns).unwrap();
+    let typical = Typical::of(&facts.patterns, &facts.spends);
+    trained.artefact.churn = churn::Model::Buying(fitted.model, typical);
+    let scores = score(&trained.artefact, &facts);
+    let once = scores.iter().find(|score| score.id_client == 81).unwrap();
+    assert!(once.churn_probability > 0.8, "{}", once.churn_probability);
+    let silence = once.recency;
+    assert_eq!(once.top_factors[0], "days_since_last", "{once:?}");
+    let words = once.factors.join("; ");
+    assert!(words.contains(&format!("last purchase {silence} days ago raises it by")), "{words}");
+    assert!(!words.contains("gap") && !words.contains("between purchases"), "{words}");
 }
 
 #[test]

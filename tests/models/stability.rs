@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use goldsmith::pipeline::model::evaluation::adjusted_rand_index;
 use goldsmith::pipeline::model::history::History;
 use goldsmith::pipeline::model::report::Task;
+use goldsmith::pipeline::model::segmentation::PROSPECT;
 use goldsmith::pipeline::model::{LastSegments, Trained, segment_name, train};
 use goldsmith::sample::Spec;
 use polars::prelude::*;
@@ -61,33 +62,57 @@ fn one_in_a_hundred_more_customers_keep_names_and_memberships() {
     assert!(index > 0.95, "{index}");
     let told = serving(&after, Task::Segmentation).segments.clone().unwrap();
     assert_eq!(told.adjusted_rand_index, Some(index));
+    // Who was a prospect was in no segment that could be kept or lost.
+    let newcomers = names.keys().filter(|id| !before.contains_key(id));
+    let mut with_prospects = before.clone();
+    with_prospects.extend(newcomers.map(|id| (*id, PROSPECT.to_owned())));
+    assert_eq!(with_prospects.len(), names.len());
+    let told = serving(&trained(&purchases, &with_prospects), Task::Segmentation).segments.clone();
+    assert_eq!(told.unwrap().adjusted_rand_index, Some(index));
+}
+
+/// What a refresh of a shop writes to gold on so many threads: the files named, and the metrics
+/// without the instant they were made at.
+fn gold_bytes(spec: Spec, threads: &str, most_rows: &str) -> Vec<Vec<u8>> {
+    let shop = Shop::sample(spec);
+    let settings = [
+        ("RAYON_NUM_THREADS", threads),
+        ("POLARS_MAX_THREADS", threads),
+        ("MODELS__MAX_FIT_ROWS", most_rows),
+    ];
+    shop.run_with(&["refresh"], &settings).good();
+    let path = |file: &str| shop.data(&format!("gold/gen-000001/{file}"));
+    let files = [
+        "churn_predictions.parquet",
+        "clv_predictions.parquet",
+        "customer_segments.parquet",
+        "ml_calibration.parquet",
+        "customers.parquet",
+        "models.json",
+    ];
+    let mut bytes: Vec<Vec<u8>> =
+        files.iter().map(|file| std::fs::read(path(file)).unwrap()).collect();
+    let metrics = std::fs::File::open(path("ml_model_metrics.parquet")).unwrap();
+    let mut metrics = ParquetReader::new(metrics).finish().unwrap().drop("trained_at").unwrap();
+    let mut written = Vec::new();
+    ParquetWriter::new(&mut written).finish(&mut metrics).unwrap();
+    bytes.push(written);
+    bytes
 }
 
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
-    let tables = [
-        "churn_predictions",
-        "clv_predictions",
-        "customer_segments",
-        "ml_calibration",
-        "customers",
-    ];
-    let runs: BTreeSet<Vec<Vec<u8>>> = ["1", "2", "5"]
-        .into_iter()
-        .map(|threads| {
-            let shop = Shop::sample(SPEC);
-            shop.run_with(
-                &["refresh"],
-                &[("RAYON_NUM_THREADS", threads), ("POLARS_MAX_THREADS", threads)],
-            )
-            .good();
-            let read = |file: String| {
-                std::fs::read(shop.data(&format!("gold/gen-000001/{file}"))).unwrap()
-            };
-            let frames = tables.iter().map(|table| read(format!("{table}.parquet")));
-            frames.chain([read("models.json".to_owned())]).collect()
-        })
-        .collect();
+    let runs: BTreeSet<Vec<Vec<u8>>> =
+        ["1", "2", "5"].map(|threads| gold_bytes(SPEC, threads, "50000")).into();
+    assert_eq!(runs.len(), 1);
+}
+
+#[test]
+fn samples_of_many_customers_give_the_same_bytes_on_any_number_of_threads() {
+    // More than K-Means tries its starts on, and ten times as many as models are fitted on.
+    let many = Spec { customers: 21_000, purchases: 63_000, ..SPEC };
+    let runs: BTreeSet<Vec<Vec<u8>>> =
+        ["1", "3"].map(|threads| gold_bytes(many, threads, "2000")).into();
     assert_eq!(runs.len(), 1);
 }
 

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use goldsmith::domain::time::{DAY_MICROS, Timestamp};
-use goldsmith::pipeline::model::chance::Chance;
+use goldsmith::pipeline::model::Rules;
+use goldsmith::pipeline::model::chance::{Chance, Split};
 use goldsmith::pipeline::model::evaluation::{Amounts, amounts, auc};
+use goldsmith::pipeline::model::facts::Facts;
 use goldsmith::pipeline::model::features::features;
 use goldsmith::pipeline::model::history::{History, Window};
 use goldsmith::pipeline::model::matrix::{Matrix, select};
 use goldsmith::pipeline::model::segmentation::Rfm;
-use goldsmith::pipeline::model::{HELD_OUT, Rules};
 
 /// Rows of a task, split as training splits them.
 pub struct Task {
@@ -27,8 +28,7 @@ impl Task {
         let windows = history.after(&past, as_of);
         let labels: Vec<f32> = windows.iter().map(|window| label(*window)).collect();
         let ids: Vec<i64> = past.ids().collect();
-        let (held, kept): (Vec<usize>, Vec<usize>) =
-            (0..ids.len()).partition(|row| chance.of_customer(ids[*row]) < HELD_OUT);
+        let Split { kept, held } = chance.hold_out(&ids);
         let of_rows = |chosen: &[usize]| (rows.select(chosen), select(&labels, chosen));
         Self { fit: of_rows(&kept), held: of_rows(&held) }
     }
@@ -74,14 +74,8 @@ pub fn value(history: &History, rules: &Rules) -> Task {
 
 /// What segments are made of, at the last purchase.
 pub fn rfm(history: &History) -> Vec<Rfm> {
-    let now = features(&history.up_to(history.last().unwrap()));
-    let rows = (0..now.rows()).map(|row| now.row(row));
-    rows.map(|row| Rfm {
-        recency: row[0].into(),
-        frequency: row[1].into(),
-        monetary: row[4].into(),
-    })
-    .collect()
+    let facts = Facts::of(history.up_to(history.last().unwrap()));
+    (0..facts.len()).map(|row| facts.rfm(row)).collect()
 }
 
 /// Writes everything for `benches/scikit_learn.py`: features and then the label.

@@ -5,12 +5,10 @@
 //! BG/NBD: Fader, Hardie & Lee 2005, "Counting Your Customers the Easy Way". MBG/NBD: Batislam,
 //! Denizel & Filiztekin 2007. A transaction is a day with a purchase; time is in days.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::history::{Past, Purchases};
-use super::likelihood::{LogLikelihood, Maximum, maximise};
-use crate::domain::time::DAY_MICROS;
+use super::history::{Purchases, day};
+use super::likelihood::{LogLikelihood, Maximum, maximise, sums};
 
 /// When customers may stop for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,22 +37,12 @@ impl Pattern {
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn of(purchases: Purchases<'_>, now: i64) -> Self {
-        let day = |at: i64| at.div_euclid(DAY_MICROS);
-        let first = day(purchases.at[0]);
-        let last = day(purchases.at[purchases.at.len() - 1]);
-        let days = purchases.at.chunk_by(|a, b| day(*a) == day(*b)).count();
+        let (first, last) = purchases.span();
         Self {
-            repeats: u32::try_from(days - 1).unwrap_or(u32::MAX),
+            repeats: purchases.transactions() - 1,
             recency: (last - first) as f64,
             age: (day(now) - first) as f64,
         }
-    }
-
-    /// Of every customer of a past.
-    #[must_use]
-    pub fn of_all(past: &Past<'_>) -> Vec<Self> {
-        let of_one = |position| Self::of(past.purchases(position), past.cut_off().0);
-        (0..past.len()).into_par_iter().map(of_one).collect()
     }
 }
 
@@ -127,9 +115,6 @@ impl Rising {
     }
 }
 
-/// Patterns whose sums are made on one thread at a time.
-const CHUNK: usize = 4_096;
-
 impl LogLikelihood for Counted {
     fn value_and_slope(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
         let (r, alpha) = (parameters[0], parameters[1]);
@@ -180,29 +165,15 @@ impl LogLikelihood for Counted {
             };
             [rate + beta + log, by_r, by_alpha, by_a, by_b]
         };
-        // Sums of fixed parts, added in order: the same on any number of threads.
-        let parts: Vec<[f64; 5]> = self
-            .patterns
-            .par_chunks(CHUNK)
-            .map(|chunk| {
-                let mut sum = [0.0; 5];
-                for (pattern, count) in chunk {
-                    for (total, value) in sum.iter_mut().zip(of_pattern(pattern)) {
-                        *total += count * value;
-                    }
-                }
-                sum
-            })
-            .collect();
-        let mut sum = [0.0; 5];
-        for part in parts {
-            for (total, value) in sum.iter_mut().zip(part) {
-                *total += value;
-            }
-        }
+        let sum =
+            sums(&self.patterns, |(pattern, count)| of_pattern(pattern).map(|value| count * value));
         (sum[0], sum[1..=parameters.len()].to_vec())
     }
 }
+
+/// Where climbs start: r, a, b; alpha is such that the mean rate is the data's. Customers much alike
+/// of whom one in four stops; few who buy often; many who stop early or never.
+const STARTS: [[f64; 3]; 3] = [[1.0, 1.0, 3.0], [0.2, 1.0, 1.0], [3.0, 0.3, 3.0]];
 
 /// Fits a model by maximum likelihood.
 ///
@@ -218,22 +189,21 @@ pub fn fit(dropout: Dropout, patterns: &[Pattern]) -> Result<Fitted, String> {
     if repeats == 0.0 || age == 0.0 {
         return Err("no customer has bought on two days".to_owned());
     }
-    // A shape of 1 with the mean rate that the data have; one customer in four stops.
-    let start = [1.0, age / repeats, 1.0, 3.0];
+    let gap = age / repeats;
     let count = if dropout == Dropout::Never { 2 } else { 4 };
-    let maximum = maximise(&Counted::new(dropout, patterns), &start[..count])?;
+    let starts: Vec<Vec<f64>> =
+        STARTS.iter().map(|[r, a, b]| [*r, r * gap, *a, *b][..count].to_vec()).collect();
+    let maximum = maximise(&Counted::new(dropout, patterns), &starts)?;
     let at = |index: usize| maximum.parameters.get(index).copied().unwrap_or(1.0);
     let model = Buying { dropout, r: at(0), alpha: at(1), a: at(2), b: at(3) };
     Ok(Fitted { model, maximum })
 }
 
 impl Buying {
-    /// The parameters that have a meaning, by name.
+    /// The names of the parameters that have a meaning.
     #[must_use]
-    pub fn parameters(&self) -> Vec<(&'static str, f64)> {
-        let all = [("r", self.r), ("alpha", self.alpha), ("a", self.a), ("b", self.b)];
-        let count = if self.dropout == Dropout::Never { 2 } else { 4 };
-        all[..count].to_vec()
+    pub fn parameter_names(&self) -> &'static [&'static str] {
+        if self.dropout == Dropout::Never { &["r", "alpha"] } else { &["r", "alpha", "a", "b"] }
     }
 
     /// The probability that a customer has not stopped.

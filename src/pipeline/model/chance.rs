@@ -9,6 +9,18 @@ use rand_xoshiro::rand_core::{RngCore, SeedableRng as _};
 use super::matrix::select;
 use crate::domain::digest::sha256_hex;
 
+/// Share of customers that no fit sees.
+const HELD_OUT: f64 = 0.3;
+
+/// Rows that fits see, and rows that judge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// To fit on, ascending.
+    pub kept: Vec<usize>,
+    /// To judge by, ascending.
+    pub held: Vec<usize>,
+}
+
 /// Chance for one purpose.
 #[derive(Debug, Clone, Copy)]
 pub struct Chance {
@@ -29,6 +41,13 @@ impl Chance {
     pub fn of_customer(self, id: i64) -> f64 {
         let mut numbers = SplitMix64::seed_from_u64(self.key.wrapping_add(id.cast_unsigned()));
         (numbers.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Holds out three customers in ten, always the same ones, whoever else there is.
+    #[must_use]
+    pub fn hold_out(self, ids: &[i64]) -> Split {
+        let (held, kept) = (0..ids.len()).partition(|row| self.of_customer(ids[*row]) < HELD_OUT);
+        Split { kept, held }
     }
 
     /// Up to `most` different rows of `rows`, ascending.
@@ -71,10 +90,16 @@ mod tests {
     }
 
     #[test]
-    fn three_in_ten_customers_fall_below_three_tenths() {
+    fn three_in_ten_customers_are_held_out_whoever_else_there_is() {
         let chance = Chance::new(42, "churn");
-        let below = (1..=10_000).filter(|id| chance.of_customer(*id) < 0.3).count();
-        assert!((2_850..=3_150).contains(&below), "{below}");
+        let ids: Vec<i64> = (1..=10_000).collect();
+        let Split { kept, held } = chance.hold_out(&ids);
+        assert!((2_850..=3_150).contains(&held.len()), "{}", held.len());
+        assert_eq!(kept.len() + held.len(), ids.len());
+        let fewer: Vec<i64> = ids[5_000..].to_vec();
+        let again: Vec<usize> =
+            chance.hold_out(&fewer).held.iter().map(|row| row + 5_000).collect();
+        assert_eq!(again, held.into_iter().filter(|row| *row >= 5_000).collect::<Vec<_>>());
     }
 
     #[test]

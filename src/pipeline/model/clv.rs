@@ -6,17 +6,19 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::buying::{self, Buying, Dropout, Pattern};
-use super::chance::Chance;
+use super::buying::{self, Buying, Dropout};
+use super::chance::{Chance, Split};
 use super::contest::Contest;
 use super::evaluation::amounts;
-use super::features::{DAYS_SINCE_LAST, FREQUENCY, NAMES, SPEND, TENURE, features};
+use super::explain::Typical;
+use super::facts::Facts;
+use super::features::{AVG_BASKET, DAYS_SINCE_LAST, FREQUENCY, NAMES, TENURE};
 use super::history::{History, Past};
 use super::matrix::{Matrix, select};
 use super::report::{Entry, Figures, Method, Task};
-use super::spending::{self, Spend, Spending};
+use super::spending::{self, Spending};
 use super::trees::Trees;
-use super::{HELD_OUT, Rules, boosted, describe, explain};
+use super::{Rules, boosted, describe, explain};
 use crate::domain::time::{DAY_MICROS, Timestamp};
 
 /// What "12 months" means, days.
@@ -49,59 +51,10 @@ pub enum Model {
         /// The spend of those who buy, EUR.
         spends: Trees,
     },
-    /// Transactions to expect, times what one is worth.
-    Buying(Buying, Spending),
-    /// Last period's spend again.
-    LastPeriod,
-}
-
-/// What a model is asked about; one entry per customer each.
-#[derive(Debug)]
-pub struct Asked {
-    /// Features.
-    pub features: Matrix,
-    /// Patterns of buying.
-    pub patterns: Vec<Pattern>,
-    /// Transactions and what they were worth.
-    pub spends: Vec<Spend>,
-    /// Spend of the last period, scaled to 12 months, EUR.
-    pub last_period: Vec<f64>,
-}
-
-impl Asked {
-    /// Everything about the customers of a past; `window_days` is the length of the last period.
-    #[must_use]
-    pub fn of(past: &Past<'_>, window_days: i64) -> Self {
-        Self {
-            features: features(past),
-            patterns: Pattern::of_all(past),
-            spends: Spend::of_all(past),
-            last_period: last_period(past, window_days),
-        }
-    }
-
-    fn select(&self, rows: &[usize]) -> Self {
-        Self {
-            features: self.features.select(rows),
-            patterns: select(&self.patterns, rows),
-            spends: select(&self.spends, rows),
-            last_period: select(&self.last_period, rows),
-        }
-    }
-}
-
-/// Spend of the last `window_days` before the cut-off, scaled to 12 months.
-#[allow(clippy::cast_precision_loss)]
-fn last_period(past: &Past<'_>, window_days: i64) -> Vec<f64> {
-    let from = past.cut_off().0 - window_days * DAY_MICROS;
-    (0..past.len())
-        .into_par_iter()
-        .map(|position| {
-            let purchases = past.purchases(position);
-            let first = purchases.at.partition_point(|at| *at <= from);
-            purchases.amounts[first..].iter().sum::<f64>() * YEAR_DAYS / window_days as f64
-        })
-        .collect()
+    /// Transactions to expect, times what one is worth, and whom customers are compared with.
+    Buying(Buying, Spending, Typical),
+    /// The spend of the last so many days again.
+    LastPeriod(i64),
 }
 
 impl Model {
@@ -111,35 +64,66 @@ impl Model {
         match self {
             Self::Boosted(_) => Method::Boosted,
             Self::TwoStage { .. } => Method::TwoStage,
-            Self::Buying(model, _) => describe::method(model.dropout),
-            Self::LastPeriod => Method::Baseline,
+            Self::Buying(model, _, _) => Method::of_buying(model.dropout),
+            Self::LastPeriod(_) => Method::Baseline,
         }
     }
 
-    /// The spend of a customer in 12 months, EUR, at least 0. `window_days` is the length of time
-    /// that models of buying look ahead, before scaling to 12 months.
-    fn value(&self, asked: &Asked, row: usize, window_days: f64) -> f64 {
-        let value = match self {
-            Self::Boosted(trees) => trees.predict(asked.features.row(row)),
-            Self::TwoStage { buys, spends } => {
-                let row = asked.features.row(row);
-                buys.predict(row) * spends.predict(row).max(0.0)
-            }
-            Self::Buying(model, worth) => {
-                let transactions = model.expected(asked.patterns[row], window_days);
-                transactions * worth.expected(asked.spends[row]) * YEAR_DAYS / window_days
-            }
-            Self::LastPeriod => asked.last_period[row],
-        };
-        value.max(0.0)
+    /// The spend of these customers in 12 months, EUR, at least 0. `ahead_days` is the length of
+    /// time that models of buying look ahead, before scaling to 12 months.
+    #[must_use]
+    pub fn values(&self, facts: &Facts<'_>, rows: &[usize], ahead_days: f64) -> Vec<f64> {
+        rows.par_iter().map(|row| self.value(facts, *row, ahead_days).max(0.0)).collect()
     }
 
-    /// The same for every customer.
-    #[must_use]
-    pub fn values(&self, asked: &Asked, window_days: f64) -> Vec<f64> {
-        let rows = asked.features.rows();
-        (0..rows).into_par_iter().map(|row| self.value(asked, row, window_days)).collect()
+    fn value(&self, facts: &Facts<'_>, row: usize, ahead_days: f64) -> f64 {
+        match self {
+            Self::Boosted(trees) => trees.predict(facts.features.row(row)),
+            Self::TwoStage { buys, spends } => {
+                let row = facts.features.row(row);
+                buys.predict(row) * spends.predict(row).max(0.0)
+            }
+            Self::Buying(buying, spending, _) => {
+                let transactions = buying.expected(facts.patterns[row], ahead_days);
+                transactions * spending.expected(facts.spends[row]) * YEAR_DAYS / ahead_days
+            }
+            Self::LastPeriod(days) => last_period(&facts.past, row, *days),
+        }
     }
+
+    /// By how much each feature moved a customer's value, EUR: what would change without it.
+    fn effects(&self, facts: &Facts<'_>, row: usize, ahead_days: f64) -> Vec<(usize, f64)> {
+        match self {
+            Self::Boosted(trees) => explain::effects(trees, facts.features.row(row)),
+            Self::TwoStage { buys, spends } => {
+                product_effects(buys, spends, facts.features.row(row))
+            }
+            Self::Buying(buying, spending, typical) => {
+                let (pattern, spend) = (facts.patterns[row], facts.spends[row]);
+                let scale = YEAR_DAYS / ahead_days;
+                let times = |pattern| buying.expected(pattern, ahead_days) * scale;
+                let (often, worth) = (times(pattern), spending.expected(spend));
+                let mut effects: Vec<(usize, f64)> = typical
+                    .instead(pattern)
+                    .into_iter()
+                    .map(|(feature, other)| (feature, (often - times(other)) * worth))
+                    .collect();
+                let usual = spending.expected(typical.spending_as_usual(spend));
+                effects.push((AVG_BASKET, often * (worth - usual)));
+                effects
+            }
+            Self::LastPeriod(_) => Vec::new(),
+        }
+    }
+}
+
+/// Spend of the last `days` before the cut-off, scaled to 12 months, EUR.
+#[allow(clippy::cast_precision_loss)]
+fn last_period(past: &Past<'_>, row: usize, days: i64) -> f64 {
+    let from = past.cut_off().0 - days * DAY_MICROS;
+    let purchases = past.purchases(row);
+    let first = purchases.at.partition_point(|at| *at <= from);
+    purchases.amounts[first..].iter().sum::<f64>() * YEAR_DAYS / days as f64
 }
 
 /// What training found.
@@ -147,8 +131,6 @@ impl Model {
 pub struct Trained {
     /// What serves.
     pub model: Model,
-    /// Length of the holdout window, and of the baseline's last period, days.
-    pub window_days: i64,
     /// An entry per method that was tried, the one that serves first.
     pub entries: Vec<Entry>,
 }
@@ -163,38 +145,34 @@ pub fn window_days(history_days: i64) -> i64 {
 /// What there is to learn from: customers as they were known at the cut-off, and what they spent.
 struct Lesson<'a> {
     rules: &'a Rules,
-    cut_off: Timestamp,
     window_days: i64,
-    ids: Vec<i64>,
-    asked: Asked,
+    facts: Facts<'a>,
     /// Spend of the window, scaled to 12 months, EUR.
     came: Vec<f64>,
 }
 
 impl<'a> Lesson<'a> {
     #[allow(clippy::cast_precision_loss)]
-    fn new(history: &History, as_of: Timestamp, rules: &'a Rules) -> Self {
+    fn new(history: &'a History, as_of: Timestamp, rules: &'a Rules) -> Self {
         let first = history.first().unwrap_or(as_of);
         let window_days = window_days((as_of.0 - first.0).div_euclid(DAY_MICROS));
-        let cut_off = Timestamp(as_of.0 - window_days * DAY_MICROS);
-        let past = history.up_to(cut_off);
+        let past = history.up_to(Timestamp(as_of.0 - window_days * DAY_MICROS));
         let scale = YEAR_DAYS / window_days as f64;
         let windows = history.after(&past, as_of);
-        Self {
-            rules,
-            cut_off,
-            window_days,
-            ids: past.ids().collect(),
-            asked: Asked::of(&past, window_days),
-            came: windows.iter().map(|window| window.spend * scale).collect(),
-        }
+        let came = windows.iter().map(|window| window.spend * scale).collect();
+        Self { rules, window_days, facts: Facts::of(past), came }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn ahead_days(&self) -> f64 {
+        self.window_days as f64
     }
 
     fn entry(&self, method: Method, algorithm: &str, library: &'static str) -> Entry {
         let mut entry = Entry::new(Task::Clv, method, algorithm, library);
-        entry.cut_off = Some(self.cut_off);
+        entry.cut_off = Some(self.facts.past.cut_off());
         entry.horizon_days = Some(self.window_days);
-        entry.customers = self.ids.len();
+        entry.customers = self.facts.len();
         entry
     }
 
@@ -208,132 +186,110 @@ impl<'a> Lesson<'a> {
         entry
     }
 
+    /// Puts into the entry how a model does on the customers held out.
+    fn judge(&self, model: Model, held: &[usize], entry: &mut Entry) -> Model {
+        let ahead_days = self.ahead_days();
+        entry.held_out = held.len();
+        if !held.is_empty() {
+            let foretold = model.values(&self.facts, held, ahead_days);
+            entry.figures = Some(Figures::Clv(amounts(&select(&self.came, held), &foretold)));
+        }
+        entry.importances = explain::importances(held, self.rules.seed, |row| {
+            model.effects(&self.facts, row, ahead_days)
+        });
+        model
+    }
+
     /// Enters the methods that learn from what was spent.
-    fn enter_trees(&self, kept: &[usize], contest: &mut Contest<Model>, judge: &Judge<'_>) {
+    fn enter_trees(&self, split: &Split, contest: &mut Contest<Model>) {
         let seed = self.rules.seed;
         let bought: Vec<bool> = self.came.iter().map(|spend| *spend > 0.0).collect();
         let chance = Chance::new(seed, "clv");
-        let rows = chance.stratified(kept, &bought, self.rules.max_fit_rows);
-        let matrix = self.asked.features.select(&rows);
+        let rows = chance.stratified(&split.kept, &bought, self.rules.max_fit_rows);
+        let matrix = self.facts.features.select(&rows);
         #[allow(clippy::cast_possible_truncation)]
         let spend: Vec<f32> = rows.iter().map(|row| self.came[*row] as f32).collect();
-        let told = |method: Method, algorithm: &str| {
+        for method in [Method::Boosted, Method::TwoStage] {
+            let (algorithm, fit) = if method == Method::Boosted {
+                let fit = boosted::fit(&matrix, &spend, boosted::Target::Mean, seed);
+                let algorithm = "gradient-boosted trees on histograms, squared error";
+                (algorithm, fit.map(Model::Boosted))
+            } else {
+                let algorithm =
+                    "gradient-boosted trees: P(buys in the window) × spend of those who buy";
+                (algorithm, fit_two_stages(&matrix, &spend, seed))
+            };
             let mut entry = self.entry(method, algorithm, boosted::LIBRARY);
             entry.features = NAMES.to_vec();
-            entry.fitted = rows.len();
-            if rows.len() < kept.len() {
-                entry.say(&format!(
-                    "fitted on {} of {} customers, buyers of the window in their share",
-                    rows.len(),
-                    kept.len()
-                ));
-            }
-            entry
-        };
-
-        let mut entry =
-            told(Method::Boosted, "gradient-boosted trees on histograms, squared error");
-        let fit = boosted::fit(&matrix, &spend, boosted::Target::Mean, seed);
-        if let Ok(trees) = &fit {
-            let features = &judge.asked.features;
-            entry.importances = explain::importances(features.rows(), seed, |row| {
-                explain::effects(trees, features.row(row))
-            });
-            entry.hyper_parameters = boosted::hyper_parameters(trees);
+            entry.fitted_on(rows.len(), split.kept.len(), "buyers of the window in their share");
+            entry.hyper_parameters = match &fit {
+                Ok(Model::Boosted(trees)) => boosted::hyper_parameters(trees),
+                Ok(Model::TwoStage { buys, spends }) => format!(
+                    "buys: {}; spends: {}",
+                    boosted::hyper_parameters(buys),
+                    boosted::hyper_parameters(spends)
+                ),
+                _ => String::new(),
+            };
+            contest.enter(entry, fit, |model, entry| self.judge(model, &split.held, entry));
         }
-        contest.enter(entry, fit.map(Model::Boosted), |model, entry| judge.judge(model, entry));
-
-        let algorithm = "gradient-boosted trees: P(buys in the window) × spend of those who buy";
-        let mut entry = told(Method::TwoStage, algorithm);
-        let fit = fit_two_stages(&matrix, &spend, seed);
-        if let Ok(Model::TwoStage { buys, spends }) = &fit {
-            let features = &judge.asked.features;
-            entry.importances = explain::importances(features.rows(), seed, |row| {
-                product_effects(buys, spends, features.row(row))
-            });
-            entry.hyper_parameters = format!(
-                "buys: {}; spends: {}",
-                boosted::hyper_parameters(buys),
-                boosted::hyper_parameters(spends)
-            );
-        }
-        contest.enter(entry, fit, |model, entry| judge.judge(model, entry));
     }
 
-    /// Enters the models of buying. They see no label, so all customers of the past teach them.
-    fn enter_buying(&self, contest: &mut Contest<Model>, judge: &Judge<'_>) {
+    /// Enters the models of buying, which learn from patterns and see nothing of the window.
+    fn enter_buying(&self, split: &Split, contest: &mut Contest<Model>) {
         let chance = Chance::new(self.rules.seed, "buying");
-        let sample = chance.sample(self.ids.len(), self.rules.max_fit_rows);
-        let patterns = select(&self.asked.patterns, &sample);
-        let worth = spending::fit(&select(&self.asked.spends, &sample));
+        let rows = select(&split.kept, &chance.sample(split.kept.len(), self.rules.max_fit_rows));
+        let patterns = select(&self.facts.patterns, &rows);
+        let spends = select(&self.facts.spends, &rows);
+        let typical = Typical::of(&patterns, &spends);
+        let worth = spending::fit(&spends);
         for dropout in [Dropout::AfterRepeat, Dropout::AfterAny] {
             let algorithm = match dropout {
                 Dropout::AfterRepeat => "BG/NBD transactions × Gamma-Gamma spend",
                 _ => "MBG/NBD transactions × Gamma-Gamma spend",
             };
-            let mut entry = self.entry(describe::method(dropout), algorithm, describe::CLIMBED);
+            let mut entry = self.entry(Method::of_buying(dropout), algorithm, describe::CLIMBED);
             entry.features =
-                vec![NAMES[DAYS_SINCE_LAST], NAMES[FREQUENCY], NAMES[TENURE], NAMES[SPEND]];
-            entry.fitted = sample.len();
+                [DAYS_SINCE_LAST, FREQUENCY, TENURE, AVG_BASKET].map(|own| NAMES[own]).to_vec();
+            entry.fitted_on(rows.len(), split.kept.len(), "drawn by chance");
             let fit = buying::fit(dropout, &patterns).and_then(|buys| {
                 let worth = worth.clone()?;
                 describe::buying(&buys, &mut entry);
-                entry.parameters.extend(describe::spending(&worth));
-                Ok(Model::Buying(buys.model, worth.model))
+                describe::spending(&worth, &mut entry);
+                Ok(Model::Buying(buys.model, worth.model, typical))
             });
-            contest.enter(entry, fit, |model, entry| judge.judge(model, entry));
+            contest.enter(entry, fit, |model, entry| self.judge(model, &split.held, entry));
         }
-    }
-}
-
-/// The customers that no fit saw, and what they spent.
-struct Judge<'a> {
-    asked: Asked,
-    came: &'a [f64],
-    window_days: f64,
-}
-
-impl Judge<'_> {
-    /// Puts into the entry how a model does.
-    fn judge(&self, model: Model, entry: &mut Entry) -> Model {
-        entry.held_out = self.came.len();
-        if !self.came.is_empty() {
-            let foretold = model.values(&self.asked, self.window_days);
-            entry.figures = Some(Figures::Clv(amounts(self.came, &foretold)));
-        }
-        model
     }
 }
 
 /// Learns from the history and says how well.
 #[must_use]
-#[allow(clippy::cast_precision_loss)]
 pub fn train(history: &History, as_of: Timestamp, rules: &Rules) -> Trained {
     let lesson = Lesson::new(history, as_of, rules);
-    let Lesson { ids, window_days, .. } = &lesson;
-    let window_days = *window_days;
+    let customers = lesson.facts.len();
+    let last_period = Model::LastPeriod(lesson.window_days);
     let mut entry = lesson.baseline();
-    if ids.len() < rules.min_customers {
-        entry.serves = true;
-        entry.say(&format!(
-            "skipped: {} customers had bought by the cut-off and fewer than {} are too few to learn from, so the baseline serves",
-            ids.len(),
+    if customers < rules.min_customers {
+        entry.serves_because(&format!(
+            "skipped: {customers} customers had bought by the cut-off and fewer than {} are too few to learn from, so the baseline serves",
             rules.min_customers
         ));
-        return Trained { model: Model::LastPeriod, window_days, entries: vec![entry] };
+        return Trained { model: last_period, entries: vec![entry] };
     }
-    let chance = Chance::new(rules.seed, "clv");
-    let (held, kept): (Vec<usize>, Vec<usize>) =
-        (0..ids.len()).partition(|row| chance.of_customer(ids[*row]) < HELD_OUT);
-    let came = select(&lesson.came, &held);
-    let judge =
-        Judge { asked: lesson.asked.select(&held), came: &came, window_days: window_days as f64 };
-    let last_period = judge.judge(Model::LastPeriod, &mut entry);
-    let mut contest = Contest::against(last_period, entry);
-    lesson.enter_trees(&kept, &mut contest, &judge);
-    lesson.enter_buying(&mut contest, &judge);
-    let (model, entries) = contest.decide();
-    Trained { model, window_days, entries }
+    let split = Chance::new(rules.seed, "clv").hold_out(&lesson.facts.ids);
+    let judged = lesson.judge(last_period, &split.held, &mut entry);
+    let mut contest = Contest::against(judged, entry);
+    lesson.enter_trees(&split, &mut contest);
+    lesson.enter_buying(&split, &mut contest);
+    let (model, mut entries) = contest.decide();
+    if lesson.window_days < WINDOW_DAYS {
+        entries[0].say(&format!(
+            "learnt on a window of {} days scaled to 12 months, as the history is too short for a year: seasons outside the window are not known",
+            lesson.window_days
+        ));
+    }
+    Trained { model, entries }
 }
 
 /// By how much each feature moved the product of two predictions: what changes when it is taken

@@ -10,7 +10,7 @@ pub const BINS: usize = 10;
 /// Share of customers that a campaign can reach: the contract's.
 const TOP_SHARE: f64 = 0.1;
 /// A foretold probability at or above this one says yes.
-const YES: f64 = 0.5;
+pub const YES: f64 = 0.5;
 /// Keeps the logarithm of a probability finite.
 const LEAST_PROBABILITY: f64 = 1e-15;
 
@@ -19,7 +19,7 @@ const LEAST_PROBABILITY: f64 = 1e-15;
 pub struct Probabilities {
     /// Share of customers to whom it happened.
     pub base_rate: f64,
-    /// Share of right answers at a threshold of one half.
+    /// Share of right answers.
     pub accuracy: f64,
     /// Share of those foretold to whom it happened; `None` when it was foretold to nobody.
     pub precision: Option<f64>,
@@ -37,18 +37,20 @@ pub struct Probabilities {
     pub lift_10pct: Option<f64>,
 }
 
-/// Judges probabilities by what happened. Both have one entry per customer, at least one.
+/// Judges probabilities, and what was said plainly, by what happened. All have one entry per
+/// customer, at least one. Accuracy, precision, recall and F1 are of what was said plainly.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
-pub fn probabilities(happened: &[bool], foretold: &[f64]) -> Probabilities {
+pub fn probabilities(happened: &[bool], foretold: &[f64], said: &[bool]) -> Probabilities {
     let count = happened.len() as f64;
     let pairs = || happened.iter().copied().zip(foretold.iter().copied());
+    let answers = || happened.iter().copied().zip(said.iter().copied());
     let number = |rows: usize| rows as f64;
     let ratio = |part: usize, of: usize| (of > 0).then(|| number(part) / number(of));
-    let hits = pairs().filter(|(label, p)| *label && *p >= YES).count();
-    let alarms = pairs().filter(|(_, p)| *p >= YES).count();
+    let hits = answers().filter(|(label, said)| *label && *said).count();
+    let alarms = said.iter().filter(|said| **said).count();
     let cases = happened.iter().filter(|label| **label).count();
-    let right = pairs().filter(|(label, p)| *label == (*p >= YES)).count();
+    let right = answers().filter(|(label, said)| label == said).count();
     let (precision, recall) = (ratio(hits, alarms), ratio(hits, cases));
     let f1_score = ratio(2 * hits, alarms + cases);
     let of_label = |label: bool, p: f64| if label { p } else { 1.0 - p };
@@ -284,7 +286,7 @@ mod tests {
 
     #[test]
     fn probabilities_of_five_customers() {
-        let judged = probabilities(&HAPPENED, &FORETOLD);
+        let judged = probabilities(&HAPPENED, &FORETOLD, &FORETOLD.map(|p| p >= YES));
         close(judged.base_rate, 0.4);
         // Right: 0.9 yes, 0.4 no, 0.1 no.
         close(judged.accuracy, 0.6);

@@ -22,6 +22,18 @@ pub const AVG_BASKET: usize = 2;
 pub const TENURE: usize = 3;
 /// Spend to date, EUR.
 pub const SPEND: usize = 4;
+/// Number of purchases in the last 90 days.
+pub const FREQUENCY_90D: usize = 5;
+/// Number of purchases in the last 365 days.
+pub const FREQUENCY_365D: usize = 6;
+/// Spend of the last 365 days, EUR.
+pub const SPEND_365D: usize = 7;
+/// Mean number of days between purchases; of who bought once, days since.
+pub const MEAN_GAP_DAYS: usize = 8;
+/// Days since the last purchase, as a multiple of that.
+pub const SILENCE_IN_GAPS: usize = 9;
+/// Number of different products.
+pub const PRODUCT_COUNT: usize = 10;
 
 /// Their names, in the order of the columns.
 pub const NAMES: [&str; COUNT] = [
@@ -57,7 +69,7 @@ fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
     let Purchases { at, amounts, products } = purchases;
     let (first, last) = (at[0], at[at.len() - 1]);
     let count = at.len() as f64;
-    let spend: f64 = amounts.iter().sum();
+    let spend = purchases.spend();
     let since = |days: i64| at.partition_point(|at| *at < cut_off - days * DAY_MICROS);
     let (recent, year) = (since(RECENT_DAYS), since(YEAR_DAYS));
     let silence = days_between(last, cut_off) as f64;
@@ -85,22 +97,37 @@ fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
     .map(|value| value as f32)
 }
 
-/// A feature's value in words, for people: `last purchase 92 days ago`.
+/// What a feature says of a customer, in words for people: `last purchase 92 days ago`. `row` has
+/// all features of the customer.
 #[must_use]
-pub fn in_words(feature: usize, value: f32) -> String {
+pub fn in_words(feature: usize, row: &[f32]) -> String {
+    let value = row[feature];
+    // Who bought once has no gap between purchases, whatever stands in for it.
+    let is_once = row[FREQUENCY] <= 1.0;
     match feature {
-        DAYS_SINCE_LAST => format!("last purchase {value:.0} days ago"),
-        FREQUENCY => format!("{value:.0} purchases in all"),
+        DAYS_SINCE_LAST => format!("last purchase {} ago", counted(value, "day")),
+        FREQUENCY => format!("{} in all", counted(value, "purchase")),
         AVG_BASKET => format!("average basket of {value:.2} EUR"),
-        TENURE => format!("customer for {value:.0} days"),
+        TENURE => format!("customer for {}", counted(value, "day")),
         SPEND => format!("{value:.2} EUR spent in all"),
-        5 => format!("{value:.0} purchases in the last {RECENT_DAYS} days"),
-        6 => format!("{value:.0} purchases in the last {YEAR_DAYS} days"),
-        7 => format!("{value:.2} EUR spent in the last {YEAR_DAYS} days"),
-        8 => format!("{value:.1} days between purchases on average"),
-        9 => format!("silent for {value:.1} times the usual gap"),
-        _ => format!("{value:.0} different products"),
+        FREQUENCY_90D => {
+            format!("{} in the last {RECENT_DAYS} days", counted(value, "purchase"))
+        }
+        FREQUENCY_365D => format!("{} in the last {YEAR_DAYS} days", counted(value, "purchase")),
+        SPEND_365D => format!("{value:.2} EUR spent in the last {YEAR_DAYS} days"),
+        MEAN_GAP_DAYS if is_once => format!("bought once, {} ago", counted(value, "day")),
+        MEAN_GAP_DAYS => format!("{value:.1} days between purchases on average"),
+        SILENCE_IN_GAPS if is_once => "bought only once".to_owned(),
+        SILENCE_IN_GAPS => format!("silent for {value:.1} times the usual gap"),
+        _ => counted(value, "different product"),
     }
+}
+
+/// `1 day`, `2 days`.
+fn counted(number: f32, of: &str) -> String {
+    let number = format!("{number:.0}");
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {of}{plural}")
 }
 
 #[cfg(test)]
@@ -121,7 +148,27 @@ mod tests {
     fn nothing_spent_is_no_negative_amount() {
         let purchases = Purchases { at: &[0], amounts: &[10.0], products: &[0] };
         let row = of_customer(purchases, 400 * DAY_MICROS);
-        assert_eq!(in_words(7, row[7]), "0.00 EUR spent in the last 365 days");
+        assert_eq!(in_words(SPEND_365D, &row), "0.00 EUR spent in the last 365 days");
+    }
+
+    #[test]
+    fn words_of_who_bought_once_speak_of_no_gap() {
+        let once = Purchases { at: &[0], amounts: &[10.0], products: &[0] };
+        let row = of_customer(once, 22 * DAY_MICROS);
+        let words: Vec<String> = (0..COUNT).map(|feature| in_words(feature, &row)).collect();
+        assert_eq!(words[DAYS_SINCE_LAST], "last purchase 22 days ago");
+        assert_eq!(words[FREQUENCY], "1 purchase in all");
+        assert_eq!(words[MEAN_GAP_DAYS], "bought once, 22 days ago");
+        assert_eq!(words[SILENCE_IN_GAPS], "bought only once");
+        assert_eq!(words[PRODUCT_COUNT], "1 different product");
+    }
+
+    #[test]
+    fn every_feature_has_words_with_its_value() {
+        let words: Vec<String> =
+            (0..COUNT).map(|feature| in_words(feature, &[3.0; COUNT])).collect();
+        assert!(words.iter().all(|text| text.contains('3')), "{words:?}");
+        assert_eq!(words.iter().collect::<std::collections::BTreeSet<_>>().len(), COUNT);
     }
 
     #[test]

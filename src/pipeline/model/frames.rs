@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::evaluation::{Amounts, BINS, Probabilities};
-use super::report::{Entry, Figures};
+use super::report::{Entry, Figures, Task};
 use super::segmentation::{NAMES, PROSPECT};
 use super::{LastSegments, Rules, Score, Trained, churn, clv};
 use crate::domain::time::Timestamp;
@@ -81,9 +81,9 @@ pub fn clv_predictions(scores: &[Score], method: &str) -> Result<DataFrame> {
             floats("historical_clv", scores, |score| Some(score.monetary)),
             floats("predicted_clv_12m", scores, |score| Some(score.predicted_clv_12m)),
             texts("clv_segment", scores, |score| clv::segment(score.predicted_clv_12m)),
-            floats("p_alive", scores, |score| score.p_alive),
-            floats("expected_purchases_12m", scores, |score| score.expected_purchases_12m),
-            floats("expected_spend_12m", scores, |score| score.expected_spend_12m),
+            floats("p_alive", scores, |score| score.expected.p_alive),
+            floats("expected_purchases_12m", scores, |score| score.expected.purchases_12m),
+            floats("expected_spend_12m", scores, |score| score.expected.spend_12m),
             same("method", scores, method),
         ],
     )?)
@@ -191,23 +191,33 @@ pub fn read_segments(segments: &DataFrame) -> PolarsResult<LastSegments> {
 ///
 /// # Errors
 /// Whatever the frame engine says.
-pub fn for_customers(scores: &[Score], churn_method: &str, clv_method: &str) -> Result<DataFrame> {
+pub fn for_customers(scores: &[Score], entries: &[Entry]) -> Result<DataFrame> {
+    let method = |task| serving_method(entries, task);
     Ok(DataFrame::new(
         scores.len(),
         vec![
             ints("id_client", scores, |score| score.id_client),
             texts("segment_name", scores, |score| NAMES[score.segment]),
+            same("segment_method", scores, method(Task::Segmentation)),
             floats("churn_probability", scores, |score| Some(score.churn_probability)),
             texts("churn_risk_level", scores, |score| churn::risk_level(score.churn_probability)),
             lists("churn_factors", scores, |score| score.factors.clone()),
-            same("churn_method", scores, churn_method),
+            same("churn_method", scores, method(Task::Churn)),
             floats("predicted_clv_12m", scores, |score| Some(score.predicted_clv_12m)),
             texts("clv_segment", scores, |score| clv::segment(score.predicted_clv_12m)),
-            same("clv_method", scores, clv_method),
-            floats("p_alive", scores, |score| score.p_alive),
-            floats("expected_purchases_12m", scores, |score| score.expected_purchases_12m),
+            same("clv_method", scores, method(Task::Clv)),
+            floats("p_alive", scores, |score| score.expected.p_alive),
+            floats("expected_purchases_12m", scores, |score| score.expected.purchases_12m),
+            floats("expected_spend_12m", scores, |score| score.expected.spend_12m),
         ],
     )?)
+}
+
+/// The word for the method that serves a task; empty when none does.
+#[must_use]
+pub fn serving_method(entries: &[Entry], task: Task) -> &'static str {
+    let serving = entries.iter().find(|entry| entry.task == task && entry.serves);
+    serving.map_or("", |entry| entry.method.word())
 }
 
 /// The entries with their names: what serves under the name of its task, every method tried for a
@@ -216,10 +226,10 @@ fn named(entries: &[Entry]) -> Vec<(String, &Entry)> {
     let mut named = Vec::new();
     for entry in entries {
         let task = entry.task.word();
-        if entry.serves {
+        if entry.serves || !entry.task.has_contest() {
             named.push((task.to_owned(), entry));
         }
-        if entry.segments.is_none() {
+        if entry.task.has_contest() {
             named.push((format!("{task}_{}", entry.method.word()), entry));
         }
     }

@@ -144,6 +144,27 @@ pub struct Purchases<'a> {
     pub products: &'a [u32],
 }
 
+impl Purchases<'_> {
+    /// The days of the first and of the last purchase, counted from the epoch.
+    #[must_use]
+    pub fn span(&self) -> (i64, i64) {
+        (day(self.at[0]), day(self.at[self.at.len() - 1]))
+    }
+
+    /// On how many days there was a purchase: the transactions of models of buying.
+    #[must_use]
+    pub fn transactions(&self) -> u32 {
+        let days = self.at.chunk_by(|a, b| day(*a) == day(*b)).count();
+        u32::try_from(days).unwrap_or(u32::MAX)
+    }
+
+    /// Their sum, EUR.
+    #[must_use]
+    pub fn spend(&self) -> f64 {
+        self.amounts.iter().sum()
+    }
+}
+
 impl Past<'_> {
     /// The cut-off.
     #[must_use]
@@ -178,6 +199,12 @@ impl Past<'_> {
             products: &self.history.products[start..end],
         }
     }
+}
+
+/// The day of an instant, counted from the epoch.
+#[must_use]
+pub fn day(at: i64) -> i64 {
+    at.div_euclid(DAY_MICROS)
 }
 
 /// Days between two instants: the floor of the time elapsed.
@@ -215,6 +242,13 @@ mod tests {
         assert_eq!(next[1], Window { purchases: 0, spend: 0.0 });
         let just_before = history.after(&past, Timestamp(3 * DAY - 1));
         assert_eq!(just_before[0].purchases, 0);
+    }
+
+    #[test]
+    fn purchases_of_a_day_are_one_transaction() {
+        let at = [0, DAY - 1, DAY, 5 * DAY];
+        let purchases = Purchases { at: &at, amounts: &[1.0, 2.0, 3.0, 4.0], products: &[0; 4] };
+        assert_eq!((purchases.transactions(), purchases.span()), (3, (0, 5)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Models: segments, churn, lifetime value. Trained on a past, judged on what they have not seen.
 //!
-//! [`train`] walks [`history`] → [`features`] → [`segmentation`], [`churn`], [`clv`]; methods of a
-//! task meet in a [`contest`], and what wins is kept as an [`Artefact`] from which [`score`] makes
+//! [`train`] walks [`history`] → [`facts`] → [`segmentation`], [`churn`], [`clv`], [`outlook`];
+//! methods of a task meet in a [`contest`], and what wins is kept as an [`Artefact`] from which [`score`] makes
 //! predictions, again and again the same. Start reading at [`churn`].
 
 pub mod boosted;
@@ -13,12 +13,14 @@ pub mod contest;
 pub mod describe;
 pub mod evaluation;
 pub mod explain;
+pub mod facts;
 pub mod features;
 pub mod forest;
 pub mod frames;
 pub mod history;
 pub mod likelihood;
 pub mod matrix;
+pub mod outlook;
 pub mod report;
 pub mod segmentation;
 pub mod spending;
@@ -30,16 +32,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::Timestamp;
-use buying::{Buying, Dropout, Pattern};
-use chance::Chance;
-use history::{History, Past, days_between};
-use matrix::select;
+use facts::Facts;
+use history::{History, days_between};
+use outlook::{Expected, Outlook};
 use report::{Entry, Method, SegmentFigures, Task};
 use segmentation::{PROSPECT, Rfm, Segmentation};
-use spending::{Spend, Spending};
-
-/// Share of customers that no fit sees.
-pub const HELD_OUT: f64 = 0.3;
 
 /// How models are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -61,18 +58,14 @@ pub struct Artefact {
     pub as_of: Timestamp,
     /// Length of the window that churn foretells, days.
     pub churn_horizon_days: u32,
-    /// Length of the window that lifetime value was learnt on, days.
-    pub clv_window_days: i64,
     /// How customers are told apart.
     pub segmentation: Segmentation,
     /// What foretells churn.
     pub churn: churn::Model,
     /// What foretells lifetime value.
     pub clv: clv::Model,
-    /// Whether customers are alive, and how much they will buy (MBG/NBD).
-    pub buying: Option<Buying>,
-    /// What their transactions are worth (Gamma-Gamma).
-    pub spending: Option<Spending>,
+    /// Whether customers are alive, and how much they will buy.
+    pub outlook: Outlook,
 }
 
 /// What models say of one customer.
@@ -98,12 +91,8 @@ pub struct Score {
     pub factors: Vec<String>,
     /// Spend to expect in 12 months, EUR, in cents.
     pub predicted_clv_12m: f64,
-    /// Probability of not having stopped for good.
-    pub p_alive: Option<f64>,
-    /// Days with a purchase to expect in 12 months.
-    pub expected_purchases_12m: Option<f64>,
-    /// What they will be worth, EUR.
-    pub expected_spend_12m: Option<f64>,
+    /// Whether they are alive, and how much they will buy.
+    pub expected: Expected,
 }
 
 /// Models of one run.
@@ -117,99 +106,68 @@ pub struct Trained {
     pub entries: Vec<Entry>,
 }
 
-/// Segments of the last published run, by customer; without prospects.
+/// Segments of the last published run, by customer; [`PROSPECT`] for who had not bought.
 pub type LastSegments = BTreeMap<i64, String>;
 
 /// Trains all models on the purchases up to `as_of` and scores every customer.
 #[must_use]
 pub fn train(history: &History, as_of: Timestamp, rules: &Rules, last: &LastSegments) -> Trained {
-    let past = history.up_to(as_of);
-    let (segmentation, of_segmentation) = train_segmentation(&past, rules, last);
+    let facts = Facts::of(history.up_to(as_of));
+    let (segmentation, of_segmentation) = train_segmentation(&facts, rules, last);
     let (churn, of_churn) = churn::train(history, as_of, rules);
     let clv = clv::train(history, as_of, rules);
-    let learnt_from = Chance::new(rules.seed, "buying").sample(past.len(), rules.max_fit_rows);
-    let is_enough = past.len() >= rules.min_customers;
-    let buying = is_enough.then(|| {
-        buying::fit(Dropout::AfterAny, &select(&Pattern::of_all(&past), &learnt_from)).ok()
-    });
-    let spending =
-        is_enough.then(|| spending::fit(&select(&Spend::of_all(&past), &learnt_from)).ok());
+    let (outlook, of_outlook) = outlook::train(&facts, rules);
     let artefact = Artefact {
         as_of,
         churn_horizon_days: rules.churn_horizon_days,
-        clv_window_days: clv.window_days,
         segmentation,
         churn,
         clv: clv.model,
-        buying: buying.flatten().map(|fitted| fitted.model),
-        spending: spending.flatten().map(|fitted| fitted.model),
+        outlook,
     };
-    let scores = score(&artefact, &past);
-    let entries = std::iter::once(of_segmentation).chain(of_churn).chain(clv.entries).collect();
+    let scores = score(&artefact, &facts);
+    let mut entries = vec![of_segmentation];
+    entries.extend(of_churn.into_iter().chain(clv.entries).chain([of_outlook]));
     Trained { artefact, scores, entries }
 }
 
-/// Scores every customer of a past. The same artefact and past give the same scores.
+/// Scores every customer. The same artefact and facts give the same scores.
 #[must_use]
-#[allow(clippy::cast_precision_loss)]
-pub fn score(artefact: &Artefact, past: &Past<'_>) -> Vec<Score> {
-    let now = past.cut_off().0;
-    let asked = clv::Asked::of(past, artefact.clv_window_days);
-    let churn_asked = churn::Asked {
-        features: &asked.features,
-        patterns: &asked.patterns,
-        horizon_days: f64::from(artefact.churn_horizon_days),
-    };
-    let churned = artefact.churn.probabilities(&churn_asked);
+pub fn score(artefact: &Artefact, facts: &Facts<'_>) -> Vec<Score> {
+    let Artefact { segmentation, churn, clv, outlook, .. } = artefact;
+    let now = facts.past.cut_off().0;
+    let horizon_days = f64::from(artefact.churn_horizon_days);
+    let rows: Vec<usize> = (0..facts.len()).collect();
+    let churned = churn.probabilities(facts, &rows, horizon_days);
     // Models of buying are asked for the 12 months themselves, not for the window scaled.
-    let values = artefact.clv.values(&asked, clv::YEAR_DAYS);
-    let ids: Vec<i64> = past.ids().collect();
-    (0..past.len())
-        .into_par_iter()
-        .map(|position| {
-            let purchases = past.purchases(position);
-            let rfm = rfm(past, position);
-            let (pattern, spend) = (asked.patterns[position], asked.spends[position]);
-            let (top_factors, factors) = artefact.churn.factors(&churn_asked, position);
-            let expected = artefact.buying.map(|buying| buying.expected(pattern, clv::YEAR_DAYS));
-            let worth = artefact.spending.map(|spending| spending.expected(spend));
+    let values = clv.values(facts, &rows, clv::YEAR_DAYS);
+    rows.into_par_iter()
+        .map(|row| {
+            let purchases = facts.past.purchases(row);
+            let (top_factors, factors) = churn.factors(facts, row, horizon_days);
             Score {
-                id_client: ids[position],
+                id_client: facts.ids[row],
                 recency: days_between(purchases.at[purchases.at.len() - 1], now),
                 frequency: i64::try_from(purchases.at.len()).unwrap_or(i64::MAX),
-                monetary: rfm.monetary,
+                monetary: purchases.spend(),
                 age: days_between(purchases.at[0], now),
-                segment: artefact.segmentation.assign(rfm),
-                churn_probability: churned[position],
+                segment: segmentation.assign(facts.rfm(row)),
+                churn_probability: churned[row],
                 top_factors,
                 factors,
-                predicted_clv_12m: (values[position] * 100.0).round() / 100.0,
-                p_alive: artefact.buying.map(|buying| buying.p_alive(pattern)),
-                expected_purchases_12m: expected,
-                expected_spend_12m: expected.zip(worth).map(|(times, worth)| times * worth),
+                predicted_clv_12m: (values[row] * 100.0).round() / 100.0,
+                expected: outlook.of(facts, row),
             }
         })
         .collect()
 }
 
-#[allow(clippy::cast_precision_loss)]
-fn rfm(past: &Past<'_>, position: usize) -> Rfm {
-    let purchases = past.purchases(position);
-    let last = purchases.at[purchases.at.len() - 1];
-    Rfm {
-        recency: days_between(last, past.cut_off().0) as f64,
-        frequency: purchases.at.len() as f64,
-        monetary: purchases.amounts.iter().sum(),
-    }
-}
-
 fn train_segmentation(
-    past: &Past<'_>,
+    facts: &Facts<'_>,
     rules: &Rules,
     last: &LastSegments,
 ) -> (Segmentation, Entry) {
-    let customers: Vec<Rfm> =
-        (0..past.len()).into_par_iter().map(|position| rfm(past, position)).collect();
+    let customers: Vec<Rfm> = (0..facts.len()).into_par_iter().map(|row| facts.rfm(row)).collect();
     let fit = if customers.len() < rules.min_customers {
         Err(format!(
             "{} customers, and fewer than {} are too few",
@@ -242,10 +200,13 @@ fn train_segmentation(
     entry.fitted = customers.len();
     entry.features = vec!["recency", "frequency", "monetary"];
     let name = |own: usize| segmentation::NAMES[own];
-    let pairs: Vec<(&str, &str)> = past
-        .ids()
+    // Who had not bought was in no segment that models made.
+    let pairs: Vec<(&str, &str)> = facts
+        .ids
+        .iter()
         .zip(&fitted.assigned)
-        .filter_map(|(id, own)| Some((last.get(&id)?.as_str(), name(*own))))
+        .filter_map(|(id, own)| Some((last.get(id)?.as_str(), name(*own))))
+        .filter(|(before, _)| *before != PROSPECT)
         .collect();
     let sizes = (0..segmentation::NAMES.len()).map(|own| {
         let members = fitted.assigned.iter().filter(|assigned| **assigned == own).count();

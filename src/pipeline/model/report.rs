@@ -1,5 +1,6 @@
 //! What a run says of its models: one entry per model that serves and per method that was tried.
 
+use super::buying::Dropout;
 use super::evaluation::{Amounts, Bin, Probabilities};
 use crate::domain::time::Timestamp;
 
@@ -12,6 +13,8 @@ pub enum Task {
     Churn,
     /// What a customer will spend in 12 months.
     Clv,
+    /// Whether customers are alive, and how much they will buy.
+    Buying,
 }
 
 impl Task {
@@ -22,7 +25,14 @@ impl Task {
             Self::Segmentation => "segmentation",
             Self::Churn => "churn",
             Self::Clv => "clv",
+            Self::Buying => "buying",
         }
+    }
+
+    /// Whether several methods are tried for it, of which the best one serves.
+    #[must_use]
+    pub fn has_contest(self) -> bool {
+        matches!(self, Self::Churn | Self::Clv)
     }
 }
 
@@ -48,6 +58,16 @@ pub enum Method {
 }
 
 impl Method {
+    /// The one that goes by a kind of dropout.
+    #[must_use]
+    pub fn of_buying(dropout: Dropout) -> Self {
+        match dropout {
+            Dropout::Never => Self::Nbd,
+            Dropout::AfterRepeat => Self::BgNbd,
+            Dropout::AfterAny => Self::MbgNbd,
+        }
+    }
+
     /// The word for it in columns and URLs.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -157,6 +177,20 @@ impl Entry {
             calibration: Vec::new(),
             segments: None,
         }
+    }
+
+    /// Notes what it was fitted on, and says so where that is a sample of what there was.
+    pub fn fitted_on(&mut self, rows: usize, of: usize, chosen: &str) {
+        self.fitted = rows;
+        if rows < of {
+            self.say(&format!("fitted on {rows} of {of} customers, {chosen}"));
+        }
+    }
+
+    /// It serves, without a contest.
+    pub fn serves_because(&mut self, why: &str) {
+        self.serves = true;
+        self.say(why);
     }
 
     /// Adds a sentence to the note.

@@ -3,13 +3,11 @@
 //! Amounts of a customer are Gamma(p, nu), with nu ~ Gamma(q, gamma) over customers, whatever they
 //! buy how often (Fader & Hardie 2013, "The Gamma-Gamma Model of Monetary Value").
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statrs::function::gamma::{digamma, ln_gamma};
 
-use super::history::{Past, Purchases};
-use super::likelihood::{LogLikelihood, Maximum, maximise};
-use crate::domain::time::DAY_MICROS;
+use super::history::Purchases;
+use super::likelihood::{LogLikelihood, Maximum, maximise, sums};
 
 /// What the model knows of a customer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,16 +23,8 @@ impl Spend {
     /// one too: it is spent like the others.
     #[must_use]
     pub fn of(purchases: Purchases<'_>) -> Self {
-        let day = |at: i64| at.div_euclid(DAY_MICROS);
-        let days = purchases.at.chunk_by(|a, b| day(*a) == day(*b)).count();
-        let transactions = u32::try_from(days).unwrap_or(u32::MAX);
-        Self { transactions, mean: purchases.amounts.iter().sum::<f64>() / f64::from(transactions) }
-    }
-
-    /// Of every customer of a past.
-    #[must_use]
-    pub fn of_all(past: &Past<'_>) -> Vec<Self> {
-        (0..past.len()).into_par_iter().map(|position| Self::of(past.purchases(position))).collect()
+        let transactions = purchases.transactions();
+        Self { transactions, mean: purchases.spend() / f64::from(transactions) }
     }
 }
 
@@ -82,9 +72,6 @@ impl<'a> Counted<'a> {
     }
 }
 
-/// Customers whose sums are made on one thread at a time.
-const CHUNK: usize = 4_096;
-
 impl LogLikelihood for Counted<'_> {
     /// Sum of ln Γ(px + q) - ln Γ(px) - ln Γ(q) + q ln γ + (px - 1) ln m + px ln x
     /// - (px + q) ln(γ + x m), and its derivatives by p, q and γ.
@@ -102,28 +89,15 @@ impl LogLikelihood for Counted<'_> {
             slope[0] += count * f64::from(*x) * (digamma(both) - digamma(shape));
             slope[1] += count * digamma(both);
         }
-        let parts: Vec<[f64; 4]> = self
-            .spends
-            .par_chunks(CHUNK)
-            .map(|chunk| {
-                let mut sum = [0.0; 4];
-                for spend in chunk {
-                    let x = f64::from(spend.transactions);
-                    let level = gamma + x * spend.mean;
-                    let (log, both) = (level.ln(), p * x + q);
-                    sum[0] += both * log;
-                    sum[1] += x * log;
-                    sum[2] += log;
-                    sum[3] += both / level;
-                }
-                sum
-            })
-            .collect();
-        for part in parts {
-            value -= part[0];
-            for index in 0..3 {
-                slope[index] -= part[index + 1];
-            }
+        let sum = sums(self.spends, |spend| {
+            let x = f64::from(spend.transactions);
+            let level = gamma + x * spend.mean;
+            let (log, both) = (level.ln(), p * x + q);
+            [both * log, x * log, log, both / level]
+        });
+        value -= sum[0];
+        for index in 0..3 {
+            slope[index] -= sum[index + 1];
         }
         (value, slope)
     }
@@ -140,21 +114,31 @@ pub fn fit(spends: &[Spend]) -> Result<Fitted, String> {
     }
     let mean = spends.iter().map(|spend| spend.mean).sum::<f64>() / spends.len() as f64;
     // p γ / (q - 1) is the mean of all amounts.
-    let start = [4.0, 4.0, (mean * 0.75).max(1e-3)];
-    let maximum = maximise(&Counted::new(spends), &start)?;
+    let level = |p: f64, q: f64| vec![p, q, (mean * (q - 1.0) / p).max(1e-3)];
+    let starts = [level(4.0, 4.0), level(1.0, 2.0), level(20.0, 1.2)];
+    let maximum = maximise(&Counted::new(spends), &starts)?;
     let at = |index: usize| maximum.parameters[index];
     let model = Spending { p: at(0), q: at(1), gamma: at(2) };
     Ok(Fitted { model, maximum })
 }
 
 impl Spending {
+    /// The names of the parameters.
+    pub const PARAMETER_NAMES: [&str; 3] = ["p", "q", "gamma"];
+
+    /// Whether everybody's mean amount is finite, and can tell something of a customer's.
+    #[must_use]
+    pub fn has_mean(&self) -> bool {
+        self.q > 1.0
+    }
+
     /// The amount to expect of a customer's transactions (Fader & Hardie 2013, equation 5), EUR:
     /// between their own mean and everybody's. Where everybody's is not finite (q <= 1), their own.
     #[must_use]
     pub fn expected(&self, spend: Spend) -> f64 {
         let x = f64::from(spend.transactions);
         let expected = self.p * (self.gamma + spend.mean * x) / (self.p * x + self.q - 1.0);
-        if self.q > 1.0 && expected.is_finite() { expected } else { spend.mean }
+        if self.has_mean() && expected.is_finite() { expected } else { spend.mean }
     }
 }
 

@@ -162,14 +162,17 @@ const fn figure(name: &'static str, doc: &'static str) -> Column {
 /// What is to be said of the models: what serves, what else was tried, how well each did.
 pub static ML_MODEL_METRICS: Table = Table {
     name: "ml_model_metrics",
-    grain: "one row per task (segmentation, churn, clv: what serves) and per method tried for churn and clv (task_method)",
+    grain: "one row per task (segmentation, churn, clv, buying: what serves) and per method tried for churn and clv (task_method)",
     key: &["model"],
     columns: &[
         text(
             "model",
-            "segmentation, churn or clv for what serves; churn_random_forest and the like for each method tried",
+            "segmentation, churn, clv or buying for what serves; churn_random_forest and the like for each method tried",
         ),
-        text("task", "segmentation, churn or clv"),
+        text(
+            "task",
+            "segmentation, churn, clv, or buying (p_alive, expected_purchases_12m, expected_spend_12m)",
+        ),
         text(
             "method",
             "kmeans, random_forest, boosted_trees, two_stage, bg_nbd, mbg_nbd, nbd or baseline",
@@ -183,8 +186,12 @@ pub static ML_MODEL_METRICS: Table = Table {
         ),
         timestamp("trained_at", "start of the run that trained it, whole seconds"),
         timestamp("as_of", "reference instant of the run"),
-        timestamp("cut_off", "end of the past it learnt from; null for segmentation").nullable(),
-        int("horizon_days", "length of the window after the cut-off, days; null for segmentation")
+        timestamp(
+            "cut_off",
+            "end of the past it learnt from; null for segmentation and buying, which learn up to as_of",
+        )
+        .nullable(),
+        int("horizon_days", "length of the window after the cut-off, days; null without a cut-off")
             .nullable()
             .within(1.0, MAX),
         int("n_samples", "customers known at the cut-off").within(0.0, MAX),
