@@ -477,12 +477,15 @@ impl Refresher {
         };
         let mut frames = Vec::with_capacity(entry.files.len());
         for file in &entry.files {
-            // What the lake has lost is nothing to compare with, and no reason to stop.
-            let Some(bytes) = self.lake.get(Layer::Gold, &file.path).await? else {
-                tracing::warn!(file = file.path, "the last run's segments are missing");
-                return Ok(LastSegments::new());
-            };
-            frames.push(bytes);
+            match self.lake.get_file(file).await {
+                Ok(bytes) => frames.push(bytes),
+                // What the lake has lost is nothing to compare with, and no reason to stop.
+                Err(LakeError::Damaged { path, problem }) => {
+                    tracing::warn!(path, problem, "the last run's segments cannot be read");
+                    return Ok(LastSegments::new());
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         spawn_blocking(move || {
             let mut last = LastSegments::new();
@@ -501,26 +504,14 @@ impl Refresher {
             path: self.lake.locate(Layer::Gold, &path),
             source,
         })?;
-        let file = TableFile { path, size_bytes: json.len() as u64, sha256: sha256_hex(&json) };
-        self.lake.put(Layer::Gold, &file.path, json.into()).await?;
-        Ok(file)
+        Ok(self.lake.put_file(path, json.into()).await?)
     }
 
     async fn write_gold(&self, generation: u64, built: GoldTable) -> Result<TableEntry> {
         let GoldTable { table, mut frame, totals } = built;
         let rows = frame.height() as u64;
-        let (bytes, sha256) = spawn_blocking(move || {
-            let bytes = parquet::encode(&mut frame)?;
-            let sha256 = sha256_hex(&bytes);
-            Ok::<_, RefreshError>((bytes, sha256))
-        })
-        .await?;
-        let file = TableFile {
-            path: keys::gold_table(generation, table.name),
-            size_bytes: bytes.len() as u64,
-            sha256,
-        };
-        self.lake.put(Layer::Gold, &file.path, bytes).await?;
+        let bytes = spawn_blocking(move || parquet::encode(&mut frame)).await?;
+        let file = self.lake.put_file(keys::gold_table(generation, table.name), bytes).await?;
         Ok(TableEntry {
             name: table.name.to_owned(),
             rows,
@@ -586,23 +577,11 @@ impl Refresher {
     ) -> Result<bool> {
         let mut objects = Vec::with_capacity(entry.files.len());
         for file in &entry.files {
-            let bytes = self.lake.get(Layer::Gold, &file.path).await?;
-            objects.push((self.lake.locate(Layer::Gold, &file.path), file.sha256.clone(), bytes));
+            objects.push(self.lake.get_file(file).await?);
         }
         let batches = spawn_blocking(move || {
-            let mut batches = Vec::with_capacity(objects.len());
-            for (path, sha256, bytes) in objects {
-                let damaged = |problem: &str| LakeError::Damaged {
-                    path: path.clone(),
-                    problem: problem.to_owned(),
-                };
-                let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
-                if sha256_hex(&bytes) != sha256 {
-                    return Err(damaged("its SHA-256 is not the one in its manifest").into());
-                }
-                batches.push(rows::batches(&parquet::decode(bytes)?, table)?);
-            }
-            Ok::<_, RefreshError>(batches)
+            let batches = |bytes| Ok(rows::batches(&parquet::decode(bytes)?, table)?);
+            objects.into_iter().map(batches).collect::<Result<Vec<_>>>()
         })
         .await?;
         let all = batches.into_iter().flatten().map(|batch| batch.map_err(Cause::from));

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use polars::prelude::DataFrame;
 
-use crate::domain::digest::sha256_hex;
 use crate::domain::time::Timestamp;
 use crate::lake::{Lake, LakeError, Layer};
 use crate::pipeline::model::facts::Facts;
@@ -97,15 +96,10 @@ pub async fn score(
     let Some(kept) = &active.manifest.models else {
         return Err(ScoreError::NoModels(format!("generation {generation} is older than models")));
     };
-    let place = lake.locate(Layer::Gold, &kept.path);
-    let damaged =
-        |problem: &str| LakeError::Damaged { path: place.clone(), problem: problem.to_owned() };
-    let json = lake.get(Layer::Gold, &kept.path).await?.ok_or_else(|| damaged("it is missing"))?;
-    if sha256_hex(&json) != kept.sha256 {
-        return Err(damaged("its SHA-256 is not the one in its manifest").into());
-    }
-    let artefact: Artefact = serde_json::from_slice(&json)
-        .map_err(|source| ScoreError::Models { path: place.clone(), source })?;
+    let json = lake.get_file(kept).await?;
+    let artefact: Artefact = serde_json::from_slice(&json).map_err(|source| {
+        ScoreError::Models { path: lake.locate(Layer::Gold, &kept.path), source }
+    })?;
 
     let path = file.display().to_string();
     let bytes =

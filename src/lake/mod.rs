@@ -17,7 +17,10 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::domain::digest::sha256_hex;
+use crate::domain::manifest::TableFile;
 use crate::lock::Lock;
+use crate::telemetry::spawn_blocking;
 
 /// One of the four layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,6 +260,36 @@ impl Lake {
             .await
             .map_err(self.failed("write", layer, path))?;
         Ok(())
+    }
+
+    /// Writes a file of a gold manifest, and says what the manifest has to know of it.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn put_file(&self, path: String, bytes: Bytes) -> Result<TableFile> {
+        let hashed = bytes.clone();
+        let sha256 = spawn_blocking(move || sha256_hex(&hashed)).await;
+        let file = TableFile { path, size_bytes: bytes.len() as u64, sha256 };
+        self.put(Layer::Gold, &file.path, bytes).await?;
+        Ok(file)
+    }
+
+    /// Reads a file of a gold manifest, as it was written.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] when it is missing or not what was written, [`LakeError::Object`].
+    pub async fn get_file(&self, file: &TableFile) -> Result<Bytes> {
+        let damaged = |problem: &str| LakeError::Damaged {
+            path: self.locate(Layer::Gold, &file.path),
+            problem: problem.to_owned(),
+        };
+        let bytes = self.get(Layer::Gold, &file.path).await?;
+        let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
+        let hashed = bytes.clone();
+        if spawn_blocking(move || sha256_hex(&hashed)).await != file.sha256 {
+            return Err(damaged("its SHA-256 is not the one in its manifest"));
+        }
+        Ok(bytes)
     }
 
     /// Deletes everything in a folder of a layer.
