@@ -13,7 +13,8 @@ use crate::api::openapi;
 use crate::dictionary;
 use crate::domain::digest::sha256_hex;
 use crate::domain::time::{Day, Timestamp};
-use crate::jobs::check;
+use crate::domain::words::counted;
+use crate::jobs::check::{self, CheckError};
 use crate::jobs::refresh::{Outcome, RefreshError, RefreshRequest, Refresher, Report};
 use crate::jobs::score::{self, ScoreError};
 use crate::jobs::{Observer, sample_sources};
@@ -114,6 +115,9 @@ pub enum CliError {
     /// The refresh did not publish.
     #[error(transparent)]
     Refresh(#[from] RefreshError),
+    /// Nothing can be said of what is published.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// Nothing was scored.
     #[error(transparent)]
     Score(#[from] ScoreError),
@@ -157,7 +161,10 @@ impl CliError {
                 | Self::Startup(StartupError::Store(StoreError::Malformed { .. }))
                 | Self::Lake(LakeError::Location { .. })
                 | Self::Store(StoreError::NoGeneration(_))
-                | Self::Refresh(RefreshError::Pipeline(PipelineError::BeforeHistory { .. }))
+                | Self::Refresh(
+                    RefreshError::Pipeline(PipelineError::BeforeHistory { .. })
+                        | RefreshError::Future { .. }
+                )
         );
         ExitCode::from(if is_request { 2 } else { 1 })
     }
@@ -222,7 +229,8 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
                 "primary".clone_into(&mut mongodb.read_preference);
             }
             let store = open_store(&settings)?;
-            closing(&store, check(store.as_ref())).await
+            let lake = Lake::open(&settings.lake_url)?;
+            closing(&store, check(store.as_ref(), &lake)).await
         }
         Command::Rollback { generation } => {
             let settings = prepare("warn")?;
@@ -285,11 +293,11 @@ async fn score(
     let scored = score::score(&lake, store, file, settings.quality.max_amount, as_of).await?;
     print_whole(&String::from_utf8_lossy(&scored.csv))?;
     for (reason, rows) in &scored.rejected {
-        complain!("warning: {rows} rows rejected: {reason}");
+        complain!("warning: {} rejected: {reason}", counted(rows, "row"));
     }
     complain!(
-        "{} customers scored as of {} by the models of generation {}",
-        scored.customers,
+        "{} scored as of {} by the models of generation {}",
+        counted(scored.customers, "customer"),
         scored.as_of,
         scored.generation
     );
@@ -493,8 +501,8 @@ fn write_whole(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn check(store: &dyn GoldStore) -> Result<(), CliError> {
-    let findings = check::check(store).await?;
+async fn check(store: &dyn GoldStore, lake: &Lake) -> Result<(), CliError> {
+    let findings = check::check(store, lake).await?;
     let Some(generation) = findings.generation else {
         return Err(CliError::Request("nothing is published; run goldsmith refresh".to_owned()));
     };
@@ -508,6 +516,9 @@ async fn check(store: &dyn GoldStore) -> Result<(), CliError> {
     say!("{table}");
     for problem in &findings.names {
         say!(" the name {problem}");
+    }
+    for problem in &findings.models {
+        say!(" the models: {problem}");
     }
     if !findings.is_good() {
         return Err(CliError::Deviates);

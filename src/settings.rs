@@ -534,8 +534,11 @@ fn check_models(models: Models, horizon_days: u32) -> Result<(), SettingsError> 
         return Err(invalid("models.min_customers", problem));
     }
     if models.max_fit_rows < models.min_customers {
-        let problem = format!("{} is less than models.min_customers", models.max_fit_rows);
-        return Err(invalid("models.max_fit_rows", problem));
+        let problem = format!(
+            "{} is more than models.max_fit_rows ({})",
+            models.min_customers, models.max_fit_rows
+        );
+        return Err(invalid("models.min_customers", problem));
     }
     if !(1..=MOST_DAYS).contains(&horizon_days) {
         let problem = format!("{horizon_days} is not between 1 and {MOST_DAYS}");

@@ -103,7 +103,7 @@ impl OpenApiFactory for MetricsRoute {
         documented.schema = METRICS_WITH_CALIBRATION;
         documented.parameters = vec![openapi::path_parameter(
             "model",
-            "segmentation, churn or clv for what serves; task_method for a method tried",
+            "segmentation, churn, clv or buying for what serves; task_method for a method tried",
             ColumnType::Text,
         )];
         documented.paths()

@@ -288,6 +288,9 @@ fn column_schema(column: &Column) -> Schema {
     if column.ty == ColumnType::TextList {
         let mut list = Array::new(ObjectBuilder::new().schema_type(Type::String));
         list.description = Some(column.doc.to_owned());
+        if column.nullable {
+            list.schema_type = [Type::Array, Type::Null].into_iter().collect();
+        }
         return Schema::Array(list);
     }
     let mut schema = scalar(column.ty).description(Some(column.doc)).build();

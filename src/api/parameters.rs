@@ -152,7 +152,7 @@ pub fn parse(view: View, extras: Extras, query_string: &str) -> Result<Query, Ap
             }
             Role::Filter(column, comparison) => {
                 let value = parse_value(column, comparison, &text).ok_or_else(|| {
-                    let detail = format!("{text:?} is not a {}", column.ty.word());
+                    let detail = format!("{text:?} cannot be read as {}", column.ty.word());
                     refuse(detail, vec![example(column.ty).to_owned()])
                 })?;
                 query.filters.push(Filter { column, comparison, value });

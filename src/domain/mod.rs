@@ -10,3 +10,4 @@ pub mod rows;
 pub mod run;
 pub mod schema;
 pub mod time;
+pub mod words;

@@ -1,9 +1,21 @@
-//! `check`: does the store hold what its manifest and the contract say?
+//! `check`: do the store, and the lake for the models, hold what the manifest and the contract say?
 
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::schema::Table;
+use crate::lake::{Lake, LakeError};
 use crate::pipeline::tables;
-use crate::store::{Audit, GoldStore, Result};
+use crate::store::{Audit, GoldStore, StoreError};
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The serving store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The lake refused.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+}
 
 /// What a look over the active generation found.
 #[derive(Debug)]
@@ -12,6 +24,8 @@ pub struct Findings {
     pub generation: Option<u64>,
     /// Stable and older names that do not show the generation's tables, as sentences.
     pub names: Vec<String>,
+    /// What is wrong with the models that `score` goes by, as sentences.
+    pub models: Vec<String>,
     /// Each table with the number of its rows and every deviation as a sentence.
     pub tables: Vec<(&'static str, u64, Vec<String>)>,
 }
@@ -22,17 +36,19 @@ impl Findings {
     pub fn is_good(&self) -> bool {
         self.generation.is_some()
             && self.names.is_empty()
+            && self.models.is_empty()
             && self.tables.iter().all(|(_, _, problems)| problems.is_empty())
     }
 }
 
-/// Looks over every table of the active generation.
+/// Looks over every table of the active generation, and its models.
 ///
 /// # Errors
-/// When the store cannot be read.
-pub async fn check(store: &dyn GoldStore) -> Result<Findings> {
+/// [`CheckError`] when store or lake cannot be read.
+pub async fn check(store: &dyn GoldStore, lake: &Lake) -> Result<Findings, CheckError> {
     let Some(active) = store.active().await? else {
-        return Ok(Findings { generation: None, names: Vec::new(), tables: Vec::new() });
+        let (names, models, tables) = (Vec::new(), Vec::new(), Vec::new());
+        return Ok(Findings { generation: None, names, models, tables });
     };
     let mut found = Vec::with_capacity(tables::ALL.len());
     for table in tables::ALL {
@@ -46,7 +62,18 @@ pub async fn check(store: &dyn GoldStore) -> Result<Findings> {
         found.push((table.name, rows, problems));
     }
     let names = store.audit_names(&active).await?;
-    Ok(Findings { generation: Some(active.manifest.generation), names, tables: found })
+    let models = match &active.manifest.models {
+        None => Vec::new(),
+        Some(file) => match lake.get_file(file).await {
+            Ok(_) => Vec::new(),
+            Err(error @ LakeError::Damaged { .. }) => {
+                vec![format!("{error}; goldsmith refresh makes them again")]
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let generation = Some(active.manifest.generation);
+    Ok(Findings { generation, names, models, tables: found })
 }
 
 fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Published) -> Vec<String> {

@@ -19,7 +19,7 @@ use crate::domain::manifest::{
 };
 use crate::domain::run::RunKind;
 use crate::domain::schema::Table;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Day, Timestamp};
 use crate::lake::{Lake, LakeError, Layer, keys, parquet};
 use crate::pipeline::gold::{self, Gold, GoldTable};
 use crate::pipeline::model::history::History;
@@ -69,6 +69,14 @@ pub enum RefreshError {
         pattern: &'static str,
         /// Where.
         place: String,
+    },
+    /// Nobody knows yet what that day will have brought.
+    #[error("{as_of} lies in the future: the last day to refresh as of is {today}")]
+    Future {
+        /// The instant asked for.
+        as_of: Timestamp,
+        /// The present day.
+        today: Day,
     },
     /// A file disappeared while it was being read.
     #[error("{0} disappeared while it was being read")]
@@ -191,6 +199,11 @@ impl Refresher {
         observer: &dyn Observer,
     ) -> Result<Outcome> {
         let run_start = Timestamp::now();
+        if let Some(as_of) = request.as_of
+            && as_of > run_start.day().end()
+        {
+            return Err(RefreshError::Future { as_of, today: run_start.day() });
+        }
         let mut steps = Steps { observer, done: Vec::new(), started: Instant::now() };
 
         steps.start(Step::Sources, 1);
@@ -206,6 +219,7 @@ impl Refresher {
             && let Some(active) = &active
             && let Some(newest) = kept.last()
             && is_current(&newest.manifest, &fingerprint, run_start)
+            && self.has_models(&newest.manifest).await?
         {
             self.clear_debris().await?;
             self.repair(publisher, active).await?;
@@ -224,7 +238,8 @@ impl Refresher {
             Some(manifest)
                 if !request.force
                     && newest_lake > newest_stored
-                    && is_current(&manifest, &fingerprint, run_start) =>
+                    && is_current(&manifest, &fingerprint, run_start)
+                    && self.has_models(&manifest).await? =>
             {
                 Some(manifest)
             }
@@ -277,6 +292,19 @@ impl Refresher {
             publisher.repair_names(active).await?;
         }
         Ok(())
+    }
+
+    /// Whether what scores is still there as it was written. If not, it takes a run to make it again.
+    async fn has_models(&self, manifest: &Manifest) -> Result<bool> {
+        let Some(file) = &manifest.models else { return Ok(false) };
+        match self.lake.get_file(file).await {
+            Ok(_) => Ok(true),
+            Err(LakeError::Damaged { path, problem }) => {
+                tracing::warn!(path, problem, "the models are damaged and made again");
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Equal for runs that give equal gold.

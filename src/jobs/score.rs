@@ -37,6 +37,9 @@ pub enum ScoreError {
         /// Why.
         source: serde_json::Error,
     },
+    /// The models are not those that were written.
+    #[error("{0}; goldsmith refresh makes it again")]
+    Damaged(LakeError),
     /// No row of the file can be used.
     #[error("{path} has no valid purchase up to {as_of}; {rejected} rows were rejected")]
     Empty {
@@ -96,15 +99,18 @@ pub async fn score(
     let Some(kept) = &active.manifest.models else {
         return Err(ScoreError::NoModels(format!("generation {generation} is older than models")));
     };
-    let json = lake.get_file(kept).await?;
-    let artefact: Artefact = serde_json::from_slice(&json).map_err(|source| {
-        ScoreError::Models { path: lake.locate(Layer::Gold, &kept.path), source }
+    let json = lake.get_file(kept).await.map_err(|error| match error {
+        LakeError::Damaged { .. } => ScoreError::Damaged(error),
+        other => ScoreError::Lake(other),
     })?;
-
-    let path = file.display().to_string();
-    let bytes =
-        std::fs::read(file).map_err(|source| ScoreError::File { path: path.clone(), source })?;
+    let place = lake.locate(Layer::Gold, &kept.path);
+    let file = file.to_owned();
     spawn_blocking(move || {
+        let artefact: Artefact = serde_json::from_slice(&json)
+            .map_err(|source| ScoreError::Models { path: place, source })?;
+        let path = file.display().to_string();
+        let bytes = std::fs::read(&file)
+            .map_err(|source| ScoreError::File { path: path.clone(), source })?;
         let rules = Rules { max_amount, run_start: Timestamp::now() };
         let source = SourceBytes { name: &path, bytes: &bytes };
         let refined = silver::purchases_of_anyone(&[source], &rules)?;

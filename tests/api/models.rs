@@ -70,7 +70,9 @@ fn one_customer_has_all_of_it_with_factors_in_words() {
         ("clv_method", clv, "method"),
         ("p_alive", clv, "p_alive"),
         ("expected_purchases_12m", clv, "expected_purchases_12m"),
+        ("expected_spend_12m", clv, "expected_spend_12m"),
         ("segment_name", segment, "segment_name"),
+        ("segment_method", segment, "method"),
     ] {
         assert_eq!(customer[field], row[named], "{field}");
     }
@@ -85,12 +87,15 @@ fn one_customer_has_all_of_it_with_factors_in_words() {
 fn metrics_tell_what_serves_what_was_tried_and_how_well_it_is_calibrated() {
     let (_shop, app) = app();
     let all = list(&app, "/ml/model-metrics");
-    for task in ["segmentation", "churn", "clv"] {
+    for task in ["segmentation", "churn", "clv", "buying"] {
         let own: Vec<&Value> = all.iter().filter(|row| row["task"] == task).collect();
         let serving = own.iter().find(|row| row["model"] == task).unwrap();
         assert_eq!(serving["serves"], true);
         let named = format!("{task}_{}", serving["method"].as_str().unwrap());
-        assert!(task == "segmentation" || own.iter().any(|row| row["model"] == named.as_str()));
+        assert!(
+            ["segmentation", "buying"].contains(&task)
+                || own.iter().any(|row| row["model"] == named.as_str())
+        );
     }
     for row in all.iter().filter(|row| row["task"] == "churn") {
         assert!(row["baseline_brier"].is_f64() && row["n_held_out"].as_i64().unwrap() > 100);

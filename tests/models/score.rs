@@ -55,7 +55,7 @@ fn new_customers_are_scored_and_bad_rows_are_counted() {
     assert_eq!(ids, ["900001", "900002"]);
     let probability = |row: usize| scored[row]["churn_probability"].parse::<f64>().unwrap();
     assert!(probability(0) < probability(1));
-    assert!(ran.err.contains("1 rows rejected: invalid_date"), "{}", ran.err);
+    assert!(ran.err.contains("1 row rejected: invalid_date"), "{}", ran.err);
     assert!(ran.err.contains("2 customers scored"), "{}", ran.err);
 }
 
@@ -72,6 +72,25 @@ fn what_cannot_be_scored_is_refused_in_one_sentence() {
     let bad = "id_achat,id_client,date_achat,montant,produit\n1,1,soon,5,Tea\n";
     std::fs::write(&file, bad).unwrap();
     score(&shop).refused(1, &["new.csv", "no valid purchase", "1 rows were rejected"]);
+    shop.run(&["check"]).good();
     std::fs::write(shop.data("gold/gen-000001/models.json"), "{}").unwrap();
-    score(&shop).refused(1, &["models.json", "SHA-256"]);
+    score(&shop).refused(1, &["models.json", "SHA-256", "goldsmith refresh makes it again"]);
+}
+
+#[test]
+fn models_that_are_lost_are_found_missing_and_made_again() {
+    let shop = Shop::published(SPEC);
+    shop.run(&["check"]).good();
+    let models = shop.data("gold/gen-000001/models.json");
+    let before = std::fs::read(&models).unwrap();
+    std::fs::remove_file(&models).unwrap();
+    let ran = shop.run(&["check"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.out.contains("models.json is damaged: it is missing"), "{}", ran.out);
+    // The sources have not changed, and still there is something to do.
+    shop.run(&["refresh"]).good();
+    shop.run(&["check"]).good();
+    assert_eq!(std::fs::read(shop.data("gold/gen-000002/models.json")).unwrap(), before);
+    let ran = shop.run(&["refresh"]).good();
+    assert!(ran.out.contains("nothing changed"), "{}", ran.out);
 }

@@ -295,6 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn likelihood_and_p_alive_are_those_of_an_integral_over_all_customers() {
+        // By scipy 1.17 (nested quad over the rate, Gamma(r, alpha), and the probability to stop,
+        // Beta(a, b)): of rate^x exp(-rate t_x) (1-p)^passed [p + (1-p) exp(-rate (T - t_x))], where
+        // passed is x for MBG, x - 1 for BG; BG's p has no part in x = 0.
+        let once = Pattern { repeats: 0, recency: 0.0, age: 30.0 };
+        for (dropout, pattern, log_likelihood, p_alive) in [
+            (Dropout::AfterRepeat, PATTERN, -9.458_606_153_8, 0.726_578_562_1),
+            (Dropout::AfterAny, PATTERN, -9.687_182_423_7, 0.774_419_067_5),
+            (Dropout::AfterRepeat, once, -0.499_044_762_6, 1.0),
+            (Dropout::AfterAny, once, -0.351_120_951_3, 0.650_020_906_2),
+        ] {
+            let Buying { r, alpha, a, b, .. } = CDNOW;
+            let counted = Counted::new(dropout, &[pattern]);
+            let (found, _) = counted.value_and_slope(&[r, alpha, a, b]);
+            assert!((found - log_likelihood).abs() < 1e-6, "{dropout:?} {pattern:?}: {found}");
+            let found = Buying { dropout, ..CDNOW }.p_alive(pattern);
+            assert!((found - p_alive).abs() < 1e-6, "{dropout:?} {pattern:?}: {found}");
+        }
+    }
+
+    #[test]
     fn being_silent_is_not_having_stopped() {
         let silent = |horizon: f64| CDNOW.p_silent(PATTERN, horizon);
         let stopped = 1.0 - CDNOW.p_alive(PATTERN);

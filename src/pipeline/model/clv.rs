@@ -13,13 +13,14 @@ use super::evaluation::amounts;
 use super::explain::Typical;
 use super::facts::Facts;
 use super::features::{AVG_BASKET, DAYS_SINCE_LAST, FREQUENCY, NAMES, TENURE};
-use super::history::{History, Past};
+use super::history::{History, Past, days_between};
 use super::matrix::{Matrix, select};
 use super::report::{Entry, Figures, Method, Task};
 use super::spending::{self, Spending};
 use super::trees::Trees;
 use super::{Rules, boosted, describe, explain};
 use crate::domain::time::{DAY_MICROS, Timestamp};
+use crate::domain::words::counted;
 
 /// What "12 months" means, days.
 pub const YEAR_DAYS: f64 = 365.0;
@@ -27,6 +28,9 @@ pub const YEAR_DAYS: f64 = 365.0;
 const WINDOW_DAYS: i64 = 365;
 /// Else it is this part of the history: the last third.
 const WINDOW_PART: i64 = 3;
+
+/// A shorter history teaches nothing about 12 months: its last third would be less than a month.
+const LEAST_HISTORY_DAYS: i64 = 90;
 
 /// The segment of a lifetime value: the contract's thresholds.
 #[must_use]
@@ -73,7 +77,9 @@ impl Model {
     /// time that models of buying look ahead, before scaling to 12 months.
     #[must_use]
     pub fn values(&self, facts: &Facts<'_>, rows: &[usize], ahead_days: f64) -> Vec<f64> {
-        rows.par_iter().map(|row| self.value(facts, *row, ahead_days).max(0.0)).collect()
+        // What is no number stays none, for the contest to see; and nothing is no negative amount.
+        let floor = |value: f64| if value <= 0.0 { 0.0 } else { value };
+        rows.par_iter().map(|row| floor(self.value(facts, *row, ahead_days))).collect()
     }
 
     fn value(&self, facts: &Facts<'_>, row: usize, ahead_days: f64) -> f64 {
@@ -142,9 +148,13 @@ pub fn window_days(history_days: i64) -> i64 {
     if history_days >= 2 * WINDOW_DAYS { WINDOW_DAYS } else { (history_days / WINDOW_PART).max(1) }
 }
 
+/// A model, and what it foretold of the customers held out.
+type Judged = (Model, Vec<f64>);
+
 /// What there is to learn from: customers as they were known at the cut-off, and what they spent.
 struct Lesson<'a> {
     rules: &'a Rules,
+    history_days: i64,
     window_days: i64,
     facts: Facts<'a>,
     /// Spend of the window, scaled to 12 months, EUR.
@@ -155,12 +165,13 @@ impl<'a> Lesson<'a> {
     #[allow(clippy::cast_precision_loss)]
     fn new(history: &'a History, as_of: Timestamp, rules: &'a Rules) -> Self {
         let first = history.first().unwrap_or(as_of);
-        let window_days = window_days((as_of.0 - first.0).div_euclid(DAY_MICROS));
+        let history_days = days_between(first.0, as_of.0);
+        let window_days = window_days(history_days);
         let past = history.up_to(Timestamp(as_of.0 - window_days * DAY_MICROS));
         let scale = YEAR_DAYS / window_days as f64;
         let windows = history.after(&past, as_of);
         let came = windows.iter().map(|window| window.spend * scale).collect();
-        Self { rules, window_days, facts: Facts::of(past), came }
+        Self { rules, history_days, window_days, facts: Facts::of(past), came }
     }
 
     #[allow(clippy::cast_precision_loss)]
@@ -176,32 +187,79 @@ impl<'a> Lesson<'a> {
         entry
     }
 
-    fn baseline(&self) -> Entry {
-        let algorithm = format!(
-            "last period's spend again: the last {} days, scaled to 12 months",
-            self.window_days
-        );
+    /// Last period's spend again. Of a history so short that nothing can be learnt, more than all
+    /// of it: a day is not multiplied by 365.
+    fn baseline(&self) -> (Model, Entry) {
+        let period_days = self.period_days();
+        let algorithm =
+            format!("last period's spend again: the last {period_days} days, scaled to 12 months");
         let mut entry = self.entry(Method::Baseline, &algorithm, describe::OURS);
         entry.features = vec!["last_period"];
-        entry
+        (Model::LastPeriod(period_days), entry)
+    }
+
+    fn is_too_young(&self) -> bool {
+        self.history_days < LEAST_HISTORY_DAYS
+    }
+
+    fn period_days(&self) -> i64 {
+        if self.is_too_young() { LEAST_HISTORY_DAYS } else { self.window_days }
+    }
+
+    /// The rows to fit and those to judge, or why nothing can be learnt.
+    fn split(&self) -> Result<Split, String> {
+        if self.is_too_young() {
+            return Err(format!(
+                "skipped: a history of {} is too short to learn 12 months from, and fewer than {LEAST_HISTORY_DAYS} days are taken for so many, so the baseline serves",
+                counted(self.history_days, "day")
+            ));
+        }
+        let (customers, least) = (self.facts.len(), self.rules.min_customers);
+        if customers < least {
+            return Err(describe::too_few_by_the_cut_off(customers, least));
+        }
+        if self.came.iter().all(|spend| *spend <= 0.0) {
+            return Err(format!(
+                "skipped: nobody who had bought by the cut-off bought in the {} days after it, so there is nothing to learn and the baseline serves",
+                self.window_days
+            ));
+        }
+        let split = Chance::new(self.rules.seed, "clv").hold_out(&self.facts.ids);
+        if split.held.is_empty() || split.kept.is_empty() {
+            return Err(format!(
+                "skipped: {customers} customers are too few for both a fit and a judgement, so the baseline serves"
+            ));
+        }
+        Ok(split)
+    }
+
+    /// Says what a window shorter than a year means.
+    fn say_of_window(&self, entry: &mut Entry) {
+        let period_days = self.period_days();
+        if period_days < WINDOW_DAYS {
+            entry.say(&format!(
+                "a window of {period_days} days is scaled to 12 months, as the history is too short for a year: seasons outside it are not known"
+            ));
+        }
+        if period_days < WINDOW_DAYS && matches!(entry.method, Method::BgNbd | Method::MbgNbd) {
+            entry.say("the model was judged by that window, and looks 12 months ahead itself for what is served");
+        }
     }
 
     /// Puts into the entry how a model does on the customers held out.
-    fn judge(&self, model: Model, held: &[usize], entry: &mut Entry) -> Model {
+    fn judge(&self, model: Model, held: &[usize], entry: &mut Entry) -> Judged {
         let ahead_days = self.ahead_days();
+        let foretold = model.values(&self.facts, held, ahead_days);
         entry.held_out = held.len();
-        if !held.is_empty() {
-            let foretold = model.values(&self.facts, held, ahead_days);
-            entry.figures = Some(Figures::Clv(amounts(&select(&self.came, held), &foretold)));
-        }
+        entry.figures = Some(Figures::Clv(amounts(&select(&self.came, held), &foretold)));
         entry.importances = explain::importances(held, self.rules.seed, |row| {
             model.effects(&self.facts, row, ahead_days)
         });
-        model
+        (model, foretold)
     }
 
     /// Enters the methods that learn from what was spent.
-    fn enter_trees(&self, split: &Split, contest: &mut Contest<Model>) {
+    fn enter_trees(&self, split: &Split, contest: &mut Contest<Judged>) {
         let seed = self.rules.seed;
         let bought: Vec<bool> = self.came.iter().map(|spend| *spend > 0.0).collect();
         let chance = Chance::new(seed, "clv");
@@ -236,7 +294,7 @@ impl<'a> Lesson<'a> {
     }
 
     /// Enters the models of buying, which learn from patterns and see nothing of the window.
-    fn enter_buying(&self, split: &Split, contest: &mut Contest<Model>) {
+    fn enter_buying(&self, split: &Split, contest: &mut Contest<Judged>) {
         let chance = Chance::new(self.rules.seed, "buying");
         let rows = select(&split.kept, &chance.sample(split.kept.len(), self.rules.max_fit_rows));
         let patterns = select(&self.facts.patterns, &rows);
@@ -244,16 +302,18 @@ impl<'a> Lesson<'a> {
         let typical = Typical::of(&patterns, &spends);
         let worth = spending::fit(&spends);
         for dropout in [Dropout::AfterRepeat, Dropout::AfterAny] {
-            let algorithm = match dropout {
-                Dropout::AfterRepeat => "BG/NBD transactions × Gamma-Gamma spend",
-                _ => "MBG/NBD transactions × Gamma-Gamma spend",
-            };
-            let mut entry = self.entry(Method::of_buying(dropout), algorithm, describe::CLIMBED);
+            let algorithm = format!(
+                "{} transactions × {} spend",
+                describe::name(dropout),
+                describe::GAMMA_GAMMA
+            );
+            let mut entry = self.entry(Method::of_buying(dropout), &algorithm, describe::CLIMBED);
             entry.features =
                 [DAYS_SINCE_LAST, FREQUENCY, TENURE, AVG_BASKET].map(|own| NAMES[own]).to_vec();
             entry.fitted_on(rows.len(), split.kept.len(), "drawn by chance");
             let fit = buying::fit(dropout, &patterns).and_then(|buys| {
-                let worth = worth.clone()?;
+                let worth =
+                    worth.clone().map_err(|why| format!("{}: {why}", describe::GAMMA_GAMMA))?;
                 describe::buying(&buys, &mut entry);
                 describe::spending(&worth, &mut entry);
                 Ok(Model::Buying(buys.model, worth.model, typical))
@@ -267,28 +327,23 @@ impl<'a> Lesson<'a> {
 #[must_use]
 pub fn train(history: &History, as_of: Timestamp, rules: &Rules) -> Trained {
     let lesson = Lesson::new(history, as_of, rules);
-    let customers = lesson.facts.len();
-    let last_period = Model::LastPeriod(lesson.window_days);
-    let mut entry = lesson.baseline();
-    if customers < rules.min_customers {
-        entry.serves_because(&format!(
-            "skipped: {customers} customers had bought by the cut-off and fewer than {} are too few to learn from, so the baseline serves",
-            rules.min_customers
-        ));
-        return Trained { model: last_period, entries: vec![entry] };
-    }
-    let split = Chance::new(rules.seed, "clv").hold_out(&lesson.facts.ids);
+    let split = match lesson.split() {
+        Ok(split) => split,
+        Err(why) => {
+            let (last_period, mut entry) = lesson.baseline();
+            entry.serves_because(&why);
+            lesson.say_of_window(&mut entry);
+            return Trained { model: last_period, entries: vec![entry] };
+        }
+    };
+    let (last_period, mut entry) = lesson.baseline();
     let judged = lesson.judge(last_period, &split.held, &mut entry);
     let mut contest = Contest::against(judged, entry);
     lesson.enter_trees(&split, &mut contest);
     lesson.enter_buying(&split, &mut contest);
-    let (model, mut entries) = contest.decide();
-    if lesson.window_days < WINDOW_DAYS {
-        entries[0].say(&format!(
-            "learnt on a window of {} days scaled to 12 months, as the history is too short for a year: seasons outside the window are not known",
-            lesson.window_days
-        ));
-    }
+    let ((model, foretold), mut entries) = contest.decide();
+    describe::constant(&foretold, &mut entries[0]);
+    lesson.say_of_window(&mut entries[0]);
     Trained { model, entries }
 }
 

@@ -36,6 +36,7 @@ impl<M> Contest<M> {
                 is_number.then_some(model)
             }
             Err(problem) => {
+                entry.fitted = 0;
                 entry.say(&format!("could not be fitted: {problem}"));
                 None
             }
@@ -44,9 +45,10 @@ impl<M> Contest<M> {
         self.tried.push((model, entry));
     }
 
-    /// The methods that could be fitted.
-    pub fn fitted(&self) -> impl Iterator<Item = (&M, &Entry)> {
-        self.tried.iter().filter_map(|(model, entry)| Some((model.as_ref()?, entry)))
+    /// The baseline, and the methods that could be fitted.
+    pub fn judged(&self) -> impl Iterator<Item = (&M, &Entry)> {
+        let fitted = self.tried.iter().filter_map(|(model, entry)| Some((model.as_ref()?, entry)));
+        std::iter::once((&self.baseline.0, &self.baseline.1)).chain(fitted)
     }
 
     /// What serves, and all entries, that of what serves first.

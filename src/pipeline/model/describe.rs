@@ -4,54 +4,86 @@ use super::buying::{self, Dropout, Fitted};
 use super::likelihood::Maximum;
 use super::report::Entry;
 use super::spending;
+use crate::domain::words::counted;
 
 /// What fits a model that no library of ours has: our own code, with the library it climbs by.
 pub const CLIMBED: &str = "goldsmith, argmin 0.11";
 /// What makes a rule.
 pub const OURS: &str = "goldsmith";
 
-/// The algorithm of a model of buying that foretells silence.
+/// What the model of amounts is called.
+pub const GAMMA_GAMMA: &str = "Gamma-Gamma";
+
+/// What a model of buying is called.
 #[must_use]
-pub fn churn(dropout: Dropout) -> &'static str {
+pub fn name(dropout: Dropout) -> &'static str {
     match dropout {
-        Dropout::Never => "NBD: buying without an end; P(no purchase in the horizon)",
-        Dropout::AfterRepeat => "BG/NBD; P(no purchase in the horizon)",
-        Dropout::AfterAny => "MBG/NBD; P(no purchase in the horizon)",
+        Dropout::Never => "NBD",
+        Dropout::AfterRepeat => "BG/NBD",
+        Dropout::AfterAny => "MBG/NBD",
     }
+}
+
+/// Why nothing is learnt from few customers.
+#[must_use]
+pub fn too_few_by_the_cut_off(customers: usize, least: usize) -> String {
+    format!(
+        "skipped: {} had bought by the cut-off, and fewer than {least} are too few to learn from, so the baseline serves",
+        counted(customers, "customer")
+    )
+}
+
+/// Says so when the same is foretold of everybody.
+pub fn constant(foretold: &[f64], entry: &mut Entry) {
+    if foretold.len() > 1 && foretold.windows(2).all(|two| two[0].total_cmp(&two[1]).is_eq()) {
+        entry.say("it foretells the same of all customers held out: nothing that was tried tells them apart better");
+    }
+}
+
+/// A parameter: four decimals, small ones in scientific notation.
+fn figure(value: f64) -> String {
+    if value.abs() < 0.01 { format!("{value:.3e}") } else { format!("{value:.4}") }
 }
 
 /// Puts parameters and likelihood of a fit into its entry.
 pub fn buying(fitted: &Fitted, entry: &mut Entry) {
     let buying::Buying { r, alpha, a, b, .. } = fitted.model;
     entry.log_likelihood = Some(fitted.maximum.log_likelihood);
-    parameters(fitted.model.parameter_names(), &[r, alpha, a, b], &fitted.maximum, entry);
+    let name = name(fitted.model.dropout);
+    parameters(name, fitted.model.parameter_names(), &[r, alpha, a, b], &fitted.maximum, entry);
 }
 
 /// Puts the parameters of a fit of amounts into its entry.
 pub fn spending(fitted: &spending::Fitted, entry: &mut Entry) {
     let spending::Spending { p, q, gamma } = fitted.model;
-    parameters(&spending::Spending::PARAMETER_NAMES, &[p, q, gamma], &fitted.maximum, entry);
+    let names = &spending::Spending::PARAMETER_NAMES;
+    parameters(GAMMA_GAMMA, names, &[p, q, gamma], &fitted.maximum, entry);
     if !fitted.model.has_mean() {
-        entry.say("amounts vary so much between customers that everybody's mean is not finite (q <= 1), so each customer's own mean is what a transaction is worth");
+        entry.say(&format!(
+            "{GAMMA_GAMMA}: amounts vary so much between customers that their mean is not finite (q <= 1), so each customer's own mean is what a transaction is worth"
+        ));
     }
 }
 
 /// `r = 0.243 (standard error 0.013)`, one text per parameter, and a sentence where there is no
 /// top.
-fn parameters(names: &[&str], values: &[f64], maximum: &Maximum, entry: &mut Entry) {
+fn parameters(model: &str, names: &[&str], values: &[f64], maximum: &Maximum, entry: &mut Entry) {
     for (index, (name, value)) in names.iter().zip(values).enumerate() {
         let error = maximum.standard_errors.as_ref().map(|errors| errors[index]);
-        let error = error
-            .map_or("no standard error".to_owned(), |error| format!("standard error {error:.4}"));
-        entry.parameters.push(format!("{name} = {value:.4} ({error})"));
+        let error = error.map_or("no standard error".to_owned(), |error| {
+            format!("standard error {}", figure(error))
+        });
+        entry.parameters.push(format!("{name} = {} ({error})", figure(*value)));
     }
     let without_end: Vec<&str> = maximum.without_end.iter().map(|index| names[*index]).collect();
     if !without_end.is_empty() {
         entry.say(&format!(
-            "the data do not determine {}: the likelihood grows towards a bound, so there are no standard errors",
-            without_end.join(" and ")
+            "{model}: the data do not determine {}, whose likelihood grows towards a bound, so there are no standard errors",
+            without_end.join(", ")
         ));
     } else if maximum.standard_errors.is_none() {
-        entry.say("the likelihood is flat at its top, so there are no standard errors");
+        entry.say(&format!(
+            "{model}: the likelihood is flat at its top, so there are no standard errors"
+        ));
     }
 }

@@ -248,12 +248,13 @@ pub fn silhouette<const D: usize>(points: &[[f64; D]], clusters: &[usize]) -> Op
 }
 
 /// Adjusted Rand index of two partitions of the same customers (Hubert & Arabie 1985): 1 for the
-/// same partition, about 0 for unrelated ones; `None` without a customer.
+/// same partition, about 0 for unrelated ones; `None` with fewer than two customers, who make no
+/// pair.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
 pub fn adjusted_rand_index<T: Ord>(pairs: &[(T, T)]) -> Option<f64> {
     use std::collections::BTreeMap;
-    if pairs.is_empty() {
+    if pairs.len() < 2 {
         return None;
     }
     let (mut both, mut left, mut right) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -267,7 +268,7 @@ pub fn adjusted_rand_index<T: Ord>(pairs: &[(T, T)]) -> Option<f64> {
     let (a, b): (f64, f64) =
         (left.values().map(in_pairs).sum(), right.values().map(in_pairs).sum());
     let all = in_pairs(&(pairs.len() as u64));
-    let expected = if all > 0.0 { a * b / all } else { 0.0 };
+    let expected = a * b / all;
     let most = f64::midpoint(a, b);
     Some(if most > expected { (together - expected) / (most - expected) } else { 1.0 })
 }
@@ -363,5 +364,6 @@ mod tests {
         // Hubert & Arabie by hand: together 1, a 2, b 3, all 6 pairs: (1 - 1) / (2.5 - 1) = 0.
         close(adjusted_rand_index(&[(0, 0), (0, 0), (1, 0), (1, 1)]).unwrap(), 0.0);
         assert_eq!(adjusted_rand_index::<u8>(&[]), None);
+        assert_eq!(adjusted_rand_index(&[(0, 0)]), None);
     }
 }

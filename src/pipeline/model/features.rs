@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::history::{Past, Purchases, days_between};
 use super::matrix::Matrix;
 use crate::domain::time::DAY_MICROS;
+use crate::domain::words::counted;
 
 /// How many features there are.
 pub const COUNT: usize = 11;
@@ -102,32 +103,26 @@ fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
 #[must_use]
 pub fn in_words(feature: usize, row: &[f32]) -> String {
     let value = row[feature];
+    let counted = |of| counted(format!("{value:.0}"), of);
     // Who bought once has no gap between purchases, whatever stands in for it.
     let is_once = row[FREQUENCY] <= 1.0;
     match feature {
-        DAYS_SINCE_LAST => format!("last purchase {} ago", counted(value, "day")),
-        FREQUENCY => format!("{} in all", counted(value, "purchase")),
+        DAYS_SINCE_LAST => format!("last purchase {} ago", counted("day")),
+        FREQUENCY => format!("{} in all", counted("purchase")),
         AVG_BASKET => format!("average basket of {value:.2} EUR"),
-        TENURE => format!("customer for {}", counted(value, "day")),
+        TENURE => format!("customer for {}", counted("day")),
         SPEND => format!("{value:.2} EUR spent in all"),
         FREQUENCY_90D => {
-            format!("{} in the last {RECENT_DAYS} days", counted(value, "purchase"))
+            format!("{} in the last {RECENT_DAYS} days", counted("purchase"))
         }
-        FREQUENCY_365D => format!("{} in the last {YEAR_DAYS} days", counted(value, "purchase")),
+        FREQUENCY_365D => format!("{} in the last {YEAR_DAYS} days", counted("purchase")),
         SPEND_365D => format!("{value:.2} EUR spent in the last {YEAR_DAYS} days"),
-        MEAN_GAP_DAYS if is_once => format!("bought once, {} ago", counted(value, "day")),
+        MEAN_GAP_DAYS if is_once => format!("bought once, {} ago", counted("day")),
         MEAN_GAP_DAYS => format!("{value:.1} days between purchases on average"),
         SILENCE_IN_GAPS if is_once => "bought only once".to_owned(),
         SILENCE_IN_GAPS => format!("silent for {value:.1} times the usual gap"),
-        _ => counted(value, "different product"),
+        _ => counted("different product"),
     }
-}
-
-/// `1 day`, `2 days`.
-fn counted(number: f32, of: &str) -> String {
-    let number = format!("{number:.0}");
-    let plural = if number == "1" { "" } else { "s" };
-    format!("{number} {of}{plural}")
 }
 
 #[cfg(test)]

@@ -115,7 +115,10 @@ pub fn customer_segments(clients: &DataFrame, scores: &[Score], method: &str) ->
             col("frequency").fill_null(lit(0_i64)),
             col("monetary").fill_null(lit(0.0)),
             col("segment_name").fill_null(lit(PROSPECT)),
-            lit(method).alias("method"),
+            when(col("segment_id").is_not_null())
+                .then(lit(method))
+                .otherwise(lit(NULL))
+                .alias("method"),
         ])
         .collect()?)
 }

@@ -19,9 +19,10 @@ const HOLD_BACK: f64 = 10.0;
 const ITERATIONS: u64 = 200;
 /// Step for the curvature, in logarithms.
 const STEP: f64 = 1e-4;
-/// The steepest slope that a top may have, by the logarithm of a parameter, as a part of the
-/// logarithm of the likelihood.
-const LEVEL: f64 = 1e-6;
+/// Climbs after the first one.
+const CLIMBS: usize = 8;
+/// A climb that gains less has come to the top: far less than what parameters are judged by.
+const LEAST_GAIN: f64 = 1e-4;
 /// Observations whose sums are made on one thread at a time.
 const CHUNK: usize = 4_096;
 
@@ -129,8 +130,26 @@ pub fn maximise<L: LogLikelihood>(likelihood: &L, starts: &[Vec<f64>]) -> Result
 }
 
 /// Logarithms of the parameters at the top above a start, and the height of it.
+///
+/// Climbs end early on ridges. A top is where climbing again, as though from a new start, gains
+/// nothing that counts.
 fn climb<L: LogLikelihood>(likelihood: &L, start: &[f64]) -> Result<(Vec<f64>, f64), String> {
-    let logs: Vec<f64> = start.iter().map(|parameter| parameter.ln()).collect();
+    let logs = start.iter().map(|parameter| parameter.ln()).collect();
+    let mut reached = climb_once(likelihood, logs)?;
+    for _ in 0..CLIMBS {
+        let Ok(higher) = climb_once(likelihood, reached.0.clone()) else { return Ok(reached) };
+        let gain = higher.1 - reached.1;
+        if gain > 0.0 {
+            reached = higher;
+        }
+        if gain < LEAST_GAIN {
+            return Ok(reached);
+        }
+    }
+    Err("the likelihood has no top that can be reached".to_owned())
+}
+
+fn climb_once<L: LogLikelihood>(likelihood: &L, logs: Vec<f64>) -> Result<(Vec<f64>, f64), String> {
     let solver = LBFGS::new(MoreThuenteLineSearch::new(), 7)
         .with_tolerance_grad(1e-5)
         .and_then(|solver| solver.with_tolerance_cost(1e-10))
@@ -138,17 +157,11 @@ fn climb<L: LogLikelihood>(likelihood: &L, start: &[f64]) -> Result<(Vec<f64>, f
     let climbed = Executor::new(Problem(likelihood), solver)
         .configure(|state| state.param(logs).max_iters(ITERATIONS))
         .run()
-        .map_err(|error| format!("the likelihood has no top that can be reached: {error}"))?;
+        .map_err(|error| format!("the likelihood cannot be climbed: {error}"))?;
     let logs = climbed.state().get_best_param().cloned().unwrap_or_default();
     let (value, _) = likelihood.value_and_slope(&exponentials(&logs));
     if logs.is_empty() || !value.is_finite() {
         return Err("the likelihood is not a number at its top".to_owned());
-    }
-    // However the climb ended: a top is where it is level.
-    let (_, slope) = Problem(likelihood).at(&logs);
-    let steepest = slope.iter().fold(0.0, |most: f64, slope| most.max(slope.abs()));
-    if steepest.is_nan() || steepest > LEVEL * (1.0 + value.abs()) {
-        return Err(format!("no top of the likelihood was reached in {ITERATIONS} steps"));
     }
     Ok((logs, value))
 }

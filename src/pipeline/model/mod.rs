@@ -32,6 +32,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::Timestamp;
+use crate::domain::words::counted;
 use facts::Facts;
 use history::{History, days_between};
 use outlook::{Expected, Outlook};
@@ -170,8 +171,8 @@ fn train_segmentation(
     let customers: Vec<Rfm> = (0..facts.len()).into_par_iter().map(|row| facts.rfm(row)).collect();
     let fit = if customers.len() < rules.min_customers {
         Err(format!(
-            "{} customers, and fewer than {} are too few",
-            customers.len(),
+            "{}, and fewer than {} are too few",
+            counted(customers.len(), "customer"),
             rules.min_customers
         ))
     } else {
@@ -184,7 +185,7 @@ fn train_segmentation(
             let mut entry =
                 Entry::new(Task::Segmentation, Method::KMeans, algorithm, segmentation::LIBRARY);
             entry.hyper_parameters = segmentation::hyper_parameters();
-            entry.say(&fitted.note);
+            fitted.notes.iter().for_each(|note| entry.say(note));
             (fitted, entry)
         }
         Err(why) => {

@@ -14,6 +14,7 @@ use super::matrix::select;
 use super::report::{Entry, Method, Task};
 use super::spending::{self, Spending};
 use super::{Rules, describe};
+use crate::domain::words::counted;
 
 /// What foretells it; `None` for what could not be fitted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -59,8 +60,8 @@ pub fn train(facts: &Facts<'_>, rules: &Rules) -> (Outlook, Entry) {
         [DAYS_SINCE_LAST, FREQUENCY, TENURE, AVG_BASKET].map(|own| NAMES[own]).to_vec();
     if facts.len() < rules.min_customers {
         entry.say(&format!(
-            "skipped: {} customers, and fewer than {} are too few to learn from; p_alive, expected_purchases_12m and expected_spend_12m are null",
-            facts.len(),
+            "skipped: {}, and fewer than {} are too few to learn from; p_alive, expected_purchases_12m and expected_spend_12m are null",
+            counted(facts.len(), "customer"),
             rules.min_customers
         ));
         return (Outlook::default(), entry);
@@ -76,6 +77,7 @@ pub fn train(facts: &Facts<'_>, rules: &Rules) -> (Outlook, Entry) {
             entry.say(&format!(
                 "MBG/NBD could not be fitted: {why}; p_alive, expected_purchases_12m and expected_spend_12m are null"
             ));
+            entry.fitted = 0;
             None
         }
     };

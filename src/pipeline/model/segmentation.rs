@@ -4,7 +4,7 @@
 //! other rows, other orders and other seeds keep them.
 
 use linfa::DatasetBase;
-use linfa::traits::{Fit, Transformer};
+use linfa::traits::Fit;
 use linfa_clustering::{KMeans, KMeansInit};
 use linfa_preprocessing::linear_scaling::LinearScaler;
 use ndarray::Array2;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
 use super::evaluation::silhouette;
+use crate::domain::words::counted;
 
 /// The libraries that fit, with their version.
 pub const LIBRARY: &str = "linfa-clustering 0.8, linfa-preprocessing 0.8";
@@ -28,6 +29,8 @@ const STARTS: u64 = 10;
 /// A start ends when its centres move less than this, standardised.
 const TOLERANCE: f64 = 1e-4;
 const ITERATIONS: u64 = 300;
+/// A standard deviation below its reciprocal is rounding.
+const MOST_SCALE: f64 = 1e9;
 /// Customers that the starts are tried on; the best is then carried on with all of them.
 const TRIED_ON: usize = 20_000;
 /// Customers up to which the silhouette is exact: the contract's.
@@ -54,23 +57,29 @@ impl Rfm {
 }
 
 /// How customers are told apart.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Segmentation {
     /// Subtracted from a point's coordinates.
     pub offsets: Point,
     /// What they are multiplied with then.
     pub scales: Point,
     /// How a standardised point finds its segment.
-    pub rule: Rule,
+    pub rule: Assignment,
 }
 
 /// How a standardised point finds its segment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Rule {
+pub enum Assignment {
     /// The nearest centre; in the order of [`NAMES`].
     Nearest(Vec<Point>),
     /// The score above three thresholds, descending, between the [`NAMES`].
     Score([f64; 3]),
+}
+
+impl Default for Assignment {
+    fn default() -> Self {
+        Self::Score([0.0; 3])
+    }
 }
 
 /// A point's frequency and spend, less its recency, all standardised.
@@ -83,6 +92,19 @@ fn squared_distance(a: &Point, b: &Point) -> f64 {
 }
 
 impl Segmentation {
+    /// Offsets and scales that give each axis mean 0 and variance 1 over customers; no rule yet.
+    fn scaled(customers: &[Rfm]) -> Result<Self, String> {
+        let raw = to_array(&customers.iter().map(|rfm| rfm.point()).collect::<Vec<_>>())?;
+        let fitted = LinearScaler::standard()
+            .fit(&DatasetBase::from(raw.view()))
+            .map_err(|error| error.to_string())?;
+        let offsets = [0, 1, 2].map(|axis| fitted.offsets()[axis]);
+        // Equal values are not told apart, whatever rounding left of their spread.
+        let scales = [0, 1, 2].map(|axis| fitted.scales()[axis]);
+        let scales = scales.map(|scale| if scale < MOST_SCALE { scale } else { 0.0 });
+        Ok(Self { offsets, scales, rule: Assignment::default() })
+    }
+
     fn standardised(&self, rfm: Rfm) -> Point {
         let point = rfm.point();
         [0, 1, 2].map(|axis| (point[axis] - self.offsets[axis]) * self.scales[axis])
@@ -93,8 +115,8 @@ impl Segmentation {
     pub fn assign(&self, rfm: Rfm) -> usize {
         let point = self.standardised(rfm);
         match &self.rule {
-            Rule::Nearest(centres) => nearest(centres, &point),
-            Rule::Score(thresholds) => {
+            Assignment::Nearest(centres) => nearest(centres, &point),
+            Assignment::Score(thresholds) => {
                 thresholds.iter().take_while(|least| score(&point) < **least).count()
             }
         }
@@ -124,8 +146,8 @@ pub struct Fitted {
     pub silhouette: Option<f64>,
     /// Sum of squared distances to the centres, standardised; `None` without centres.
     pub inertia: Option<f64>,
-    /// How the starts went, in words.
-    pub note: String,
+    /// What was sampled, in sentences.
+    pub notes: Vec<String>,
 }
 
 /// The hyper-parameters, for the metrics.
@@ -142,21 +164,16 @@ pub fn hyper_parameters() -> String {
 /// # Errors
 /// Why there can be no four clusters, or what linfa says.
 pub fn fit(customers: &[Rfm], seed: u64) -> Result<Fitted, String> {
-    let raw = to_array(&customers.iter().map(|rfm| rfm.point()).collect::<Vec<_>>())?;
-    let scaler = LinearScaler::standard()
-        .fit(&DatasetBase::from(raw.view()))
-        .map_err(|error| error.to_string())?;
-    let offsets = [0, 1, 2].map(|axis| scaler.offsets()[axis]);
-    let factors = [0, 1, 2].map(|axis| scaler.scales()[axis]);
-    let points = scaler.transform(raw);
-    let rows = to_points(&points);
+    let mut model = Segmentation::scaled(customers)?;
+    let rows: Vec<Point> = customers.iter().map(|rfm| model.standardised(*rfm)).collect();
+    let points = to_array(&rows)?;
     let mut distinct = rows.clone();
     distinct.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     distinct.dedup();
     if distinct.len() < NAMES.len() {
         return Err(format!(
-            "only {} different customers for {} clusters",
-            distinct.len(),
+            "only {} for {} clusters",
+            counted(distinct.len(), "different customer"),
             NAMES.len()
         ));
     }
@@ -170,19 +187,19 @@ pub fn fit(customers: &[Rfm], seed: u64) -> Result<Fitted, String> {
         .into_iter()
         .min_by(|a, b| a.inertia().total_cmp(&b.inertia()))
         .ok_or("no start came to an end")?;
-    let mut note = String::new();
+    let mut notes = Vec::new();
     let best = if chosen.len() < rows.len() {
-        note = format!(
+        notes.push(format!(
             "the {STARTS} starts were tried on {} customers, the best one was carried on with all",
             chosen.len()
-        );
+        ));
         run(&points, KMeansInit::Precomputed(best.centroids().clone()), seed)?
     } else {
         best
     };
     let mut centres = to_points(best.centroids());
     centres.sort_by(|a, b| score(b).total_cmp(&score(a)));
-    let model = Segmentation { offsets, scales: factors, rule: Rule::Nearest(centres.clone()) };
+    model.rule = Assignment::Nearest(centres.clone());
     let assigned: Vec<usize> = rows.par_iter().map(|point| nearest(&centres, point)).collect();
     let inertia = rows
         .iter()
@@ -190,7 +207,10 @@ pub fn fit(customers: &[Rfm], seed: u64) -> Result<Fitted, String> {
         .map(|(point, own)| squared_distance(point, &centres[*own]))
         .sum();
     let silhouette = silhouette_of(&rows, &assigned, seed);
-    Ok(Fitted { model, assigned, silhouette, inertia: Some(inertia), note })
+    if rows.len() > SILHOUETTE_ROWS {
+        notes.push(format!("the silhouette is that of {SILHOUETTE_ROWS} customers"));
+    }
+    Ok(Fitted { model, assigned, silhouette, inertia: Some(inertia), notes })
 }
 
 /// The exact silhouette of few customers, of a sample of many.
@@ -217,30 +237,19 @@ fn run(points: &Array2<f64>, start: KMeansInit<f64>, seed: u64) -> Result<Cluste
 /// the better one.
 #[must_use]
 pub fn quarters(customers: &[Rfm], seed: u64) -> Fitted {
-    let points: Vec<Point> = customers.iter().map(|rfm| rfm.point()).collect();
-    let mut model =
-        Segmentation { offsets: [0.0; 3], scales: [1.0; 3], rule: Rule::Score([0.0; 3]) };
-    #[allow(clippy::cast_precision_loss)]
-    let count = points.len().max(1) as f64;
-    for axis in 0..3 {
-        let mean = points.iter().map(|point| point[axis]).sum::<f64>() / count;
-        let variance = points.iter().map(|point| (point[axis] - mean).powi(2)).sum::<f64>() / count;
-        model.offsets[axis] = mean;
-        // Equal values are not told apart, whatever rounding left of their spread.
-        model.scales[axis] = if variance.sqrt() > 1e-9 { 1.0 / variance.sqrt() } else { 0.0 };
-    }
+    let mut model = Segmentation::scaled(customers).unwrap_or_default();
     let standardised: Vec<Point> = customers.iter().map(|rfm| model.standardised(*rfm)).collect();
     let mut scores: Vec<f64> = standardised.iter().map(score).collect();
     scores.sort_unstable_by(|a, b| b.total_cmp(a));
     if !scores.is_empty() {
-        model.rule = Rule::Score([1, 2, 3].map(|quarter| {
+        model.rule = Assignment::Score([1, 2, 3].map(|quarter| {
             let last_of_quarter = (scores.len() * quarter).div_ceil(4).max(1) - 1;
             scores[last_of_quarter]
         }));
     }
     let assigned: Vec<usize> = customers.iter().map(|rfm| model.assign(*rfm)).collect();
     let silhouette = silhouette_of(&standardised, &assigned, seed);
-    Fitted { model, assigned, silhouette, inertia: None, note: String::new() }
+    Fitted { model, assigned, silhouette, inertia: None, notes: Vec::new() }
 }
 
 fn to_array(points: &[Point]) -> Result<Array2<f64>, String> {
@@ -252,6 +261,7 @@ fn to_points(array: &Array2<f64>) -> Vec<Point> {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // what rounding left is the matter
 mod tests {
     use super::*;
 
@@ -280,6 +290,29 @@ mod tests {
         let names: Vec<&str> = fitted.assigned[..4].iter().map(|own| NAMES[*own]).collect();
         assert_eq!(names, ["Lost", "Champions", "Loyal", "At Risk"]);
         assert!(fitted.silhouette.unwrap() > 0.9);
+    }
+
+    #[test]
+    fn totals_that_differ_by_rounding_only_are_the_same() {
+        // The same four amounts in another order: their sums differ in the last bit.
+        let amounts = [819.22, 884.59, 730.14, 812.44];
+        let customers: Vec<Rfm> = (0..200_u32)
+            .map(|index| {
+                let order = (0..4).map(|place| amounts[(place + index as usize) % 4]);
+                rfm(f64::from(index % 50), 4.0, order.sum())
+            })
+            .collect();
+        assert!(customers.iter().any(|other| other.monetary != customers[0].monetary));
+        let fitted = fit(&customers, 42).unwrap();
+        assert_eq!(fitted.model.scales[1], 0.0);
+        // Recency alone decides.
+        for (one, other) in customers.iter().zip(&customers[50..]) {
+            assert_eq!(fitted.model.assign(*one), fitted.model.assign(*other));
+        }
+        assert!(
+            fitted.model.assign(rfm(0.0, 4.0, 9_000.0))
+                < fitted.model.assign(rfm(49.0, 4.0, 9_000.0))
+        );
     }
 
     #[test]

@@ -34,8 +34,6 @@ pub enum Link {
     Identity,
     /// The logarithm of the odds.
     Logit,
-    /// The logarithm of the prediction.
-    Log,
 }
 
 impl Link {
@@ -45,7 +43,6 @@ impl Link {
         match self {
             Self::Identity => sum,
             Self::Logit => 1.0 / (1.0 + (-sum).exp()),
-            Self::Log => sum.exp(),
         }
     }
 }

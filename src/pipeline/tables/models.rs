@@ -26,7 +26,11 @@ pub static CUSTOMER_SEGMENTS: Table = Table {
             "Champions (0), Loyal (1), At Risk (2), Lost (3); Prospect without a purchase",
         )
         .indexed(),
-        text("method", "kmeans, or baseline (quarters of the same score) where K-Means cannot be"),
+        text(
+            "method",
+            "kmeans, or baseline (quarters of the same score) where K-Means cannot be; null without a purchase",
+        )
+        .nullable(),
     ],
     order: &[],
     tally: Some(Tally { revenue: "monetary", purchases: Purchases::Column("frequency") }),
@@ -135,7 +139,7 @@ pub static CLV_PREDICTIONS: Table = Table {
         .within(0.0, MAX),
         money(
             "expected_spend_12m",
-            "spend to expect in 12 months (MBG/NBD × Gamma-Gamma), EUR; null where they cannot be fitted",
+            "spend to expect in 12 months (MBG/NBD × Gamma-Gamma, a second opinion on predicted_clv_12m), EUR; null where they cannot be fitted",
         )
         .nullable()
         .within(0.0, MAX),
@@ -209,7 +213,7 @@ pub static ML_MODEL_METRICS: Table = Table {
         int("seed", "seed of everything left to chance").within(0.0, MAX),
         text_list(
             "feature_importances",
-            "mean size of each feature's effect on predictions for held-out customers, as a share of 1, greatest first",
+            "mean size of each feature's effect on predictions for held-out customers (5 000 of more), as a share of 1, greatest first; empty for the baseline of clv",
         ),
         float(
             "silhouette",
@@ -222,13 +226,13 @@ pub static ML_MODEL_METRICS: Table = Table {
             .within(0.0, MAX),
         float(
             "adjusted_rand_index",
-            "agreement with the segments of the last published run, over customers in both",
+            "agreement with the segments of the last published run, over customers who had bought in both; null with fewer than two",
         )
         .nullable()
         .within(-1.0, 1.0),
         text_list("segment_sizes", "customers by segment"),
         rate("base_rate", "share of held-out customers who churned"),
-        rate("accuracy", "share of right answers at a probability of 0.5, held out"),
+        rate("accuracy", "share of right answers, held out: of a probability of at least 0.5, of the rule by its threshold"),
         rate("precision", "share of those foretold to churn who did, held out"),
         rate("recall", "share of those who churned that were foretold, held out"),
         rate("f1_score", "harmonic mean of precision and recall, held out"),

@@ -9,18 +9,28 @@ use crate::pipeline::model::matrix::Matrix;
 /// A single feature that ranks the label better than this tells it: the contract's.
 const LEAK_AUC: f64 = 0.98;
 
-/// What to say when a feature tells the label on its own; `None` when none does. `names` are those
-/// of the columns.
+/// A feature that tells the label on its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leak {
+    /// Its column.
+    pub feature: usize,
+    /// What is to be said of it.
+    pub sentence: String,
+}
+
+/// The feature that tells the label on its own, the first of several; `None` when none does.
+/// `names` are those of the columns.
 #[must_use]
-pub fn leak(names: &[&'static str], features: &Matrix, labels: &[bool]) -> Option<String> {
-    names.iter().enumerate().find_map(|(index, name)| {
-        let values: Vec<f64> = features.column(index).map(f64::from).collect();
+pub fn leak(names: &[&'static str], features: &Matrix, labels: &[bool]) -> Option<Leak> {
+    names.iter().enumerate().find_map(|(feature, name)| {
+        let values: Vec<f64> = features.column(feature).map(f64::from).collect();
         let ranks = auc(labels, &values)?;
         let ranks = ranks.max(1.0 - ranks);
-        (ranks > LEAK_AUC).then(|| {
-            format!(
-                "stopped by the leak check: the feature {name} alone tells the label (AUC {ranks:.3} > {LEAK_AUC}), so that it is either the label in disguise or makes a model superfluous; the baseline serves"
-            )
+        (ranks > LEAK_AUC).then(|| Leak {
+            feature,
+            sentence: format!(
+                "stopped by the leak check: the feature {name} alone tells the label (AUC {ranks:.3} > {LEAK_AUC}), so that it is either the label in disguise or makes a model superfluous; no model is trained, and a rule on {name} serves"
+            ),
         })
     })
 }
@@ -44,8 +54,10 @@ mod tests {
             labels.push(days > 60.0);
         }
         let features = Matrix { values, width: 2 };
-        let said = leak(&["frequency", "days_since_last"], &features, &labels).unwrap();
-        assert!(said.contains("the feature days_since_last alone tells the label (AUC 1.000"));
+        let found = leak(&["frequency", "days_since_last"], &features, &labels).unwrap();
+        assert_eq!(found.feature, 1);
+        let said = "the feature days_since_last alone tells the label (AUC 1.000 > 0.98)";
+        assert!(found.sentence.contains(said), "{}", found.sentence);
         // What the leak does: a forest that is given the column knows everything.
         let labels_f32: Vec<f32> = labels.iter().map(|label| f32::from(*label)).collect();
         let trees = forest::fit(&features, &labels_f32, 42).unwrap();

@@ -1,7 +1,7 @@
 //! Learning churn: customers as they were known at the cut-off, and what they did afterwards.
 
 use super::Model;
-use super::leak::leak;
+use super::leak::{Leak, leak};
 use super::rule::Rule;
 use crate::domain::time::{DAY_MICROS, Timestamp};
 use crate::pipeline::model::buying::{self, Dropout};
@@ -18,6 +18,8 @@ use crate::pipeline::model::{Rules, boosted, describe, forest};
 
 /// Standard errors by which more than frequency has to help before it is said to.
 const BEYOND_DOUBT: f64 = 2.0;
+/// The part of the error of frequency alone that less error has to be to be worth knowing.
+const WORTH_KNOWING: f64 = 0.1;
 
 /// A model, and what it foretold of the customers held out.
 type Judged = (Model, Vec<f64>);
@@ -52,14 +54,31 @@ impl<'a> Lesson<'a> {
 
     /// The rule, as some rows teach it.
     fn rule(&self, rows: &[usize]) -> (Model, Entry) {
-        let silences: Vec<f32> = self.facts.features.column(DAYS_SINCE_LAST).collect();
-        let rule = Rule::learn(&select(&silences, rows), &select(&self.churned, rows));
+        let (values, churned) = self.column(DAYS_SINCE_LAST, rows);
+        let rule = Rule::at_median(DAYS_SINCE_LAST, &values, &churned);
+        self.told(rule, &format!("above its median ({:.0})", rule.threshold), rows)
+    }
+
+    /// The rule that parts best by a feature, as some rows teach it.
+    fn parting_rule(&self, feature: usize, rows: &[usize]) -> (Model, Entry) {
+        let (values, churned) = self.column(feature, rows);
+        let rule = Rule::parting_best(feature, &values, &churned);
+        let side = if rule.is_above { "above" } else { "not above" };
+        self.told(rule, &format!("{side} {:.1}, which parts best", rule.threshold), rows)
+    }
+
+    fn column(&self, feature: usize, rows: &[usize]) -> (Vec<f32>, Vec<bool>) {
+        let values: Vec<f32> = self.facts.features.column(feature).collect();
+        (select(&values, rows), select(&self.churned, rows))
+    }
+
+    fn told(&self, rule: Rule, when: &str, rows: &[usize]) -> (Model, Entry) {
+        let name = NAMES[rule.feature];
         let algorithm = format!(
-            "churned if days_since_last is above its median ({:.0}); each side with the rate seen there",
-            rule.median
+            "churned if {name} is {when}; each side with the rate seen there, smoothed by Laplace's rule"
         );
         let mut entry = self.entry(Method::Baseline, &algorithm, describe::OURS);
-        entry.features = vec![NAMES[DAYS_SINCE_LAST]];
+        entry.features = vec![name];
         entry.fitted = rows.len();
         (Model::Rule(rule), entry)
     }
@@ -75,12 +94,10 @@ impl<'a> Lesson<'a> {
         let Self { rules, facts, churned } = self;
         let (customers, least) = (facts.len(), rules.min_customers);
         if customers < least {
-            return Err(format!(
-                "skipped: {customers} customers had bought by the cut-off and fewer than {least} are too few to learn from, so the baseline serves"
-            ));
+            return Err(describe::too_few_by_the_cut_off(customers, least));
         }
         if self.rarer() == 0 {
-            let who = if churned[0] { "everybody" } else { "nobody" };
+            let who = if churned.contains(&true) { "everybody" } else { "nobody" };
             return Err(format!(
                 "skipped: {who} stayed away for {} days after the cut-off, so there is no churn to learn and the baseline serves",
                 rules.churn_horizon_days
@@ -151,9 +168,12 @@ impl<'a> Lesson<'a> {
         let patterns = select(&self.facts.patterns, &rows);
         let typical = Typical::of(&patterns, &select(&self.facts.spends, &rows));
         for dropout in [Dropout::AfterRepeat, Dropout::AfterAny, Dropout::Never] {
-            let algorithm = describe::churn(dropout);
-            let mut entry = self.entry(Method::of_buying(dropout), algorithm, describe::CLIMBED);
-            entry.features = vec![NAMES[DAYS_SINCE_LAST], NAMES[FREQUENCY], NAMES[TENURE]];
+            let algorithm = format!("{}; P(no purchase in the horizon)", describe::name(dropout));
+            let mut entry = self.entry(Method::of_buying(dropout), &algorithm, describe::CLIMBED);
+            entry.features = match dropout {
+                Dropout::Never => vec![NAMES[FREQUENCY], NAMES[TENURE]],
+                _ => vec![NAMES[DAYS_SINCE_LAST], NAMES[FREQUENCY], NAMES[TENURE]],
+            };
             entry.fitted_on(rows.len(), split.kept.len(), "drawn by chance");
             let fit = buying::fit(dropout, &patterns).map(|fitted| {
                 describe::buying(&fitted, &mut entry);
@@ -181,45 +201,66 @@ pub fn train(history: &History, as_of: Timestamp, rules: &Rules) -> (Model, Vec<
     };
     let (rule, mut entry) = lesson.rule(&split.kept);
     let judged = lesson.judge(rule, &split.held, &mut entry);
-    if let Some(why) = leak(&NAMES, &lesson.facts.features, &lesson.churned) {
-        entry.serves_because(&why);
-        return (judged.0, vec![entry]);
+    let seen = lesson.facts.features.select(&split.kept);
+    if let Some(Leak { feature, sentence }) =
+        leak(&NAMES, &seen, &select(&lesson.churned, &split.kept))
+    {
+        let baseline = entry.figures;
+        let (rule, mut entry) = lesson.parting_rule(feature, &split.kept);
+        let (rule, _) = lesson.judge(rule, &split.held, &mut entry);
+        entry.baseline = baseline;
+        entry.serves_because(&sentence);
+        return (rule, vec![entry]);
     }
     let mut contest = Contest::against(judged, entry);
     lesson.enter_trees(&split, &mut contest);
     lesson.enter_buying(&split, &mut contest);
     let sentence = beyond_frequency(&contest, &select(&lesson.churned, &split.held));
-    let ((model, _), mut entries) = contest.decide();
-    entries[0].say(sentence.unwrap_or_default());
+    let ((model, foretold), mut entries) = contest.decide();
+    entries[0].say(&sentence.unwrap_or_default());
+    describe::constant(&foretold, &mut entries[0]);
     (model, entries)
 }
 
-/// What is to be said when nothing that knows more than frequency foretells better than NBD, which
-/// knows frequency only: by less than twice the standard error of the difference on the customers
-/// held out.
+/// What is to be said when nothing that knows more foretells better than NBD, which knows how often
+/// a customer bought in how long and nothing of when last: neither by more than twice the standard error of the difference on the
+/// customers held out, nor by a part of its error that would count. Where that error is too
+/// uncertain to tell, this is said instead.
 #[allow(clippy::cast_precision_loss)]
-fn beyond_frequency(contest: &Contest<Judged>, labels: &[bool]) -> Option<&'static str> {
+fn beyond_frequency(contest: &Contest<Judged>, labels: &[bool]) -> Option<String> {
     let of = |method: Method| {
-        let (judged, _) = contest.fitted().find(|(_, entry)| entry.method == method)?;
+        let (judged, _) = contest.judged().find(|(_, entry)| entry.method == method)?;
         Some(&judged.1)
     };
+    let count = labels.len() as f64;
     let squared = |label: bool, p: f64| (f64::from(u8::from(label)) - p).powi(2);
     let frequency_only = of(Method::Nbd)?;
-    let helps = [Method::Forest, Method::Boosted, Method::BgNbd, Method::MbgNbd]
+    let errors = labels.iter().zip(frequency_only).map(|(label, p)| squared(*label, *p));
+    let least_that_counts = errors.sum::<f64>() / count * WORTH_KNOWING;
+    // By how much each is better than NBD, and twice the standard error of that.
+    let others = [Method::Baseline, Method::Forest, Method::Boosted, Method::BgNbd, Method::MbgNbd];
+    let gains: Vec<(f64, f64)> = others
         .into_iter()
         .filter_map(of)
-        .any(|foretold| {
+        .map(|foretold| {
             let gains: Vec<f64> = labels
                 .iter()
                 .zip(frequency_only.iter().zip(foretold))
                 .map(|(label, (nbd, other))| squared(*label, *nbd) - squared(*label, *other))
                 .collect();
-            let count = gains.len() as f64;
             let mean = gains.iter().sum::<f64>() / count;
             let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / count;
-            mean > BEYOND_DOUBT * (variance / count).sqrt()
-        });
-    (!helps).then_some(
-        "there is no dropout to learn: recency and everything else known of a customer foretell no better than how often they buy, so nothing beyond purchase frequency is there to learn",
-    )
+            (mean, BEYOND_DOUBT * (variance / count).sqrt())
+        })
+        .collect();
+    if gains.iter().any(|(gain, doubt)| gain > doubt) {
+        return None;
+    }
+    Some(if gains.iter().all(|(gain, doubt)| gain + doubt <= least_that_counts) {
+        "there is no dropout to learn: recency and everything else known of a customer foretell no better than how often they buy, so nothing beyond purchase frequency is there to learn".to_owned()
+    } else {
+        format!(
+            "{count} customers held out are too few to tell whether anything beyond purchase frequency is there to learn"
+        )
+    })
 }

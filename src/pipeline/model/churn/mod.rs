@@ -11,13 +11,14 @@ pub mod rule;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::buying::Buying;
+use super::buying::{Buying, Dropout};
 use super::evaluation::YES;
 use super::explain::{self, Typical};
 use super::facts::Facts;
-use super::features::{DAYS_SINCE_LAST, NAMES, in_words};
+use super::features::{DAYS_SINCE_LAST, FREQUENCY, NAMES, TENURE, in_words};
 use super::report::Method;
 use super::trees::Trees;
+use crate::domain::words::counted;
 use rule::Rule;
 
 pub use lesson::train;
@@ -76,7 +77,7 @@ impl Model {
         match self {
             Self::Forest(trees) | Self::Boosted(trees) => trees.predict(features),
             Self::Buying(model, _) => model.p_silent(facts.patterns[row], horizon_days),
-            Self::Rule(rule) => rule.probability(features[DAYS_SINCE_LAST]),
+            Self::Rule(rule) => rule.probability(features[rule.feature]),
         }
     }
 
@@ -84,8 +85,8 @@ impl Model {
     #[must_use]
     pub fn says(&self, facts: &Facts<'_>, row: usize, probability: f64) -> bool {
         match self {
-            // Above the median, whatever the rate seen there.
-            Self::Rule(rule) => rule.says(facts.features.row(row)[DAYS_SINCE_LAST]),
+            // By the side of the threshold, whatever the rate seen there.
+            Self::Rule(rule) => rule.says(facts.features.row(row)[rule.feature]),
             _ => probability >= YES,
         }
     }
@@ -100,13 +101,18 @@ impl Model {
             Self::Buying(model, typical) => {
                 let own = facts.patterns[row];
                 let here = model.p_silent(own, horizon_days);
-                let without =
-                    |(feature, other)| (feature, here - model.p_silent(other, horizon_days));
+                let is_nbd = model.dropout == Dropout::Never;
+                let without = |(feature, other)| {
+                    // Without an end, silence is only a part of the time they have been a customer.
+                    let is_tenure = is_nbd && feature == DAYS_SINCE_LAST;
+                    let feature = if is_tenure { TENURE } else { feature };
+                    (feature, here - model.p_silent(other, horizon_days))
+                };
                 typical.instead(own).into_iter().map(without).collect()
             }
             Self::Rule(rule) => {
                 let here = self.probability(facts, row, horizon_days);
-                vec![(DAYS_SINCE_LAST, here - f64::midpoint(rule.below, rule.above))]
+                vec![(rule.feature, here - f64::midpoint(rule.below, rule.above))]
             }
         }
     }
@@ -123,11 +129,17 @@ impl Model {
         effects.retain(|(_, effect)| effect.abs() >= LEAST_EFFECT);
         effects.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
         effects.truncate(FACTORS);
-        let features = facts.features.row(row);
+        let words = |feature: usize| match self {
+            // What it counts are days, not purchases.
+            Self::Buying(..) if feature == FREQUENCY => {
+                format!("bought on {}", counted(facts.spends[row].transactions, "day"))
+            }
+            _ => in_words(feature, facts.features.row(row)),
+        };
         let told = |(feature, effect): &(usize, f64)| {
             let verb = if *effect > 0.0 { "raises" } else { "lowers" };
-            let points = effect.abs() * 100.0;
-            format!("{} {verb} it by {points:.0} points", in_words(*feature, features))
+            let points = counted(format!("{:.0}", effect.abs() * 100.0), "point");
+            format!("{} {verb} it by {points}", words(*feature))
         };
         (
             effects.iter().map(|(feature, _)| NAMES[*feature]).collect(),
