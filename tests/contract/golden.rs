@@ -161,9 +161,10 @@ fn customers_are_there_whether_they_bought_or_not() {
     let (_shop, app) = served();
     // Two customers are too few to learn from; the baselines by hand: of the two, Ann has the
     // better score (+1 - 1 + 1 against -1 + 1 - 1). Ann alone had bought 60 days ago and came back:
-    // (0 + 1) / (1 + 2). The last third of 67 days is 22 long: 5.55 and 40 EUR, times 365 / 22.
+    // (0 + 1) / (1 + 2). A history of 67 days counts as 90: 35.55 and 70 EUR, times 365 / 90.
     let models = |mut row: Value, segment: &str, clv: Option<(f64, &str)>| {
         row["segment_name"] = json!(segment);
+        row["segment_method"] = json!(clv.map(|_| "baseline"));
         row["churn_probability"] = json!(clv.map(|_| 1.0 / 3.0));
         row["churn_risk_level"] = json!(clv.map(|_| "Low"));
         row["churn_factors"] = json!(clv.map(|_| Vec::<&str>::new()));
@@ -173,6 +174,7 @@ fn customers_are_there_whether_they_bought_or_not() {
         row["clv_method"] = json!(clv.map(|_| "baseline"));
         row["p_alive"] = Value::Null;
         row["expected_purchases_12m"] = Value::Null;
+        row["expected_spend_12m"] = Value::Null;
         row
     };
     assert_close(
@@ -188,7 +190,7 @@ fn customers_are_there_whether_they_bought_or_not() {
                     "expected_value_12m": 176.913_930_703_624_71, "value_at_risk_12m": 2.624_351_785_714_286,
                 }),
                 "Champions",
-                Some((92.08, "Low"))
+                Some((144.17, "Medium"))
             ),
             models(
                 json!({
@@ -200,7 +202,7 @@ fn customers_are_there_whether_they_bought_or_not() {
                     "expected_value_12m": 407.999_546_528_105_8, "value_at_risk_12m": 13.333_396_315_540_863,
                 }),
                 "At Risk",
-                Some((663.64, "High"))
+                Some((283.89, "Medium"))
             ),
             models(
                 json!({
@@ -259,4 +261,8 @@ fn asking_for_an_earlier_day_gives_the_figures_of_that_day() {
     assert_eq!(app.data("/scores?id_client=1")[0]["freq_12m"], 2);
     shop.run(&["refresh", "--as-of", "2023-12-31"])
         .refused(2, &["no purchase happened up to 2023-12-31", "2024-01-03T10:00:00"]);
+    shop.run(&["refresh", "--as-of", "9999-12-31"]).refused(
+        2,
+        &["9999-12-31T23:59:59.999999 lies in the future", "the last day to refresh as of is 20"],
+    );
 }
