@@ -149,6 +149,7 @@ fn thirteen_days_of_history_have_no_cut_off_sixty_days_ago() {
     says(&trained, Task::Churn, Method::Baseline, "0 customers had bought by the cut-off");
     assert!(trained.scores.iter().all(|score| score.churn_probability == 0.5));
     says(&trained, Task::Clv, Method::Baseline, "a history of 13 days is too short");
+    assert!(trained.scores.iter().all(|score| score.expected.spend_12m.is_none()));
     // Two purchases of 25 EUR in less than 90 days, for so many: not one in 13 for a year.
     let sum: f64 = trained.scores.iter().map(|score| score.predicted_clv_12m).sum();
     assert!((sum - 120.0 * 25.0 * 365.0 / 90.0).abs() < 1.0, "{sum}");

@@ -30,7 +30,7 @@ const WINDOW_DAYS: i64 = 365;
 const WINDOW_PART: i64 = 3;
 
 /// A shorter history teaches nothing about 12 months: its last third would be less than a month.
-const LEAST_HISTORY_DAYS: i64 = 90;
+pub const LEAST_HISTORY_DAYS: i64 = 90;
 
 /// The segment of a lifetime value: the contract's thresholds.
 #[must_use]

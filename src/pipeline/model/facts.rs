@@ -51,6 +51,14 @@ impl<'a> Facts<'a> {
         self.ids.is_empty()
     }
 
+    /// Days since the first purchase of all; 0 without one.
+    #[must_use]
+    pub fn history_days(&self) -> i64 {
+        let now = self.past.cut_off().0;
+        let firsts = (0..self.len()).map(|row| self.past.purchases(row).at[0]);
+        firsts.min().map_or(0, |first| days_between(first, now))
+    }
+
     /// What tells a customer's segment.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]

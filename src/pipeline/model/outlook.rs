@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::buying::{self, Buying, Dropout};
 use super::chance::Chance;
-use super::clv::YEAR_DAYS;
+use super::clv::{LEAST_HISTORY_DAYS, YEAR_DAYS};
 use super::facts::Facts;
 use super::features::{AVG_BASKET, DAYS_SINCE_LAST, FREQUENCY, NAMES, TENURE};
 use super::matrix::select;
@@ -15,6 +15,8 @@ use super::report::{Entry, Method, Task};
 use super::spending::{self, Spending};
 use super::{Rules, describe};
 use crate::domain::words::counted;
+
+const NULL: &str = "p_alive, expected_purchases_12m and expected_spend_12m are null";
 
 /// What foretells it; `None` for what could not be fitted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -58,12 +60,21 @@ pub fn train(facts: &Facts<'_>, rules: &Rules) -> (Outlook, Entry) {
     entry.customers = facts.len();
     entry.features =
         [DAYS_SINCE_LAST, FREQUENCY, TENURE, AVG_BASKET].map(|own| NAMES[own]).to_vec();
-    if facts.len() < rules.min_customers {
-        entry.say(&format!(
-            "skipped: {}, and fewer than {} are too few to learn from; p_alive, expected_purchases_12m and expected_spend_12m are null",
-            counted(facts.len(), "customer"),
+    let history_days = facts.history_days();
+    let why = if facts.len() < rules.min_customers {
+        let customers = counted(facts.len(), "customer");
+        Some(format!(
+            "{customers}, and fewer than {} are too few to learn from",
             rules.min_customers
-        ));
+        ))
+    } else if history_days < LEAST_HISTORY_DAYS {
+        let days = counted(history_days, "day");
+        Some(format!("a history of {days} is too short to learn 12 months from"))
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        entry.say(&format!("skipped: {why}; {NULL}"));
         return (Outlook::default(), entry);
     }
     let rows = Chance::new(rules.seed, "buying").sample(facts.len(), rules.max_fit_rows);
@@ -74,9 +85,7 @@ pub fn train(facts: &Facts<'_>, rules: &Rules) -> (Outlook, Entry) {
             Some(fitted.model)
         }
         Err(why) => {
-            entry.say(&format!(
-                "MBG/NBD could not be fitted: {why}; p_alive, expected_purchases_12m and expected_spend_12m are null"
-            ));
+            entry.say(&format!("MBG/NBD could not be fitted: {why}; {NULL}"));
             entry.fitted = 0;
             None
         }
