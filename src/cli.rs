@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
+use secrecy::ExposeSecret;
 
 use crate::api::openapi;
 use crate::dictionary;
@@ -25,7 +26,7 @@ use crate::pipeline::silver::quality::Gate;
 use crate::sample::{self, SampleError, Spec};
 use crate::screen::{self, complain, say};
 use crate::settings::{self, Loaded, Settings, SettingsError};
-use crate::startup::{Application, StartupError, open_store};
+use crate::startup::{AdminToken, Application, StartupError, open_store};
 use crate::store::{self, GoldStore, StoreError};
 use crate::telemetry::{self, sentence};
 
@@ -158,7 +159,10 @@ impl CliError {
                 | Self::Filter(_)
                 | Self::Request(_)
                 | Self::Sample(SampleError::Impossible(_))
-                | Self::Startup(StartupError::Store(StoreError::Malformed { .. }))
+                | Self::Startup(
+                    StartupError::NoAdminToken { .. }
+                        | StartupError::Store(StoreError::Malformed { .. })
+                )
                 | Self::Lake(LakeError::Location { .. })
                 | Self::Store(StoreError::NoGeneration(_))
                 | Self::Refresh(
@@ -338,6 +342,13 @@ async fn serve(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<(), Cli
     let mut addr = application.addr();
     if addr.ip().is_unspecified() {
         addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let AdminToken { token, is_new } = application.admin_token();
+    if *is_new {
+        say!(
+            "admin token of this process: {} (set ADMIN_TOKEN for one that stays)",
+            token.expose_secret()
+        );
     }
     say!("serving on http://{addr}, Swagger UI on http://{addr}/docs/; try");
     say!("  curl 'http://{addr}/kpis'");

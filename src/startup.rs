@@ -7,13 +7,14 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
+use secrecy::SecretString;
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::api::home::HomePage;
 use crate::api::problems::{ensure_problem, not_taken};
-use crate::api::state::State;
+use crate::api::state::{State, Tokens};
 use crate::api::{self, home, openapi};
 use crate::pipeline::tables;
 use crate::settings::Settings;
@@ -36,6 +37,18 @@ pub enum StartupError {
     /// The serving store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Whoever reaches the address could run admin routes.
+    #[error(
+        "{addr} can be reached from other machines and ADMIN_TOKEN is not set: set it, or listen \
+         on 127.0.0.1"
+    )]
+    NoAdminToken {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// No token can be made up.
+    #[error("the operating system gives no random numbers for an admin token")]
+    NoRandomness(#[source] getrandom::Error),
     /// The OpenAPI document cannot be rendered.
     #[error("the OpenAPI document cannot be rendered")]
     OpenApi(#[from] serde_json::Error),
@@ -68,10 +81,37 @@ pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupErro
     Ok(Arc::new(MongoStore::open(options, &tables::CATALOGUE)?))
 }
 
+/// The token of admin routes.
+#[derive(Debug, Clone)]
+pub struct AdminToken {
+    /// The token.
+    pub token: SecretString,
+    /// Whether it was made up for this process, and nobody knows it yet.
+    pub is_new: bool,
+}
+
+impl AdminToken {
+    /// The token of the settings; where there is none, one made up, if only this machine reaches
+    /// the address.
+    fn resolve(settings: &Settings, addr: SocketAddr) -> Result<Self, StartupError> {
+        const BYTES: usize = 24;
+        if let Some(token) = &settings.admin_token {
+            return Ok(Self { token: token.clone(), is_new: false });
+        }
+        if !addr.ip().is_loopback() {
+            return Err(StartupError::NoAdminToken { addr });
+        }
+        let mut random = [0; BYTES];
+        getrandom::fill(&mut random).map_err(StartupError::NoRandomness)?;
+        Ok(Self { token: hex::encode(random).into(), is_new: true })
+    }
+}
+
 /// A bound server that is not running yet.
 pub struct Application {
     server: Server,
     addr: SocketAddr,
+    admin_token: AdminToken,
 }
 
 impl Application {
@@ -83,13 +123,14 @@ impl Application {
         let bind_error = |source| StartupError::Bind { addr: settings.http.addr.clone(), source };
         let listener = TcpListener::bind(&settings.http.addr).map_err(bind_error)?;
         let addr = listener.local_addr().map_err(bind_error)?;
+        let admin_token = AdminToken::resolve(settings, addr)?;
 
         let document = openapi::document();
         let page = web::Data::new(HomePage::of(&document));
         let state = web::Data::new(State::new(
             store,
             settings.http.cache_bytes,
-            settings.read_token.clone(),
+            Tokens { read: settings.read_token.clone(), admin: admin_token.token.clone() },
             &document,
         )?);
         let factory = move || {
@@ -117,7 +158,13 @@ impl Application {
         if settings.http.workers > 0 {
             server = server.workers(settings.http.workers);
         }
-        Ok(Self { server: server.run(), addr })
+        Ok(Self { server: server.run(), addr, admin_token })
+    }
+
+    /// The token of admin routes.
+    #[must_use]
+    pub fn admin_token(&self) -> &AdminToken {
+        &self.admin_token
     }
 
     /// The address it is bound to.

@@ -5,6 +5,7 @@
 mod support;
 
 mod api {
+    mod admin;
     mod customers;
     mod health;
     mod models;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use goldsmith::domain::manifest::{Manifest, Memo, Published, QualityReport, TableEntry, Totals};
 use goldsmith::domain::query::{Comparison, Filter, Query, Search};
 use goldsmith::domain::rows::{Batch, Cells, Value};
-use goldsmith::domain::run::{RunKind, RunState};
+use goldsmith::domain::run::{RunKind, RunPage, RunQuery, RunState};
 use goldsmith::domain::schema::{Column, ColumnType, Direction, Table, View};
 use goldsmith::domain::time::{Day, Timestamp};
 use goldsmith::pipeline::tables::{self, older};
@@ -331,7 +331,7 @@ async fn lets_one_publish_at_a_time(store: &dyn GoldStore) {
 
 /// Every run is recorded, with what became of it.
 async fn remembers_runs(store: &dyn GoldStore) {
-    let runs = store.runs(4).await.unwrap();
+    let runs = store.runs(RunQuery::newest(4)).await.unwrap().runs;
     let [last, gone, failed, _] = &runs[..] else { panic!("{runs:?}") };
     assert_eq!((last.state, last.error.as_deref()), (RunState::Succeeded, None));
     assert!(last.ended_at.is_some_and(|ended| ended >= last.started_at));
@@ -340,7 +340,20 @@ async fn remembers_runs(store: &dyn GoldStore) {
     assert_eq!(failed.error.as_deref(), Some("it was too much"));
     assert!(last.run > gone.run && gone.run > failed.run);
     assert!(last.holder.ends_with(&format!(":{}", std::process::id())));
-    let all = store.runs(1_000).await.unwrap();
+    let asked = async |query: RunQuery| store.runs(query).await.unwrap();
+    let newest = RunQuery::newest(1_000);
+    assert_eq!(asked(RunQuery::one(gone.run)).await.runs, [gone.clone()]);
+    assert_eq!(asked(RunQuery::one(9_999)).await, RunPage { runs: Vec::new(), total: 0 });
+    let failures = asked(RunQuery { state: Some(RunState::Failed), ..newest }).await;
+    assert!(failures.runs.contains(failed));
+    assert!(failures.runs.iter().all(|run| run.state == RunState::Failed));
+    let second = asked(RunQuery { offset: 1, limit: 1, ..newest }).await;
+    assert_eq!(second.runs, [gone.clone()]);
+    let since = asked(RunQuery { from: Some(gone.started_at), ..newest }).await;
+    let before = asked(RunQuery { until: Some(gone.started_at), ..newest }).await;
+    assert!(since.runs.contains(gone) && !before.runs.contains(gone));
+    assert_eq!(since.total + before.total, second.total);
+    let all = store.runs(RunQuery::newest(1_000)).await.unwrap().runs;
     let went: Vec<_> = all
         .iter()
         .filter(|run| run.kind == RunKind::Rollback && run.generation.is_some())
@@ -556,7 +569,7 @@ fn a_holder_that_stalled_cannot_publish_after_another_took_over() {
             second.end(None).await.unwrap();
         });
         stalled.runtime.block_on(publisher.end(Some("overtaken".to_owned()))).unwrap();
-        let runs = other.runtime.block_on(other.store.runs(10)).unwrap();
+        let runs = other.runtime.block_on(other.store.runs(RunQuery::newest(10))).unwrap().runs;
         let states: Vec<_> = runs.iter().map(|run| (run.run, run.state, run.generation)).collect();
         assert_eq!(states, [(2, RunState::Succeeded, Some(2)), (1, RunState::Failed, None)]);
     }

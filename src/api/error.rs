@@ -14,8 +14,8 @@ use crate::store::StoreError;
 pub const RETRY_AFTER_SECS: u64 = 5;
 /// The content type of a refusal.
 pub const PROBLEM_JSON: &str = "application/problem+json";
-/// The methods of every route there is.
-pub const METHODS: &str = "GET, HEAD";
+/// The methods of routes for reading.
+pub const READ_METHODS: &str = "GET, HEAD";
 
 /// Why a request is not answered.
 #[derive(Debug)]
@@ -34,9 +34,18 @@ pub enum ApiError {
     /// No route has this path.
     NoSuchRoute(String),
     /// The route exists and has no such method.
-    MethodNotAllowed(String),
-    /// The token is missing or wrong.
+    MethodNotAllowed {
+        /// What was tried.
+        detail: String,
+        /// The methods it has.
+        methods: String,
+    },
+    /// The token for reading is missing or wrong.
     Unauthorized,
+    /// The admin token is missing or wrong.
+    NotAdmin,
+    /// Something else that is going on has to end first.
+    Conflict(String),
     /// Nothing is published, or the table is empty.
     Unpublished(String),
     /// The store failed.
@@ -86,12 +95,20 @@ impl ApiError {
             Self::NoSuchRoute(_) => {
                 ("no_such_route", StatusCode::NOT_FOUND, "There is no such route")
             }
-            Self::MethodNotAllowed(_) => (
+            Self::MethodNotAllowed { .. } => (
                 "method_not_allowed",
                 StatusCode::METHOD_NOT_ALLOWED,
                 "The method is not allowed here",
             ),
-            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "A token is needed"),
+            Self::Unauthorized | Self::NotAdmin => {
+                ("unauthorized", StatusCode::UNAUTHORIZED, "A token is needed")
+            }
+            Self::Conflict(_) | Self::Store(StoreError::Locked(_)) => {
+                ("conflict", StatusCode::CONFLICT, "Something else has to end first")
+            }
+            Self::Store(StoreError::NoGeneration(_)) => {
+                ("not_found", StatusCode::NOT_FOUND, "There is no such thing")
+            }
             Self::Unpublished(_) => (
                 "not_published",
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -120,12 +137,21 @@ impl ApiError {
             Self::InvalidParameter { parameter, detail, .. } => format!("{parameter}: {detail}"),
             Self::NotFound(detail)
             | Self::NoSuchRoute(detail)
-            | Self::MethodNotAllowed(detail)
+            | Self::MethodNotAllowed { detail, .. }
+            | Self::Conflict(detail)
             | Self::Unpublished(detail)
             | Self::Framework(_, detail) => detail.clone(),
             Self::Unauthorized => {
                 "send the header Authorization: Bearer TOKEN with the server's READ_TOKEN"
                     .to_owned()
+            }
+            Self::NotAdmin => {
+                "send the header Authorization: Bearer TOKEN with the server's ADMIN_TOKEN, or, where \
+                 none is set, the token it printed when it started"
+                    .to_owned()
+            }
+            Self::Store(error @ (StoreError::Locked(_) | StoreError::NoGeneration(_))) => {
+                error.to_string()
             }
             Self::Store(error) if error.is_away() => {
                 "the serving store does not answer; the server's log says why".to_owned()
@@ -184,15 +210,15 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
+        if let Self::MethodNotAllowed { methods, .. } = self {
+            response.insert_header((ALLOW, methods.as_str()));
+        }
         match self.status_code() {
             StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((RETRY_AFTER, RETRY_AFTER_SECS));
             }
             StatusCode::UNAUTHORIZED => {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"));
-            }
-            StatusCode::METHOD_NOT_ALLOWED => {
-                response.insert_header((ALLOW, METHODS));
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
-//! What handlers are given: a [`Reader`], which only an authorised request gets.
+//! What handlers are given: a [`Reader`] or an [`Admin`], which only an authorised request gets.
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,13 +9,14 @@ use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use constant_time_eq::constant_time_eq;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::envelope::{Answer, render};
 use super::error::ApiError;
 use super::state::{Rendered, State};
 use crate::domain::manifest::Published;
 use crate::domain::query::Query;
+use crate::store::GoldStore;
 
 /// The right to read one generation, resolved once per request, so that no answer mixes two.
 #[derive(Debug)]
@@ -32,7 +33,9 @@ impl FromRequest for Reader {
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let started = Instant::now();
         let state = request.app_data::<web::Data<State>>().cloned();
-        let is_allowed = state.as_ref().is_some_and(|state| is_allowed(request, state));
+        let is_allowed = state.as_ref().is_some_and(|state| {
+            state.tokens.read.as_ref().is_none_or(|token| carries(request, token))
+        });
         Box::pin(async move {
             let Some(state) = state.filter(|_| is_allowed) else {
                 return Err(ApiError::Unauthorized);
@@ -47,9 +50,8 @@ impl FromRequest for Reader {
     }
 }
 
-/// Whether the request carries the read token, where one is set.
-fn is_allowed(request: &HttpRequest, state: &State) -> bool {
-    let Some(token) = &state.read_token else { return true };
+/// Whether the request carries a token, as a bearer.
+fn carries(request: &HttpRequest, token: &SecretString) -> bool {
     let sent = request
         .headers()
         .get(AUTHORIZATION)
@@ -58,6 +60,31 @@ fn is_allowed(request: &HttpRequest, state: &State) -> bool {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map_or("", |(_, sent)| sent.trim());
     constant_time_eq(sent.as_bytes(), token.expose_secret().as_bytes())
+}
+
+/// The right to see and change how the service is run. An admin handler that does not take one
+/// fails the test that walks the URL table.
+#[derive(Debug)]
+pub struct Admin {
+    /// The serving store.
+    pub store: Arc<dyn GoldStore>,
+    /// When the request arrived.
+    pub started: Instant,
+}
+
+impl FromRequest for Admin {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let state = request.app_data::<web::Data<State>>();
+        let state = state.filter(|state| carries(request, &state.tokens.admin));
+        ready(
+            state
+                .ok_or(ApiError::NotAdmin)
+                .map(|state| Self { store: Arc::clone(&state.store), started: Instant::now() }),
+        )
+    }
 }
 
 impl Reader {

@@ -10,25 +10,30 @@ use utoipa::openapi::OpenApi;
 pub struct HomePage(pub String);
 
 impl HomePage {
-    /// Links every documented route; those that need a parameter are shown without a link.
+    /// Links every documented route; those that need a parameter, a token of their own or another
+    /// method than GET are shown without a link.
     #[must_use]
     pub fn of(document: &OpenApi) -> Self {
         let mut groups = String::new();
         for tag in document.tags.iter().flatten() {
             let about = tag.description.as_deref().unwrap_or_default();
             let _ = writeln!(groups, "<h2>{about}</h2>\n<table>");
-            for (path, item) in &document.paths.paths {
-                let operation = item.get.as_ref();
-                let Some(get) = operation.filter(|get| get.tags.iter().flatten().eq([&tag.name]))
-                else {
+            let operations = document.paths.paths.iter().flat_map(|(path, item)| {
+                let of_methods = [("", &item.get), ("POST ", &item.post)];
+                of_methods.map(|(method, operation)| Some((path, method, operation.as_ref()?)))
+            });
+            for (path, method, operation) in operations.flatten() {
+                if !operation.tags.iter().flatten().eq([&tag.name]) {
                     continue;
-                };
-                let summary = get.summary.as_deref().unwrap_or_default();
-                let shown = if path.contains('{') {
-                    format!("<code>{path}</code>")
-                } else {
+                }
+                let is_linked =
+                    method.is_empty() && !path.contains('{') && operation.security.is_none();
+                let shown = if is_linked {
                     format!("<a href=\"{path}\"><code>{path}</code></a>")
+                } else {
+                    format!("<code>{method}{path}</code>")
                 };
+                let summary = operation.summary.as_deref().unwrap_or_default();
                 let _ = writeln!(groups, "<tr><td>{shown}</td><td>{summary}</td></tr>");
             }
             groups.push_str("</table>\n");

@@ -3,6 +3,7 @@
 //! A handler extracts, asks the store once and answers in the [`envelope`]; refusals are
 //! [`error::ApiError`]. Most routes are [`table::TableRoute`]s: data, not code.
 
+pub mod admin;
 pub mod customers;
 pub mod envelope;
 pub mod error;
@@ -50,6 +51,10 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(health::report)
         .service(health::live)
         .service(health::ready)
+        .service(admin::runs::list)
+        .service(admin::runs::one)
+        .service(admin::generations::list)
+        .service(admin::generations::activate)
         .service(one("/kpis", "headline", "Headline figures", &tables::KPIS))
         .service(whole("/revenue/country", "revenue", "Revenue by country", &tables::REVENUE_BY_COUNTRY))
         .service(whole("/revenue/product", "revenue", "Revenue by product", &tables::REVENUE_BY_PRODUCT))

@@ -30,17 +30,19 @@ use crate::domain::schema::{Column, ColumnType, View};
 const INSTANT_PATTERN: &str = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$";
 
 /// The groups of routes, in the order they are shown.
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     ("headline", "The figures to start with"),
     ("revenue", "Revenue by country, product, period and cohort"),
     ("customers", "Customers and what they bought"),
     ("models", "Segments, churn and lifetime value, and how far to trust them"),
     ("health", "For people and for probes"),
     ("older names", "The names and fields that existing dashboards use"),
+    (super::admin::TAG, "For operators: runs, generations, going back"),
 ];
 
-/// Name of the bearer scheme in the document.
-const BEARER: &str = "read_token";
+/// Names of the bearer schemes in the document.
+const READ: &str = "read_token";
+const ADMIN: &str = "admin_token";
 
 /// The whole document.
 #[must_use]
@@ -49,9 +51,10 @@ pub fn document() -> OpenApi {
     let mut components = collected.components.unwrap_or_default();
     components.schemas.insert("Meta".to_owned(), Meta::schema());
     components.schemas.insert("Problem".to_owned(), Problem::schema());
-    components
-        .security_schemes
-        .insert(BEARER.to_owned(), SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)).into());
+    for name in [READ, ADMIN] {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.security_schemes.insert(name.to_owned(), bearer.into());
+    }
     add_problem_responses(&mut components);
     OpenApiBuilder::new()
         .info(
@@ -62,7 +65,8 @@ pub fn document() -> OpenApi {
                     "Customer analytics that a shop can run by itself. Money is EUR. Timestamps in \
                      data are UTC without offset. Every answer is `{\"data\": …, \"meta\": …}`, every \
                      refusal an `application/problem+json` (RFC 9457). When the server has a \
-                     READ_TOKEN, routes that show data want it as a bearer token.",
+                     READ_TOKEN, routes that show data want it as a bearer token; routes below \
+                     /admin always want the ADMIN_TOKEN.",
                 ))
                 .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").build())),
         )
@@ -73,7 +77,7 @@ pub fn document() -> OpenApi {
         .components(Some(components))
         .security(Some([
             SecurityRequirement::default(),
-            SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, []),
+            SecurityRequirement::new::<_, [&str; 0], &str>(READ, []),
         ]))
         .build()
 }
@@ -326,9 +330,13 @@ mod tests {
         let document = document();
         let known: BTreeSet<&str> = TAGS.iter().map(|(name, _)| *name).collect();
         for (path, item) in &document.paths.paths {
-            let tags = item.get.as_ref().and_then(|get| get.tags.clone()).unwrap_or_default();
-            assert_eq!(tags.len(), 1, "{path}");
-            assert!(known.contains(tags[0].as_str()), "{path} is in {}", tags[0]);
+            let operations: Vec<_> = [&item.get, &item.post].into_iter().flatten().collect();
+            assert!(!operations.is_empty(), "{path}");
+            for operation in operations {
+                let tags = operation.tags.clone().unwrap_or_default();
+                assert_eq!(tags.len(), 1, "{path}");
+                assert!(known.contains(tags[0].as_str()), "{path} is in {}", tags[0]);
+            }
         }
     }
 
@@ -337,8 +345,10 @@ mod tests {
         let document = serde_json::to_value(document()).unwrap();
         let mut names = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
-            let name = item["get"]["operationId"].as_str().unwrap();
-            assert!(names.insert(name.to_owned()), "{path} repeats {name}");
+            for (method, operation) in item.as_object().unwrap() {
+                let name = operation["operationId"].as_str().unwrap();
+                assert!(names.insert(name.to_owned()), "{method} {path} repeats {name}");
+            }
         }
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1) {

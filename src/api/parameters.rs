@@ -18,6 +18,56 @@ pub const MAX_LIMIT: u32 = 1_000;
 /// The longest text to search for: longer than any name.
 pub const MAX_SEARCH_CHARS: usize = 256;
 
+/// The parameters of a request, each of them accepted and given once.
+#[derive(Debug)]
+pub struct Given(Vec<(String, String)>);
+
+impl Given {
+    /// Parses a query string.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidParameter`] for a name that is not among `accepted`, or given twice.
+    pub fn parse(query_string: &str, accepted: &[&str]) -> Result<Self, ApiError> {
+        let mut given: Vec<(String, String)> = Vec::new();
+        for (name, text) in form_urlencoded::parse(query_string.as_bytes()) {
+            let (name, text) = (name.into_owned(), text.into_owned());
+            let valid = || accepted.iter().map(|&name| name.to_owned()).collect();
+            let (detail, valid) = if !accepted.contains(&name.as_str()) {
+                ("there is no such parameter here", valid())
+            } else if given.iter().any(|(other, _)| *other == name) {
+                ("it is given twice", Vec::new())
+            } else {
+                given.push((name, text));
+                continue;
+            };
+            let detail = detail.to_owned();
+            return Err(ApiError::InvalidParameter { parameter: name, detail, valid });
+        }
+        Ok(Self(given))
+    }
+
+    /// The value of a parameter; `None` when it is not given.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidParameter`] when `read` cannot make one of the text; `valid` says what
+    /// would do.
+    pub fn read<T>(
+        &self,
+        name: &str,
+        valid: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some((_, text)) = self.0.iter().find(|(given, _)| given == name) else {
+            return Ok(None);
+        };
+        read(text).map(Some).ok_or_else(|| ApiError::InvalidParameter {
+            parameter: name.to_owned(),
+            detail: format!("{text:?} is not {valid}"),
+            valid: vec![valid.to_owned()],
+        })
+    }
+}
+
 /// What a list route accepts beyond equality filters.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Extras {
@@ -99,21 +149,16 @@ pub fn parse(view: View, extras: Extras, query_string: &str) -> Result<Query, Ap
         return Ok(query);
     }
     let accepted = accepted(view, extras);
-    let mut seen: Vec<String> = Vec::new();
-    for (name, text) in form_urlencoded::parse(query_string.as_bytes()) {
+    let names: Vec<&str> = accepted.iter().map(|parameter| parameter.name.as_str()).collect();
+    for (name, text) in Given::parse(query_string, &names)?.0 {
         let refuse = |detail: String, valid: Vec<String>| ApiError::InvalidParameter {
-            parameter: name.to_string(),
+            parameter: name.clone(),
             detail,
             valid,
         };
         let Some(parameter) = accepted.iter().find(|parameter| parameter.name == name) else {
-            let valid = accepted.iter().map(|parameter| parameter.name.clone()).collect();
-            return Err(refuse("there is no such parameter here".to_owned(), valid));
+            continue;
         };
-        if seen.iter().any(|seen| *seen == name) {
-            return Err(refuse("it is given twice".to_owned(), Vec::new()));
-        }
-        seen.push(name.to_string());
         match parameter.role {
             Role::Limit => {
                 query.limit = whole(&text, 1, i64::from(MAX_LIMIT))
@@ -148,7 +193,7 @@ pub fn parse(view: View, extras: Extras, query_string: &str) -> Result<Query, Ap
                         vec![format!("up to {MAX_SEARCH_CHARS} characters")],
                     ));
                 }
-                query.search = Some(Search { columns, text: text.into_owned() });
+                query.search = Some(Search { columns, text: text.clone() });
             }
             Role::Filter(column, comparison) => {
                 let value = parse_value(column, comparison, &text).ok_or_else(|| {

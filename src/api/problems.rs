@@ -8,11 +8,11 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
 
-use super::error::{ApiError, PROBLEM_JSON};
+use super::error::{ApiError, PROBLEM_JSON, READ_METHODS};
 use super::state::State;
 
-/// Answers what no service took: a path that no route has, or a method that a route of a fixed
-/// path does not have.
+/// Answers what no service took: a path that no route has, or a method that its route does not
+/// have.
 ///
 /// # Errors
 /// Always: one of the two refusals.
@@ -20,8 +20,8 @@ pub async fn not_taken(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    if state.fixed_paths.iter().any(|path| path == request.path()) {
-        return method_not_allowed(request).await;
+    if let Some(methods) = state.methods(request.path()) {
+        return Err(not_allowed(&request, methods));
     }
     Err(ApiError::NoSuchRoute(format!(
         "there is no route {}; /openapi.json and /docs/ list those there are",
@@ -29,17 +29,18 @@ pub async fn not_taken(
     )))
 }
 
-/// Answers a method that a route does not have.
+/// Answers a method that a route for reading does not have.
 ///
 /// # Errors
 /// Always: that refusal.
 pub async fn method_not_allowed(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    Err(ApiError::MethodNotAllowed(format!(
-        "{} is not possible on {}; it answers {}",
-        request.method(),
-        request.path(),
-        super::error::METHODS
-    )))
+    Err(not_allowed(&request, READ_METHODS))
+}
+
+fn not_allowed(request: &HttpRequest, methods: &str) -> ApiError {
+    let (method, path) = (request.method(), request.path());
+    let detail = format!("{method} is not possible on {path}; it answers {methods}");
+    ApiError::MethodNotAllowed { detail, methods: methods.to_owned() }
 }
 
 /// One line in the log for a refusal: our failures as errors with their causes, others as

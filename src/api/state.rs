@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use actix_web::dev::ResourceDef;
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use secrecy::SecretString;
 use utoipa::openapi::OpenApi;
 
+use super::error::READ_METHODS;
 use super::openapi;
 use crate::store::GoldStore;
 
@@ -33,6 +35,15 @@ impl Weighter<String, Arc<Rendered>> for ByBytes {
     }
 }
 
+/// What requests have to carry.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// Asked of every request for data, when set.
+    pub read: Option<SecretString>,
+    /// Asked of every admin request.
+    pub admin: SecretString,
+}
+
 /// Shared by all workers.
 #[derive(Debug)]
 pub struct State {
@@ -40,12 +51,12 @@ pub struct State {
     pub store: Arc<dyn GoldStore>,
     /// Rendered answers by physical table and query; `None` when switched off.
     pub rendered: Option<Cache<String, Arc<Rendered>, ByBytes>>,
-    /// Asked of every request for data, when set.
-    pub read_token: Option<SecretString>,
+    /// Who may do what.
+    pub tokens: Tokens,
     /// The OpenAPI document, rendered.
     pub openapi: Bytes,
-    /// Paths without parameters that have a route.
-    pub fixed_paths: Vec<String>,
+    /// Paths that have a route, with the methods they answer.
+    routes: Vec<(ResourceDef, String)>,
     /// When the application was built.
     pub started: Instant,
 }
@@ -58,7 +69,7 @@ impl State {
     pub fn new(
         store: Arc<dyn GoldStore>,
         cache_bytes: u64,
-        read_token: Option<SecretString>,
+        tokens: Tokens,
         document: &OpenApi,
     ) -> serde_json::Result<Self> {
         /// A typical answer; only sizes the cache's tables.
@@ -66,15 +77,29 @@ impl State {
         let items = usize::try_from(cache_bytes / TYPICAL_BYTES).unwrap_or(usize::MAX);
         let rendered =
             (cache_bytes > 0).then(|| Cache::with_weighter(items.max(1), cache_bytes, ByBytes));
-        let documented = document.paths.paths.keys().filter(|path| !path.contains('{')).cloned();
-        let undocumented = ["/".to_owned(), "/openapi.json".to_owned()];
+        let documented = document.paths.paths.iter().map(|(path, item)| {
+            let is_read = item.get.is_some();
+            let methods = [(is_read, READ_METHODS), (item.post.is_some(), "POST")];
+            let methods = methods.into_iter().filter(|(answers, _)| *answers);
+            let methods: Vec<&str> = methods.map(|(_, methods)| methods).collect();
+            (ResourceDef::new(path.as_str()), methods.join(", "))
+        });
+        let undocumented =
+            ["/", "/openapi.json"].map(|path| (ResourceDef::new(path), READ_METHODS.to_owned()));
         Ok(Self {
             store,
             rendered,
-            read_token,
+            tokens,
             openapi: openapi::to_json(document)?.into(),
-            fixed_paths: documented.chain(undocumented).collect(),
+            routes: documented.chain(undocumented).collect(),
             started: Instant::now(),
         })
+    }
+
+    /// The methods that a path answers; `None` when no route has it.
+    #[must_use]
+    pub fn methods(&self, path: &str) -> Option<&str> {
+        let (_, methods) = self.routes.iter().find(|(route, _)| route.is_match(path))?;
+        Some(methods)
     }
 }

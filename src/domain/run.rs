@@ -64,6 +64,46 @@ impl RunState {
     }
 }
 
+/// Which runs are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunQuery {
+    /// Only the run of this number.
+    pub run: Option<u64>,
+    /// Only runs that stand so.
+    pub state: Option<RunState>,
+    /// Only runs that started at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Only runs that started before this instant.
+    pub until: Option<Timestamp>,
+    /// Runs to skip, of the newest.
+    pub offset: u32,
+    /// Most runs to answer.
+    pub limit: u32,
+}
+
+impl RunQuery {
+    /// The newest runs.
+    #[must_use]
+    pub fn newest(limit: u32) -> Self {
+        Self { run: None, state: None, from: None, until: None, offset: 0, limit }
+    }
+
+    /// One run.
+    #[must_use]
+    pub fn one(run: u64) -> Self {
+        Self { run: Some(run), ..Self::newest(1) }
+    }
+}
+
+/// Some of the runs that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPage {
+    /// The runs, newest first.
+    pub runs: Vec<RunRecord>,
+    /// How many there are beyond this page.
+    pub total: u64,
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::rows::{Batch, Value};
-use crate::domain::run::{RunKind, RunRecord};
+use crate::domain::run::{RunKind, RunPage, RunQuery};
 use crate::domain::schema::Table;
 use crate::telemetry::sentence;
 
@@ -161,8 +161,8 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
     /// Every generation kept, ascending.
     async fn generations(&self) -> Result<Vec<Published>>;
 
-    /// The newest `limit` runs, newest first.
-    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>>;
+    /// Runs, newest first.
+    async fn runs(&self, query: RunQuery) -> Result<RunPage>;
 
     /// Answers a query from one generation.
     async fn find(&self, published: &Published, query: &Query) -> Result<Page>;

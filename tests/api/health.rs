@@ -24,7 +24,7 @@ fn the_home_page_links_every_route_there_is() {
     let document = app.get("/openapi.json").json();
     for path in document["paths"].as_object().unwrap().keys() {
         assert!(page.text.contains(path), "{path} is not on the page");
-        if !path.contains('{') {
+        if !path.contains('{') && !path.starts_with("/admin/") {
             assert!(page.text.contains(&format!("href=\"{path}\"")), "{path} is not linked");
             assert_eq!(app.get(path).status, 200, "{path}");
         }

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use goldsmith::sample::{self, Spec};
 use goldsmith::settings::{self, Settings};
 use goldsmith::startup::{Application, open_store};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use self::mongo::TestDb;
@@ -24,7 +25,10 @@ pub const SMALL: Spec = Spec { customers: 120, purchases: 1_500, seed: 3, dirty:
 
 /// A documented path with values in place of its parameters.
 pub fn concrete(path: &str, id: &str) -> String {
-    path.replace("{id}", id).replace("{model}", "churn")
+    path.replace("{id}", id)
+        .replace("{model}", "churn")
+        .replace("{run}", "1")
+        .replace("{generation}", "1")
 }
 
 /// A data directory with sources, gone at the end of the test.
@@ -107,9 +111,9 @@ impl Shop {
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
+            .env("HTTP_ADDR", "127.0.0.1:0")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .envs(variables.iter().copied())
-            .env("HTTP_ADDR", "127.0.0.1:0");
+            .envs(variables.iter().copied());
         command
     }
 
@@ -226,6 +230,7 @@ impl Ran {
 /// The real application on a free port, stopped at the end of the test.
 pub struct TestApp {
     http: Http,
+    admin_token: String,
     handle: actix_web::dev::ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -287,22 +292,24 @@ impl Http {
     /// GET with a bearer token.
     #[track_caller]
     pub fn get_as(&self, path: &str, token: Option<&str>) -> Reply {
-        let mut request = self.agent.get(format!("{}{path}", self.url));
-        if let Some(token) = token {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        reply(request.call().unwrap())
+        self.send_as("GET", path, token)
     }
 
     /// Any method without a body.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str) -> Reply {
-        let request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url))
-            .body(())
-            .unwrap();
-        reply(self.agent.run(request).unwrap())
+        self.send_as(method, path, None)
+    }
+
+    /// Any method without a body, with a bearer token.
+    #[track_caller]
+    pub fn send_as(&self, method: &str, path: &str, token: Option<&str>) -> Reply {
+        let mut request =
+            ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        reply(self.agent.run(request.body(()).unwrap()).unwrap())
     }
 
     /// The `data` of a good answer.
@@ -333,12 +340,20 @@ impl TestApp {
             runtime.block_on(async move {
                 let store = open_store(&settings).unwrap();
                 let application = Application::build(&settings, store).unwrap();
-                sender.send((application.addr(), application.handle())).unwrap();
+                let token = application.admin_token().token.expose_secret().to_owned();
+                sender.send((application.addr(), application.handle(), token)).unwrap();
                 application.run().await.unwrap();
             });
         });
-        let (addr, handle) = receiver.recv().unwrap();
-        Self { http: Http::to(format!("http://{addr}")), handle, thread: Some(thread) }
+        let (addr, handle, admin_token) = receiver.recv().unwrap();
+        let http = Http::to(format!("http://{addr}"));
+        Self { http, admin_token, handle, thread: Some(thread) }
+    }
+
+    /// Any method, as an administrator.
+    #[track_caller]
+    pub fn admin(&self, method: &str, path: &str) -> Reply {
+        self.http.send_as(method, path, Some(&self.admin_token))
     }
 }
 

@@ -16,6 +16,8 @@ use mongodb::{Client, Collection, Database};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::POINTER;
+use super::runs::run_filter;
+use crate::domain::run::RunQuery;
 use crate::store::{Result, StoreError};
 
 /// The oldest server that is supported, and its wire protocol version.
@@ -195,14 +197,28 @@ impl Connection {
         self.pointer().find_one(doc! { "_id": POINTER }).max_time(self.longest).await
     }
 
+    /// Runs, newest first, and how many there are.
+    pub async fn find_runs(
+        &self,
+        query: &RunQuery,
+    ) -> std::result::Result<(Vec<Document>, u64), Error> {
+        let runs = self.runs();
+        let filter = run_filter(query);
+        let found = runs
+            .find(filter.clone())
+            .sort(doc! { "_id": -1 })
+            .skip(query.offset.into())
+            .limit(query.limit.into());
+        let found = found.max_time(self.longest).await?.try_collect().await?;
+        Ok((found, runs.count_documents(filter).max_time(self.longest).await?))
+    }
+
     /// The newest runs, newest first.
     ///
     /// # Errors
     /// The driver's.
     pub async fn newest_runs(&self, limit: u32) -> std::result::Result<Vec<Document>, Error> {
-        let runs = self.runs();
-        let newest = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
-        newest.max_time(self.longest).await?.try_collect().await
+        Ok(self.find_runs(&RunQuery::newest(limit)).await?.0)
     }
 
     /// The runs.

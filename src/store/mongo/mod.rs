@@ -35,7 +35,7 @@ use super::{
 };
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
-use crate::domain::run::{RunKind, RunRecord};
+use crate::domain::run::{RunKind, RunPage, RunQuery};
 use crate::domain::schema::{Catalogue, Purchases, Table};
 use crate::telemetry::sentence;
 use connection::{Connection, Deployment, in_words, is_unreachable};
@@ -527,10 +527,12 @@ impl GoldStore for MongoStore {
         stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
     }
 
-    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
+    async fn runs(&self, query: RunQuery) -> Result<RunPage> {
         let (connection, _) = &self.inspected().await?;
-        let stored = self.asked("listing runs", connection.newest_runs(limit)).await?;
-        stored.iter().map(|stored| runs::read_run(stored, connection)).collect()
+        let found = connection.find_runs(&query);
+        let (stored, total) = self.asked("listing runs", found).await?;
+        let runs = stored.iter().map(|stored| runs::read_run(stored, connection));
+        Ok(RunPage { runs: runs.collect::<Result<_>>()?, total })
     }
 
     async fn find(&self, published: &Published, query: &Query) -> Result<Page> {

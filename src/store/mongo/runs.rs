@@ -5,7 +5,7 @@ use mongodb::bson::{Document, doc};
 use super::connection::Connection;
 use super::documents::{instant_from_bson, instant_to_bson};
 use super::whole;
-use crate::domain::run::{RunKind, RunRecord, RunState};
+use crate::domain::run::{RunKind, RunQuery, RunRecord, RunState};
 use crate::domain::time::Timestamp;
 use crate::store::{Result, StoreError};
 
@@ -21,6 +21,28 @@ pub fn write_run(record: &RunRecord) -> Document {
         "generation": record.generation.and_then(|generation| i64::try_from(generation).ok()),
         "error": record.error.clone(),
     }
+}
+
+/// The condition that runs asked for meet.
+pub fn run_filter(query: &RunQuery) -> Document {
+    let mut filter = doc! {};
+    if let Some(run) = query.run {
+        filter.insert("_id", i64::try_from(run).unwrap_or(i64::MAX));
+    }
+    if let Some(state) = query.state {
+        filter.insert("state", state.word());
+    }
+    let mut started = doc! {};
+    if let Some(from) = query.from {
+        started.insert("$gte", instant_to_bson(from));
+    }
+    if let Some(until) = query.until {
+        started.insert("$lt", instant_to_bson(until));
+    }
+    if !started.is_empty() {
+        filter.insert("started_at", started);
+    }
+    filter
 }
 
 /// A stored record of a run.

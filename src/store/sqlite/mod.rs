@@ -20,8 +20,9 @@ use super::{
 };
 use crate::domain::manifest::{Published, TableEntry, Totals, table_in_physical_name};
 use crate::domain::query::Query;
-use crate::domain::run::{RunKind, RunRecord, RunState};
+use crate::domain::run::{RunKind, RunPage, RunQuery, RunRecord, RunState};
 use crate::domain::schema::{Catalogue, Table, Tally, View};
+use crate::domain::time::Timestamp;
 use crate::lock::Lock;
 use crate::telemetry::spawn_blocking;
 
@@ -272,11 +273,22 @@ impl GoldStore for SqliteStore {
         self.run("listing generations", |connection| stored_generations(connection)).await
     }
 
-    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
+    async fn runs(&self, query: RunQuery) -> Result<RunPage> {
         self.run("listing runs", move |connection| {
-            let mut statement = connection.prepare(sql::RUNS)?;
-            let texts = statement.query_map([limit], |row| row.get::<_, String>(0))?;
-            texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
+            let RunQuery { run, state, from, until, offset, limit } = query;
+            let text = |instant: Option<Timestamp>| instant.map(|instant| instant.to_string());
+            let run = run.map(|run| i64::try_from(run).unwrap_or(i64::MAX));
+            let asked = (run, state.map(RunState::word), text(from), text(until));
+            let (run, state, from, until) = &asked;
+            let mut statement = connection.prepare(&sql::runs("record", "LIMIT ?5 OFFSET ?6"))?;
+            let texts = statement.query_map((run, state, from, until, limit, offset), |row| {
+                row.get::<_, String>(0)
+            })?;
+            let runs = texts.map(|text| Ok(serde_json::from_str(&text?)?));
+            let runs = runs.collect::<std::result::Result<Vec<RunRecord>, Cause>>()?;
+            let mut statement = connection.prepare(&sql::runs("count(*)", ""))?;
+            let total: i64 = statement.query_row((run, state, from, until), |row| row.get(0))?;
+            Ok(RunPage { runs, total: u64::try_from(total)? })
         })
         .await
     }

@@ -27,8 +27,17 @@ pub const LAST_RUN: &str = "SELECT coalesce(max(run), 0) FROM goldsmith_runs";
 /// The record of a run.
 pub const RUN: &str = "SELECT record FROM goldsmith_runs WHERE run = ?1";
 
-/// The records of the newest ?1 runs, newest first.
-pub const RUNS: &str = "SELECT record FROM goldsmith_runs ORDER BY run DESC LIMIT ?1";
+/// Something of the runs with number ?1, state ?2, start from ?3 and before ?4, each of them only if
+/// given, newest first.
+pub fn runs(what: &str, page: &str) -> String {
+    format!(
+        "SELECT {what} FROM goldsmith_runs WHERE (?1 IS NULL OR run = ?1)
+         AND (?2 IS NULL OR record ->> 'state' = ?2)
+         AND (?3 IS NULL OR record ->> 'started_at' >= ?3)
+         AND (?4 IS NULL OR record ->> 'started_at' < ?4)
+         ORDER BY run DESC {page}"
+    )
+}
 
 /// Remembers a run.
 pub const KEEP_RUN: &str =

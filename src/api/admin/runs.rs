@@ -1,0 +1,159 @@
+//! `/admin/runs`: what refreshes and rollbacks there were, and how each went.
+
+use actix_web::{HttpRequest, HttpResponse, route, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::meta;
+use crate::api::envelope::Meta;
+use crate::api::error::{ApiError, Problem};
+use crate::api::extract::Admin;
+use crate::api::parameters::{DEFAULT_LIMIT, Given, MAX_LIMIT};
+use crate::api::table::refuse_parameters;
+use crate::domain::run::{RunQuery, RunRecord, RunState};
+use crate::domain::time::Timestamp;
+
+/// One run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunView {
+    /// Its number; later runs have greater ones.
+    #[schema(example = 12)]
+    run: u64,
+    /// `refresh` or `rollback`.
+    #[schema(example = "refresh")]
+    kind: &'static str,
+    /// `running`, `succeeded`, `failed`, or `interrupted` when its process ended before it did.
+    #[schema(example = "succeeded")]
+    state: &'static str,
+    /// The process that ran it, as `host:pid`.
+    #[schema(example = "shop:4711")]
+    holder: String,
+    /// When it got the right to publish, UTC.
+    #[schema(example = "2026-01-21T03:00:00Z")]
+    started_at: String,
+    /// When it ended, UTC; null while it runs and when nobody saw the end.
+    #[schema(example = "2026-01-21T03:00:05Z")]
+    ended_at: Option<String>,
+    /// How long it took, seconds; null likewise.
+    #[schema(example = 4.82)]
+    seconds: Option<f64>,
+    /// The generation it switched to; null when it switched to none.
+    #[schema(example = 7)]
+    generation: Option<u64>,
+    /// Why it failed, with the causes.
+    error: Option<String>,
+}
+
+impl From<RunRecord> for RunView {
+    #[allow(clippy::cast_precision_loss)]
+    fn from(record: RunRecord) -> Self {
+        const MICROS_PER_SEC: f64 = 1e6;
+        let utc = |instant: Timestamp| format!("{instant}Z");
+        let took = |ended: Timestamp| (ended.0 - record.started_at.0) as f64 / MICROS_PER_SEC;
+        Self {
+            run: record.run,
+            kind: record.kind.word(),
+            state: record.state.word(),
+            holder: record.holder,
+            started_at: utc(record.started_at),
+            ended_at: record.ended_at.map(utc),
+            seconds: record.ended_at.map(took),
+            generation: record.generation,
+            error: record.error,
+        }
+    }
+}
+
+/// Runs in the common envelope.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunsAnswer {
+    data: Vec<RunView>,
+    meta: Meta,
+}
+
+/// A run in the common envelope.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunAnswer {
+    data: RunView,
+    meta: Meta,
+}
+
+/// What a request for runs may ask.
+const PARAMETERS: &[&str] = &["state", "from", "until", "limit", "offset"];
+
+fn parse(query: &str) -> Result<RunQuery, ApiError> {
+    let given = Given::parse(query, PARAMETERS)?;
+    let words: Vec<&str> = RunState::ALL.iter().map(|state| state.word()).collect();
+    let state = |text: &str| RunState::ALL.into_iter().find(|state| state.word() == text);
+    let instant = "an instant such as 2026-01-21T03:00:00 (UTC)";
+    Ok(RunQuery {
+        run: None,
+        state: given.read("state", &format!("one of {}", words.join(", ")), state)?,
+        from: given.read("from", instant, Timestamp::parse)?,
+        until: given.read("until", instant, Timestamp::parse)?,
+        limit: given
+            .read("limit", &format!("a whole number from 1 to {MAX_LIMIT}"), |text| {
+                text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            })?
+            .unwrap_or(DEFAULT_LIMIT),
+        offset: given
+            .read("offset", "a whole number from 0", |text| text.parse().ok())?
+            .unwrap_or(0),
+    })
+}
+
+/// Refreshes and rollbacks
+///
+/// The newest first.
+#[utoipa::path(get, path = "/admin/runs", tag = super::TAG, operation_id = "admin_runs",
+    params(
+        ("state" = Option<String>, Query, description = "Only runs that stand so"),
+        ("from" = Option<String>, Query, description = "Only runs that started then or later, UTC"),
+        ("until" = Option<String>, Query, description = "Only runs that started before then, UTC"),
+        ("limit" = Option<u32>, Query, description = "Most runs to answer"),
+        ("offset" = Option<u32>, Query, description = "Runs to skip, of the newest"),
+    ),
+    security(("admin_token" = [])),
+    responses(
+        (status = 200, description = "The runs", body = RunsAnswer),
+        (status = 400, description = "A parameter is unknown, repeated or not valid",
+            content_type = "application/problem+json", body = Problem),
+        (status = 401, description = "The request does not carry the admin token",
+            content_type = "application/problem+json", body = Problem),
+        (status = 503, description = "The serving store does not answer",
+            content_type = "application/problem+json", body = Problem),
+    ))]
+#[route("/admin/runs", method = "GET", method = "HEAD")]
+pub async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let page = admin.store.runs(parse(request.query_string())?).await?;
+    let data: Vec<RunView> = page.runs.into_iter().map(RunView::from).collect();
+    let meta = meta(data.len(), page.total, admin.started);
+    Ok(HttpResponse::Ok().json(RunsAnswer { data, meta }))
+}
+
+/// One run
+#[utoipa::path(get, path = "/admin/runs/{run}", tag = super::TAG, operation_id = "admin_runs_run",
+    params(("run" = u64, Path, description = "The run's number")),
+    security(("admin_token" = [])),
+    responses(
+        (status = 200, description = "The run", body = RunAnswer),
+        (status = 401, description = "The request does not carry the admin token",
+            content_type = "application/problem+json", body = Problem),
+        (status = 404, description = "There is no such run",
+            content_type = "application/problem+json", body = Problem),
+        (status = 503, description = "The serving store does not answer",
+            content_type = "application/problem+json", body = Problem),
+    ))]
+#[route("/admin/runs/{run}", method = "GET", method = "HEAD")]
+pub async fn one(
+    admin: Admin,
+    run: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    refuse_parameters(&request)?;
+    let missing = || ApiError::NotFound(format!("there is no run {run}; /admin/runs lists them"));
+    let number = run.parse().map_err(|_| missing())?;
+    let page = admin.store.runs(RunQuery::one(number)).await?;
+    let data = page.runs.into_iter().next().map(RunView::from).ok_or_else(missing)?;
+    Ok(HttpResponse::Ok().json(RunAnswer { data, meta: meta(1, 1, admin.started) }))
+}

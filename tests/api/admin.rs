@@ -1,0 +1,132 @@
+//! `/admin/*`: what operators see and do, and who may not.
+
+use serde_json::Value;
+
+use crate::support::{Running, SMALL, Shop, TestApp, concrete};
+
+#[track_caller]
+fn data(app: &TestApp, method: &str, path: &str) -> Value {
+    let reply = app.admin(method, path);
+    assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+    reply.json()["data"].take()
+}
+
+#[test]
+fn no_admin_route_answers_without_the_admin_token() {
+    let shop = Shop::published(SMALL);
+    let variables = [("READ_TOKEN", "open sesame"), ("ADMIN_TOKEN", "close sesame")];
+    let app = TestApp::spawn_with(&shop, &variables);
+    let document = app.get("/openapi.json").json();
+    let mut guarded = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if !path.starts_with("/admin/") {
+            continue;
+        }
+        for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+            guarded += 1;
+            let (method, path) = (method.to_uppercase(), concrete(path, "1"));
+            for token in [None, Some("open sesame"), Some(""), Some("close sesame 2")] {
+                let reply = app.send_as(&method, &path, token);
+                assert_eq!(reply.status, 401, "{method} {path} with {token:?}");
+                assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+                assert!(reply.json()["detail"].as_str().unwrap().contains("ADMIN_TOKEN"));
+                assert!(!reply.text.contains("sesame"));
+            }
+            assert_eq!(app.admin(&method, &path).status, 200, "{method} {path}");
+        }
+    }
+    assert!(guarded >= 4, "{guarded} guarded routes");
+    // Nor does the admin token read data: each opens what it is for.
+    assert_eq!(app.get_as("/kpis", Some("close sesame")).status, 401);
+}
+
+#[test]
+fn on_loopback_a_token_is_made_up_and_printed_elsewhere_one_is_wanted() {
+    let shop = Shop::published(SMALL);
+    let running = Running::start(&shop, &["serve"], &[("HTTP_ADDR", "127.0.0.1:0")]);
+    let line = running.said.lines().find(|line| line.starts_with("admin token")).unwrap();
+    let token = line.split(": ").nth(1).unwrap().split(' ').next().unwrap();
+    assert_eq!(token.len(), 48, "{line}");
+    assert_eq!(running.http.get_as("/admin/runs", Some(token)).status, 200);
+    assert_eq!(running.http.get("/admin/runs").status, 401);
+    running.stop();
+
+    let wide = [("HTTP_ADDR", "0.0.0.0:0")];
+    shop.run_with(&["serve"], &wide).refused(2, &["0.0.0.0:", "ADMIN_TOKEN is not set"]);
+    let with_token = [wide[0], ("ADMIN_TOKEN", "close sesame")];
+    let running = Running::start(&shop, &["serve"], &with_token);
+    assert!(!running.said.contains("admin token"), "{}", running.said);
+    running.stop();
+}
+
+#[test]
+fn runs_are_listed_narrowed_and_paged() {
+    let shop = Shop::sample(SMALL);
+    shop.run(&["refresh"]).good();
+    shop.run(&["refresh", "--force"]).good();
+    let app = TestApp::spawn(&shop);
+    let runs = data(&app, "GET", "/admin/runs");
+    let runs = runs.as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    assert_eq!((&runs[0]["run"], &runs[0]["generation"]), (&2.into(), &2.into()));
+    for run in runs {
+        assert_eq!(
+            (run["kind"].as_str(), run["state"].as_str()),
+            (Some("refresh"), Some("succeeded"))
+        );
+        assert!(run["seconds"].as_f64().unwrap() > 0.0 && run["error"].is_null());
+        assert!(run["started_at"].as_str().unwrap() < run["ended_at"].as_str().unwrap());
+    }
+    assert_eq!(data(&app, "GET", "/admin/runs/1"), runs[1]);
+    assert_eq!(data(&app, "GET", "/admin/runs?offset=1&limit=1")[0], runs[1]);
+    let second = runs[0]["started_at"].as_str().unwrap().trim_end_matches('Z');
+    assert_eq!(data(&app, "GET", &format!("/admin/runs?from={second}"))[0], runs[0]);
+    assert_eq!(data(&app, "GET", &format!("/admin/runs?until={second}"))[0], runs[1]);
+    let failed = app.admin("GET", "/admin/runs?state=failed").json();
+    assert_eq!((&failed["data"], &failed["meta"]["total"]), (&Value::Array(Vec::new()), &0.into()));
+
+    for (path, said) in [
+        ("/admin/runs?state=lost", "state: \"lost\" is not one of running, succeeded"),
+        ("/admin/runs?from=soon", "from: \"soon\" is not an instant"),
+        ("/admin/runs?limit=0", "limit: \"0\" is not a whole number from 1 to 1000"),
+        ("/admin/runs?page=2", "page: there is no such parameter here"),
+        ("/admin/runs?limit=1&limit=2", "limit: it is given twice"),
+    ] {
+        let reply = app.admin("GET", path);
+        assert_eq!(reply.status, 400, "{path}");
+        assert!(reply.json()["detail"].as_str().unwrap().starts_with(said), "{}", reply.text);
+    }
+    for path in ["/admin/runs/3", "/admin/runs/first"] {
+        assert_eq!(app.admin("GET", path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn a_generation_is_served_again_and_the_switch_is_a_run() {
+    let shop = Shop::sample(SMALL);
+    shop.run(&["refresh"]).good();
+    shop.run(&["refresh", "--force"]).good();
+    let app = TestApp::spawn(&shop);
+    let of_generations = |app: &TestApp| -> Vec<(u64, bool)> {
+        let all = data(app, "GET", "/admin/generations");
+        let all = all.as_array().unwrap().iter();
+        all.map(|g| (g["generation"].as_u64().unwrap(), g["is_active"].as_bool().unwrap()))
+            .collect()
+    };
+    assert_eq!(of_generations(&app), [(2, true), (1, false)]);
+    let switch = data(&app, "POST", "/admin/generations/1/activate");
+    assert_eq!((&switch["from"], &switch["to"]), (&2.into(), &1.into()));
+    assert_eq!(of_generations(&app), [(2, false), (1, true)]);
+    assert_eq!(app.get("/kpis").json()["meta"]["generation"], 1);
+    let last = &data(&app, "GET", "/admin/runs?limit=1")[0];
+    assert_eq!((&last["kind"], &last["generation"]), (&"rollback".into(), &1.into()));
+
+    let missing = app.admin("POST", "/admin/generations/9/activate");
+    assert_eq!(missing.status, 404);
+    let said = missing.json()["detail"].as_str().unwrap().to_owned();
+    assert!(said.contains("there is no generation 9 to go back to; kept are 1, 2"), "{said}");
+    let wrong = app.admin("GET", "/admin/generations/1/activate");
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
+    let wrong = app.admin("POST", "/admin/generations");
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, HEAD")));
+}
