@@ -342,13 +342,13 @@ async fn remembers_runs(store: &dyn GoldStore) {
     assert!(last.holder.ends_with(&format!(":{}", std::process::id())));
     let asked = async |query: RunQuery| store.runs(query).await.unwrap();
     let newest = RunQuery::newest(1_000);
-    assert_eq!(asked(RunQuery::one(gone.run)).await.runs, [gone.clone()]);
+    assert_eq!(asked(RunQuery::one(gone.run)).await.runs, std::slice::from_ref(gone));
     assert_eq!(asked(RunQuery::one(9_999)).await, RunPage { runs: Vec::new(), total: 0 });
     let failures = asked(RunQuery { state: Some(RunState::Failed), ..newest }).await;
     assert!(failures.runs.contains(failed));
     assert!(failures.runs.iter().all(|run| run.state == RunState::Failed));
     let second = asked(RunQuery { offset: 1, limit: 1, ..newest }).await;
-    assert_eq!(second.runs, [gone.clone()]);
+    assert_eq!(second.runs, std::slice::from_ref(gone));
     let since = asked(RunQuery { from: Some(gone.started_at), ..newest }).await;
     let before = asked(RunQuery { until: Some(gone.started_at), ..newest }).await;
     assert!(since.runs.contains(gone) && !before.runs.contains(gone));

@@ -137,7 +137,8 @@ fn both_stores_answer_every_question_alike_and_mongodb_scans_nothing_large() {
     let document: Value = serde_json::from_str(include_str!("../../openapi/openapi.json")).unwrap();
     let mut asked = 0;
     for (path, route) in document["paths"].as_object().unwrap() {
-        if path.starts_with("/health") {
+        // These answer from no table.
+        if path.starts_with("/health") || path.starts_with("/admin/") {
             continue;
         }
         let is_list = route["get"]["parameters"]

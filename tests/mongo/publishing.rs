@@ -24,7 +24,7 @@ fn paths() -> Vec<String> {
     let document: Value = serde_json::from_str(include_str!("../../openapi/openapi.json")).unwrap();
     let routes = document["paths"].as_object().unwrap().iter();
     routes
-        .filter(|(path, _)| !path.starts_with("/health"))
+        .filter(|(path, _)| !path.starts_with("/health") && !path.starts_with("/admin/"))
         .map(|(path, route)| {
             let parameters = route["get"]["parameters"].as_array();
             let is_list = parameters.is_some_and(|all| all.iter().any(|p| p["name"] == "limit"));
