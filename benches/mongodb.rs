@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use goldsmith::domain::manifest::{Memo, TableEntry, Totals, table_in_physical_name};
 use goldsmith::domain::rows::{Batch, Cells};
-use goldsmith::domain::run::RunKind;
+use goldsmith::domain::run::{RunEnd, RunKind, RunTrigger};
 use goldsmith::domain::schema::ColumnType;
 use goldsmith::domain::time::{Day, Timestamp};
 use goldsmith::pipeline::tables::{CATALOGUE, CUSTOMERS};
@@ -165,7 +165,7 @@ fn publish(server: &Server) {
                 physical: Memo::default(),
             };
             let rows = blocks.clone();
-            let publisher = store.publisher(RunKind::Refresh).await.unwrap();
+            let publisher = store.publisher(RunKind::Refresh, RunTrigger::Cli).await.unwrap();
             if !last.is_empty() {
                 let client = db.client().await;
                 client.database(&db.name).collection::<Document>(&last).drop().await.unwrap();
@@ -185,7 +185,7 @@ fn publish(server: &Server) {
             times[0].push(at("inserted"));
             times[1].push(at("indexed") - at("inserted"));
             times[2].push(whole - at("indexed"));
-            publisher.end(None).await.unwrap();
+            publisher.end(RunEnd::Succeeded).await.unwrap();
             entry.physical_name().clone_into(&mut last);
         }
     });

@@ -9,24 +9,24 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::openapi;
 use crate::dictionary;
 use crate::domain::digest::sha256_hex;
+use crate::domain::run::{RefreshRequest, RunTrigger};
 use crate::domain::time::{Day, Timestamp};
 use crate::domain::words::counted;
 use crate::jobs::check::{self, CheckError};
-use crate::jobs::refresh::{Outcome, RefreshError, RefreshRequest, Refresher, Report};
+use crate::jobs::refresh::{Outcome, RefreshError, Refresher, Report};
 use crate::jobs::score::{self, ScoreError};
 use crate::jobs::{Observer, sample_sources};
 use crate::lake::{Lake, LakeError};
 use crate::pipeline::PipelineError;
-use crate::pipeline::model::Rules;
-use crate::pipeline::silver::quality::Gate;
 use crate::sample::{self, SampleError, Spec};
 use crate::screen::{self, complain, say};
 use crate::settings::{self, Loaded, Settings, SettingsError};
-use crate::startup::{AdminToken, Application, StartupError, open_store};
+use crate::startup::{AdminToken, Application, StartupError, open_store, refresher};
 use crate::store::{self, GoldStore, StoreError};
 use crate::telemetry::{self, sentence};
 
@@ -239,7 +239,8 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Rollback { generation } => {
             let settings = prepare("warn")?;
             let store = open_store(&settings)?;
-            let went = closing(&store, store::rollback(store.as_ref(), generation));
+            let went =
+                closing(&store, store::rollback(store.as_ref(), RunTrigger::Cli, generation));
             let (from, to) = went.await?;
             say!("serving generation {to} again instead of {from}");
             Ok(())
@@ -266,25 +267,6 @@ fn parse_as_of(text: &str) -> Result<Timestamp, String> {
         .map(Day::end)
         .or_else(|| Timestamp::parse(text))
         .ok_or_else(|| "not a date (2025-12-31) or an instant (2025-12-31T18:00:00)".to_owned())
-}
-
-fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refresher, CliError> {
-    Ok(Refresher {
-        lake: Lake::open(&settings.lake_url)?,
-        store,
-        gate: Gate {
-            max_reject_ratio: settings.quality.max_reject_ratio,
-            max_row_drop: settings.quality.max_row_drop,
-        },
-        max_amount: settings.quality.max_amount,
-        models: Rules {
-            seed: settings.models.seed,
-            min_customers: settings.models.min_customers,
-            churn_horizon_days: settings.churn_horizon_days,
-            max_fit_rows: settings.models.max_fit_rows,
-        },
-        keep_generations: settings.keep_generations,
-    })
 }
 
 async fn score(
@@ -368,7 +350,8 @@ async fn refresh(
         Box::new(screen::Lines)
     };
     let observer = screen::AbortAt { point: settings.abort_at.clone(), inner: observer };
-    match refresher.run(request, &observer).await? {
+    let begun = refresher.begin(RunTrigger::Cli).await?;
+    match refresher.run(begun, request, &observer, &CancellationToken::new()).await? {
         Outcome::Unchanged { generation, active } if generation == active => {
             say!("nothing changed: generation {generation} is up to date");
         }

@@ -16,6 +16,12 @@ use crate::api::home::HomePage;
 use crate::api::problems::{ensure_problem, not_taken};
 use crate::api::state::{State, Tokens};
 use crate::api::{self, home, openapi};
+use crate::domain::run::Operator;
+use crate::jobs::refresh::Refresher;
+use crate::jobs::runner::Runner;
+use crate::lake::{Lake, LakeError};
+use crate::pipeline::model::Rules;
+use crate::pipeline::silver::quality::Gate;
 use crate::pipeline::tables;
 use crate::settings::Settings;
 use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
@@ -81,6 +87,29 @@ pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupErro
     Ok(Arc::new(MongoStore::open(options, &tables::CATALOGUE)?))
 }
 
+/// What a refresh works with.
+///
+/// # Errors
+/// When the lake cannot be opened.
+pub fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refresher, LakeError> {
+    Ok(Refresher {
+        lake: Lake::open(&settings.lake_url)?,
+        store,
+        gate: Gate {
+            max_reject_ratio: settings.quality.max_reject_ratio,
+            max_row_drop: settings.quality.max_row_drop,
+        },
+        max_amount: settings.quality.max_amount,
+        models: Rules {
+            seed: settings.models.seed,
+            min_customers: settings.models.min_customers,
+            churn_horizon_days: settings.churn_horizon_days,
+            max_fit_rows: settings.models.max_fit_rows,
+        },
+        keep_generations: settings.keep_generations,
+    })
+}
+
 /// The token of admin routes.
 #[derive(Debug, Clone)]
 pub struct AdminToken {
@@ -112,6 +141,7 @@ pub struct Application {
     server: Server,
     addr: SocketAddr,
     admin_token: AdminToken,
+    runner: Arc<Runner>,
 }
 
 impl Application {
@@ -127,8 +157,12 @@ impl Application {
 
         let document = openapi::document();
         let page = web::Data::new(HomePage::of(&document));
+        let (own, gold) = (settings.clone(), Arc::clone(&store));
+        let make = move || Ok(refresher(&own, Arc::clone(&gold))?);
+        let runner = Arc::new(Runner::new(Box::new(make), Arc::clone(&store)));
         let state = web::Data::new(State::new(
             store,
+            Arc::clone(&runner) as Arc<dyn Operator>,
             settings.http.cache_bytes,
             Tokens { read: settings.read_token.clone(), admin: admin_token.token.clone() },
             &document,
@@ -158,7 +192,7 @@ impl Application {
         if settings.http.workers > 0 {
             server = server.workers(settings.http.workers);
         }
-        Ok(Self { server: server.run(), addr, admin_token })
+        Ok(Self { server: server.run(), addr, admin_token, runner })
     }
 
     /// The token of admin routes.
@@ -179,11 +213,14 @@ impl Application {
         self.server.handle()
     }
 
-    /// Serves until SIGTERM, ctrl-c or its handle stops it; requests in flight are finished.
+    /// Serves until SIGTERM, ctrl-c or its handle stops it; requests in flight are finished, a run
+    /// that goes on is cancelled.
     ///
     /// # Errors
     /// [`StartupError::Serve`].
     pub async fn run(self) -> Result<(), StartupError> {
-        self.server.await.map_err(StartupError::Serve)
+        let served = self.server.await.map_err(StartupError::Serve);
+        self.runner.stop().await;
+        served
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use goldsmith::domain::manifest::{Manifest, Memo, Published, QualityReport, TableEntry, Totals};
 use goldsmith::domain::query::{Comparison, Filter, Query, Search};
 use goldsmith::domain::rows::{Batch, Cells, Value};
-use goldsmith::domain::run::{RunKind, RunPage, RunQuery, RunState};
+use goldsmith::domain::run::{RunEnd, RunKind, RunPage, RunQuery, RunState, RunStep, RunTrigger};
 use goldsmith::domain::schema::{Column, ColumnType, Direction, Table, View};
 use goldsmith::domain::time::{Day, Timestamp};
 use goldsmith::pipeline::tables::{self, older};
@@ -121,7 +121,7 @@ fn texts(page: &goldsmith::store::Page) -> Vec<String> {
 
 /// Does one thing with the right to publish, as a run of its own.
 async fn hold(store: &dyn GoldStore) -> Box<dyn Publisher> {
-    store.publisher(RunKind::Refresh).await.unwrap()
+    store.publisher(RunKind::Refresh, RunTrigger::Cli).await.unwrap()
 }
 
 async fn write(
@@ -132,28 +132,28 @@ async fn write(
 ) -> Result<bool, StoreError> {
     let publisher = hold(store).await;
     let written = publisher.write_table(table, entry, rows, &|_| {}).await;
-    publisher.end(None).await.unwrap();
+    publisher.end(RunEnd::Succeeded).await.unwrap();
     written
 }
 
 async fn activate(store: &dyn GoldStore, published: &Published) {
     let held = hold(store).await;
     held.activate(published, &|_| {}).await.unwrap();
-    held.end(None).await.unwrap();
+    held.end(RunEnd::Succeeded).await.unwrap();
 }
 
 async fn has_table(store: &dyn GoldStore, entry: &TableEntry) -> bool {
     let table = tables::by_name(&entry.name).unwrap();
     let publisher = hold(store).await;
     let has = publisher.has_table(table, entry).await.unwrap();
-    publisher.end(None).await.unwrap();
+    publisher.end(RunEnd::Succeeded).await.unwrap();
     has
 }
 
 async fn sweep(store: &dyn GoldStore, keep: usize) -> usize {
     let publisher = hold(store).await;
     let dropped = publisher.sweep(keep).await.unwrap();
-    publisher.end(None).await.unwrap();
+    publisher.end(RunEnd::Succeeded).await.unwrap();
     dropped
 }
 
@@ -181,7 +181,7 @@ async fn writes_once_and_checks(store: &dyn GoldStore) -> TableEntry {
     store.ping().await.unwrap();
     assert!(store.active().await.unwrap().is_none());
     assert!(store.generations().await.unwrap().is_empty());
-    let nothing = rollback(store, None).await.unwrap_err();
+    let nothing = rollback(store, RunTrigger::Cli, None).await.unwrap_err();
     assert!(matches!(nothing, StoreError::NoGeneration(_)), "{nothing}");
 
     let rows = [("France", 30.0), ("Spain", 20.0), ("Élan", 20.0)];
@@ -304,9 +304,12 @@ async fn keeps_goes_back_and_sweeps(store: &dyn GoldStore, one: &Published) {
         3,
         "an older generation is still whole"
     );
-    assert_eq!(rollback(store, None).await.unwrap(), (5, 4));
-    assert_eq!(rollback(store, Some(1)).await.unwrap(), (4, 1));
-    assert!(matches!(rollback(store, Some(9)).await.unwrap_err(), StoreError::NoGeneration(_)));
+    assert_eq!(rollback(store, RunTrigger::Cli, None).await.unwrap(), (5, 4));
+    assert_eq!(rollback(store, RunTrigger::Cli, Some(1)).await.unwrap(), (4, 1));
+    assert!(matches!(
+        rollback(store, RunTrigger::Cli, Some(9)).await.unwrap_err(),
+        StoreError::NoGeneration(_)
+    ));
     assert_eq!(sweep(store, 2).await, 2);
     let kept: Vec<u64> =
         store.generations().await.unwrap().iter().map(|p| p.manifest.generation).collect();
@@ -320,13 +323,28 @@ async fn keeps_goes_back_and_sweeps(store: &dyn GoldStore, one: &Published) {
 
 async fn lets_one_publish_at_a_time(store: &dyn GoldStore) {
     let publisher = hold(store).await;
-    let second = store.publisher(RunKind::Rollback).await.unwrap_err();
+    let second = store.publisher(RunKind::Rollback, RunTrigger::Cli).await.unwrap_err();
     assert!(matches!(second, StoreError::Locked(_)), "{second}");
-    publisher.end(None).await.unwrap();
-    hold(store).await.end(Some("it was too much".to_owned())).await.unwrap();
+    publisher.end(RunEnd::Succeeded).await.unwrap();
+    hold(store).await.end(RunEnd::Failed("it was too much".to_owned())).await.unwrap();
+    let run = hold(store).await;
+    let step = RunStep {
+        step: "gold".to_owned(),
+        started_at: Timestamp::parse("2026-01-21T03:00:01").unwrap(),
+        ended_at: None,
+        summary: "under way".to_owned(),
+    };
+    run.note(std::slice::from_ref(&step)).await.unwrap();
+    let number = run.run();
+    let noted = store.runs(RunQuery::one(number)).await.unwrap().runs.remove(0);
+    assert_eq!((noted.state, noted.steps), (RunState::Running, vec![step.clone()]));
+    run.end(RunEnd::Cancelled).await.unwrap();
+    let ended = store.runs(RunQuery::one(number)).await.unwrap().runs.remove(0);
+    assert_eq!((ended.state, ended.error, ended.steps), (RunState::Cancelled, None, vec![step]));
+    hold(store).await.end(RunEnd::Failed("it was too much".to_owned())).await.unwrap();
     // Dropped without a word, as by a process that was killed.
     drop(hold(store).await);
-    hold(store).await.end(None).await.unwrap();
+    hold(store).await.end(RunEnd::Succeeded).await.unwrap();
 }
 
 /// Every run is recorded, with what became of it.
@@ -566,9 +584,9 @@ fn a_holder_that_stalled_cannot_publish_after_another_took_over() {
             let kept = other.store.generations().await.unwrap();
             assert!(kept.iter().all(|kept| kept.manifest.generation == 2), "{kept:?}");
             assert!(other.store.audit_names(&two).await.unwrap().is_empty());
-            second.end(None).await.unwrap();
+            second.end(RunEnd::Succeeded).await.unwrap();
         });
-        stalled.runtime.block_on(publisher.end(Some("overtaken".to_owned()))).unwrap();
+        stalled.runtime.block_on(publisher.end(RunEnd::Failed("overtaken".to_owned()))).unwrap();
         let runs = other.runtime.block_on(other.store.runs(RunQuery::newest(10))).unwrap().runs;
         let states: Vec<_> = runs.iter().map(|run| (run.run, run.state, run.generation)).collect();
         assert_eq!(states, [(2, RunState::Succeeded, Some(2)), (1, RunState::Failed, None)]);
@@ -621,7 +639,7 @@ async fn a_table_that_is_removed_while_it_is_read_is_not_an_empty_one() {
     let publisher = hold(&store).await;
     let error = publisher.activate(&one, &|_| {}).await.unwrap_err();
     assert!(matches!(error, StoreError::Removed { .. }), "{error}");
-    publisher.end(None).await.unwrap();
+    publisher.end(RunEnd::Succeeded).await.unwrap();
 }
 
 #[tokio::test]

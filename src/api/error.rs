@@ -44,6 +44,8 @@ pub enum ApiError {
     Unauthorized,
     /// The admin token is missing or wrong.
     NotAdmin,
+    /// A run could not begin.
+    NotStarted(String),
     /// Something else that is going on has to end first.
     Conflict(String),
     /// Nothing is published, or the table is empty.
@@ -109,6 +111,9 @@ impl ApiError {
             Self::Store(StoreError::NoGeneration(_)) => {
                 ("not_found", StatusCode::NOT_FOUND, "There is no such thing")
             }
+            Self::NotStarted(_) => {
+                ("not_started", StatusCode::SERVICE_UNAVAILABLE, "The run could not begin")
+            }
             Self::Unpublished(_) => (
                 "not_published",
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -139,6 +144,7 @@ impl ApiError {
             | Self::NoSuchRoute(detail)
             | Self::MethodNotAllowed { detail, .. }
             | Self::Conflict(detail)
+            | Self::NotStarted(detail)
             | Self::Unpublished(detail)
             | Self::Framework(_, detail) => detail.clone(),
             Self::Unauthorized => {

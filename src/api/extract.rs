@@ -16,6 +16,7 @@ use super::error::ApiError;
 use super::state::{Rendered, State};
 use crate::domain::manifest::Published;
 use crate::domain::query::Query;
+use crate::domain::run::Operator;
 use crate::store::GoldStore;
 
 /// The right to read one generation, resolved once per request, so that no answer mixes two.
@@ -68,6 +69,8 @@ fn carries(request: &HttpRequest, token: &SecretString) -> bool {
 pub struct Admin {
     /// The serving store.
     pub store: Arc<dyn GoldStore>,
+    /// Starts and stops runs.
+    pub operator: Arc<dyn Operator>,
     /// When the request arrived.
     pub started: Instant,
 }
@@ -79,11 +82,11 @@ impl FromRequest for Admin {
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<State>>();
         let state = state.filter(|state| carries(request, &state.tokens.admin));
-        ready(
-            state
-                .ok_or(ApiError::NotAdmin)
-                .map(|state| Self { store: Arc::clone(&state.store), started: Instant::now() }),
-        )
+        ready(state.ok_or(ApiError::NotAdmin).map(|state| Self {
+            store: Arc::clone(&state.store),
+            operator: Arc::clone(&state.operator),
+            started: Instant::now(),
+        }))
     }
 }
 

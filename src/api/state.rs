@@ -12,6 +12,7 @@ use utoipa::openapi::OpenApi;
 
 use super::error::READ_METHODS;
 use super::openapi;
+use crate::domain::run::Operator;
 use crate::store::GoldStore;
 
 /// An answer's data, rendered once: what a table held cannot change under its physical name.
@@ -49,6 +50,8 @@ pub struct Tokens {
 pub struct State {
     /// Where answers come from.
     pub store: Arc<dyn GoldStore>,
+    /// What starts and stops runs.
+    pub operator: Arc<dyn Operator>,
     /// Rendered answers by physical table and query; `None` when switched off.
     pub rendered: Option<Cache<String, Arc<Rendered>, ByBytes>>,
     /// Who may do what.
@@ -62,12 +65,13 @@ pub struct State {
 }
 
 impl State {
-    /// State over a store, with `cache_bytes` for rendered answers.
+    /// State over a store and an operator, with `cache_bytes` for rendered answers.
     ///
     /// # Errors
     /// When the document cannot be written as JSON.
     pub fn new(
         store: Arc<dyn GoldStore>,
+        operator: Arc<dyn Operator>,
         cache_bytes: u64,
         tokens: Tokens,
         document: &OpenApi,
@@ -88,6 +92,7 @@ impl State {
             ["/", "/openapi.json"].map(|path| (ResourceDef::new(path), READ_METHODS.to_owned()));
         Ok(Self {
             store,
+            operator,
             rendered,
             tokens,
             openapi: openapi::to_json(document)?.into(),

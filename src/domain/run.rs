@@ -1,5 +1,10 @@
-//! What a store remembers of a run that held the right to publish.
+//! Runs: what is asked for, how one stands, and what a store remembers of it.
+//!
+//! A run holds the right to publish. [`Operator`] is what starts and stops one for whoever asks.
 
+use std::time::Duration;
+
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
@@ -28,6 +33,31 @@ impl RunKind {
     }
 }
 
+/// Who or what started a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunTrigger {
+    /// A command.
+    #[default]
+    Cli,
+    /// A request.
+    Api,
+}
+
+impl RunTrigger {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Cli, Self::Api];
+
+    /// The word for this trigger in stores and answers.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Cli => "cli",
+            Self::Api => "api",
+        }
+    }
+}
+
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,19 +68,16 @@ pub enum RunState {
     Succeeded,
     /// It ended with an error.
     Failed,
+    /// It was stopped on request.
+    Cancelled,
     /// Its process ended before it did.
     Interrupted,
 }
 
 impl RunState {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Succeeded, Self::Failed, Self::Interrupted];
-
-    /// How a run stands that ends with this error, or with none.
-    #[must_use]
-    pub fn at_end(error: Option<&str>) -> Self {
-        if error.is_some() { Self::Failed } else { Self::Succeeded }
-    }
+    pub const ALL: [Self; 5] =
+        [Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Interrupted];
 
     /// The word for this state in stores and answers.
     #[must_use]
@@ -59,9 +86,92 @@ impl RunState {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
             Self::Interrupted => "interrupted",
         }
     }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// As it should.
+    Succeeded,
+    /// With this error, its causes included.
+    Failed(String),
+    /// On request.
+    Cancelled,
+}
+
+impl RunEnd {
+    /// How a run stands then.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        match self {
+            Self::Succeeded => RunState::Succeeded,
+            Self::Failed(_) => RunState::Failed,
+            Self::Cancelled => RunState::Cancelled,
+        }
+    }
+
+    /// The error, if there is one.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Succeeded | Self::Cancelled => None,
+        }
+    }
+}
+
+/// A step of a run, as far as it got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStep {
+    /// Its name.
+    pub step: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended well; `None` while it runs, and when it did not.
+    pub ended_at: Option<Timestamp>,
+    /// With what it ended, in words; empty until then.
+    pub summary: String,
+}
+
+/// What a refresh is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RefreshRequest {
+    /// The reference instant; `None` for the last purchase.
+    pub as_of: Option<Timestamp>,
+    /// Run although nothing changed, and past the quality gate.
+    pub force: bool,
+}
+
+/// A run that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Its number.
+    pub run: u64,
+    /// Whether it began now; if not, it was running already.
+    pub is_new: bool,
+}
+
+/// Starts and stops runs for whoever asks.
+#[async_trait]
+pub trait Operator: Send + Sync + std::fmt::Debug {
+    /// Starts a refresh, or joins the one that is running.
+    ///
+    /// # Errors
+    /// Why there is none, as a sentence with its causes.
+    async fn refresh(&self, request: RefreshRequest) -> Result<Asked, String>;
+
+    /// Asks a run to stop at the next point where nothing is half done. Whether it runs here.
+    async fn cancel(&self, run: u64) -> bool;
+
+    /// Waits until a run has ended, if it runs here, or the time is over.
+    async fn wait(&self, run: u64, at_most: Duration);
+
+    /// How much of a run is done, from 0 to 1; `None` when it does not run here.
+    fn progress(&self, run: u64) -> Option<f64>;
 }
 
 /// Which runs are asked for.
@@ -111,6 +221,9 @@ pub struct RunRecord {
     pub run: u64,
     /// What it was for.
     pub kind: RunKind,
+    /// Who or what started it.
+    #[serde(default)]
+    pub trigger: RunTrigger,
     /// Where it stands.
     pub state: RunState,
     /// The process that ran it, as `host:pid`.
@@ -123,28 +236,33 @@ pub struct RunRecord {
     pub generation: Option<u64>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Its steps so far, in order; of a rollback none.
+    #[serde(default)]
+    pub steps: Vec<RunStep>,
 }
 
 impl RunRecord {
     /// A run that starts now.
     #[must_use]
-    pub fn starting(run: u64, kind: RunKind, holder: String) -> Self {
+    pub fn starting(run: u64, kind: RunKind, trigger: RunTrigger, holder: String) -> Self {
         Self {
             run,
             kind,
+            trigger,
             state: RunState::Running,
             holder,
             started_at: Timestamp::now(),
             ended_at: None,
             generation: None,
             error: None,
+            steps: Vec::new(),
         }
     }
 
-    /// Notes that it ended now, well unless there is an error.
-    pub fn end(&mut self, error: Option<String>) {
+    /// Notes that it ended now.
+    pub fn end(&mut self, end: &RunEnd) {
         self.ended_at = Some(Timestamp::now());
-        self.state = RunState::at_end(error.as_deref());
-        self.error = error;
+        self.state = end.state();
+        self.error = end.error().map(str::to_owned);
     }
 }

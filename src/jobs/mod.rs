@@ -1,10 +1,11 @@
 //! Work that takes time: the refresh and what watches it.
 //!
 //! [`refresh`] walks sources → bronze → silver → gold → models → proof → publish. A watcher ([`Observer`]) hears of
-//! every step; progress bars, plain lines and logs are all watchers.
+//! every step; progress bars, plain lines and logs are all watchers. [`runner`] runs it in the background.
 
 pub mod check;
 pub mod refresh;
+pub mod runner;
 pub mod sample_sources;
 pub mod score;
 mod sources;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use polars::prelude::DataFrame;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::sources::{self, Source};
 use super::{Observer, Step};
@@ -17,30 +18,22 @@ use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{
     Manifest, Memo, Published, SourceFile, SourceKind, TableEntry, TableFile,
 };
-use crate::domain::run::RunKind;
+use crate::domain::run::{RefreshRequest, RunEnd, RunKind, RunStep, RunTrigger};
 use crate::domain::schema::Table;
 use crate::domain::time::{Day, Timestamp};
 use crate::lake::{Lake, LakeError, Layer, keys, parquet};
-use crate::pipeline::gold::{self, Gold, GoldTable};
+use crate::lock::Lock;
+use crate::pipeline::gold::{self, Gold, GoldTable, Refined};
 use crate::pipeline::model::history::History;
-use crate::pipeline::model::{self, Artefact, LastSegments, Rules};
+use crate::pipeline::model::{self, Artefact, LastSegments, Rules, Trained};
 use crate::pipeline::silver::quality::{Gate, check_gate};
 use crate::pipeline::silver::{self, Silver};
 use crate::pipeline::{PipelineError, rows, tables};
 use crate::store::{Cause, GoldStore, Publisher, Reached, StoreError, end_run};
-use crate::telemetry::spawn_blocking;
+use crate::telemetry::{sentence, spawn_blocking};
 
 /// What builds gold here, for manifests and fingerprints.
 const ENGINE: &str = concat!("goldsmith ", env!("CARGO_PKG_VERSION"));
-
-/// What a refresh was asked for.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RefreshRequest {
-    /// The reference instant; `None` for the last purchase.
-    pub as_of: Option<Timestamp>,
-    /// Run although nothing changed, and past the quality gate.
-    pub force: bool,
-}
 
 /// What a refresh works with.
 #[derive(Debug, Clone)]
@@ -98,6 +91,9 @@ pub enum RefreshError {
     /// The serving store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Somebody asked it to stop.
+    #[error("the run was cancelled")]
+    Cancelled,
     /// A manifest cannot be read or written.
     #[error("{path} is not a manifest")]
     Manifest {
@@ -159,44 +155,118 @@ pub struct StepDone {
     pub summary: String,
 }
 
-/// Times steps and tells the observer.
+/// Times steps, tells the observer, writes into the run's record how far it is, and stops where
+/// somebody asked for it.
 struct Steps<'a> {
+    publisher: &'a dyn Publisher,
     observer: &'a dyn Observer,
+    cancel: &'a CancellationToken,
     done: Vec<StepDone>,
+    noted: Vec<RunStep>,
     started: Instant,
 }
 
 impl Steps<'_> {
-    fn start(&mut self, step: Step, parts: usize) {
+    async fn start(&mut self, step: Step, parts: usize) -> Result<()> {
+        self.go_on()?;
         self.started = Instant::now();
         self.observer.started(step, parts as u64);
+        self.noted.push(RunStep {
+            step: step.to_string(),
+            started_at: Timestamp::now(),
+            ended_at: None,
+            summary: String::new(),
+        });
+        self.note().await;
+        Ok(())
     }
 
-    fn finish(&mut self, step: Step, summary: &str) {
+    async fn finish(&mut self, step: Step, summary: &str) {
         let took = self.started.elapsed();
         tracing::info!(%step, seconds = took.as_secs_f64(), "{summary}");
         self.observer.finished(step, took, summary);
         self.done.push(StepDone { step, took, summary: summary.to_owned() });
+        if let Some(noted) = self.noted.last_mut() {
+            noted.ended_at = Some(Timestamp::now());
+            summary.clone_into(&mut noted.summary);
+        }
+        self.note().await;
+    }
+
+    /// What cannot be noted is no reason to stop: the steps that write would fail themselves.
+    async fn note(&self) {
+        if let Err(error) = self.publisher.note(&self.noted).await {
+            tracing::warn!(error = sentence(&error), "how far the run is could not be recorded");
+        }
+    }
+
+    fn go_on(&self) -> Result<()> {
+        if self.cancel.is_cancelled() { Err(RefreshError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// A run that holds the lake and the right to publish, and has not begun to work.
+#[derive(Debug)]
+pub struct Begun {
+    _lock: Lock,
+    publisher: Box<dyn Publisher>,
+}
+
+impl Begun {
+    /// Its number.
+    #[must_use]
+    pub fn run(&self) -> u64 {
+        self.publisher.run()
     }
 }
 
 impl Refresher {
-    /// Runs the pipeline once.
+    /// Takes the lake and the right to publish, and starts the record of a run.
+    ///
+    /// # Errors
+    /// [`RefreshError`] when another run has either, or neither can be had.
+    pub async fn begin(&self, trigger: RunTrigger) -> Result<Begun> {
+        let lock = self.lake.lock()?;
+        let publisher = self.store.publisher(RunKind::Refresh, trigger).await?;
+        Ok(Begun { _lock: lock, publisher })
+    }
+
+    /// Runs the pipeline once. `cancel` stops it before anything is switched, leaving nothing
+    /// published in part.
     ///
     /// # Errors
     /// [`RefreshError`]; whatever it is, what was published stays published.
-    pub async fn run(&self, request: RefreshRequest, observer: &dyn Observer) -> Result<Outcome> {
-        let _lock = self.lake.lock()?;
-        let publisher = self.store.publisher(RunKind::Refresh).await?;
-        let outcome = self.run_alone(publisher.as_ref(), request, observer).await;
-        end_run(publisher, outcome).await
+    pub async fn run(
+        &self,
+        begun: Begun,
+        request: RefreshRequest,
+        observer: &dyn Observer,
+        cancel: &CancellationToken,
+    ) -> Result<Outcome> {
+        let Begun { _lock, publisher } = begun;
+        let mut steps = Steps {
+            publisher: publisher.as_ref(),
+            observer,
+            cancel,
+            done: Vec::new(),
+            noted: Vec::new(),
+            started: Instant::now(),
+        };
+        let outcome = self.run_alone(publisher.as_ref(), request, &mut steps).await;
+        let end = match &outcome {
+            Ok(_) => RunEnd::Succeeded,
+            Err(RefreshError::Cancelled) => RunEnd::Cancelled,
+            Err(error) => RunEnd::Failed(sentence(error)),
+        };
+        end_run(publisher, end).await;
+        outcome
     }
 
     async fn run_alone(
         &self,
         publisher: &dyn Publisher,
         request: RefreshRequest,
-        observer: &dyn Observer,
+        steps: &mut Steps<'_>,
     ) -> Result<Outcome> {
         let run_start = Timestamp::now();
         if let Some(as_of) = request.as_of
@@ -204,14 +274,12 @@ impl Refresher {
         {
             return Err(RefreshError::Future { as_of, today: run_start.day() });
         }
-        let mut steps = Steps { observer, done: Vec::new(), started: Instant::now() };
-
-        steps.start(Step::Sources, 1);
+        steps.start(Step::Sources, 1).await?;
         let sources = sources::read(&self.lake).await?;
         let files: Vec<SourceFile> = sources.iter().map(|source| source.file.clone()).collect();
         let fingerprint = self.fingerprint(&files, request);
         let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
-        steps.finish(Step::Sources, &format!("{} files, {bytes} bytes", files.len()));
+        steps.finish(Step::Sources, &format!("{} files, {bytes} bytes", files.len())).await;
 
         let kept = self.store.generations().await?;
         let active = publisher.active().await?;
@@ -261,20 +329,26 @@ impl Refresher {
                     .filter(|newest| is_sample || !newest.manifest.is_sample)
                     .map(|newest| newest.manifest.clone()),
             };
-            self.build(run, sources, &mut steps).await?
+            {
+                // What is being computed is given up where it stands; nothing of it is published.
+                let cancel = steps.cancel;
+                tokio::select! {
+                    built = self.build(run, sources, steps) => built?,
+                    () = cancel.cancelled() => return Err(RefreshError::Cancelled),
+                }
+            }
         };
 
-        let (tables_written, tables_reused) =
-            self.publish(publisher, &manifest, &mut steps).await?;
+        let (tables_written, tables_reused) = self.publish(publisher, &manifest, steps).await?;
         // The new generation is served by now: what is left over is for the next run.
-        let not_swept = self.sweep(publisher, &mut steps).await.err();
+        let not_swept = self.sweep(publisher, steps).await.err();
         Ok(Outcome::Published(Box::new(Report {
             manifest,
             not_swept,
             resumed,
             tables_written,
             tables_reused,
-            steps: steps.done,
+            steps: std::mem::take(&mut steps.done),
         })))
     }
 
@@ -285,7 +359,8 @@ impl Refresher {
             let Some(table) = tables::by_name(&entry.name) else { continue };
             if !publisher.has_table(table, entry).await? {
                 tracing::warn!(table = table.name, "a table is missing and written again");
-                self.publish_table(publisher, table, entry, &|_| {}).await?;
+                self.publish_table(publisher, table, entry, &|_| {}, &CancellationToken::new())
+                    .await?;
             }
         }
         if !self.store.audit_names(active).await?.is_empty() {
@@ -371,16 +446,16 @@ impl Refresher {
         sources: Vec<Source>,
         steps: &mut Steps<'_>,
     ) -> Result<Manifest> {
-        steps.start(Step::Bronze, sources.len());
+        steps.start(Step::Bronze, sources.len()).await?;
         let mut new = 0;
         for source in &sources {
             new += usize::from(sources::keep(&self.lake, source).await?);
             steps.observer.advanced(Step::Bronze, &source.file.name);
         }
-        steps.finish(Step::Bronze, &format!("{new} new of {}", sources.len()));
+        steps.finish(Step::Bronze, &format!("{new} new of {}", sources.len())).await;
         steps.observer.reached("bronze");
 
-        steps.start(Step::Silver, 1);
+        steps.start(Step::Silver, 1).await?;
         let files: Vec<SourceFile> = sources.iter().map(|source| source.file.clone()).collect();
         let rules = silver::Rules { max_amount: self.max_amount, run_start: run.started_at };
         let mut silver = spawn_blocking(move || refine(&sources, &rules)).await?;
@@ -400,39 +475,30 @@ impl Refresher {
             RefreshError::Gate { source, rejects }
         })?;
         let rejected = report.clients.rows_rejected() + report.achats.rows_rejected();
-        steps.finish(
-            Step::Silver,
-            &format!(
-                "{} customers, {} purchases, {rejected} rows rejected",
-                report.clients.rows_valid, report.achats.rows_valid
-            ),
-        );
+        steps
+            .finish(
+                Step::Silver,
+                &format!(
+                    "{} customers, {} purchases, {rejected} rows rejected",
+                    report.clients.rows_valid, report.achats.rows_valid
+                ),
+            )
+            .await;
 
-        steps.start(Step::Gold, 1);
+        steps.start(Step::Gold, 1).await?;
         let (clients, achats) = (silver.clients, silver.achats);
         let asked = run.request.as_of;
         let refined = spawn_blocking(move || gold::refine(&clients, &achats, asked)).await?;
-        steps.finish(Step::Gold, &format!("as of {}", refined.as_of));
+        steps.finish(Step::Gold, &format!("as of {}", refined.as_of)).await;
         steps.observer.reached("gold");
 
-        steps.start(Step::Models, 1);
-        let rules = self.models;
         let last = self.last_segments(run.last.as_ref()).await?;
-        let (refined, trained, last) = spawn_blocking(move || {
-            let trained = model::train(&History::new(&refined.fact)?, refined.as_of, &rules, &last);
-            Ok::<_, RefreshError>((refined, trained, last))
-        })
-        .await?;
-        let serving = trained.entries.iter().filter(|entry| entry.serves);
-        let told: Vec<String> = serving
-            .map(|entry| format!("{} by {}", entry.task.word(), entry.method.word()))
-            .collect();
+        let (refined, trained, last) = self.train(refined, last, steps).await?;
         let models = self.write_models(run.generation, &trained.artefact).await?;
-        steps.finish(Step::Models, &told.join(", "));
         steps.observer.reached("models");
 
-        steps.start(Step::Proof, tables::ALL.len());
-        let trained_at = run.started_at.to_second();
+        steps.start(Step::Proof, tables::ALL.len()).await?;
+        let (rules, trained_at) = (self.models, run.started_at.to_second());
         let Gold { tables, proof, as_of, purchases_after_as_of } =
             spawn_blocking(move || gold::complete(refined, &trained, &rules, &last, trained_at))
                 .await?;
@@ -461,16 +527,40 @@ impl Refresher {
         self.write_json(Layer::Gold, &keys::manifest(run.generation), &manifest).await?;
         steps.observer.reached("manifest");
         let rows: u64 = manifest.tables.iter().map(|table| table.rows).sum();
-        steps.finish(
-            Step::Proof,
-            &format!(
-                "generation {}, {} tables, {rows} rows, {} checks hold",
-                manifest.generation,
-                manifest.tables.len(),
-                manifest.proof.len()
-            ),
-        );
+        steps
+            .finish(
+                Step::Proof,
+                &format!(
+                    "generation {}, {} tables, {rows} rows, {} checks hold",
+                    manifest.generation,
+                    manifest.tables.len(),
+                    manifest.proof.len()
+                ),
+            )
+            .await;
         Ok(manifest)
+    }
+
+    /// Trains, judges and scores; returns what it was given as well.
+    async fn train(
+        &self,
+        refined: Refined,
+        last: LastSegments,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Refined, Trained, LastSegments)> {
+        steps.start(Step::Models, 1).await?;
+        let rules = self.models;
+        let (refined, trained, last) = spawn_blocking(move || {
+            let trained = model::train(&History::new(&refined.fact)?, refined.as_of, &rules, &last);
+            Ok::<_, RefreshError>((refined, trained, last))
+        })
+        .await?;
+        let serving = trained.entries.iter().filter(|entry| entry.serves);
+        let told: Vec<String> = serving
+            .map(|entry| format!("{} by {}", entry.task.word(), entry.method.word()))
+            .collect();
+        steps.finish(Step::Models, &told.join(", ")).await;
+        Ok((refined, trained, last))
     }
 
     /// Writes silver's rows, rejects and report; returns silver for what follows.
@@ -572,12 +662,14 @@ impl Refresher {
     ) -> Result<(usize, usize)> {
         let observer = steps.observer;
         let reached = |point: &str| observer.reached(point);
-        steps.start(Step::Publish, manifest.tables.len());
+        steps.start(Step::Publish, manifest.tables.len()).await?;
         let (mut written, mut reused) = (0, 0);
         for entry in &manifest.tables {
+            steps.go_on()?;
             let Some(table) = tables::by_name(&entry.name) else { continue };
             let is_stored = publisher.has_table(table, entry).await?;
-            if !is_stored && self.publish_table(publisher, table, entry, &reached).await? {
+            let write = self.publish_table(publisher, table, entry, &reached, steps.cancel);
+            if !is_stored && write.await? {
                 written += 1;
             } else {
                 reused += 1;
@@ -585,14 +677,20 @@ impl Refresher {
             steps.observer.advanced(Step::Publish, table.name);
             steps.observer.reached(&format!("publish:{}", table.name));
         }
+        steps.go_on()?;
         steps.observer.reached("switch");
         let next = Published::new(manifest.clone(), Timestamp::now());
         publisher.activate(&next, &reached).await?;
         steps.observer.reached("switched");
-        steps.finish(
-            Step::Publish,
-            &format!("{written} tables written, {reused} unchanged, to {}", self.store.location()),
-        );
+        steps
+            .finish(
+                Step::Publish,
+                &format!(
+                    "{written} tables written, {reused} unchanged, to {}",
+                    self.store.location()
+                ),
+            )
+            .await;
         Ok((written, reused))
     }
 
@@ -602,6 +700,7 @@ impl Refresher {
         table: &'static Table,
         entry: &TableEntry,
         reached: Reached<'_>,
+        cancel: &CancellationToken,
     ) -> Result<bool> {
         let mut objects = Vec::with_capacity(entry.files.len());
         for file in &entry.files {
@@ -613,12 +712,20 @@ impl Refresher {
         })
         .await?;
         let all = batches.into_iter().flatten().map(|batch| batch.map_err(Cause::from));
-        Ok(publisher.write_table(table, entry, Box::new(all), reached).await?)
+        // An error among the rows undoes the writing.
+        let asked = cancel.clone();
+        let all = all.map(move |batch| {
+            if asked.is_cancelled() { Err(Cause::from(RefreshError::Cancelled)) } else { batch }
+        });
+        match publisher.write_table(table, entry, Box::new(all), reached).await {
+            Err(_) if cancel.is_cancelled() => Err(RefreshError::Cancelled),
+            written => Ok(written?),
+        }
     }
 
     /// Removes generations no longer kept, from the store first.
     async fn sweep(&self, publisher: &dyn Publisher, steps: &mut Steps<'_>) -> Result<()> {
-        steps.start(Step::Sweep, 1);
+        steps.start(Step::Sweep, 1).await?;
         let dropped = publisher.sweep(self.keep_generations).await?;
         let stored = self.store.generations().await?;
         let mut kept: Vec<u64> = stored.iter().map(|kept| kept.manifest.generation).collect();
@@ -633,7 +740,7 @@ impl Refresher {
                 }
             }
         }
-        steps.finish(Step::Sweep, &format!("{dropped} tables and {folders} folders removed"));
+        steps.finish(Step::Sweep, &format!("{dropped} tables and {folders} folders removed")).await;
         Ok(())
     }
 }

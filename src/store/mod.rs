@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::rows::{Batch, Value};
-use crate::domain::run::{RunKind, RunPage, RunQuery};
+use crate::domain::run::{RunEnd, RunKind, RunPage, RunQuery, RunStep, RunTrigger};
 use crate::domain::schema::Table;
 use crate::telemetry::sentence;
 
@@ -182,13 +182,19 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`StoreError::Locked`] while another process holds it.
-    async fn publisher(&self, kind: RunKind) -> Result<Box<dyn Publisher>>;
+    async fn publisher(&self, kind: RunKind, trigger: RunTrigger) -> Result<Box<dyn Publisher>>;
 }
 
 /// The exclusive right to publish: nobody can write to a store without it. Ends with
 /// [`Self::end`], or by itself some time after its process did.
 #[async_trait]
 pub trait Publisher: Send + Sync + fmt::Debug {
+    /// The number of the run.
+    fn run(&self) -> u64;
+
+    /// Writes into the run's record how far it is.
+    async fn note(&self, steps: &[RunStep]) -> Result<()>;
+
     /// The generation served now, read afresh.
     async fn active(&self) -> Result<Option<Published>>;
 
@@ -220,8 +226,8 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     /// table that none of those uses. Returns how many tables it dropped.
     async fn sweep(&self, keep: usize) -> Result<usize>;
 
-    /// Gives the right back and ends the run's record, with the error it failed with if it did.
-    async fn end(self: Box<Self>, error: Option<String>) -> Result<()>;
+    /// Gives the right back and ends the run's record.
+    async fn end(self: Box<Self>, end: RunEnd) -> Result<()>;
 }
 
 /// Names this process as the holder of a right to publish: `host:pid`.
@@ -271,24 +277,24 @@ fn entry_of<'p>(published: &'p Published, table: &Table) -> Result<&'p TableEntr
 /// # Errors
 /// [`StoreError::NoGeneration`] when there is no such generation, [`StoreError::Locked`] while
 /// another process publishes.
-pub async fn rollback(store: &dyn GoldStore, asked: Option<u64>) -> Result<(u64, u64)> {
-    let publisher = store.publisher(RunKind::Rollback).await?;
+pub async fn rollback(
+    store: &dyn GoldStore,
+    trigger: RunTrigger,
+    asked: Option<u64>,
+) -> Result<(u64, u64)> {
+    let publisher = store.publisher(RunKind::Rollback, trigger).await?;
     let went = go_back(store, publisher.as_ref(), asked).await;
-    end_run(publisher, went).await
+    let end =
+        went.as_ref().map_or_else(|error| RunEnd::Failed(sentence(error)), |_| RunEnd::Succeeded);
+    end_run(publisher, end).await;
+    went
 }
 
-/// Ends a run with its result, which stays what it is: a record that cannot be ended is logged.
-///
-/// # Errors
-/// The result's own.
-pub async fn end_run<T, E: std::error::Error + 'static>(
-    publisher: Box<dyn Publisher>,
-    result: std::result::Result<T, E>,
-) -> std::result::Result<T, E> {
-    if let Err(error) = publisher.end(result.as_ref().err().map(|error| sentence(error))).await {
+/// Ends a run; a record that cannot be ended is logged.
+pub async fn end_run(publisher: Box<dyn Publisher>, end: RunEnd) {
+    if let Err(error) = publisher.end(end).await {
         tracing::warn!(error = sentence(&error), "the end of the run could not be recorded");
     }
-    result
 }
 
 async fn go_back(

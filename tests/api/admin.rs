@@ -1,5 +1,6 @@
 //! `/admin/*`: what operators see and do, and who may not.
 
+use goldsmith::sample::Spec;
 use serde_json::Value;
 
 use crate::support::{Running, SMALL, Shop, TestApp, concrete};
@@ -32,7 +33,7 @@ fn no_admin_route_answers_without_the_admin_token() {
                 assert!(reply.json()["detail"].as_str().unwrap().contains("ADMIN_TOKEN"));
                 assert!(!reply.text.contains("sesame"));
             }
-            assert_eq!(app.admin(&method, &path).status, 200, "{method} {path}");
+            assert!(app.admin(&method, &path).status < 300, "{method} {path}");
         }
     }
     assert!(guarded >= 4, "{guarded} guarded routes");
@@ -129,4 +130,137 @@ fn a_generation_is_served_again_and_the_switch_is_a_run() {
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
     let wrong = app.admin("POST", "/admin/generations");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, HEAD")));
+}
+
+/// Large enough for a run to take seconds in a debug build.
+const LARGE: Spec = Spec { customers: 6_000, purchases: 60_000, seed: 3, dirty: 0.0 };
+
+fn state(app: &TestApp, run: u64) -> String {
+    data(app, "GET", &format!("/admin/runs/{run}"))["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_refresh_runs_in_the_background_and_is_watched() {
+    let shop = Shop::sample(SMALL);
+    let app = TestApp::spawn(&shop);
+    assert_eq!(app.get("/kpis").status, 503);
+    let started = app.admin("POST", "/admin/refresh");
+    assert_eq!(started.status, 202, "{}", started.text);
+    assert_eq!(started.header("location"), Some("/admin/runs/1"));
+    let run = started.json()["data"].take();
+    assert_eq!((&run["run"], &run["trigger"]), (&1.into(), &"api".into()));
+
+    let ended = app.admin_with("POST", "/admin/refresh", &[("Prefer", "wait=60")], "");
+    assert_eq!((ended.status, ended.header("preference-applied")), (200, Some("wait=60")));
+    let run = data(&app, "GET", "/admin/runs/1");
+    assert_eq!((&run["state"], &run["progress"]), (&"succeeded".into(), &1.0.into()));
+    assert_eq!(run["generation"], 1);
+    let steps: Vec<&str> =
+        run["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
+    let all = ["sources", "bronze", "silver", "gold", "models", "proof", "publish", "sweep"];
+    assert_eq!(steps, all);
+    assert!(run["steps"].as_array().unwrap().iter().all(|step| step["seconds"].is_f64()));
+    assert_eq!(app.get("/kpis").status, 200);
+
+    // Nothing changed: a run that ends at once, and that a body can force.
+    let wait = [("Prefer", "wait=60")];
+    let same = app.admin_with("POST", "/admin/refresh", &wait, "").json();
+    assert_eq!(
+        (&same["data"]["state"], &same["data"]["generation"]),
+        (&"succeeded".into(), &Value::Null)
+    );
+    let body = r#"{"force": true, "as_of": "2025-06-30"}"#;
+    let forced = app.admin_with("POST", "/admin/refresh", &wait, body).json();
+    assert_eq!(forced["data"]["generation"], 2);
+    assert_eq!(app.get("/kpis").json()["meta"]["as_of"], "2025-06-30T23:59:59.999999");
+}
+
+#[test]
+fn many_who_ask_at_once_get_one_run() {
+    let shop = Shop::sample(LARGE);
+    let app = TestApp::spawn(&shop);
+    let replies: Vec<(u16, u64)> = std::thread::scope(|scope| {
+        let ask = || {
+            let reply = app.admin("POST", "/admin/refresh");
+            (reply.status, reply.json()["data"]["run"].as_u64().unwrap())
+        };
+        let asking: Vec<_> = (0..10).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert!(replies.iter().all(|(_, run)| *run == 1), "{replies:?}");
+    assert_eq!(replies.iter().filter(|(status, _)| *status == 202).count(), 1, "{replies:?}");
+    // A command of another process is told so as well.
+    shop.run(&["refresh"]).refused(1, &["another refresh is running"]);
+    app.admin_with("POST", "/admin/refresh", &[("Prefer", "wait=60")], "");
+    assert_eq!(state(&app, 1), "succeeded");
+}
+
+#[test]
+fn a_run_that_is_cancelled_publishes_nothing_and_the_next_one_is_clean() {
+    let shop = Shop::sample(LARGE);
+    let app = TestApp::spawn(&shop);
+    let run = app.admin("POST", "/admin/refresh").json()["data"]["run"].as_u64().unwrap();
+    let cancelled = app.admin("POST", &format!("/admin/runs/{run}/cancel"));
+    assert_eq!(cancelled.status, 202, "{}", cancelled.text);
+    let wait = [("Prefer", "wait=60")];
+    while state(&app, run) == "running" {
+        std::thread::yield_now();
+    }
+    assert_eq!(state(&app, run), "cancelled");
+    assert_eq!(app.get("/kpis").status, 503);
+    assert_eq!(data(&app, "GET", "/admin/generations"), Value::Array(Vec::new()));
+    let next = app.admin_with("POST", "/admin/refresh", &wait, "").json();
+    assert_eq!(
+        (&next["data"]["state"], &next["data"]["generation"]),
+        (&"succeeded".into(), &1.into())
+    );
+    // Accepted for ever, and without effect.
+    let again = app.admin("POST", &format!("/admin/runs/{run}/cancel"));
+    assert_eq!((again.status, &again.json()["data"]["state"]), (202, &"cancelled".into()));
+    assert_eq!(app.admin("POST", "/admin/runs/99/cancel").status, 404);
+    shop.run(&["check"]).good();
+}
+
+#[test]
+fn stopping_the_server_cancels_the_run() {
+    let shop = Shop::sample(LARGE);
+    let running = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", "close sesame")]);
+    let started = running.http.send_as("POST", "/admin/refresh", Some("close sesame"));
+    assert_eq!(started.status, 202, "{}", started.text);
+    let (code, said) = running.stop();
+    assert_eq!(code, Some(0), "{said}");
+    let app = TestApp::spawn(&shop);
+    assert_eq!(state(&app, 1), "cancelled");
+    assert_eq!(app.get("/kpis").status, 503);
+}
+
+#[test]
+fn a_run_that_cannot_begin_or_fails_says_why() {
+    let shop = Shop::empty();
+    let app = TestApp::spawn(&shop);
+    let wait = [("Prefer", "wait=60")];
+    let failed = app.admin_with("POST", "/admin/refresh", &wait, "").json()["data"].take();
+    assert_eq!(failed["state"], "failed");
+    assert!(failed["error"].as_str().unwrap().contains("there is no clients*.csv"), "{failed}");
+    for (body, said) in [
+        ("{", "body: EOF"),
+        (r#"{"speed": 9}"#, "body: unknown field `speed`, expected `as_of` or `force`"),
+        (r#"{"as_of": "soon"}"#, "body: as_of \"soon\" is no day or instant"),
+    ] {
+        let reply = app.admin_with("POST", "/admin/refresh", &[], body);
+        assert_eq!(reply.status, 400, "{body}");
+        assert!(reply.json()["detail"].as_str().unwrap().starts_with(said), "{}", reply.text);
+    }
+    // What is not a directory is no lake.
+    let file = shop.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let lake = format!("{}/{{layer}}", file.display());
+    let app = TestApp::spawn_with(&shop, &[("LAKE_URL", &lake)]);
+    let refused = app.admin("POST", "/admin/refresh");
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert!(
+        refused.json()["detail"].as_str().unwrap().contains("cannot be used"),
+        "{}",
+        refused.text
+    );
 }

@@ -350,6 +350,25 @@ impl TestApp {
         Self { http, admin_token, handle, thread: Some(thread) }
     }
 
+    /// Any method with headers and a body, as an administrator.
+    #[track_caller]
+    pub fn admin_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Reply {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.http.url))
+            .header("Authorization", format!("Bearer {}", self.admin_token));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        reply(self.http.agent.run(request.body(body.to_owned()).unwrap()).unwrap())
+    }
+
     /// Any method, as an administrator.
     #[track_caller]
     pub fn admin(&self, method: &str, path: &str) -> Reply {

@@ -1,6 +1,7 @@
 //! `/admin/*`: what operators see and do. Every handler takes an [`Admin`](super::extract::Admin).
 
 pub mod generations;
+pub mod refresh;
 pub mod runs;
 
 use std::time::Instant;

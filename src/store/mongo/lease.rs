@@ -16,7 +16,7 @@ use super::connection::{Connection, DUPLICATE_KEY, code};
 use super::runs::write_run;
 use super::writes::millis;
 use super::{POINTER, whole};
-use crate::domain::run::{RunKind, RunRecord, RunState};
+use crate::domain::run::{RunKind, RunRecord, RunState, RunTrigger};
 
 /// A sign of life that failed is given again after this part of the usual time.
 const SOON: u32 = 8;
@@ -90,6 +90,7 @@ pub async fn start(
     connection: &Connection,
     token: i64,
     kind: RunKind,
+    trigger: RunTrigger,
     holder: &str,
 ) -> std::result::Result<(), Error> {
     connection
@@ -110,7 +111,8 @@ pub async fn start(
             doc! { "$set": { "state": RunState::Interrupted.word() } },
         )
         .await?;
-    let record = RunRecord::starting(u64::try_from(token).unwrap_or(0), kind, holder.to_owned());
+    let run = u64::try_from(token).unwrap_or(0);
+    let record = RunRecord::starting(run, kind, trigger, holder.to_owned());
     let filter = doc! { "_id": token };
     connection.runs().replace_one(filter, write_run(&record)).upsert(true).await?;
     Ok(())

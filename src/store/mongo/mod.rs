@@ -35,7 +35,7 @@ use super::{
 };
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
-use crate::domain::run::{RunKind, RunPage, RunQuery};
+use crate::domain::run::{RunKind, RunPage, RunQuery, RunTrigger};
 use crate::domain::schema::{Catalogue, Purchases, Table};
 use crate::telemetry::sentence;
 use connection::{Connection, Deployment, in_words, is_unreachable};
@@ -666,8 +666,8 @@ impl GoldStore for MongoStore {
         }))
     }
 
-    async fn publisher(&self, kind: RunKind) -> Result<Box<dyn Publisher>> {
-        let publisher = publisher::MongoPublisher::take(self, kind).await?;
+    async fn publisher(&self, kind: RunKind, trigger: RunTrigger) -> Result<Box<dyn Publisher>> {
+        let publisher = publisher::MongoPublisher::take(self, kind, trigger).await?;
         self.look_again();
         Ok(Box::new(publisher))
     }

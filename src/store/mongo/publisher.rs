@@ -23,6 +23,7 @@ use super::connection::{Connection, Deployment, NAMESPACE_EXISTS, NAMESPACE_NOT_
 use super::documents::Batches;
 use super::lease::{Claim, beat, claim, give_back, renew, sign_of_life, start};
 use super::queries::{self, NamedView};
+use super::runs::write_steps;
 use super::switch::Changes;
 use super::writes::{Overtaken, brevity, carry_out, durable, millis, primary, raw_majority};
 use super::{
@@ -30,7 +31,7 @@ use super::{
     read_manifest, read_totals, whole,
 };
 use crate::domain::manifest::{Published, TableEntry, table_in_physical_name};
-use crate::domain::run::{RunKind, RunState};
+use crate::domain::run::{RunEnd, RunKind, RunStep, RunTrigger};
 use crate::domain::schema::{Catalogue, Table};
 use crate::store::{Cause, GoldStore as _, Publisher, Reached, Result, RowSource, StoreError};
 use crate::telemetry::{sentence, spawn_blocking};
@@ -70,7 +71,7 @@ impl Drop for MongoPublisher {
 impl MongoPublisher {
     /// Takes the lease: at once when it is free, after it has run out when its holder gives no sign
     /// of life.
-    pub async fn take(store: &MongoStore, kind: RunKind) -> Result<Self> {
+    pub async fn take(store: &MongoStore, kind: RunKind, trigger: RunTrigger) -> Result<Self> {
         let (connection, deployment) = store.inspected().await?;
         let lease = store.inner.options.lease;
         let holder = holder();
@@ -107,20 +108,20 @@ impl MongoPublisher {
         let (store, foreign) = (store.clone(), Vec::new());
         let mut publisher =
             Self { store, connection, deployment, foreign, token, is_lost, heartbeat };
-        match publisher.begin(kind, &holder).await {
+        match publisher.begin(kind, trigger, &holder).await {
             Ok(()) => Ok(publisher),
             Err(error) => {
                 // Nobody should have to wait for it to run out.
-                let _ = Box::new(publisher).end(Some(sentence(&error))).await;
+                let _ = Box::new(publisher).end(RunEnd::Failed(sentence(&error))).await;
                 Err(error)
             }
         }
     }
 
     /// Raises the fence, starts the run's record, notes what is somebody else's.
-    async fn begin(&mut self, kind: RunKind, holder: &str) -> Result<()> {
+    async fn begin(&mut self, kind: RunKind, trigger: RunTrigger, holder: &str) -> Result<()> {
         let (connection, token) = (&self.connection, self.token);
-        let begin = || start(connection, token, kind, holder);
+        let begin = || start(connection, token, kind, trigger, holder);
         self.store.quick("starting a run", begin).await?;
         let names = self.names().await?;
         self.foreign = others(&names, self.store.inner.catalogue).map(str::to_owned).collect();
@@ -474,6 +475,19 @@ fn others<'n>(
 
 #[async_trait]
 impl Publisher for MongoPublisher {
+    fn run(&self) -> u64 {
+        self.token.unsigned_abs()
+    }
+
+    async fn note(&self, steps: &[RunStep]) -> Result<()> {
+        let noted = doc! { "$set": { "steps": write_steps(steps) } };
+        let ours = doc! { "_id": self.token };
+        let note = || async {
+            self.connection.runs().update_one(ours.clone(), noted.clone()).await.map(drop)
+        };
+        self.store.quick("noting a step", note).await
+    }
+
     async fn has_table(&self, table: &'static Table, entry: &TableEntry) -> Result<bool> {
         let physical = entry.physical_name();
         let list = || list_collections(&self.connection, doc! { "name": physical });
@@ -610,11 +624,10 @@ impl Publisher for MongoPublisher {
         Ok(unused.len())
     }
 
-    async fn end(self: Box<Self>, error: Option<String>) -> Result<()> {
+    async fn end(self: Box<Self>, end: RunEnd) -> Result<()> {
         self.heartbeat.abort();
-        let state = RunState::at_end(error.as_deref());
         let ended = doc! { "$set": {
-            "state": state.word(), "ended_at": DateTime::now(), "error": error,
+            "state": end.state().word(), "ended_at": DateTime::now(), "error": end.error(),
         } };
         let token = self.token;
         self.store

@@ -1,11 +1,11 @@
 //! Records of runs as documents: instants are BSON dates.
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::connection::Connection;
 use super::documents::{instant_from_bson, instant_to_bson};
 use super::whole;
-use crate::domain::run::{RunKind, RunQuery, RunRecord, RunState};
+use crate::domain::run::{RunKind, RunQuery, RunRecord, RunState, RunStep, RunTrigger};
 use crate::domain::time::Timestamp;
 use crate::store::{Result, StoreError};
 
@@ -20,7 +20,39 @@ pub fn write_run(record: &RunRecord) -> Document {
         "ended_at": record.ended_at.map(instant_to_bson),
         "generation": record.generation.and_then(|generation| i64::try_from(generation).ok()),
         "error": record.error.clone(),
+        "trigger": record.trigger.word(),
+        "steps": write_steps(&record.steps),
     }
+}
+
+/// The steps of a record as they are stored.
+pub fn write_steps(steps: &[RunStep]) -> Vec<Document> {
+    let write = |step: &RunStep| {
+        doc! {
+            "step": &step.step,
+            "started_at": instant_to_bson(step.started_at),
+            "ended_at": step.ended_at.map(instant_to_bson),
+            "summary": &step.summary,
+        }
+    };
+    steps.iter().map(write).collect()
+}
+
+/// The stored steps; `None` when one cannot be read.
+fn read_steps(stored: &Document) -> Option<Vec<RunStep>> {
+    // Records of earlier versions have none.
+    let Ok(steps) = stored.get_array("steps") else { return Some(Vec::new()) };
+    let read = |step: &Bson| {
+        let step = step.as_document()?;
+        let instant = |key: &str| step.get_datetime(key).ok().copied().map(instant_from_bson);
+        Some(RunStep {
+            step: step.get_str("step").ok()?.to_owned(),
+            started_at: instant("started_at")?,
+            ended_at: instant("ended_at"),
+            summary: step.get_str("summary").ok()?.to_owned(),
+        })
+    };
+    steps.iter().map(read).collect()
 }
 
 /// The condition that runs asked for meet.
@@ -70,5 +102,10 @@ pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord>
         ended_at: instant("ended_at"),
         generation: positive("generation"),
         error: text("error"),
+        trigger: RunTrigger::ALL
+            .into_iter()
+            .find(|trigger| trigger.word() == word("trigger"))
+            .unwrap_or_default(),
+        steps: read_steps(stored).ok_or_else(|| undecodable("steps", "list of steps"))?,
     })
 }

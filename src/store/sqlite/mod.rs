@@ -20,7 +20,9 @@ use super::{
 };
 use crate::domain::manifest::{Published, TableEntry, Totals, table_in_physical_name};
 use crate::domain::query::Query;
-use crate::domain::run::{RunKind, RunPage, RunQuery, RunRecord, RunState};
+use crate::domain::run::{
+    RunEnd, RunKind, RunPage, RunQuery, RunRecord, RunState, RunStep, RunTrigger,
+};
 use crate::domain::schema::{Catalogue, Table, Tally, View};
 use crate::domain::time::Timestamp;
 use crate::lock::Lock;
@@ -324,7 +326,7 @@ impl GoldStore for SqliteStore {
         .await
     }
 
-    async fn publisher(&self, kind: RunKind) -> Result<Box<dyn Publisher>> {
+    async fn publisher(&self, kind: RunKind, trigger: RunTrigger) -> Result<Box<dyn Publisher>> {
         let mut path = self.inner.path.clone().into_os_string();
         path.push(".lock");
         let lock = match Lock::take(Path::new(&path)) {
@@ -348,7 +350,7 @@ impl GoldStore for SqliteStore {
                     }
                 })?;
                 let run = last + 1;
-                let record = RunRecord::starting(u64::try_from(run)?, kind, holder());
+                let record = RunRecord::starting(u64::try_from(run)?, kind, trigger, holder());
                 transaction
                     .execute(sql::KEEP_RUN, params![run, serde_json::to_string(&record)?])?;
                 transaction.commit()?;
@@ -426,6 +428,15 @@ impl GoldStore for SqliteStore {
 
 #[async_trait]
 impl Publisher for SqlitePublisher {
+    fn run(&self) -> u64 {
+        self.run.unsigned_abs()
+    }
+
+    async fn note(&self, steps: &[RunStep]) -> Result<()> {
+        let steps = steps.to_vec();
+        self.change("noting a step", move |record| record.steps = steps).await
+    }
+
     async fn active(&self) -> Result<Option<Published>> {
         self.store.look_again();
         Ok(self.store.active().await?.map(|active| (*active).clone()))
@@ -551,12 +562,23 @@ impl Publisher for SqlitePublisher {
             .await
     }
 
-    async fn end(self: Box<Self>, error: Option<String>) -> Result<()> {
+    async fn end(self: Box<Self>, end: RunEnd) -> Result<()> {
+        self.change("ending a run", move |record| record.end(&end)).await
+    }
+}
+
+impl SqlitePublisher {
+    /// Changes the record of our run.
+    async fn change(
+        &self,
+        action: &str,
+        change: impl FnOnce(&mut RunRecord) + Send + 'static,
+    ) -> Result<()> {
         let run = self.run;
         self.store
-            .run("ending a run", move |connection| {
+            .run(action, move |connection| {
                 let transaction = connection.transaction()?;
-                change_run(&transaction, run, |record| record.end(error))?;
+                change_run(&transaction, run, change)?;
                 Ok(transaction.commit()?)
             })
             .await
