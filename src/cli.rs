@@ -26,7 +26,9 @@ use crate::pipeline::PipelineError;
 use crate::sample::{self, SampleError, Spec};
 use crate::screen::{self, complain, say};
 use crate::settings::{self, Loaded, Settings, SettingsError};
-use crate::startup::{AdminToken, Application, StartupError, open_store, refresher};
+use crate::startup::{
+    AdminToken, Application, StartupError, check_admin_token, open_store, refresher,
+};
 use crate::store::{self, GoldStore, StoreError};
 use crate::telemetry::{self, sentence};
 
@@ -291,6 +293,7 @@ async fn score(
 }
 
 async fn up(settings: &Settings, store: &Arc<dyn GoldStore>) -> Result<(), CliError> {
+    check_admin_token(settings)?;
     say!("goldsmith {}", env!("CARGO_PKG_VERSION"));
     let refresher = refresher(settings, Arc::clone(store))?;
     let is_published = store.active().await?.is_some();

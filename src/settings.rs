@@ -598,6 +598,10 @@ fn check(raw: Raw) -> Result<Settings, SettingsError> {
             return Err(invalid(key, problem.to_owned()));
         }
     }
+    if !raw.auth.admin_token.is_empty() && raw.auth.admin_token == raw.auth.read_token {
+        let problem = "it is the read token too, so that every reader could do what operators do";
+        return Err(invalid("auth.admin_token", problem.to_owned()));
+    }
     Ok(Settings {
         http: raw.http,
         lake_url: raw.lake.url,

@@ -1,6 +1,6 @@
 //! The application: binds, wires the store to the routes, serves until stopped.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
 use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -16,7 +17,6 @@ use crate::api::home::HomePage;
 use crate::api::problems::{ensure_problem, not_taken};
 use crate::api::state::{State, Tokens};
 use crate::api::{self, home, openapi};
-use crate::domain::run::Operator;
 use crate::jobs::refresh::Refresher;
 use crate::jobs::runner::Runner;
 use crate::lake::{Lake, LakeError};
@@ -26,7 +26,7 @@ use crate::pipeline::tables;
 use crate::settings::Settings;
 use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{GoldStore, StoreError};
+use crate::store::{GoldStore, Operator, StoreError};
 use crate::telemetry::RequestSpan;
 
 /// Why the application cannot start or had to stop.
@@ -136,12 +136,41 @@ impl AdminToken {
     }
 }
 
+/// Returns at SIGTERM or ctrl-c; never where signals cannot be heard.
+async fn told_to_stop() {
+    let hear = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = hear(SignalKind::terminate()) => {}
+        () = hear(SignalKind::interrupt()) => {}
+    }
+}
+
+/// Whether the address of the settings may be served, before anything else is done.
+///
+/// # Errors
+/// [`StartupError::NoAdminToken`].
+pub fn check_admin_token(settings: &Settings) -> Result<(), StartupError> {
+    // What cannot be resolved cannot be bound either, and is refused there.
+    let addresses = settings.http.addr.to_socket_addrs();
+    let open = addresses.into_iter().flatten().find(|addr| !addr.ip().is_loopback());
+    match open {
+        Some(addr) if settings.admin_token.is_none() => Err(StartupError::NoAdminToken { addr }),
+        _ => Ok(()),
+    }
+}
+
 /// A bound server that is not running yet.
 pub struct Application {
     server: Server,
     addr: SocketAddr,
     admin_token: AdminToken,
-    runner: Arc<Runner>,
+    runner: Runner,
+    grace: Duration,
 }
 
 impl Application {
@@ -159,10 +188,10 @@ impl Application {
         let page = web::Data::new(HomePage::of(&document));
         let (own, gold) = (settings.clone(), Arc::clone(&store));
         let make = move || Ok(refresher(&own, Arc::clone(&gold))?);
-        let runner = Arc::new(Runner::new(Box::new(make), Arc::clone(&store)));
+        let runner = Runner::new(Box::new(make), Arc::clone(&store));
         let state = web::Data::new(State::new(
             store,
-            Arc::clone(&runner) as Arc<dyn Operator>,
+            Arc::new(runner.clone()) as Arc<dyn Operator>,
             settings.http.cache_bytes,
             Tokens { read: settings.read_token.clone(), admin: admin_token.token.clone() },
             &document,
@@ -192,7 +221,8 @@ impl Application {
         if settings.http.workers > 0 {
             server = server.workers(settings.http.workers);
         }
-        Ok(Self { server: server.run(), addr, admin_token, runner })
+        let grace = Duration::from_secs(settings.http.shutdown_secs);
+        Ok(Self { server: server.run(), addr, admin_token, runner, grace })
     }
 
     /// The token of admin routes.
@@ -219,8 +249,15 @@ impl Application {
     /// # Errors
     /// [`StartupError::Serve`].
     pub async fn run(self) -> Result<(), StartupError> {
+        // The server hears of the signal too, and drains: what waits for a run should not hold it up.
+        let runner = self.runner.clone();
+        let listening = tokio::spawn(async move {
+            told_to_stop().await;
+            runner.cancel_all();
+        });
         let served = self.server.await.map_err(StartupError::Serve);
-        self.runner.stop().await;
+        listening.abort();
+        self.runner.stop(self.grace).await;
         served
     }
 }

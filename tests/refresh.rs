@@ -151,7 +151,9 @@ fn only_what_changed_is_written_again() {
     let name = line.split(',').nth(1).unwrap();
     shop.put("clients.csv", clients.replacen(name, "Somebody Else", 1).as_bytes());
     let ran = shop.run(&["refresh"]).good();
-    assert!(ran.err.contains("3 tables written, 20 unchanged"), "{}", ran.err);
+    // The metrics say when models were trained, to the second: in the same one they are the same.
+    let said = ["3 tables written, 20 unchanged", "2 tables written, 21 unchanged"];
+    assert!(said.iter().any(|said| ran.err.contains(said)), "{}", ran.err);
 }
 
 #[test]

@@ -16,8 +16,7 @@ use super::error::ApiError;
 use super::state::{Rendered, State};
 use crate::domain::manifest::Published;
 use crate::domain::query::Query;
-use crate::domain::run::Operator;
-use crate::store::GoldStore;
+use crate::store::{GoldStore, Operator};
 
 /// The right to read one generation, resolved once per request, so that no answer mixes two.
 #[derive(Debug)]

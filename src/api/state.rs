@@ -12,8 +12,7 @@ use utoipa::openapi::OpenApi;
 
 use super::error::READ_METHODS;
 use super::openapi;
-use crate::domain::run::Operator;
-use crate::store::GoldStore;
+use crate::store::{GoldStore, Operator};
 
 /// An answer's data, rendered once: what a table held cannot change under its physical name.
 #[derive(Debug)]

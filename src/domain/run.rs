@@ -1,10 +1,7 @@
 //! Runs: what is asked for, how one stands, and what a store remembers of it.
 //!
-//! A run holds the right to publish. [`Operator`] is what starts and stops one for whoever asks.
+//! A run holds the right to publish.
 
-use std::time::Duration;
-
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
@@ -155,23 +152,13 @@ pub struct Asked {
     pub is_new: bool,
 }
 
-/// Starts and stops runs for whoever asks.
-#[async_trait]
-pub trait Operator: Send + Sync + std::fmt::Debug {
-    /// Starts a refresh, or joins the one that is running.
-    ///
-    /// # Errors
-    /// Why there is none, as a sentence with its causes.
-    async fn refresh(&self, request: RefreshRequest) -> Result<Asked, String>;
-
-    /// Asks a run to stop at the next point where nothing is half done. Whether it runs here.
-    async fn cancel(&self, run: u64) -> bool;
-
-    /// Waits until a run has ended, if it runs here, or the time is over.
-    async fn wait(&self, run: u64, at_most: Duration);
-
-    /// How much of a run is done, from 0 to 1; `None` when it does not run here.
-    fn progress(&self, run: u64) -> Option<f64>;
+/// Why no run began, in a sentence with its causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Something else that is no refresh goes on.
+    Busy(String),
+    /// What a run needs cannot be used.
+    Failed(String),
 }
 
 /// Which runs are asked for.

@@ -5,9 +5,11 @@
 //! generation served; the next run removes what it left or publishes what was complete.
 
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use polars::prelude::DataFrame;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -252,14 +254,17 @@ impl Refresher {
             noted: Vec::new(),
             started: Instant::now(),
         };
-        let outcome = self.run_alone(publisher.as_ref(), request, &mut steps).await;
+        let work = self.run_alone(publisher.as_ref(), request, &mut steps);
+        // A panic ends the record as well, before it goes on.
+        let outcome = AssertUnwindSafe(work).catch_unwind().await;
         let end = match &outcome {
-            Ok(_) => RunEnd::Succeeded,
-            Err(RefreshError::Cancelled) => RunEnd::Cancelled,
-            Err(error) => RunEnd::Failed(sentence(error)),
+            Ok(Ok(_)) => RunEnd::Succeeded,
+            Ok(Err(RefreshError::Cancelled)) => RunEnd::Cancelled,
+            Ok(Err(error)) => RunEnd::Failed(sentence(error)),
+            Err(_) => RunEnd::Failed("the run panicked; the log says where".to_owned()),
         };
         end_run(publisher, end).await;
-        outcome
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     async fn run_alone(
@@ -307,6 +312,7 @@ impl Refresher {
                 if !request.force
                     && newest_lake > newest_stored
                     && is_current(&manifest, &fingerprint, run_start)
+                    && self.passes_gate(&manifest, kept.last())
                     && self.has_models(&manifest).await? =>
             {
                 Some(manifest)
@@ -367,6 +373,13 @@ impl Refresher {
             publisher.repair_names(active).await?;
         }
         Ok(())
+    }
+
+    /// Whether a generation that was built, perhaps past the gate, would pass it.
+    fn passes_gate(&self, manifest: &Manifest, last: Option<&Published>) -> bool {
+        let last = last.map(|last| &last.manifest);
+        let last = last.filter(|last| manifest.is_sample || !last.is_sample);
+        check_gate(&manifest.quality, last.map(|last| &last.quality), self.gate, false).is_ok()
     }
 
     /// Whether what scores is still there as it was written. If not, it takes a run to make it again.
@@ -718,7 +731,7 @@ impl Refresher {
             if asked.is_cancelled() { Err(Cause::from(RefreshError::Cancelled)) } else { batch }
         });
         match publisher.write_table(table, entry, Box::new(all), reached).await {
-            Err(_) if cancel.is_cancelled() => Err(RefreshError::Cancelled),
+            Err(error) if is_cancelled(&error) => Err(RefreshError::Cancelled),
             written => Ok(written?),
         }
     }
@@ -761,6 +774,13 @@ struct Run {
 fn is_current(manifest: &Manifest, fingerprint: &str, now: Timestamp) -> bool {
     manifest.fingerprint == fingerprint
         && manifest.quality.earliest_future.is_none_or(|instant| instant > now)
+}
+
+/// Whether an error is what became of [`RefreshError::Cancelled`] among the rows.
+fn is_cancelled(error: &StoreError) -> bool {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source())
+        .any(|error| matches!(error.downcast_ref(), Some(RefreshError::Cancelled)))
 }
 
 fn refine(sources: &[Source], rules: &silver::Rules) -> Result<Silver> {

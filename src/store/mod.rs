@@ -9,13 +9,16 @@ pub mod sqlite;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::rows::{Batch, Value};
-use crate::domain::run::{RunEnd, RunKind, RunPage, RunQuery, RunStep, RunTrigger};
+use crate::domain::run::{
+    Asked, RefreshRequest, Refusal, RunEnd, RunKind, RunPage, RunQuery, RunStep, RunTrigger,
+};
 use crate::domain::schema::Table;
 use crate::telemetry::sentence;
 
@@ -228,6 +231,31 @@ pub trait Publisher: Send + Sync + fmt::Debug {
 
     /// Gives the right back and ends the run's record.
     async fn end(self: Box<Self>, end: RunEnd) -> Result<()>;
+}
+
+/// Starts and stops runs for whoever asks.
+#[async_trait]
+pub trait Operator: Send + Sync + fmt::Debug {
+    /// Starts a refresh, or joins the one that is running.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    async fn refresh(&self, request: RefreshRequest) -> std::result::Result<Asked, Refusal>;
+
+    /// Serves an earlier generation again: the generation served before, and now.
+    ///
+    /// # Errors
+    /// Those of [`rollback`].
+    async fn rollback(&self, generation: u64) -> Result<(u64, u64)>;
+
+    /// Asks a run to stop at the next point where nothing is half done. Whether it runs here.
+    async fn cancel(&self, run: u64) -> bool;
+
+    /// Waits until a run has ended, if it runs here, or the time is over.
+    async fn wait(&self, run: u64, at_most: Duration);
+
+    /// How much of a run is done, from 0 to 1; `None` when it does not run here.
+    fn progress(&self, run: u64) -> Option<f64>;
 }
 
 /// Names this process as the holder of a right to publish: `host:pid`.

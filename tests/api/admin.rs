@@ -154,7 +154,7 @@ fn a_refresh_runs_in_the_background_and_is_watched() {
     assert_eq!((ended.status, ended.header("preference-applied")), (200, Some("wait=60")));
     let run = data(&app, "GET", "/admin/runs/1");
     assert_eq!((&run["state"], &run["progress"]), (&"succeeded".into(), &1.0.into()));
-    assert_eq!(run["generation"], 1);
+    assert_eq!((&run["generation"], &run["outcome"]), (&1.into(), &"published".into()));
     let steps: Vec<&str> =
         run["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
     let all = ["sources", "bronze", "silver", "gold", "models", "proof", "publish", "sweep"];
@@ -166,8 +166,8 @@ fn a_refresh_runs_in_the_background_and_is_watched() {
     let wait = [("Prefer", "wait=60")];
     let same = app.admin_with("POST", "/admin/refresh", &wait, "").json();
     assert_eq!(
-        (&same["data"]["state"], &same["data"]["generation"]),
-        (&"succeeded".into(), &Value::Null)
+        (&same["data"]["state"], &same["data"]["outcome"]),
+        (&"succeeded".into(), &"unchanged".into())
     );
     let body = r#"{"force": true, "as_of": "2025-06-30"}"#;
     let forced = app.admin_with("POST", "/admin/refresh", &wait, body).json();
@@ -189,6 +189,9 @@ fn many_who_ask_at_once_get_one_run() {
     });
     assert!(replies.iter().all(|(_, run)| *run == 1), "{replies:?}");
     assert_eq!(replies.iter().filter(|(status, _)| *status == 202).count(), 1, "{replies:?}");
+    // What asks for more than the run that goes on is not taken for it.
+    let more = app.admin_with("POST", "/admin/refresh", &[], r#"{"force": true}"#);
+    assert_eq!((more.status, &more.json()["code"]), (409, &"conflict".into()), "{}", more.text);
     // A command of another process is told so as well.
     shop.run(&["refresh"]).refused(1, &["another refresh is running"]);
     app.admin_with("POST", "/admin/refresh", &[("Prefer", "wait=60")], "");
@@ -203,7 +206,8 @@ fn a_run_that_is_cancelled_publishes_nothing_and_the_next_one_is_clean() {
     let cancelled = app.admin("POST", &format!("/admin/runs/{run}/cancel"));
     assert_eq!(cancelled.status, 202, "{}", cancelled.text);
     let wait = [("Prefer", "wait=60")];
-    while state(&app, run) == "running" {
+    let ends = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while state(&app, run) == "running" && std::time::Instant::now() < ends {
         std::thread::yield_now();
     }
     assert_eq!(state(&app, run), "cancelled");
@@ -245,6 +249,7 @@ fn a_run_that_cannot_begin_or_fails_says_why() {
     for (body, said) in [
         ("{", "body: EOF"),
         (r#"{"speed": 9}"#, "body: unknown field `speed`, expected `as_of` or `force`"),
+        (r#"{"as_of": "9999-12-31"}"#, "body: as_of lies in the future: the last day is 2"),
         (r#"{"as_of": "soon"}"#, "body: as_of \"soon\" is no day or instant"),
     ] {
         let reply = app.admin_with("POST", "/admin/refresh", &[], body);

@@ -10,8 +10,6 @@ use crate::api::error::{ApiError, Problem};
 use crate::api::extract::Admin;
 use crate::api::table::refuse_parameters;
 use crate::domain::manifest::Published;
-use crate::domain::run::RunTrigger;
-use crate::store::rollback;
 
 /// A published generation that is kept.
 #[derive(Debug, Serialize, ToSchema)]
@@ -140,7 +138,7 @@ pub async fn activate(
             "there is no generation {generation}; /admin/generations lists them"
         ))
     })?;
-    let (from, to) = rollback(admin.store.as_ref(), RunTrigger::Api, Some(number)).await?;
+    let (from, to) = admin.operator.rollback(number).await?;
     let answer = SwitchAnswer { data: Switch { from, to }, meta: meta(1, 1, admin.started) };
     Ok(HttpResponse::Ok().json(answer))
 }

@@ -12,7 +12,7 @@ use super::runs::{RunAnswer, find};
 use crate::api::error::{ApiError, Problem};
 use crate::api::extract::Admin;
 use crate::api::table::refuse_parameters;
-use crate::domain::run::{Asked, RefreshRequest};
+use crate::domain::run::{Asked, RefreshRequest, Refusal};
 use crate::domain::time::{Day, Timestamp};
 
 /// Longest wait for the end of a run that a request may ask for, seconds.
@@ -48,6 +48,10 @@ impl RefreshBody {
                 read(&text).ok_or_else(|| invalid(format!("as_of {text:?} is no day or instant")))
             })
             .transpose()?;
+        let today = Timestamp::now().day();
+        if as_of.is_some_and(|as_of| as_of > today.end()) {
+            return Err(invalid(format!("as_of lies in the future: the last day is {today}")));
+        }
         Ok(RefreshRequest { as_of, force })
     }
 }
@@ -79,6 +83,8 @@ fn preferred_wait(request: &HttpRequest) -> Option<Duration> {
             content_type = "application/problem+json", body = Problem),
         (status = 401, description = "The request does not carry the admin token",
             content_type = "application/problem+json", body = Problem),
+        (status = 409, description = "Something else is going on",
+            content_type = "application/problem+json", body = Problem),
         (status = 503, description = "Lake or serving store cannot be used",
             content_type = "application/problem+json", body = Problem),
     ))]
@@ -90,8 +96,16 @@ pub async fn start(
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let asked = RefreshBody::parse(&body)?;
-    let Asked { run, is_new } =
-        admin.operator.refresh(asked).await.map_err(ApiError::NotStarted)?;
+    let started = admin.operator.refresh(asked).await;
+    let Asked { run, is_new } = started.map_err(|refusal| match refusal {
+        Refusal::Busy(why) => ApiError::Conflict(why),
+        Refusal::Failed(why) => ApiError::NotStarted(why),
+    })?;
+    if !is_new && asked != RefreshRequest::default() {
+        return Err(ApiError::Conflict(format!(
+            "run {run} is going on, which was not asked for as_of or force as this request does; ask again when it has ended"
+        )));
+    }
     let wait = preferred_wait(&request);
     if let Some(wait) = wait {
         admin.operator.wait(run, wait).await;

@@ -10,8 +10,9 @@ use crate::api::error::{ApiError, Problem};
 use crate::api::extract::Admin;
 use crate::api::parameters::{DEFAULT_LIMIT, Given, MAX_LIMIT};
 use crate::api::table::refuse_parameters;
-use crate::domain::run::{Operator, RunQuery, RunRecord, RunState, RunStep};
+use crate::domain::run::{RunKind, RunQuery, RunRecord, RunState, RunStep};
 use crate::domain::time::Timestamp;
+use crate::store::Operator;
 
 /// One run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,6 +45,10 @@ pub struct RunView {
     /// The generation it switched to; null when it switched to none.
     #[schema(example = 7)]
     generation: Option<u64>,
+    /// What a refresh that succeeded came to: `published`, or `unchanged` when its inputs were those of
+    /// the newest generation; else null.
+    #[schema(example = "published")]
+    outcome: Option<&'static str>,
     /// Why it failed, with the causes.
     error: Option<String>,
     /// How much is done, 0 to 1; null of a run that goes on in another process, and of one that did
@@ -94,6 +99,8 @@ impl RunView {
             RunState::Running => operator.progress(record.run),
             _ => None,
         };
+        let has_succeeded = record.kind == RunKind::Refresh && record.state == RunState::Succeeded;
+        let outcome = if record.generation.is_some() { "published" } else { "unchanged" };
         Self {
             run: record.run,
             kind: record.kind.word(),
@@ -104,6 +111,7 @@ impl RunView {
             ended_at: record.ended_at.map(utc),
             seconds: record.ended_at.map(|ended| seconds(record.started_at, ended)),
             generation: record.generation,
+            outcome: has_succeeded.then_some(outcome),
             error: record.error,
             progress,
             steps: record.steps.into_iter().map(step).collect(),
@@ -204,8 +212,8 @@ pub async fn one(
 
 /// Stop a run
 ///
-/// It ends as cancelled within seconds and publishes nothing in part. Asking again, or for a run
-/// that has ended, changes nothing.
+/// It ends as cancelled within seconds and publishes nothing in part, or as succeeded if it has
+/// published already. Asking again, or for a run that has ended, changes nothing.
 #[utoipa::path(post, path = "/admin/runs/{run}/cancel", tag = super::TAG,
     operation_id = "admin_runs_cancel",
     params(("run" = u64, Path, description = "The run's number")),

@@ -218,7 +218,9 @@ impl Connection {
     /// # Errors
     /// The driver's.
     pub async fn newest_runs(&self, limit: u32) -> std::result::Result<Vec<Document>, Error> {
-        Ok(self.find_runs(&RunQuery::newest(limit)).await?.0)
+        let runs = self.runs();
+        let newest = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
+        newest.max_time(self.longest).await?.try_collect().await
     }
 
     /// The runs.

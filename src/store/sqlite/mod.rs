@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
 use super::{
     Audit, Cause, GoldStore, Page, Publisher, Reached, Result, RowSource, StoreError, check_stored,
@@ -341,7 +343,8 @@ impl GoldStore for SqliteStore {
         };
         let run = self
             .run("starting a run", move |connection| {
-                let transaction = connection.transaction()?;
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 // We hold the lock, so whoever had it before is gone.
                 let last: i64 = transaction.query_row(sql::LAST_RUN, [], |row| row.get(0))?;
                 change_run(&transaction, last, |record| {
@@ -456,7 +459,8 @@ impl Publisher for SqlitePublisher {
                 if exists(connection, physical)? {
                     return Ok(false);
                 }
-                let transaction = connection.transaction()?;
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 transaction.execute_batch(&sql::create_table(table, physical))?;
                 {
                     let mut insert = transaction.prepare(&sql::insert(table, physical))?;
@@ -494,7 +498,8 @@ impl Publisher for SqlitePublisher {
                 // The one commit that must survive a power cut; those before it are covered by its sync.
                 connection.execute_batch("PRAGMA synchronous = full")?;
                 let switched = (|| -> std::result::Result<(), Cause> {
-                    let transaction = connection.transaction()?;
+                    let transaction =
+                        connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                     transaction.execute(sql::KEEP_GENERATION, params![generation, json])?;
                     transaction.execute(sql::POINT_TO, params![generation])?;
                     show(&transaction, &published, older_views)?;
@@ -519,7 +524,8 @@ impl Publisher for SqlitePublisher {
         let older_views = self.store.inner.catalogue.older_views;
         self.store
             .run("pointing names at the generation", move |connection| {
-                let transaction = connection.transaction()?;
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 show(&transaction, &published, older_views)?;
                 Ok(transaction.commit()?)
             })
@@ -530,7 +536,8 @@ impl Publisher for SqlitePublisher {
         let catalogue = self.store.inner.catalogue;
         self.store
             .run("sweeping", move |connection| {
-                let transaction = connection.transaction()?;
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 transaction.execute(sql::FORGET_GENERATIONS, params![i64::try_from(keep)?])?;
                 let kept = stored_generations(&transaction)?;
                 let used: Vec<&str> = kept
@@ -577,7 +584,8 @@ impl SqlitePublisher {
         let run = self.run;
         self.store
             .run(action, move |connection| {
-                let transaction = connection.transaction()?;
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 change_run(&transaction, run, change)?;
                 Ok(transaction.commit()?)
             })
