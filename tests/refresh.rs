@@ -6,7 +6,7 @@ use goldsmith::lake::Lake;
 use goldsmith::sample::Spec;
 use serde_json::Value;
 
-use crate::support::{SMALL, Shop, TestApp};
+use crate::support::{Ran, SMALL, Shop, TestApp};
 
 /// Everything that is served, as text.
 fn served(shop: &Shop) -> BTreeMap<String, String> {
@@ -107,7 +107,7 @@ fn the_same_inputs_do_nothing_the_second_time_and_give_the_same_bytes_when_force
     assert_eq!(shop.names("gold"), ["gen-000001"]);
 
     let forced = shop.run(&["refresh", "--force"]).good();
-    assert!(forced.err.contains("2 tables written, 21 unchanged"), "{}", forced.err);
+    wrote_again(&forced, 2);
     assert!(gold_bytes(&shop, "gen-000001") == gold_bytes(&shop, "gen-000002"));
     let models = |generation: &str| shop.json(&format!("gold/{generation}/models.json"));
     assert_eq!(models("gen-000001"), models("gen-000002"));
@@ -142,6 +142,15 @@ fn a_mean_of_equal_amounts_is_that_amount() {
     assert_eq!(app.data("/customers/2")["avg_basket"], 65.43);
 }
 
+/// Insists that a run wrote so many tables again, one of them the metrics: they say when models were
+/// trained, to the second, and of two runs within the same one they are the same.
+#[track_caller]
+fn wrote_again(ran: &Ran, tables: usize) {
+    let said = [tables, tables - 1]
+        .map(|tables| format!("{tables} tables written, {} unchanged", 23 - tables));
+    assert!(said.iter().any(|said| ran.err.contains(said)), "{}", ran.err);
+}
+
 #[test]
 fn only_what_changed_is_written_again() {
     let shop = Shop::published(SMALL);
@@ -151,9 +160,7 @@ fn only_what_changed_is_written_again() {
     let name = line.split(',').nth(1).unwrap();
     shop.put("clients.csv", clients.replacen(name, "Somebody Else", 1).as_bytes());
     let ran = shop.run(&["refresh"]).good();
-    // The metrics say when models were trained, to the second: in the same one they are the same.
-    let said = ["3 tables written, 20 unchanged", "2 tables written, 21 unchanged"];
-    assert!(said.iter().any(|said| ran.err.contains(said)), "{}", ran.err);
+    wrote_again(&ran, 3);
 }
 
 #[test]
