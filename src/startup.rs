@@ -8,7 +8,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
 use secrecy::SecretString;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -28,6 +28,9 @@ use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GoldStore, Operator, StoreError};
 use crate::telemetry::RequestSpan;
+
+/// The exit code of a process that ended at a second signal, as shells tell that of ctrl-c.
+const EXIT_AT_ONCE: i32 = 130;
 
 /// Why the application cannot start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,9 @@ pub enum StartupError {
     /// The OpenAPI document cannot be rendered.
     #[error("the OpenAPI document cannot be rendered")]
     OpenApi(#[from] serde_json::Error),
+    /// Nobody could stop it in an orderly way.
+    #[error("signals cannot be heard")]
+    Signals(#[source] std::io::Error),
     /// The server stopped by itself.
     #[error("the server stopped")]
     Serve(#[source] std::io::Error),
@@ -136,17 +142,29 @@ impl AdminToken {
     }
 }
 
-/// Returns at SIGTERM or ctrl-c; never where signals cannot be heard.
-async fn told_to_stop() {
-    let hear = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
+/// SIGTERM and ctrl-c, heard from when this is made: the server's own handlers are set up only when
+/// it is polled, and a signal that comes before or between would be lost.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn hear() -> Result<Self, StartupError> {
+        let hear = |kind| signal(kind).map_err(StartupError::Signals);
+        Ok(Self {
+            terminate: hear(SignalKind::terminate())?,
+            interrupt: hear(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns at the next signal; never when there can be none any more.
+    async fn next(&mut self) {
+        tokio::select! {
+            Some(()) = self.terminate.recv() => {}
+            Some(()) = self.interrupt.recv() => {}
+            else => std::future::pending().await,
         }
-    };
-    tokio::select! {
-        () = hear(SignalKind::terminate()) => {}
-        () = hear(SignalKind::interrupt()) => {}
     }
 }
 
@@ -171,13 +189,19 @@ pub struct Application {
     admin_token: AdminToken,
     runner: Runner,
     grace: Duration,
+    signals: Signals,
 }
 
 impl Application {
-    /// Binds the address of the settings (port 0 takes a free one) and wires everything.
+    /// Binds the address of the settings (port 0 takes a free one), wires everything, and hears
+    /// signals from then on.
     ///
     /// # Errors
-    /// [`StartupError::Bind`], [`StartupError::OpenApi`].
+    /// [`StartupError::Bind`], [`StartupError::NoAdminToken`], [`StartupError::NoRandomness`],
+    /// [`StartupError::OpenApi`], [`StartupError::Signals`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn build(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Self, StartupError> {
         let bind_error = |source| StartupError::Bind { addr: settings.http.addr.clone(), source };
         let listener = TcpListener::bind(&settings.http.addr).map_err(bind_error)?;
@@ -213,6 +237,7 @@ impl Application {
                 .wrap(TracingLogger::<RequestSpan>::new())
         };
         let mut server = HttpServer::new(factory)
+            .disable_signals()
             .shutdown_timeout(settings.http.shutdown_secs)
             // An answer is written whole: waiting for more would only delay it.
             .tcp_nodelay(true)
@@ -222,7 +247,8 @@ impl Application {
             server = server.workers(settings.http.workers);
         }
         let grace = Duration::from_secs(settings.http.shutdown_secs);
-        Ok(Self { server: server.run(), addr, admin_token, runner, grace })
+        let signals = Signals::hear()?;
+        Ok(Self { server: server.run(), addr, admin_token, runner, grace, signals })
     }
 
     /// The token of admin routes.
@@ -244,20 +270,26 @@ impl Application {
     }
 
     /// Serves until SIGTERM, ctrl-c or its handle stops it; requests in flight are finished, a run
-    /// that goes on is cancelled.
+    /// that goes on is cancelled. A second signal ends the process where it is.
     ///
     /// # Errors
     /// [`StartupError::Serve`].
     pub async fn run(self) -> Result<(), StartupError> {
-        // The server hears of the signal too, and drains: what waits for a run should not hold it up.
-        let runner = self.runner.clone();
+        let Self { server, runner, grace, mut signals, .. } = self;
+        let (handle, running) = (server.handle(), runner.clone());
         let listening = tokio::spawn(async move {
-            told_to_stop().await;
-            runner.cancel_all();
+            signals.next().await;
+            // First, as what waits for a run holds up the server.
+            running.cancel_all();
+            // Ordered here, carried out by the server.
+            drop(handle.stop(true));
+            signals.next().await;
+            tracing::warn!("told to stop a second time: ending at once");
+            std::process::exit(EXIT_AT_ONCE);
         });
-        let served = self.server.await.map_err(StartupError::Serve);
+        let served = server.await.map_err(StartupError::Serve);
+        runner.stop(grace).await;
         listening.abort();
-        self.runner.stop(self.grace).await;
         served
     }
 }

@@ -197,6 +197,14 @@ fn check_finds_what_was_tampered_with() {
 }
 
 #[test]
+fn a_signal_right_after_the_first_words_ends_it_in_order() {
+    let shop = Shop::published(SMALL);
+    for _ in 0..10 {
+        assert_eq!(Running::start(&shop, &["serve"], &[]).stop().0, Some(0));
+    }
+}
+
+#[test]
 fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
     let shop = Shop::empty();
     let small = [("SAMPLE__CUSTOMERS", "200"), ("SAMPLE__PURCHASES", "2000")];

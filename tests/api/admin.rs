@@ -50,14 +50,14 @@ fn on_loopback_a_token_is_made_up_and_printed_elsewhere_one_is_wanted() {
     assert_eq!(token.len(), 48, "{line}");
     assert_eq!(running.http.get_as("/admin/runs", Some(token)).status, 200);
     assert_eq!(running.http.get("/admin/runs").status, 401);
-    running.stop();
+    assert_eq!(running.stop().0, Some(0));
 
     let wide = [("HTTP_ADDR", "0.0.0.0:0")];
     shop.run_with(&["serve"], &wide).refused(2, &["0.0.0.0:", "ADMIN_TOKEN is not set"]);
     let with_token = [wide[0], ("ADMIN_TOKEN", "close sesame")];
     let running = Running::start(&shop, &["serve"], &with_token);
     assert!(!running.said.contains("admin token"), "{}", running.said);
-    running.stop();
+    assert_eq!(running.stop().0, Some(0));
 }
 
 #[test]

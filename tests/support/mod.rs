@@ -11,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use goldsmith::sample::{self, Spec};
 use goldsmith::settings::{self, Settings};
@@ -411,13 +412,40 @@ impl Running {
         Self { child, said, http: Http::to(url) }
     }
 
-    /// SIGTERM; how it ended and what it said on standard error.
+    /// SIGTERM; how it ended and what it said on standard error. One that does not end is killed
+    /// after a minute and fails the test, which otherwise would wait for ever.
     pub fn stop(mut self) -> (Option<i32>, String) {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(killed.success());
+        self.signal("TERM");
+        let (pid, mut stderr) = (self.child.id(), self.child.stderr.take().unwrap());
+        let (ended, has_ended) = mpsc::channel::<()>();
+        let guard = std::thread::spawn(move || {
+            let is_stuck = has_ended.recv_timeout(Duration::from_mins(1))
+                == Err(mpsc::RecvTimeoutError::Timeout);
+            if is_stuck {
+                let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            }
+            is_stuck
+        });
         let mut err = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-        (self.child.wait().unwrap().code(), err)
+        stderr.read_to_string(&mut err).unwrap();
+        let code = self.child.wait().unwrap().code();
+        drop(ended);
+        assert!(!guard.join().unwrap(), "SIGTERM did not end it within a minute: {err}");
+        (code, err)
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    /// One that a failed test leaves behind.
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
