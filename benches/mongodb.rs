@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use goldsmith::domain::manifest::{Memo, TableEntry, Totals, table_in_physical_name};
 use goldsmith::domain::rows::{Batch, Cells};
-use goldsmith::domain::run::{RunEnd, RunKind, RunTrigger};
+use goldsmith::domain::run::{RefreshRequest, RunEnd, RunOrder, RunTrigger};
 use goldsmith::domain::schema::ColumnType;
 use goldsmith::domain::time::{Day, Timestamp};
 use goldsmith::pipeline::tables::{CATALOGUE, CUSTOMERS};
@@ -165,7 +165,10 @@ fn publish(server: &Server) {
                 physical: Memo::default(),
             };
             let rows = blocks.clone();
-            let publisher = store.publisher(RunKind::Refresh, RunTrigger::Cli).await.unwrap();
+            let publisher = store
+                .publisher(&RunOrder::refresh(RunTrigger::Cli, RefreshRequest::default()))
+                .await
+                .unwrap();
             if !last.is_empty() {
                 let client = db.client().await;
                 client.database(&db.name).collection::<Document>(&last).drop().await.unwrap();

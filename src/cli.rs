@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::api::openapi;
 use crate::dictionary;
 use crate::domain::digest::sha256_hex;
-use crate::domain::run::{RefreshRequest, RunTrigger};
-use crate::domain::time::{Day, Timestamp};
+use crate::domain::run::{RefreshRequest, RunOrder, RunTrigger};
+use crate::domain::time::Timestamp;
 use crate::domain::words::counted;
 use crate::jobs::check::{self, CheckError};
 use crate::jobs::refresh::{Outcome, RefreshError, Refresher, Report};
@@ -217,8 +217,9 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
             let settings = prepare("warn")?;
             let store = open_store(&settings)?;
             let refresher = refresher(&settings, Arc::clone(&store))?;
-            let request = RefreshRequest { as_of, force };
-            closing(&store, refresh(&settings, &refresher, request)).await
+            let request = RefreshRequest { as_of, force, ..RefreshRequest::default() };
+            let order = RunOrder::refresh(RunTrigger::Cli, request);
+            closing(&store, refresh(&settings, &refresher, order)).await
         }
         Command::Score { customers, as_of } => {
             let settings = prepare("warn")?;
@@ -263,11 +264,8 @@ async fn closing<T>(store: &Arc<dyn GoldStore>, work: impl Future<Output = T>) -
     done
 }
 
-/// A day stands for its end, so that its purchases belong to it.
 fn parse_as_of(text: &str) -> Result<Timestamp, String> {
-    Day::parse(text)
-        .map(Day::end)
-        .or_else(|| Timestamp::parse(text))
+    RefreshRequest::parse_as_of(text)
         .ok_or_else(|| "not a date (2025-12-31) or an instant (2025-12-31T18:00:00)".to_owned())
 }
 
@@ -311,7 +309,8 @@ async fn up(settings: &Settings, store: &Arc<dyn GoldStore>) -> Result<(), CliEr
             spec.purchases
         );
     }
-    match refresh(settings, &refresher, RefreshRequest::default()).await {
+    let order = RunOrder::refresh(RunTrigger::Startup, RefreshRequest::default());
+    match refresh(settings, &refresher, order).await {
         Ok(()) => {}
         // What is published stays published, whatever the new files are like.
         Err(error) if is_published => {
@@ -345,7 +344,7 @@ async fn serve(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<(), Cli
 async fn refresh(
     settings: &Settings,
     refresher: &Refresher,
-    request: RefreshRequest,
+    order: RunOrder,
 ) -> Result<(), CliError> {
     let observer: Box<dyn Observer> = if std::io::stderr().is_terminal() {
         Box::new(screen::Bars::default())
@@ -353,8 +352,8 @@ async fn refresh(
         Box::new(screen::Lines)
     };
     let observer = screen::AbortAt { point: settings.abort_at.clone(), inner: observer };
-    let begun = refresher.begin(RunTrigger::Cli).await?;
-    match refresher.run(begun, request, &observer, &CancellationToken::new()).await? {
+    let begun = refresher.begin(&order).await?;
+    match refresher.run(begun, &observer, &CancellationToken::new()).await? {
         Outcome::Unchanged { generation, active } if generation == active => {
             say!("nothing changed: generation {generation} is up to date");
         }

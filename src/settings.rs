@@ -102,6 +102,8 @@ impl SettingsError {
 pub struct Settings {
     /// `[http]`
     pub http: Http,
+    /// `shutdown.grace_secs`: for requests in flight and the run that goes on at a stop, seconds.
+    pub grace_secs: u64,
     /// `lake.url`: location template with `{layer}`.
     pub lake_url: String,
     /// `sqlite.path`
@@ -122,6 +124,8 @@ pub struct Settings {
     pub churn_horizon_days: u32,
     /// `publish.keep_generations`
     pub keep_generations: usize,
+    /// `publish.keep_runs`
+    pub keep_runs: u32,
     /// `[sample]`
     pub sample: Sample,
     /// `testing.abort_at`
@@ -137,8 +141,6 @@ pub struct Http {
     pub workers: usize,
     /// Memory for rendered answers, bytes.
     pub cache_bytes: u64,
-    /// Grace for requests in flight at a stop, seconds.
-    pub shutdown_secs: u64,
 }
 
 /// `[mongodb]`
@@ -215,6 +217,7 @@ pub struct Sample {
 #[derive(Debug, Deserialize)]
 struct Raw {
     http: Http,
+    shutdown: RawShutdown,
     lake: RawLake,
     sqlite: RawSqlite,
     mongodb: RawMongoDb,
@@ -226,6 +229,10 @@ struct Raw {
     publish: RawPublish,
     sample: Sample,
     testing: RawTesting,
+}
+#[derive(Debug, Deserialize)]
+struct RawShutdown {
+    grace_secs: u64,
 }
 #[derive(Debug, Deserialize)]
 struct RawLake {
@@ -262,6 +269,7 @@ struct RawChurn {
 #[derive(Debug, Deserialize)]
 struct RawPublish {
     keep_generations: usize,
+    keep_runs: u32,
 }
 #[derive(Debug, Deserialize)]
 struct RawTesting {
@@ -581,6 +589,9 @@ fn check(raw: Raw) -> Result<Settings, SettingsError> {
         let problem = format!("{kept} is not between 2 and {MOST_GENERATIONS}");
         return Err(invalid("publish.keep_generations", problem));
     }
+    if raw.publish.keep_runs == 0 {
+        return Err(invalid("publish.keep_runs", "0 would forget the run that goes on".to_owned()));
+    }
     if raw.sqlite.path.is_empty() || raw.sqlite.path.starts_with(':') {
         return Err(invalid("sqlite.path", format!("{:?} is not a file", raw.sqlite.path)));
     }
@@ -604,6 +615,7 @@ fn check(raw: Raw) -> Result<Settings, SettingsError> {
     }
     Ok(Settings {
         http: raw.http,
+        grace_secs: raw.shutdown.grace_secs,
         lake_url: raw.lake.url,
         sqlite_path: raw.sqlite.path.into(),
         mongodb: check_mongodb(raw.mongodb)?,
@@ -614,6 +626,7 @@ fn check(raw: Raw) -> Result<Settings, SettingsError> {
         models: raw.models,
         churn_horizon_days: raw.churn.horizon_days,
         keep_generations: raw.publish.keep_generations,
+        keep_runs: raw.publish.keep_runs,
         sample: raw.sample,
         abort_at: Some(raw.testing.abort_at).filter(|point| !point.is_empty()),
     })
@@ -681,6 +694,7 @@ mod tests {
             ("LOG_FORMAT", "xml", "log.format"),
             ("PUBLISH__KEEP_GENERATIONS", "1", "publish.keep_generations"),
             ("PUBLISH__KEEP_GENERATIONS", "18446744073709551615", "publish.keep_generations"),
+            ("PUBLISH__KEEP_RUNS", "0", "publish.keep_runs"),
             ("MODELS__SEED", "9223372036854775808", "models.seed"),
             ("MODELS__MIN_CUSTOMERS", "9", "models.min_customers"),
             ("MODELS__MAX_FIT_ROWS", "49", "models.max_fit_rows"),

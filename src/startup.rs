@@ -113,6 +113,7 @@ pub fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refre
             max_fit_rows: settings.models.max_fit_rows,
         },
         keep_generations: settings.keep_generations,
+        keep_runs: settings.keep_runs,
     })
 }
 
@@ -238,7 +239,7 @@ impl Application {
         };
         let mut server = HttpServer::new(factory)
             .disable_signals()
-            .shutdown_timeout(settings.http.shutdown_secs)
+            .shutdown_timeout(settings.grace_secs)
             // An answer is written whole: waiting for more would only delay it.
             .tcp_nodelay(true)
             .listen(listener)
@@ -246,7 +247,7 @@ impl Application {
         if settings.http.workers > 0 {
             server = server.workers(settings.http.workers);
         }
-        let grace = Duration::from_secs(settings.http.shutdown_secs);
+        let grace = Duration::from_secs(settings.grace_secs);
         let signals = Signals::hear()?;
         Ok(Self { server: server.run(), addr, admin_token, runner, grace, signals })
     }
@@ -277,6 +278,7 @@ impl Application {
     pub async fn run(self) -> Result<(), StartupError> {
         let Self { server, runner, grace, mut signals, .. } = self;
         let (handle, running) = (server.handle(), runner.clone());
+        let stopping = runner.stopping();
         let listening = tokio::spawn(async move {
             signals.next().await;
             // First, as what waits for a run holds up the server.
@@ -287,8 +289,24 @@ impl Application {
             tracing::warn!("told to stop a second time: ending at once");
             std::process::exit(EXIT_AT_ONCE);
         });
-        let served = server.await.map_err(StartupError::Serve);
-        runner.stop(grace).await;
+        // From the signal on: what requests took of it, the run does not get.
+        let over = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        let stopped = async {
+            let served = server.await.map_err(StartupError::Serve);
+            runner.stop().await;
+            served
+        };
+        tokio::pin!(stopped);
+        let served = tokio::select! {
+            served = &mut stopped => served,
+            () = over => {
+                runner.give_up();
+                Ok(())
+            }
+        };
         listening.abort();
         served
     }

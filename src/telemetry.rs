@@ -76,18 +76,29 @@ where
 /// An error with its causes, as one sentence of bearable length.
 #[must_use]
 pub fn sentence(error: &dyn std::error::Error) -> String {
-    /// Characters.
-    const LONGEST: usize = 1_000;
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
+    for said in all_causes(error) {
         if !text.contains(&said) {
             text = format!("{text}: {said}");
         }
-        cause = error.source();
     }
-    // Texts from files and the environment may hold anything; the screen gets one clean line.
+    on_one_line(&text)
+}
+
+/// The causes of an error, one by one, the last being the first to happen.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    all_causes(error).map(|cause| on_one_line(&cause)).collect()
+}
+
+fn all_causes(error: &dyn std::error::Error) -> impl Iterator<Item = String> {
+    std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string)
+}
+
+/// Texts from files and the environment may hold anything; the screen gets one clean line.
+fn on_one_line(text: &str) -> String {
+    /// Characters.
+    const LONGEST: usize = 1_000;
     let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if let Some((end, _)) = clean.char_indices().nth(LONGEST) {
         clean.truncate(end);

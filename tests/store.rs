@@ -5,13 +5,16 @@ use std::sync::Arc;
 use goldsmith::domain::manifest::{Manifest, Memo, Published, QualityReport, TableEntry, Totals};
 use goldsmith::domain::query::{Comparison, Filter, Query, Search};
 use goldsmith::domain::rows::{Batch, Cells, Value};
-use goldsmith::domain::run::{RunEnd, RunKind, RunPage, RunQuery, RunState, RunStep, RunTrigger};
+use goldsmith::domain::run::{
+    Flow, KeptKey, RefreshRequest, RowCounts, RunEnd, RunKind, RunNotes, RunOrder, RunPage,
+    RunQuality, RunQuery, RunRecord, RunState, RunStep, RunTrigger, StartAt,
+};
 use goldsmith::domain::schema::{Column, ColumnType, Direction, Table, View};
 use goldsmith::domain::time::{Day, Timestamp};
 use goldsmith::pipeline::tables::{self, older};
 use goldsmith::store::mongo::MongoStore;
 use goldsmith::store::sqlite::SqliteStore;
-use goldsmith::store::{GoldStore, Publisher, RowSource, StoreError, rollback};
+use goldsmith::store::{GoldStore, Publisher, RowSource, RunLog as _, StoreError, rollback};
 use mongodb::bson::{Document, doc};
 
 use crate::support::mongo::{Server, TestDb};
@@ -119,9 +122,22 @@ fn texts(page: &goldsmith::store::Page) -> Vec<String> {
         .collect()
 }
 
+/// A refresh like any other.
+fn usual() -> RunOrder {
+    RunOrder::refresh(RunTrigger::Cli, RefreshRequest::default())
+}
+
+fn failed(error: &str) -> RunEnd {
+    RunEnd::Failed { error: error.to_owned(), causes: vec!["too much".to_owned()] }
+}
+
+async fn record(store: &dyn GoldStore, run: u64) -> Option<RunRecord> {
+    store.runs(RunQuery::one(run)).await.unwrap().runs.pop()
+}
+
 /// Does one thing with the right to publish, as a run of its own.
 async fn hold(store: &dyn GoldStore) -> Box<dyn Publisher> {
-    store.publisher(RunKind::Refresh, RunTrigger::Cli).await.unwrap()
+    store.publisher(&usual()).await.unwrap()
 }
 
 async fn write(
@@ -174,6 +190,127 @@ async fn conforms(store: &dyn GoldStore) {
     keeps_goes_back_and_sweeps(store, &one).await;
     lets_one_publish_at_a_time(store).await;
     remembers_runs(store).await;
+    keeps_a_line_of_one(store).await;
+    stops_runs_that_go_on(store).await;
+    runs_each_occurrence_once(store).await;
+    keeps_keys(store).await;
+    forgets_old_runs(store).await;
+}
+
+/// One run waits at most, with what it was asked for; it begins once, or is cancelled.
+async fn keeps_a_line_of_one(store: &dyn GoldStore) {
+    let as_of = Timestamp::parse("2025-12-31T23:59:59.999");
+    let request =
+        RefreshRequest { as_of, force: true, start_at: StartAt::Bronze, inputs_of: Some(3) };
+    let order = RunOrder::refresh(RunTrigger::Api, request);
+    let (waiting, is_new) = store.enqueue(&order).await.unwrap();
+    assert!(is_new);
+    assert_eq!(store.enqueue(&usual()).await.unwrap(), (waiting, false));
+    let enqueued = record(store, waiting).await.unwrap();
+    assert_eq!((enqueued.state, enqueued.request), (RunState::Enqueued, request));
+    assert_eq!((enqueued.trigger, enqueued.ended_at), (RunTrigger::Api, None));
+    // Others come and go, under later numbers.
+    let other = hold(store).await;
+    assert!(other.run() > waiting);
+    other.end(RunEnd::Succeeded).await.unwrap();
+    assert_eq!(record(store, waiting).await.unwrap().state, RunState::Enqueued);
+
+    let turn = RunOrder { enqueued: Some(waiting), ..order };
+    let begun = store.publisher(&turn).await.unwrap();
+    assert_eq!(begun.run(), waiting);
+    let running = record(store, waiting).await.unwrap();
+    assert_eq!((running.state, running.request), (RunState::Running, request));
+    assert!(running.started_at >= enqueued.started_at);
+    // The next one may wait now.
+    let (next, is_new) = store.enqueue(&usual()).await.unwrap();
+    assert!(is_new && next > waiting);
+    begun.end(RunEnd::Succeeded).await.unwrap();
+    let again = store.publisher(&turn).await.unwrap_err();
+    assert!(matches!(again, StoreError::NotEnqueued(run) if run == waiting), "{again}");
+
+    store.ask_cancel(next).await.unwrap();
+    let cancelled = record(store, next).await.unwrap();
+    assert_eq!((cancelled.state, cancelled.ended_at.is_some()), (RunState::Cancelled, true));
+    let turn = RunOrder { enqueued: Some(next), ..usual() };
+    let gone = store.publisher(&turn).await.unwrap_err();
+    assert!(matches!(gone, StoreError::NotEnqueued(run) if run == next), "{gone}");
+    let (last, is_new) = store.enqueue(&usual()).await.unwrap();
+    assert!(is_new && last > next);
+    store.ask_cancel(last).await.unwrap();
+}
+
+/// A wish to stop reaches the run; a run whose process is gone is found so.
+async fn stops_runs_that_go_on(store: &dyn GoldStore) {
+    let run = hold(store).await;
+    let number = run.run();
+    assert!(!run.is_cancel_asked().await.unwrap());
+    store.ask_cancel(number).await.unwrap();
+    store.settle().await.unwrap();
+    assert!(run.is_cancel_asked().await.unwrap());
+    let asked = record(store, number).await.unwrap();
+    assert_eq!((asked.state, asked.is_cancel_asked), (RunState::Running, true));
+    run.end(RunEnd::Cancelled).await.unwrap();
+    store.ask_cancel(number).await.unwrap();
+    store.ask_cancel(1 << 40).await.unwrap();
+    assert_eq!(record(store, number).await.unwrap().state, RunState::Cancelled);
+
+    let gone = hold(store).await;
+    let number = gone.run();
+    drop(gone);
+    let ends = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while record(store, number).await.unwrap().state == RunState::Running {
+        assert!(std::time::Instant::now() < ends, "it was never found to be gone");
+        store.settle().await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(record(store, number).await.unwrap().state, RunState::Interrupted);
+}
+
+/// However many ask, for an instant of the schedule there is one run.
+async fn runs_each_occurrence_once(store: &dyn GoldStore) {
+    let at = |text: &str| Timestamp::parse(text);
+    let order = |occurrence| RunOrder { occurrence, trigger: RunTrigger::Schedule, ..usual() };
+    let first = order(at("2026-01-21T03:00:00"));
+    let run = store.publisher(&first).await.unwrap();
+    assert_eq!(record(store, run.run()).await.unwrap().occurrence, first.occurrence);
+    run.end(RunEnd::Succeeded).await.unwrap();
+    let total = store.runs(RunQuery::newest(1)).await.unwrap().total;
+    let again = store.publisher(&first).await.unwrap_err();
+    assert!(matches!(again, StoreError::AlreadyRun(_)), "{again}");
+    assert_eq!(store.runs(RunQuery::newest(1)).await.unwrap().total, total);
+    // Also one before it: the clock may have been wrong.
+    for other in ["2026-01-22T03:00:00", "2026-01-20T03:00:00"] {
+        store.publisher(&order(at(other))).await.unwrap().end(RunEnd::Succeeded).await.unwrap();
+    }
+}
+
+async fn keeps_keys(store: &dyn GoldStore) {
+    let kept = |asked: &str, run| KeptKey { asked: asked.to_owned(), run };
+    assert_eq!(store.key("k").await.unwrap(), None);
+    assert_eq!(store.keep_key("k", kept("this", 1)).await.unwrap(), kept("this", 1));
+    assert_eq!(store.keep_key("k", kept("that", 2)).await.unwrap(), kept("this", 1));
+    assert_eq!(store.key("k").await.unwrap(), Some(kept("this", 1)));
+    assert_eq!(store.keep_key("l", kept("that", 2)).await.unwrap(), kept("that", 2));
+}
+
+/// Old records go; the last refresh that published stays, and what has not ended.
+async fn forgets_old_runs(store: &dyn GoldStore) {
+    let generation = store.active().await.unwrap().unwrap();
+    let publishing = hold(store).await;
+    let published = publishing.run();
+    publishing.activate(&generation, &|_| {}).await.unwrap();
+    publishing.end(RunEnd::Succeeded).await.unwrap();
+    let (waiting, _) = store.enqueue(&usual()).await.unwrap();
+    for _ in 0..3 {
+        hold(store).await.end(failed("it was too much")).await.unwrap();
+    }
+    let last = hold(store).await;
+    last.forget_runs(2).await.unwrap();
+    let left = store.runs(RunQuery::newest(100)).await.unwrap().runs;
+    let left: Vec<u64> = left.iter().map(|run| run.run).collect();
+    assert_eq!(left, [last.run(), last.run() - 1, waiting, published]);
+    last.end(RunEnd::Succeeded).await.unwrap();
+    store.ask_cancel(waiting).await.unwrap();
 }
 
 /// Writing happens once, is checked, and is undone as a whole when it does not fit.
@@ -323,25 +460,32 @@ async fn keeps_goes_back_and_sweeps(store: &dyn GoldStore, one: &Published) {
 
 async fn lets_one_publish_at_a_time(store: &dyn GoldStore) {
     let publisher = hold(store).await;
-    let second = store.publisher(RunKind::Rollback, RunTrigger::Cli).await.unwrap_err();
+    let second = store.publisher(&RunOrder::rollback(RunTrigger::Cli)).await.unwrap_err();
     assert!(matches!(second, StoreError::Locked(_)), "{second}");
     publisher.end(RunEnd::Succeeded).await.unwrap();
-    hold(store).await.end(RunEnd::Failed("it was too much".to_owned())).await.unwrap();
+    hold(store).await.end(failed("it was too much")).await.unwrap();
     let run = hold(store).await;
     let step = RunStep {
         step: "gold".to_owned(),
         started_at: Timestamp::parse("2026-01-21T03:00:01").unwrap(),
         ended_at: None,
         summary: "under way".to_owned(),
+        flow: Flow { rows_in: Some(3), rows_out: None, bytes: Some(1 << 40) },
     };
-    run.note(std::slice::from_ref(&step)).await.unwrap();
+    let rejected = [("unknown_customer".to_owned(), 2)].into();
+    let clients = RowCounts { read: 5, valid: 3, rejected: 2 };
+    let quality = Some(RunQuality { clients, rejected, ..RunQuality::default() });
+    let notes = RunNotes { steps: vec![step], before: Some(4), quality };
+    run.note(&notes).await.unwrap();
     let number = run.run();
-    let noted = store.runs(RunQuery::one(number)).await.unwrap().runs.remove(0);
-    assert_eq!((noted.state, noted.steps), (RunState::Running, vec![step.clone()]));
+    let noted = record(store, number).await.unwrap();
+    let RunRecord { state, steps, before, quality, .. } = noted;
+    assert_eq!((state, RunNotes { steps, before, quality }), (RunState::Running, notes.clone()));
     run.end(RunEnd::Cancelled).await.unwrap();
-    let ended = store.runs(RunQuery::one(number)).await.unwrap().runs.remove(0);
-    assert_eq!((ended.state, ended.error, ended.steps), (RunState::Cancelled, None, vec![step]));
-    hold(store).await.end(RunEnd::Failed("it was too much".to_owned())).await.unwrap();
+    let ended = record(store, number).await.unwrap();
+    let is_as_noted = (ended.state, ended.error, ended.steps);
+    assert_eq!(is_as_noted, (RunState::Cancelled, None, notes.steps));
+    hold(store).await.end(failed("it was too much")).await.unwrap();
     // Dropped without a word, as by a process that was killed.
     drop(hold(store).await);
     hold(store).await.end(RunEnd::Succeeded).await.unwrap();
@@ -356,6 +500,7 @@ async fn remembers_runs(store: &dyn GoldStore) {
     assert_eq!((gone.state, gone.ended_at), (RunState::Interrupted, None));
     assert_eq!(failed.state, RunState::Failed);
     assert_eq!(failed.error.as_deref(), Some("it was too much"));
+    assert_eq!(failed.causes, ["too much"]);
     assert!(last.run > gone.run && gone.run > failed.run);
     assert!(last.holder.ends_with(&format!(":{}", std::process::id())));
     let asked = async |query: RunQuery| store.runs(query).await.unwrap();
@@ -586,7 +731,7 @@ fn a_holder_that_stalled_cannot_publish_after_another_took_over() {
             assert!(other.store.audit_names(&two).await.unwrap().is_empty());
             second.end(RunEnd::Succeeded).await.unwrap();
         });
-        stalled.runtime.block_on(publisher.end(RunEnd::Failed("overtaken".to_owned()))).unwrap();
+        stalled.runtime.block_on(publisher.end(failed("overtaken"))).unwrap();
         let runs = other.runtime.block_on(other.store.runs(RunQuery::newest(10))).unwrap().runs;
         let states: Vec<_> = runs.iter().map(|run| (run.run, run.state, run.generation)).collect();
         assert_eq!(states, [(2, RunState::Succeeded, Some(2)), (1, RunState::Failed, None)]);

@@ -48,6 +48,8 @@ pub enum ApiError {
     NotStarted(String),
     /// Something else that is going on has to end first.
     Conflict(String),
+    /// A key of a request stands for another request already.
+    KeyReused(String),
     /// Nothing is published, or the table is empty.
     Unpublished(String),
     /// The store failed.
@@ -114,6 +116,11 @@ impl ApiError {
             Self::NotStarted(_) => {
                 ("not_started", StatusCode::SERVICE_UNAVAILABLE, "The run could not begin")
             }
+            Self::KeyReused(_) => (
+                "key_reused",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The key stands for another request",
+            ),
             Self::Unpublished(_) => (
                 "not_published",
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -145,6 +152,7 @@ impl ApiError {
             | Self::MethodNotAllowed { detail, .. }
             | Self::Conflict(detail)
             | Self::NotStarted(detail)
+            | Self::KeyReused(detail)
             | Self::Unpublished(detail)
             | Self::Framework(_, detail) => detail.clone(),
             Self::Unauthorized => {

@@ -56,6 +56,8 @@ pub fn document() -> OpenApi {
         components.security_schemes.insert(name.to_owned(), bearer.into());
     }
     add_problem_responses(&mut components);
+    let mut paths = collected.paths;
+    add_admin_refusals(&mut paths);
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -73,7 +75,7 @@ pub fn document() -> OpenApi {
         .tags(Some(TAGS.map(|(name, about)| {
             TagBuilder::new().name(name).description(Some(about)).build()
         })))
-        .paths(collected.paths)
+        .paths(paths)
         .components(Some(components))
         .security(Some([
             SecurityRequirement::default(),
@@ -119,11 +121,30 @@ fn add_problem_responses(components: &mut Components) {
     let shared = [
         ("BadRequest", problem("A parameter is unknown, repeated or not valid")),
         ("Unauthorized", problem("The server has a READ_TOKEN and the request does not carry it")),
-        ("NotFound", problem("There is no such customer or model")),
+        ("NotFound", problem("There is no such customer, model, run or generation")),
+        ("NotAdmin", problem("The request does not carry the admin token")),
         ("Unavailable", unavailable),
     ];
     for (name, response) in shared {
         components.responses.insert(name.to_owned(), response.into());
+    }
+}
+
+/// What every admin route refuses.
+fn add_admin_refusals(paths: &mut Paths) {
+    let shared = [
+        ("400", "BadRequest", ""),
+        ("401", "NotAdmin", ""),
+        ("404", "NotFound", "{"),
+        ("503", "Unavailable", ""),
+    ];
+    for (path, item) in paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/admin/")) {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            for (status, name, _) in shared.iter().filter(|(_, _, part)| path.contains(part)) {
+                let refusal = || Ref::from_response_name(*name).into();
+                operation.responses.responses.entry((*status).to_owned()).or_insert_with(refusal);
+            }
+        }
     }
 }
 

@@ -1,7 +1,10 @@
-//! The runner: one refresh at a time in the background, started, watched and stopped by others.
+//! The runner: refreshes in the background, one at a time, started and stopped by others.
+//!
+//! What goes on is in the store, so that every process on it sees and stops the same runs; here is
+//! only what this process needs for the one it carries out itself.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +15,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::refresh::{RefreshError, Refresher};
 use super::{Observer, Step};
-use crate::domain::run::{Asked, RefreshRequest, Refusal, RunKind, RunQuery, RunState, RunTrigger};
+use crate::domain::digest::sha256_hex;
+use crate::domain::run::{
+    Asked, IfRunning, KeptKey, Refusal, RunKind, RunOrder, RunQuery, RunRecord, RunState,
+    RunTrigger, Wish,
+};
 use crate::lake::LakeError;
 use crate::store::{GoldStore, Operator, StoreError, rollback};
 use crate::telemetry::sentence;
 
 /// Makes what a refresh works with, when one is asked for: who only serves needs no lake.
 pub type MakeRefresher = Box<dyn Fn() -> Result<Refresher, RefreshError> + Send + Sync>;
+
+/// Between looks at a run that goes on elsewhere.
+const LOOK: Duration = Duration::from_millis(300);
+/// Before a run in line is tried again when it could not begin for another reason than its turn.
+const TROUBLE: Duration = Duration::from_secs(5);
 
 /// Runs refreshes in the background, one at a time.
 #[derive(Clone)]
@@ -32,6 +44,9 @@ struct Inner {
     /// Held while a run is being started, so that of many who ask one starts it.
     starting: AsyncMutex<()>,
     current: Mutex<Option<Current>>,
+    /// Whether somebody here waits for the turn of the run in line.
+    is_attended: AtomicBool,
+    stopping: CancellationToken,
 }
 
 /// The run that goes on here, or went on last.
@@ -40,7 +55,6 @@ struct Current {
     run: u64,
     cancel: CancellationToken,
     has_ended: watch::Receiver<bool>,
-    progress: Arc<Progress>,
 }
 
 impl Current {
@@ -64,28 +78,68 @@ impl Runner {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(make: MakeRefresher, store: Arc<dyn GoldStore>) -> Self {
-        let (runtime, starting) = (Handle::current(), AsyncMutex::new(()));
-        Self(Arc::new(Inner { make, store, runtime, starting, current: Mutex::new(None) }))
+        Self(Arc::new(Inner {
+            make,
+            store,
+            runtime: Handle::current(),
+            starting: AsyncMutex::new(()),
+            current: Mutex::new(None),
+            is_attended: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
+        }))
     }
 
-    /// Asks what goes on here to stop.
+    /// Asks what goes on here to stop, and tells whoever waits that there will be nothing more.
     pub fn cancel_all(&self) {
+        self.0.stopping.cancel();
         if let Some(current) = self.0.running(None) {
             tracing::info!(run = current.run, "cancelling the run that goes on");
             current.cancel.cancel();
         }
     }
 
-    /// Stops what goes on here and waits until it has ended, or the time is over.
-    pub async fn stop(&self, at_most: Duration) {
+    /// Stops what goes on here and waits until it has ended.
+    pub async fn stop(&self) {
         self.cancel_all();
-        let Some(current) = self.0.running(None) else { return };
-        let run = current.run;
-        if tokio::time::timeout(at_most, current.ended()).await.is_err() {
-            tracing::warn!(
-                run,
-                "the run did not end in time; the next one will find it interrupted"
-            );
+        if let Some(current) = self.0.running(None) {
+            current.ended().await;
+        }
+    }
+
+    /// Says what is left behind when the process ends before its run has.
+    pub fn give_up(&self) {
+        if let Some(Current { run, .. }) = self.0.running(None) {
+            tracing::warn!(run, "the run did not end in time; it will be found interrupted");
+        }
+    }
+
+    /// The store that runs are kept in.
+    #[must_use]
+    pub fn store(&self) -> &dyn GoldStore {
+        self.0.store.as_ref()
+    }
+
+    /// What a refresh works with.
+    ///
+    /// # Errors
+    /// When the lake cannot be opened.
+    pub fn refresher(&self) -> Result<Refresher, RefreshError> {
+        (self.0.make)()
+    }
+
+    /// Starts a refresh, or does as `if_running` says while one goes on.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn start(&self, order: RunOrder, if_running: IfRunning) -> Result<Asked, Refusal> {
+        let _starting = self.0.starting.lock().await;
+        self.0.start(order, if_running).await
+    }
+
+    /// Looks after the run in line, if there is one and nobody here does so yet.
+    pub async fn attend(&self) {
+        if let Ok(Some(_)) = self.0.in_line().await {
+            Arc::clone(&self.0).attend();
         }
     }
 }
@@ -104,10 +158,9 @@ impl Inner {
         (is_asked && goes_on).then_some(current)
     }
 
-    /// Whether the store still says that a run goes on: shortly before it has ended it does not.
-    async fn is_on_record(&self, run: u64) -> bool {
-        let page = self.store.runs(RunQuery::one(run)).await;
-        page.is_ok_and(|page| page.runs.iter().any(|run| run.state == RunState::Running))
+    /// The record of a run; `None` when there is none, or nobody can tell.
+    async fn record(&self, run: u64) -> Option<RunRecord> {
+        self.store.runs(RunQuery::one(run)).await.ok()?.runs.into_iter().next()
     }
 
     /// The refresh that another process says is going on.
@@ -118,36 +171,88 @@ impl Inner {
         refresh.map(|record| record.run)
     }
 
-    async fn start(self: Arc<Self>, request: RefreshRequest) -> Result<Asked, Refusal> {
+    /// The run that waits in line.
+    async fn in_line(&self) -> Result<Option<RunRecord>, StoreError> {
+        let enqueued = RunQuery { state: Some(RunState::Enqueued), ..RunQuery::newest(1) };
+        Ok(self.store.runs(enqueued).await?.runs.into_iter().next())
+    }
+
+    /// Starts what somebody wishes for, once for each key. Not to be given up half way.
+    async fn grant(self: Arc<Self>, wish: Wish) -> Result<Asked, Refusal> {
         let _starting = self.starting.lock().await;
+        let Wish { request, if_running, key } = wish;
+        let order = RunOrder::refresh(RunTrigger::Api, request);
+        let Some(key) = key else { return self.start(order, if_running).await };
+        let failed = |error: StoreError| Refusal::Failed(sentence(&error));
+        let asked = serde_json::json!([request, if_running]).to_string();
+        let asked = sha256_hex(asked.as_bytes());
+        let only_same = |kept: &KeptKey| {
+            if kept.asked == asked { Ok(kept.run) } else { Err(Refusal::OtherKey(key.clone())) }
+        };
+        if let Some(kept) = self.store.key(&key).await.map_err(failed)? {
+            return Ok(Asked { run: only_same(&kept)?, is_new: false });
+        }
+        let Asked { run, is_new } = self.start(order, if_running).await?;
+        let kept = KeptKey { asked: asked.clone(), run };
+        // Another process may have been quicker.
+        let kept = self.store.keep_key(&key, kept).await.map_err(failed)?;
+        Ok(Asked { run: only_same(&kept)?, is_new: is_new && kept.run == run })
+    }
+
+    /// Starts a run, or does as `if_running` says; the caller holds the right to start.
+    async fn start(
+        self: &Arc<Self>,
+        order: RunOrder,
+        if_running: IfRunning,
+    ) -> Result<Asked, Refusal> {
         if let Some(current) = self.running(None) {
-            if self.is_on_record(current.run).await {
-                return Ok(Asked { run: current.run, is_new: false });
+            let run = current.run;
+            // Shortly before it has ended here the store says so already.
+            let record = self.record(run).await;
+            if record.is_some_and(|record| record.state == RunState::Running) {
+                return match if_running {
+                    IfRunning::Join => Ok(Asked { run, is_new: false }),
+                    IfRunning::Queue => self.enqueue(order).await,
+                };
             }
             current.ended().await;
         }
-        let failed = |error: &RefreshError| Refusal::Failed(sentence(error));
-        let refresher = (self.make)().map_err(|error| failed(&error))?;
-        let begun = match refresher.begin(RunTrigger::Api).await {
-            Ok(begun) => begun,
-            Err(
-                error @ (RefreshError::Lake(LakeError::Locked(_))
-                | RefreshError::Store(StoreError::Locked(_))),
-            ) => {
+        match self.begin(&order).await {
+            Ok(run) => Ok(Asked { run, is_new: true }),
+            Err(error) if is_busy(&error) => {
                 let busy = || Refusal::Busy(sentence(&error));
-                return Ok(Asked { run: self.elsewhere().await.ok_or_else(busy)?, is_new: false });
+                match if_running {
+                    IfRunning::Join => {
+                        let run = self.elsewhere().await.ok_or_else(busy)?;
+                        Ok(Asked { run, is_new: false })
+                    }
+                    IfRunning::Queue => self.enqueue(order).await,
+                }
             }
-            Err(error) => return Err(failed(&error)),
-        };
+            Err(RefreshError::Store(error @ StoreError::AlreadyRun(_))) => {
+                Err(Refusal::Busy(sentence(&error)))
+            }
+            Err(error) => Err(Refusal::Failed(sentence(&error))),
+        }
+    }
+
+    async fn enqueue(self: &Arc<Self>, order: RunOrder) -> Result<Asked, Refusal> {
+        let enqueued = self.store.enqueue(&order).await;
+        let (run, is_new) = enqueued.map_err(|error| Refusal::Failed(sentence(&error)))?;
+        Arc::clone(self).attend();
+        Ok(Asked { run, is_new })
+    }
+
+    /// Begins a run and lets it go on by itself. Returns its number.
+    async fn begin(&self, order: &RunOrder) -> Result<u64, RefreshError> {
+        let refresher = (self.make)()?;
+        let begun = refresher.begin(order).await?;
         let run = begun.run();
-        let cancel = CancellationToken::new();
+        let cancel = self.stopping.child_token();
         let (ended, has_ended) = watch::channel(false);
-        let progress = Arc::new(Progress::default());
-        let current =
-            Current { run, cancel: cancel.clone(), has_ended, progress: Arc::clone(&progress) };
-        *self.current() = Some(current);
+        *self.current() = Some(Current { run, cancel: cancel.clone(), has_ended });
         self.runtime.spawn(async move {
-            match refresher.run(begun, request, progress.as_ref(), &cancel).await {
+            match refresher.run(begun, &Unwatched, &cancel).await {
                 Ok(_) => tracing::info!(run, "the refresh ended"),
                 Err(RefreshError::Cancelled) => tracing::info!(run, "the refresh was cancelled"),
                 Err(error) => tracing::error!(run, error = sentence(&error), "the refresh failed"),
@@ -155,16 +260,76 @@ impl Inner {
             // Dropped if the task panics: whoever waits hears of it either way.
             ended.send_replace(true);
         });
-        Ok(Asked { run, is_new: true })
+        Ok(run)
     }
+
+    /// Waits for the turn of the run in line and begins it, unless somebody here does so already.
+    fn attend(self: Arc<Self>) {
+        if self.is_attended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let runtime = self.runtime.clone();
+        runtime.spawn(async move {
+            let stopping = self.stopping.clone();
+            tokio::select! {
+                () = self.work_off() => {}
+                () = stopping.cancelled() => {}
+            }
+            self.is_attended.store(false, Ordering::Release);
+        });
+    }
+
+    /// Begins the run in line when its turn has come, and those that come after it.
+    async fn work_off(&self) {
+        loop {
+            let waiting = match self.in_line().await {
+                Ok(Some(waiting)) => waiting,
+                Ok(None) => return,
+                Err(_) => {
+                    tokio::time::sleep(TROUBLE).await;
+                    continue;
+                }
+            };
+            if let Some(current) = self.running(None) {
+                current.ended().await;
+            }
+            let order = RunOrder {
+                occurrence: waiting.occurrence,
+                enqueued: Some(waiting.run),
+                ..RunOrder::refresh(waiting.trigger, waiting.request)
+            };
+            let begun = {
+                let _starting = self.starting.lock().await;
+                self.begin(&order).await
+            };
+            match begun {
+                // The next look finds what is in line now.
+                Ok(_) | Err(RefreshError::Store(StoreError::NotEnqueued(_))) => {}
+                Err(error) if is_busy(&error) => tokio::time::sleep(LOOK).await,
+                Err(error) => {
+                    let (run, error) = (waiting.run, sentence(&error));
+                    tracing::warn!(run, error, "the run in line cannot begin; trying again");
+                    tokio::time::sleep(TROUBLE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whether another run has what this one needs.
+fn is_busy(error: &RefreshError) -> bool {
+    matches!(
+        error,
+        RefreshError::Lake(LakeError::Locked(_)) | RefreshError::Store(StoreError::Locked(_))
+    )
 }
 
 #[async_trait]
 impl Operator for Runner {
-    async fn refresh(&self, request: RefreshRequest) -> Result<Asked, Refusal> {
-        // Of its own, so that a request that is given up leaves nothing half begun.
-        let started = self.0.runtime.spawn(Arc::clone(&self.0).start(request));
-        started.await.unwrap_or_else(|error| Err(Refusal::Failed(error.to_string())))
+    async fn refresh(&self, wish: Wish) -> Result<Asked, Refusal> {
+        let inner = Arc::clone(&self.0);
+        let granted = self.0.runtime.spawn(async move { inner.grant(wish).await });
+        granted.await.unwrap_or_else(|error| Err(Refusal::Failed(error.to_string())))
     }
 
     async fn rollback(&self, generation: u64) -> Result<(u64, u64), StoreError> {
@@ -176,54 +341,42 @@ impl Operator for Runner {
         })
     }
 
-    async fn cancel(&self, run: u64) -> bool {
-        let Some(current) = self.0.running(Some(run)) else { return false };
-        current.cancel.cancel();
-        true
+    async fn cancel(&self, run: u64) -> Result<(), StoreError> {
+        if let Some(current) = self.0.running(Some(run)) {
+            current.cancel.cancel();
+        }
+        self.0.store.ask_cancel(run).await
     }
 
     async fn wait(&self, run: u64, at_most: Duration) {
-        let Some(current) = self.0.running(Some(run)) else { return };
-        // Whether the time was over or the run is the answer's to say.
-        let _ = tokio::time::timeout(at_most, current.ended()).await;
+        let ended = async {
+            if let Some(current) = self.0.running(Some(run)) {
+                return current.ended().await;
+            }
+            while let Some(record) = self.0.record(run).await {
+                if record.state.has_ended() {
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            // Whether the time was over or the run is the answer's to say.
+            _ = tokio::time::timeout(at_most, ended) => {}
+            () = self.0.stopping.cancelled() => {}
+        }
     }
 
-    fn progress(&self, run: u64) -> Option<f64> {
-        self.0.running(Some(run)).map(|current| current.progress.share())
-    }
-}
-
-/// How much of a run is done: its steps, and the parts of the step that goes on.
-#[derive(Debug, Default)]
-struct Progress {
-    steps: AtomicU32,
-    parts: AtomicU32,
-    parts_done: AtomicU32,
-}
-
-impl Progress {
-    fn share(&self) -> f64 {
-        let read = |number: &AtomicU32| f64::from(number.load(Ordering::Relaxed));
-        let within = read(&self.parts_done) / read(&self.parts).max(1.0);
-        #[allow(clippy::cast_precision_loss)]
-        let all = Step::ALL.len() as f64;
-        ((read(&self.steps) + within.min(1.0)) / all).min(1.0)
+    fn stopping(&self) -> CancellationToken {
+        self.0.stopping.clone()
     }
 }
 
-impl Observer for Progress {
-    fn started(&self, step: Step, parts: u64) {
-        let before = Step::ALL.iter().position(|other| *other == step).unwrap_or(0);
-        self.steps.store(u32::try_from(before).unwrap_or(0), Ordering::Relaxed);
-        self.parts_done.store(0, Ordering::Relaxed);
-        self.parts.store(u32::try_from(parts).unwrap_or(u32::MAX), Ordering::Relaxed);
-    }
+/// Nobody watches beside the record.
+struct Unwatched;
 
-    fn advanced(&self, _step: Step, _part: &str) {
-        self.parts_done.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn finished(&self, _step: Step, _took: Duration, _summary: &str) {
-        self.parts_done.store(self.parts.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
+impl Observer for Unwatched {
+    fn started(&self, _step: Step, _parts: u64) {}
+    fn advanced(&self, _step: Step, _part: &str) {}
+    fn finished(&self, _step: Step, _took: Duration, _summary: &str) {}
 }

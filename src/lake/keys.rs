@@ -46,10 +46,16 @@ pub fn silver_clients(number: u64) -> String {
     format!("{}/clients.parquet", generation(number))
 }
 
+/// The folder of a generation's purchases, in silver.
+#[must_use]
+pub fn silver_achats_folder(number: u64) -> String {
+    format!("{}/achats", generation(number))
+}
+
 /// A month (`YYYY-MM`) of purchases of a generation, in silver.
 #[must_use]
 pub fn silver_achats(number: u64, month: &str) -> String {
-    format!("{}/achats/mois={month}/part-0.parquet", generation(number))
+    format!("{}/mois={month}/part-0.parquet", silver_achats_folder(number))
 }
 
 /// The folder of a generation's rejected rows, in silver.

@@ -92,6 +92,32 @@ pub enum LakeError {
     },
 }
 
+impl LakeError {
+    /// Whether the same may succeed a little later: the way to the storage broke, not what is there.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        let first: &(dyn std::error::Error + 'static) = self;
+        std::iter::successors(Some(first), |error| error.source())
+            .filter_map(|error| error.downcast_ref::<std::io::Error>())
+            .any(|error| PASSING.contains(&error.kind()))
+    }
+}
+
+/// What the operating system says when the way to a storage, a network drive for one, is broken.
+const PASSING: [ErrorKind; 11] = [
+    ErrorKind::BrokenPipe,
+    ErrorKind::ConnectionAborted,
+    ErrorKind::ConnectionRefused,
+    ErrorKind::ConnectionReset,
+    ErrorKind::HostUnreachable,
+    ErrorKind::Interrupted,
+    ErrorKind::NetworkDown,
+    ErrorKind::NetworkUnreachable,
+    ErrorKind::ResourceBusy,
+    ErrorKind::StaleNetworkFileHandle,
+    ErrorKind::TimedOut,
+];
+
 /// The result of a lake operation.
 pub type Result<T> = std::result::Result<T, LakeError>;
 
@@ -219,6 +245,19 @@ impl Lake {
             .collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Paths of all objects in a folder of a layer, in byte order.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn list(&self, layer: Layer, folder: &str) -> Result<Vec<String>> {
+        let listed = self.layer(layer).store.list(Some(&object_path(folder)));
+        let listed = listed.map_ok(|object| object.location.to_string());
+        let mut paths: Vec<String> =
+            listed.try_collect().await.map_err(self.failed("list", layer, folder))?;
+        paths.sort();
+        Ok(paths)
     }
 
     /// The whole object; `None` when there is none.

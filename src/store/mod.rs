@@ -12,15 +12,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::rows::{Batch, Value};
 use crate::domain::run::{
-    Asked, RefreshRequest, Refusal, RunEnd, RunKind, RunPage, RunQuery, RunStep, RunTrigger,
+    Asked, KeptKey, Refusal, RunEnd, RunNotes, RunOrder, RunPage, RunQuery, RunTrigger, Wish,
 };
 use crate::domain::schema::Table;
-use crate::telemetry::sentence;
+use crate::domain::time::Timestamp;
+use crate::telemetry::{causes, sentence};
 
 /// The cause beneath a store's error.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -50,6 +52,12 @@ pub enum StoreError {
     /// The right to publish went to another process, since this one was not heard of for too long.
     #[error("another refresh took over publishing to {0}; this one published nothing more")]
     LeaseLost(String),
+    /// The run that was to begin does not wait any more: somebody cancelled it, or began it.
+    #[error("run {0} does not wait any more")]
+    NotEnqueued(u64),
+    /// A run for this instant of the schedule has begun already, here or elsewhere.
+    #[error("the scheduled run of {0} has begun already")]
+    AlreadyRun(Timestamp),
     /// A name to publish under belongs to something else.
     #[error(
         "{names} in {location} belong to somebody else's collections or views; rename or drop them \
@@ -112,6 +120,14 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the same may succeed a little later: the store could not be asked.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
 /// The result of a store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -151,7 +167,7 @@ pub type Reached<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// A serving store: generations of immutable tables behind one pointer.
 #[async_trait]
-pub trait GoldStore: Send + Sync + fmt::Debug {
+pub trait GoldStore: RunLog + fmt::Debug {
     /// Kind and place, for people: never a secret.
     fn location(&self) -> String;
 
@@ -163,9 +179,6 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
 
     /// Every generation kept, ascending.
     async fn generations(&self) -> Result<Vec<Published>>;
-
-    /// Runs, newest first.
-    async fn runs(&self, query: RunQuery) -> Result<RunPage>;
 
     /// Answers a query from one generation.
     async fn find(&self, published: &Published, query: &Query) -> Result<Page>;
@@ -184,9 +197,37 @@ pub trait GoldStore: Send + Sync + fmt::Debug {
     /// has ended by then: if it did not say so, its record becomes interrupted.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] while another process holds it.
-    async fn publisher(&self, kind: RunKind, trigger: RunTrigger) -> Result<Box<dyn Publisher>>;
+    /// [`StoreError::Locked`] while another process holds it; [`StoreError::NotEnqueued`] and
+    /// [`StoreError::AlreadyRun`] when the order has been carried out meanwhile.
+    async fn publisher(&self, order: &RunOrder) -> Result<Box<dyn Publisher>>;
 }
+
+/// What a store remembers of runs. Every process on the store sees the same.
+#[async_trait]
+pub trait RunLog: Send + Sync {
+    /// Runs, newest first.
+    async fn runs(&self, query: RunQuery) -> Result<RunPage>;
+
+    /// Puts a run in line behind the one that goes on, or finds the one that waits there: its
+    /// number, and whether it is new. There is never more than one.
+    async fn enqueue(&self, order: &RunOrder) -> Result<(u64, bool)>;
+
+    /// Ends a run that is enqueued as cancelled; notes of one that goes on that it is to stop. Of
+    /// one that has ended nothing changes.
+    async fn ask_cancel(&self, run: u64) -> Result<()>;
+
+    /// Marks runs as interrupted whose process is gone, if nobody holds the right to publish.
+    async fn settle(&self) -> Result<()>;
+
+    /// What was asked for under a key within the last [`KEY_LIFE`].
+    async fn key(&self, key: &str) -> Result<Option<KeptKey>>;
+
+    /// Keeps what was asked for under a key, unless there is something already: what is kept then.
+    async fn keep_key(&self, key: &str, kept: KeptKey) -> Result<KeptKey>;
+}
+
+/// How long it is remembered what was asked for under a key.
+pub const KEY_LIFE: Duration = Duration::from_hours(24);
 
 /// The exclusive right to publish: nobody can write to a store without it. Ends with
 /// [`Self::end`], or by itself some time after its process did.
@@ -196,7 +237,14 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     fn run(&self) -> u64;
 
     /// Writes into the run's record how far it is.
-    async fn note(&self, steps: &[RunStep]) -> Result<()>;
+    async fn note(&self, notes: &RunNotes) -> Result<()>;
+
+    /// Whether somebody asked for the run to stop, here or elsewhere.
+    async fn is_cancel_asked(&self) -> Result<bool>;
+
+    /// Forgets all runs but the newest `keep`, those that have not ended, and the last refresh that
+    /// published.
+    async fn forget_runs(&self, keep: u32) -> Result<()>;
 
     /// The generation served now, read afresh.
     async fn active(&self) -> Result<Option<Published>>;
@@ -233,14 +281,14 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     async fn end(self: Box<Self>, end: RunEnd) -> Result<()>;
 }
 
-/// Starts and stops runs for whoever asks.
+/// Starts runs for whoever asks.
 #[async_trait]
 pub trait Operator: Send + Sync + fmt::Debug {
-    /// Starts a refresh, or joins the one that is running.
+    /// Starts a refresh; while one goes on, joins it or has one more wait behind it.
     ///
     /// # Errors
     /// [`Refusal`].
-    async fn refresh(&self, request: RefreshRequest) -> std::result::Result<Asked, Refusal>;
+    async fn refresh(&self, wish: Wish) -> std::result::Result<Asked, Refusal>;
 
     /// Serves an earlier generation again: the generation served before, and now.
     ///
@@ -248,14 +296,17 @@ pub trait Operator: Send + Sync + fmt::Debug {
     /// Those of [`rollback`].
     async fn rollback(&self, generation: u64) -> Result<(u64, u64)>;
 
-    /// Asks a run to stop at the next point where nothing is half done. Whether it runs here.
-    async fn cancel(&self, run: u64) -> bool;
+    /// Asks a run to stop at the next point where nothing is half done, wherever it goes on.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    async fn cancel(&self, run: u64) -> Result<()>;
 
-    /// Waits until a run has ended, if it runs here, or the time is over.
+    /// Waits until a run has ended, wherever it goes on, or the time is over.
     async fn wait(&self, run: u64, at_most: Duration);
 
-    /// How much of a run is done, from 0 to 1; `None` when it does not run here.
-    fn progress(&self, run: u64) -> Option<f64>;
+    /// Fires when the process is told to stop: who watches runs should not keep it waiting.
+    fn stopping(&self) -> CancellationToken;
 }
 
 /// Names this process as the holder of a right to publish: `host:pid`.
@@ -310,12 +361,17 @@ pub async fn rollback(
     trigger: RunTrigger,
     asked: Option<u64>,
 ) -> Result<(u64, u64)> {
-    let publisher = store.publisher(RunKind::Rollback, trigger).await?;
+    let publisher = store.publisher(&RunOrder::rollback(trigger)).await?;
     let went = go_back(store, publisher.as_ref(), asked).await;
-    let end =
-        went.as_ref().map_or_else(|error| RunEnd::Failed(sentence(error)), |_| RunEnd::Succeeded);
+    let end = went.as_ref().map_or_else(|error| failed(error), |_| RunEnd::Succeeded);
     end_run(publisher, end).await;
     went
+}
+
+/// The end of a run with this error.
+#[must_use]
+pub fn failed(error: &dyn std::error::Error) -> RunEnd {
+    RunEnd::Failed { error: sentence(error), causes: causes(error) }
 }
 
 /// Ends a run; a record that cannot be ended is logged.
@@ -347,6 +403,8 @@ async fn go_back(
             numbers.join(", "),
         )));
     };
+    let before = Some(current);
+    publisher.note(&RunNotes { before, ..RunNotes::default() }).await?;
     publisher.activate(target, &|_| {}).await?;
     Ok((current, target.manifest.generation))
 }

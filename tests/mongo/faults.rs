@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use goldsmith::domain::run::{RunEnd, RunKind, RunTrigger};
+use goldsmith::domain::run::{RefreshRequest, RunEnd, RunOrder, RunTrigger};
 use goldsmith::pipeline::tables::CATALOGUE;
 use goldsmith::sample::{Spec, generate};
 use goldsmith::store::GoldStore;
@@ -313,7 +313,10 @@ fn a_second_refresh_is_refused_while_one_is_publishing() {
     let shop = about_to_change(&db);
     wait(async {
         let store = MongoStore::open(db.options(), &CATALOGUE).unwrap();
-        let publisher = store.publisher(RunKind::Refresh, RunTrigger::Cli).await.unwrap();
+        let publisher = store
+            .publisher(&RunOrder::refresh(RunTrigger::Cli, RefreshRequest::default()))
+            .await
+            .unwrap();
         let second = tokio::task::block_in_place(|| shop.run(&["refresh"]));
         second.refused(1, &["another refresh is publishing to mongodb", &db.name]);
         publisher.end(RunEnd::Succeeded).await.unwrap();

@@ -92,10 +92,6 @@ pub struct SwitchAnswer {
     operation_id = "admin_generations", security(("admin_token" = [])),
     responses(
         (status = 200, description = "The generations", body = GenerationsAnswer),
-        (status = 401, description = "The request does not carry the admin token",
-            content_type = "application/problem+json", body = Problem),
-        (status = 503, description = "The serving store does not answer",
-            content_type = "application/problem+json", body = Problem),
     ))]
 #[route("/admin/generations", method = "GET", method = "HEAD")]
 pub async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, ApiError> {
@@ -117,13 +113,7 @@ pub async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, Ap
     security(("admin_token" = [])),
     responses(
         (status = 200, description = "It is served", body = SwitchAnswer),
-        (status = 401, description = "The request does not carry the admin token",
-            content_type = "application/problem+json", body = Problem),
-        (status = 404, description = "There is no such generation, or it is kept no longer",
-            content_type = "application/problem+json", body = Problem),
         (status = 409, description = "A refresh is publishing",
-            content_type = "application/problem+json", body = Problem),
-        (status = 503, description = "The serving store does not answer",
             content_type = "application/problem+json", body = Problem),
     ))]
 #[post("/admin/generations/{generation}/activate")]

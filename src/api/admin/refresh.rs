@@ -5,16 +5,18 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, post, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::runs::{RunAnswer, find};
+use super::runs::{RunAnswer, find, find_record};
 use crate::api::error::{ApiError, Problem};
 use crate::api::extract::Admin;
-use crate::api::table::refuse_parameters;
-use crate::domain::run::{Asked, RefreshRequest, Refusal};
-use crate::domain::time::{Day, Timestamp};
+use crate::api::parameters::Given;
+use crate::domain::run::{Asked, IfRunning, RefreshRequest, Refusal, RunState, StartAt, Wish};
+use crate::domain::time::Timestamp;
 
+/// The header with a key of the request's own.
+const KEY: &str = "Idempotency-Key";
 /// Longest wait for the end of a run that a request may ask for, seconds.
 const MOST_WAIT_SECS: u64 = 60;
 
@@ -28,6 +30,23 @@ pub struct RefreshBody {
     as_of: Option<String>,
     /// Run although no input has changed, and past the quality gate.
     force: bool,
+    /// Take the source files as an earlier run read them, which bronze keeps, instead of those that are
+    /// there now: `true` for the newest generation, or the number of one.
+    replay: Option<Replay>,
+    /// Do only these of `silver`, `gold` and `models`, with all that follows, and take what comes before
+    /// from the newest generation, or from that of `replay`.
+    #[schema(example = json!(["gold", "models"]))]
+    only: Option<Vec<String>>,
+}
+
+/// Whose source files are taken.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Replay {
+    /// The newest generation's, if true.
+    Newest(bool),
+    /// This generation's.
+    Of(u64),
 }
 
 impl RefreshBody {
@@ -35,24 +54,70 @@ impl RefreshBody {
         let invalid = |detail: String| ApiError::InvalidParameter {
             parameter: "body".to_owned(),
             detail,
-            valid: vec![r#"{"as_of": "2025-12-31", "force": false}"#.to_owned()],
+            valid: vec![
+                r#"{"as_of": "2025-12-31", "force": false}"#.to_owned(),
+                r#"{"replay": true}"#.to_owned(),
+                r#"{"only": ["gold", "models"]}"#.to_owned(),
+            ],
         };
         if body.is_empty() {
             return Ok(RefreshRequest::default());
         }
-        let Self { as_of, force } =
+        let Self { as_of, force, replay, only } =
             serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
-        let read = |text: &str| Day::parse(text).map(Day::end).or_else(|| Timestamp::parse(text));
         let as_of = as_of
             .map(|text| {
-                read(&text).ok_or_else(|| invalid(format!("as_of {text:?} is no day or instant")))
+                RefreshRequest::parse_as_of(&text)
+                    .ok_or_else(|| invalid(format!("as_of {text:?} is no day or instant")))
             })
             .transpose()?;
-        let today = Timestamp::now().day();
-        if as_of.is_some_and(|as_of| as_of > today.end()) {
-            return Err(invalid(format!("as_of lies in the future: the last day is {today}")));
-        }
-        Ok(RefreshRequest { as_of, force })
+        let (is_replay, inputs_of) = match replay {
+            None | Some(Replay::Newest(false)) => (false, None),
+            Some(Replay::Newest(true)) => (true, None),
+            Some(Replay::Of(generation)) => (true, Some(generation)),
+        };
+        let start_at = match only {
+            None if is_replay => StartAt::Bronze,
+            None => StartAt::Sources,
+            Some(only) => start_of(&only).map_err(invalid)?,
+        };
+        let request = RefreshRequest { as_of, force, start_at, inputs_of };
+        request.check(Timestamp::now()).map_err(|today| {
+            invalid(format!("as_of lies in the future: the last day is {today}"))
+        })?;
+        Ok(request)
+    }
+}
+
+/// Where a run begins that does only these steps. Gold and models always go together: scores of one
+/// would stand beside figures of the other.
+fn start_of(only: &[String]) -> Result<StartAt, String> {
+    const STEPS: [&str; 3] = ["silver", "gold", "models"];
+    if let Some(other) = only.iter().find(|step| !STEPS.contains(&step.as_str())) {
+        return Err(format!("only: {other:?} is none of {}", STEPS.join(", ")));
+    }
+    let has = |step: &str| only.iter().any(|other| other == step);
+    if !(has("gold") && has("models")) {
+        let why = "gold and models go together, since scores belong to the figures beside them";
+        return Err(format!("only: {why}; ask for [\"gold\", \"models\"]"));
+    }
+    Ok(if has("silver") { StartAt::Bronze } else { StartAt::Silver })
+}
+
+/// The key of the request's own, if it has one.
+fn key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+    /// Characters.
+    const LONGEST: usize = 255;
+    let mut keys = request.headers().get_all(KEY);
+    let Some(key) = keys.next() else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=LONGEST).contains(&key.trim().len()));
+    match (key, keys.next()) {
+        (Some(key), None) => Ok(Some(key.trim().to_owned())),
+        _ => Err(ApiError::InvalidParameter {
+            parameter: KEY.to_owned(),
+            detail: format!("it is to be given once, with 1 to {LONGEST} characters"),
+            valid: vec!["6f1c9a52-refresh".to_owned()],
+        }),
     }
 }
 
@@ -70,22 +135,25 @@ fn preferred_wait(request: &HttpRequest) -> Option<Duration> {
 /// Refresh everything
 ///
 /// Sources, bronze, silver, gold, models, proof and publishing, in the background; routes that read
-/// go on answering. While a run is going on, a request joins it.
+/// go on answering. While a run is going on, a request joins it, or puts one more in line.
 #[utoipa::path(post, path = "/admin/refresh", tag = super::TAG, operation_id = "admin_refresh",
-    params(("Prefer" = Option<String>, Header,
-        description = "`wait=30`: answer when the run has ended, after at most so many seconds (60)")),
+    params(
+        ("if_running" = Option<String>, Query,
+            description = "While a run is going on: `join` it (the default), or `queue` one more behind it; there \
+                is never more than one in line"),
+        ("Prefer" = Option<String>, Header,
+            description = "`wait=30`: answer when the run has ended, after at most so many seconds (60)"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Asking again with the same key within 24 hours answers the run of the first time"),
+    ),
     request_body(content = RefreshBody, description = "Not needed"),
     security(("admin_token" = [])),
     responses(
-        (status = 202, description = "A run has begun; `Location` is where to watch it", body = RunAnswer),
-        (status = 200, description = "A run was going on, this one; or the run has ended", body = RunAnswer),
-        (status = 400, description = "The body cannot be understood",
-            content_type = "application/problem+json", body = Problem),
-        (status = 401, description = "The request does not carry the admin token",
-            content_type = "application/problem+json", body = Problem),
+        (status = 202, description = "A run has begun or is in line; `Location` is where to watch it", body = RunAnswer),
+        (status = 200, description = "There was this run already; or the run has ended", body = RunAnswer),
         (status = 409, description = "Something else is going on",
             content_type = "application/problem+json", body = Problem),
-        (status = 503, description = "Lake or serving store cannot be used",
+        (status = 422, description = "The key stands for a request with another body",
             content_type = "application/problem+json", body = Problem),
     ))]
 #[post("/admin/refresh")]
@@ -94,24 +162,39 @@ pub async fn start(
     body: web::Bytes,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    refuse_parameters(&request)?;
-    let asked = RefreshBody::parse(&body)?;
-    let started = admin.operator.refresh(asked).await;
-    let Asked { run, is_new } = started.map_err(|refusal| match refusal {
+    let given = Given::parse(request.query_string(), &["if_running"])?;
+    let if_running = given.read("if_running", "join or queue", |word| match word {
+        "join" => Some(IfRunning::Join),
+        "queue" => Some(IfRunning::Queue),
+        _ => None,
+    })?;
+    let if_running = if_running.unwrap_or_default();
+    let wish = Wish { request: RefreshBody::parse(&body)?, if_running, key: key(&request)? };
+    let (wanted, has_key) = (wish.request, wish.key.is_some());
+    let granted = admin.operator.refresh(wish).await;
+    let Asked { run, is_new } = granted.map_err(|refusal| match refusal {
         Refusal::Busy(why) => ApiError::Conflict(why),
         Refusal::Failed(why) => ApiError::NotStarted(why),
+        Refusal::OtherKey(key) => ApiError::KeyReused(format!(
+            "the {KEY} {key:?} was sent with another body or if_running within the last 24 hours"
+        )),
     })?;
-    if !is_new && asked != RefreshRequest::default() {
+    let record = find_record(&admin, run).await?;
+    if !is_new && !has_key && wanted != RefreshRequest::default() && wanted != record.request {
+        let (stands, hint) = match record.state {
+            RunState::Enqueued => ("is in line", "when it has begun"),
+            _ => ("is going on", "with if_running=queue, or when it has ended"),
+        };
         return Err(ApiError::Conflict(format!(
-            "run {run} is going on, which was not asked for as_of or force as this request does; ask again when it has ended"
+            "run {run} {stands}, which was asked for other things than this request; ask again {hint}"
         )));
     }
     let wait = preferred_wait(&request);
     if let Some(wait) = wait {
         admin.operator.wait(run, wait).await;
     }
-    let answer = find(&admin, run).await?;
-    let status = if is_new && !answer.has_ended() { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let (answer, has_ended) = find(&admin, run).await?;
+    let status = if is_new && !has_ended { StatusCode::ACCEPTED } else { StatusCode::OK };
     let mut response = HttpResponse::build(status);
     response.insert_header((LOCATION, format!("/admin/runs/{run}")));
     if let Some(wait) = wait {

@@ -1,18 +1,21 @@
 //! `/admin/runs`: what refreshes and rollbacks there were, how each went or goes, and stopping one.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, post, route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::meta;
 use crate::api::envelope::Meta;
-use crate::api::error::{ApiError, Problem};
+use crate::api::error::ApiError;
 use crate::api::extract::Admin;
 use crate::api::parameters::{DEFAULT_LIMIT, Given, MAX_LIMIT};
 use crate::api::table::refuse_parameters;
-use crate::domain::run::{RunKind, RunQuery, RunRecord, RunState, RunStep};
+use crate::domain::run::{
+    RefreshRequest, RowCounts, RunKind, RunQuery, RunRecord, RunState, RunStep,
+};
 use crate::domain::time::Timestamp;
-use crate::store::Operator;
 
 /// One run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,17 +26,19 @@ pub struct RunView {
     /// `refresh` or `rollback`.
     #[schema(example = "refresh")]
     kind: &'static str,
-    /// What started it: `api` or `cli`.
+    /// What started it: `api`, `cli`, `schedule`, `startup` or `watch` (source files that changed).
     #[schema(example = "api")]
     trigger: &'static str,
-    /// `running`, `succeeded`, `failed`, `cancelled`, or `interrupted` when its process ended before
-    /// it did.
+    /// `enqueued`, `running`, `succeeded`, `failed`, `cancelled`, or `interrupted` when its process
+    /// ended before it did.
     #[schema(example = "succeeded")]
     state: &'static str,
+    /// What it was asked for.
+    request: RequestView,
     /// The process that ran it, as `host:pid`.
     #[schema(example = "shop:4711")]
     holder: String,
-    /// When it got the right to publish, UTC.
+    /// When it got the right to publish, UTC; while it is enqueued, when it was asked for.
     #[schema(example = "2026-01-21T03:00:00Z")]
     started_at: String,
     /// When it ended, UTC; null while it runs and when nobody saw the end.
@@ -42,6 +47,9 @@ pub struct RunView {
     /// How long it took, seconds; null likewise.
     #[schema(example = 4.82)]
     seconds: Option<f64>,
+    /// The generation that was served when it began; null when none was.
+    #[schema(example = 6)]
+    generation_before: Option<u64>,
     /// The generation it switched to; null when it switched to none.
     #[schema(example = 7)]
     generation: Option<u64>,
@@ -51,69 +59,162 @@ pub struct RunView {
     outcome: Option<&'static str>,
     /// Why it failed, with the causes.
     error: Option<String>,
-    /// How much is done, 0 to 1; null of a run that goes on in another process, and of one that did
-    /// not get to its end.
+    /// The causes one by one, the last being the first to happen.
+    causes: Vec<String>,
+    /// Whether it was asked to stop.
+    is_cancel_asked: bool,
+    /// How much is done, 0 to 1; null of one that did not get to its end.
     #[schema(example = 1.0)]
     progress: Option<f64>,
+    /// When it is likely to end, UTC, by the times the steps of the last whole run took; null when it does
+    /// not run, and when there is no such run.
+    #[schema(example = "2026-01-21T03:00:05Z")]
+    eta: Option<String>,
+    /// What it found of its sources; null before it has looked.
+    quality: Option<QualityView>,
     /// The steps so far.
     steps: Vec<StepView>,
+}
+
+/// What a run was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RequestView {
+    /// The reference instant; null for the last purchase.
+    #[schema(example = "2025-12-31T23:59:59.999999")]
+    as_of: Option<String>,
+    /// Whether it runs although nothing changed, and past the quality gate.
+    force: bool,
+    /// Where it begins: `sources`, `bronze` (a replay) or `silver` (gold and models only).
+    #[schema(example = "sources")]
+    start_at: &'static str,
+    /// The generation whose inputs it takes, if it does not begin at the sources and one was named.
+    #[schema(example = json!(null))]
+    inputs_of: Option<u64>,
+}
+
+/// What a run found of its sources.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QualityView {
+    /// Rows of the customers' files.
+    clients: CountsView,
+    /// Rows of the purchases' files.
+    achats: CountsView,
+    /// Rows rejected, by reason.
+    rejected: BTreeMap<String, u64>,
+    /// Rows that gave rise to a warning, by warning.
+    warnings: BTreeMap<String, u64>,
+}
+
+/// Rows of a data set.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CountsView {
+    /// Read.
+    #[schema(example = 60012)]
+    read: u64,
+    /// Kept.
+    #[schema(example = 60000)]
+    valid: u64,
+    /// Rejected.
+    #[schema(example = 12)]
+    rejected: u64,
 }
 
 /// A step of a run.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StepView {
     /// Its name.
-    #[schema(example = "gold")]
+    #[schema(example = "silver")]
     step: String,
+    /// `running` or `succeeded`; the step a run ended in stands as the run does.
+    #[schema(example = "succeeded")]
+    state: &'static str,
     /// When it began, UTC.
     #[schema(example = "2026-01-21T03:00:01Z")]
     started_at: String,
     /// How long it took, seconds; null while it runs, and when it did not end well.
     #[schema(example = 0.107)]
     seconds: Option<f64>,
+    /// Rows it took in; null where a step has none, and until it ended.
+    #[schema(example = 65012)]
+    rows_in: Option<u64>,
+    /// Rows it gave; null likewise.
+    #[schema(example = 65000)]
+    rows_out: Option<u64>,
+    /// Bytes it read or wrote; null likewise.
+    #[schema(example = 1874309)]
+    bytes: Option<u64>,
     /// With what it ended; empty until then.
-    #[schema(example = "as of 2026-01-20T10:39:43")]
+    #[schema(example = "5000 customers, 60000 purchases, 12 rows rejected")]
     summary: String,
 }
 
-fn utc(instant: Timestamp) -> String {
+pub(super) fn utc(instant: Timestamp) -> String {
     format!("{instant}Z")
 }
 
 #[allow(clippy::cast_precision_loss)]
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     const MICROS_PER_SEC: f64 = 1e6;
-    (to.0 - from.0) as f64 / MICROS_PER_SEC
+    // A clock that was set back tells nothing.
+    (to.0 - from.0).max(0) as f64 / MICROS_PER_SEC
+}
+
+impl From<RowCounts> for CountsView {
+    fn from(RowCounts { read, valid, rejected }: RowCounts) -> Self {
+        Self { read, valid, rejected }
+    }
 }
 
 impl RunView {
-    fn of(record: RunRecord, operator: &dyn Operator) -> Self {
+    /// A record, with the last whole run to foretell it by.
+    fn of(record: RunRecord, past: Option<&RunRecord>) -> Self {
+        let (progress, eta) = record.forecast(past, Timestamp::now());
         let step = |step: RunStep| StepView {
+            state: if step.ended_at.is_some() {
+                RunState::Succeeded.word()
+            } else {
+                record.state.word()
+            },
             seconds: step.ended_at.map(|ended| seconds(step.started_at, ended)),
             step: step.step,
             started_at: utc(step.started_at),
+            rows_in: step.flow.rows_in,
+            rows_out: step.flow.rows_out,
+            bytes: step.flow.bytes,
             summary: step.summary,
-        };
-        let progress = match record.state {
-            RunState::Succeeded => Some(1.0),
-            RunState::Running => operator.progress(record.run),
-            _ => None,
         };
         let has_succeeded = record.kind == RunKind::Refresh && record.state == RunState::Succeeded;
         let outcome = if record.generation.is_some() { "published" } else { "unchanged" };
+        let RefreshRequest { as_of, force, start_at, inputs_of } = record.request;
         Self {
             run: record.run,
             kind: record.kind.word(),
             trigger: record.trigger.word(),
             state: record.state.word(),
+            request: RequestView {
+                as_of: as_of.map(|as_of| as_of.to_string()),
+                force,
+                start_at: start_at.word(),
+                inputs_of,
+            },
             holder: record.holder,
             started_at: utc(record.started_at),
             ended_at: record.ended_at.map(utc),
             seconds: record.ended_at.map(|ended| seconds(record.started_at, ended)),
+            generation_before: record.before,
             generation: record.generation,
             outcome: has_succeeded.then_some(outcome),
             error: record.error,
+            causes: record.causes,
+            is_cancel_asked: record.is_cancel_asked,
             progress,
+            eta: eta.map(utc),
+            quality: record.quality.map(|quality| QualityView {
+                clients: quality.clients.into(),
+                achats: quality.achats.into(),
+                rejected: quality.rejected,
+                warnings: quality.warnings,
+            }),
             steps: record.steps.into_iter().map(step).collect(),
         }
     }
@@ -171,18 +272,13 @@ fn parse(query: &str) -> Result<RunQuery, ApiError> {
     security(("admin_token" = [])),
     responses(
         (status = 200, description = "The runs", body = RunsAnswer),
-        (status = 400, description = "A parameter is unknown, repeated or not valid",
-            content_type = "application/problem+json", body = Problem),
-        (status = 401, description = "The request does not carry the admin token",
-            content_type = "application/problem+json", body = Problem),
-        (status = 503, description = "The serving store does not answer",
-            content_type = "application/problem+json", body = Problem),
     ))]
 #[route("/admin/runs", method = "GET", method = "HEAD")]
 pub async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let page = admin.store.runs(parse(request.query_string())?).await?;
+    let past = past_of(&admin, &page.runs).await?;
     let data: Vec<RunView> =
-        page.runs.into_iter().map(|record| RunView::of(record, admin.operator.as_ref())).collect();
+        page.runs.into_iter().map(|record| RunView::of(record, past.as_ref())).collect();
     let meta = meta(data.len(), page.total, admin.started);
     Ok(HttpResponse::Ok().json(RunsAnswer { data, meta }))
 }
@@ -193,12 +289,6 @@ pub async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, Ap
     security(("admin_token" = [])),
     responses(
         (status = 200, description = "The run", body = RunAnswer),
-        (status = 401, description = "The request does not carry the admin token",
-            content_type = "application/problem+json", body = Problem),
-        (status = 404, description = "There is no such run",
-            content_type = "application/problem+json", body = Problem),
-        (status = 503, description = "The serving store does not answer",
-            content_type = "application/problem+json", body = Problem),
     ))]
 #[route("/admin/runs/{run}", method = "GET", method = "HEAD")]
 pub async fn one(
@@ -207,28 +297,19 @@ pub async fn one(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
-    Ok(HttpResponse::Ok().json(find(&admin, number(&run)?).await?))
+    Ok(HttpResponse::Ok().json(find(&admin, number(&run)?).await?.0))
 }
 
 /// Stop a run
 ///
-/// It ends as cancelled within seconds and publishes nothing in part, or as succeeded if it has
-/// published already. Asking again, or for a run that has ended, changes nothing.
+/// Wherever it goes on, it ends as cancelled within seconds and publishes nothing in part, or as
+/// succeeded if it has published already; one that is in line leaves it. Asking again, or for a run that
+/// has ended, changes nothing.
 #[utoipa::path(post, path = "/admin/runs/{run}/cancel", tag = super::TAG,
     operation_id = "admin_runs_cancel",
     params(("run" = u64, Path, description = "The run's number")),
     security(("admin_token" = [])),
-    responses(
-        (status = 202, description = "It is asked to stop, or has ended", body = RunAnswer),
-        (status = 401, description = "The request does not carry the admin token",
-            content_type = "application/problem+json", body = Problem),
-        (status = 404, description = "There is no such run",
-            content_type = "application/problem+json", body = Problem),
-        (status = 409, description = "It goes on in another process",
-            content_type = "application/problem+json", body = Problem),
-        (status = 503, description = "The serving store does not answer",
-            content_type = "application/problem+json", body = Problem),
-    ))]
+    responses((status = 202, description = "It is asked to stop, or has ended", body = RunAnswer)))]
 #[post("/admin/runs/{run}/cancel")]
 pub async fn cancel(
     admin: Admin,
@@ -237,18 +318,11 @@ pub async fn cancel(
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let run = number(&run)?;
-    let is_here = admin.operator.cancel(run).await;
-    let answer = find(&admin, run).await?;
-    if !is_here && !answer.has_ended() {
-        return Err(ApiError::Conflict(format!(
-            "run {run} goes on in another process, {}; stop it there",
-            answer.data.holder
-        )));
-    }
-    Ok(HttpResponse::Accepted().json(answer))
+    admin.operator.cancel(run).await?;
+    Ok(HttpResponse::Accepted().json(find(&admin, run).await?.0))
 }
 
-fn number(text: &str) -> Result<u64, ApiError> {
+pub(super) fn number(text: &str) -> Result<u64, ApiError> {
     text.parse().map_err(|_| missing(text))
 }
 
@@ -256,21 +330,36 @@ fn missing(run: &str) -> ApiError {
     ApiError::NotFound(format!("there is no run {run}; /admin/runs lists them"))
 }
 
-/// A run's view.
+/// A run's record.
 ///
 /// # Errors
 /// [`ApiError::NotFound`], [`ApiError::Store`].
-pub async fn find(admin: &Admin, run: u64) -> Result<RunAnswer, ApiError> {
+pub async fn find_record(admin: &Admin, run: u64) -> Result<RunRecord, ApiError> {
     let page = admin.store.runs(RunQuery::one(run)).await?;
-    let record = page.runs.into_iter().next().ok_or_else(|| missing(&run.to_string()))?;
-    let data = RunView::of(record, admin.operator.as_ref());
-    Ok(RunAnswer { data, meta: meta(1, 1, admin.started) })
+    page.runs.into_iter().next().ok_or_else(|| missing(&run.to_string()))
 }
 
-impl RunAnswer {
-    /// Whether the run goes on no longer.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.data.state != RunState::Running.word()
+/// A run's view, and whether it has ended.
+///
+/// # Errors
+/// As [`find_record`].
+pub async fn find(admin: &Admin, run: u64) -> Result<(RunAnswer, bool), ApiError> {
+    let record = find_record(admin, run).await?;
+    let has_ended = record.state.has_ended();
+    let past = past_of(admin, std::slice::from_ref(&record)).await?;
+    let data = RunView::of(record, past.as_ref());
+    Ok((RunAnswer { data, meta: meta(1, 1, admin.started) }, has_ended))
+}
+
+/// The last whole run, if one of these goes on and wants to be foretold.
+async fn past_of(admin: &Admin, runs: &[RunRecord]) -> Result<Option<RunRecord>, ApiError> {
+    /// Runs that found nothing new, and so took no time, lie between.
+    const LOOKED_THROUGH: u32 = 100;
+    if runs.iter().all(|run| run.state != RunState::Running) {
+        return Ok(None);
     }
+    let succeeded = Some(RunState::Succeeded);
+    let query = RunQuery { state: succeeded, ..RunQuery::newest(LOOKED_THROUGH) };
+    let past = admin.store.runs(query).await?.runs.into_iter();
+    Ok(past.into_iter().find(|run| run.kind == RunKind::Refresh && run.generation.is_some()))
 }

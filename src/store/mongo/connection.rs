@@ -228,7 +228,12 @@ impl Connection {
         self.ops.collection("runs")
     }
 
-    /// The right to publish: one document.
+    /// What was asked for under keys of requests.
+    pub fn keys(&self) -> Collection<Document> {
+        self.ops.collection("keys")
+    }
+
+    /// The right to publish, one document, and the run that waits, another.
     pub fn leases(&self) -> Collection<Document> {
         self.ops.collection("leases")
     }

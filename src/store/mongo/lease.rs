@@ -1,7 +1,6 @@
 //! The right to publish: one document whose time is the server's, renewed while its holder lives.
 //!
-//! Its token grows with each holder, is the number of the run, and is raised in the pointer as a
-//! fence.
+//! Its token grows with each holder and is raised in the pointer as a fence.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +12,11 @@ use mongodb::error::Error;
 use mongodb::options::ReturnDocument;
 
 use super::connection::{Connection, DUPLICATE_KEY, code};
-use super::runs::write_run;
+use super::runs::{begin, interrupt_running};
 use super::writes::millis;
 use super::{POINTER, whole};
-use crate::domain::run::{RunKind, RunRecord, RunState, RunTrigger};
+use crate::domain::run::RunOrder;
+use crate::store::Result;
 
 /// A sign of life that failed is given again after this part of the usual time.
 const SOON: u32 = 8;
@@ -85,14 +85,13 @@ pub async fn claim(
     Ok(Claim::Held(sign.unwrap_or(DateTime::from_millis(0))))
 }
 
-/// Raises the fence and starts the run's record.
+/// Raises the fence and starts the run's record: its number, or why it does not begin.
 pub async fn start(
     connection: &Connection,
     token: i64,
-    kind: RunKind,
-    trigger: RunTrigger,
+    order: &RunOrder,
     holder: &str,
-) -> std::result::Result<(), Error> {
+) -> std::result::Result<Result<i64>, Error> {
     connection
         .pointer()
         .update_one(doc! { "_id": POINTER }, doc! { "$max": { "fence": token } })
@@ -104,18 +103,15 @@ pub async fn start(
         let never_served = doc! { "_id": { "$gt": newest }, "fence": { "$lt": token } };
         connection.manifests().delete_many(never_served).await?;
     }
-    connection
-        .runs()
-        .update_many(
-            doc! { "_id": { "$lt": token }, "state": RunState::Running.word() },
-            doc! { "$set": { "state": RunState::Interrupted.word() } },
-        )
-        .await?;
-    let run = u64::try_from(token).unwrap_or(0);
-    let record = RunRecord::starting(run, kind, trigger, holder.to_owned());
-    let filter = doc! { "_id": token };
-    connection.runs().replace_one(filter, write_run(&record)).upsert(true).await?;
-    Ok(())
+    interrupt_running(connection, token).await?;
+    begin(connection, token, order, holder).await
+}
+
+/// Whether nobody holds the lease, by the server's time.
+pub async fn is_free(connection: &Connection) -> std::result::Result<bool, Error> {
+    let held = doc! { "_id": LEASE, "$expr": { "$gt": ["$expires_at", "$$NOW"] } };
+    let held = connection.leases().find_one(held).max_time(connection.longest).await?;
+    Ok(held.is_none())
 }
 
 /// Gives signs of life until it is stopped or overtaken.

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
-use crate::domain::run::{RunKind, RunPage, RunQuery, RunTrigger};
+use crate::domain::run::RunOrder;
 use crate::domain::schema::{Catalogue, Purchases, Table};
 use crate::telemetry::sentence;
 use connection::{Connection, Deployment, in_words, is_unreachable};
@@ -527,14 +527,6 @@ impl GoldStore for MongoStore {
         stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
     }
 
-    async fn runs(&self, query: RunQuery) -> Result<RunPage> {
-        let (connection, _) = &self.inspected().await?;
-        let found = connection.find_runs(&query);
-        let (stored, total) = self.asked("listing runs", found).await?;
-        let runs = stored.iter().map(|stored| runs::read_run(stored, connection));
-        Ok(RunPage { runs: runs.collect::<Result<_>>()?, total })
-    }
-
     async fn find(&self, published: &Published, query: &Query) -> Result<Page> {
         let table = query.view.table;
         let entry = entry_of(published, table)?;
@@ -666,8 +658,8 @@ impl GoldStore for MongoStore {
         }))
     }
 
-    async fn publisher(&self, kind: RunKind, trigger: RunTrigger) -> Result<Box<dyn Publisher>> {
-        let publisher = publisher::MongoPublisher::take(self, kind, trigger).await?;
+    async fn publisher(&self, order: &RunOrder) -> Result<Box<dyn Publisher>> {
+        let publisher = publisher::MongoPublisher::take(self, order).await?;
         self.look_again();
         Ok(Box::new(publisher))
     }

@@ -6,6 +6,7 @@
 //! [`lease`]: super::lease
 //! [`switch`]: super::switch
 
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -23,7 +24,7 @@ use super::connection::{Connection, Deployment, NAMESPACE_EXISTS, NAMESPACE_NOT_
 use super::documents::Batches;
 use super::lease::{Claim, beat, claim, give_back, renew, sign_of_life, start};
 use super::queries::{self, NamedView};
-use super::runs::write_steps;
+use super::runs::{forget, write_notes};
 use super::switch::Changes;
 use super::writes::{Overtaken, brevity, carry_out, durable, millis, primary, raw_majority};
 use super::{
@@ -31,10 +32,12 @@ use super::{
     read_manifest, read_totals, whole,
 };
 use crate::domain::manifest::{Published, TableEntry, table_in_physical_name};
-use crate::domain::run::{RunEnd, RunKind, RunStep, RunTrigger};
+use crate::domain::run::{RunEnd, RunNotes, RunOrder};
 use crate::domain::schema::{Catalogue, Table};
-use crate::store::{Cause, GoldStore as _, Publisher, Reached, Result, RowSource, StoreError};
-use crate::telemetry::{sentence, spawn_blocking};
+use crate::store::{
+    Cause, GoldStore as _, Publisher, Reached, Result, RowSource, StoreError, failed,
+};
+use crate::telemetry::spawn_blocking;
 
 /// Batches in flight at once.
 const WRITERS: usize = 4;
@@ -55,8 +58,10 @@ pub struct MongoPublisher {
     deployment: Deployment,
     /// Names that belonged to others when the lease was taken: nobody may lose them.
     foreign: Vec<String>,
-    /// Grows with each holder; the number of the run as well.
+    /// Grows with each holder.
     token: i64,
+    /// The number of the run; 0 until its record is started.
+    run: i64,
     /// Whether another holder is known to have taken over.
     is_lost: Arc<AtomicBool>,
     heartbeat: AbortHandle,
@@ -71,7 +76,7 @@ impl Drop for MongoPublisher {
 impl MongoPublisher {
     /// Takes the lease: at once when it is free, after it has run out when its holder gives no sign
     /// of life.
-    pub async fn take(store: &MongoStore, kind: RunKind, trigger: RunTrigger) -> Result<Self> {
+    pub async fn take(store: &MongoStore, order: &RunOrder) -> Result<Self> {
         let (connection, deployment) = store.inspected().await?;
         let lease = store.inner.options.lease;
         let holder = holder();
@@ -107,22 +112,22 @@ impl MongoPublisher {
         let heartbeat = store.inner.runtime.spawn(beating).abort_handle();
         let (store, foreign) = (store.clone(), Vec::new());
         let mut publisher =
-            Self { store, connection, deployment, foreign, token, is_lost, heartbeat };
-        match publisher.begin(kind, trigger, &holder).await {
+            Self { store, connection, deployment, foreign, token, run: 0, is_lost, heartbeat };
+        match publisher.begin(order, &holder).await {
             Ok(()) => Ok(publisher),
             Err(error) => {
                 // Nobody should have to wait for it to run out.
-                let _ = Box::new(publisher).end(RunEnd::Failed(sentence(&error))).await;
+                let _ = Box::new(publisher).end(failed(&error)).await;
                 Err(error)
             }
         }
     }
 
     /// Raises the fence, starts the run's record, notes what is somebody else's.
-    async fn begin(&mut self, kind: RunKind, trigger: RunTrigger, holder: &str) -> Result<()> {
+    async fn begin(&mut self, order: &RunOrder, holder: &str) -> Result<()> {
         let (connection, token) = (&self.connection, self.token);
-        let begin = || start(connection, token, kind, trigger, holder);
-        self.store.quick("starting a run", begin).await?;
+        let begin = || start(connection, token, order, holder);
+        self.run = self.store.quick("starting a run", begin).await??;
         let names = self.names().await?;
         self.foreign = others(&names, self.store.inner.catalogue).map(str::to_owned).collect();
         Ok(())
@@ -317,13 +322,14 @@ impl MongoPublisher {
     /// The one commit: manifest, pointer and the run's record.
     async fn switch(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
         let action = "switching to the generation";
-        let changes = Changes::of(published, self.token, &self.connection).map_err(|source| {
-            StoreError::Failed {
-                action: action.to_owned(),
-                location: self.store.location(),
-                source: source.into(),
-            }
-        })?;
+        let changes =
+            Changes::of(published, self.token, self.run, &self.connection).map_err(|source| {
+                StoreError::Failed {
+                    action: action.to_owned(),
+                    location: self.store.location(),
+                    source: source.into(),
+                }
+            })?;
         let is_replicated = self.deployment.is_replicated;
         let switch = || async {
             if is_replicated {
@@ -476,16 +482,28 @@ fn others<'n>(
 #[async_trait]
 impl Publisher for MongoPublisher {
     fn run(&self) -> u64 {
-        self.token.unsigned_abs()
+        self.run.unsigned_abs()
     }
 
-    async fn note(&self, steps: &[RunStep]) -> Result<()> {
-        let noted = doc! { "$set": { "steps": write_steps(steps) } };
-        let ours = doc! { "_id": self.token };
+    async fn note(&self, notes: &RunNotes) -> Result<()> {
+        let noted = doc! { "$set": write_notes(notes) };
+        let ours = doc! { "_id": self.run };
         let note = || async {
             self.connection.runs().update_one(ours.clone(), noted.clone()).await.map(drop)
         };
         self.store.quick("noting a step", note).await
+    }
+
+    async fn is_cancel_asked(&self) -> Result<bool> {
+        let ours = doc! { "_id": self.run, "is_cancel_asked": true };
+        let runs = self.connection.runs();
+        let ask = runs.find_one(ours).max_time(self.connection.longest);
+        Ok(self.store.asked("reading a run", ask.into_future()).await?.is_some())
+    }
+
+    async fn forget_runs(&self, keep: u32) -> Result<()> {
+        let forget = || forget(&self.connection, keep);
+        self.store.quick("forgetting runs", forget).await
     }
 
     async fn has_table(&self, table: &'static Table, entry: &TableEntry) -> Result<bool> {
@@ -626,13 +644,15 @@ impl Publisher for MongoPublisher {
 
     async fn end(self: Box<Self>, end: RunEnd) -> Result<()> {
         self.heartbeat.abort();
+        let (error, causes) = end.error();
         let ended = doc! { "$set": {
-            "state": end.state().word(), "ended_at": DateTime::now(), "error": end.error(),
+            "state": end.state().word(), "ended_at": DateTime::now(), "error": error,
+            "causes": causes,
         } };
-        let token = self.token;
+        let (token, run) = (self.token, self.run);
         self.store
             .patiently(self.store.inner.options.selection, brevity(), "ending a run", || async {
-                self.connection.runs().update_one(doc! { "_id": token }, ended.clone()).await?;
+                self.connection.runs().update_one(doc! { "_id": run }, ended.clone()).await?;
                 give_back(&self.connection, token).await
             })
             .await

@@ -1,41 +1,90 @@
-//! Records of runs as documents: instants are BSON dates.
+//! Records of runs as documents, whose instants are BSON dates; the run that waits; keys of requests.
+//!
+//! One document beside the lease says which run waits, so that there is never more than one.
 
-use mongodb::bson::{Bson, Document, doc};
+use std::future::IntoFuture as _;
 
-use super::connection::Connection;
+use async_trait::async_trait;
+use mongodb::bson::{self, Bson, DateTime, Document, doc};
+use mongodb::error::Error;
+
+use super::connection::{Connection, DUPLICATE_KEY, code};
 use super::documents::{instant_from_bson, instant_to_bson};
-use super::whole;
-use crate::domain::run::{RunKind, RunQuery, RunRecord, RunState, RunStep, RunTrigger};
+use super::lease::is_free;
+use super::{MongoStore, whole};
+use crate::domain::run::{
+    Flow, KeptKey, RefreshRequest, RunKind, RunNotes, RunOrder, RunPage, RunQuery, RunRecord,
+    RunState, RunStep, RunTrigger, StartAt,
+};
 use crate::domain::time::Timestamp;
-use crate::store::{Result, StoreError};
+use crate::store::{KEY_LIFE, Result, RunLog, StoreError, holder};
+
+/// The `_id` of the document that names the run that waits.
+const WAITING: &str = "waiting";
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
 
 /// A record as it is stored.
-pub fn write_run(record: &RunRecord) -> Document {
-    doc! {
-        "_id": i64::try_from(record.run).unwrap_or(i64::MAX),
+fn write_run(record: &RunRecord) -> Document {
+    let RefreshRequest { as_of, force, start_at, inputs_of } = record.request;
+    let notes = RunNotes {
+        steps: record.steps.clone(),
+        before: record.before,
+        quality: record.quality.clone(),
+    };
+    let mut stored = doc! {
+        "_id": number(record.run),
         "kind": record.kind.word(),
+        "trigger": record.trigger.word(),
+        "request": {
+            "as_of": as_of.map(instant_to_bson),
+            "force": force,
+            "start_at": start_at.word(),
+            "inputs_of": inputs_of.map(number),
+        },
+        "occurrence": record.occurrence.map(instant_to_bson),
         "state": record.state.word(),
+        "is_cancel_asked": record.is_cancel_asked,
         "holder": &record.holder,
         "started_at": instant_to_bson(record.started_at),
         "ended_at": record.ended_at.map(instant_to_bson),
-        "generation": record.generation.and_then(|generation| i64::try_from(generation).ok()),
+        "generation": record.generation.map(number),
         "error": record.error.clone(),
-        "trigger": record.trigger.word(),
-        "steps": write_steps(&record.steps),
-    }
+        "causes": record.causes.clone(),
+    };
+    stored.extend(write_notes(&notes));
+    stored
 }
 
-/// The steps of a record as they are stored.
-pub fn write_steps(steps: &[RunStep]) -> Vec<Document> {
+/// What a run notes, as fields of its record.
+pub fn write_notes(notes: &RunNotes) -> Document {
     let write = |step: &RunStep| {
         doc! {
             "step": &step.step,
             "started_at": instant_to_bson(step.started_at),
             "ended_at": step.ended_at.map(instant_to_bson),
             "summary": &step.summary,
+            "rows_in": step.flow.rows_in.map(number),
+            "rows_out": step.flow.rows_out.map(number),
+            "bytes": step.flow.bytes.map(number),
         }
     };
-    steps.iter().map(write).collect()
+    doc! {
+        "steps": notes.steps.iter().map(write).collect::<Vec<_>>(),
+        "before": notes.before.map(number),
+        // Counts in maps: nothing of it can fail.
+        "quality": bson::serialize_to_bson(&notes.quality).unwrap_or(Bson::Null),
+    }
+}
+
+fn positive(stored: &Document, key: &str) -> Option<u64> {
+    whole(stored, key).and_then(|value| u64::try_from(value).ok())
+}
+
+fn instant(stored: &Document, key: &str) -> Option<Timestamp> {
+    stored.get_datetime(key).ok().copied().map(instant_from_bson)
 }
 
 /// The stored steps; `None` when one cannot be read.
@@ -44,15 +93,34 @@ fn read_steps(stored: &Document) -> Option<Vec<RunStep>> {
     let Ok(steps) = stored.get_array("steps") else { return Some(Vec::new()) };
     let read = |step: &Bson| {
         let step = step.as_document()?;
-        let instant = |key: &str| step.get_datetime(key).ok().copied().map(instant_from_bson);
         Some(RunStep {
             step: step.get_str("step").ok()?.to_owned(),
-            started_at: instant("started_at")?,
-            ended_at: instant("ended_at"),
+            started_at: instant(step, "started_at")?,
+            ended_at: instant(step, "ended_at"),
             summary: step.get_str("summary").ok()?.to_owned(),
+            flow: Flow {
+                rows_in: positive(step, "rows_in"),
+                rows_out: positive(step, "rows_out"),
+                bytes: positive(step, "bytes"),
+            },
         })
     };
     steps.iter().map(read).collect()
+}
+
+/// What was asked for; of earlier versions' records the usual.
+fn read_request(stored: &Document) -> RefreshRequest {
+    let Ok(request) = stored.get_document("request") else { return RefreshRequest::default() };
+    let start_at = request.get_str("start_at").unwrap_or_default();
+    RefreshRequest {
+        as_of: instant(request, "as_of"),
+        force: request.get_bool("force").unwrap_or(false),
+        start_at: StartAt::ALL
+            .into_iter()
+            .find(|place| place.word() == start_at)
+            .unwrap_or_default(),
+        inputs_of: positive(request, "inputs_of"),
+    }
 }
 
 /// The condition that runs asked for meet.
@@ -85,27 +153,247 @@ pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord>
         ty,
         key: stored.get("_id").map(ToString::to_string).unwrap_or_default(),
     };
-    let positive = |key: &str| whole(stored, key).and_then(|value| u64::try_from(value).ok());
     let text = |key: &str| stored.get_str(key).ok().map(str::to_owned);
-    let instant = |key: &str| -> Option<Timestamp> {
-        stored.get_datetime(key).ok().map(|date| instant_from_bson(*date))
-    };
     let word = |key: &str| stored.get_str(key).unwrap_or_default();
     let kind = RunKind::ALL.into_iter().find(|kind| kind.word() == word("kind"));
     let state = RunState::ALL.into_iter().find(|state| state.word() == word("state"));
+    let causes = stored.get_array("causes").map(Vec::as_slice).unwrap_or_default();
+    let quality = stored.get("quality").cloned().unwrap_or(Bson::Null);
+    let started_at =
+        instant(stored, "started_at").ok_or_else(|| undecodable("started_at", "timestamp"))?;
     Ok(RunRecord {
-        run: positive("_id").ok_or_else(|| undecodable("_id", "integer"))?,
+        run: positive(stored, "_id").ok_or_else(|| undecodable("_id", "integer"))?,
         kind: kind.ok_or_else(|| undecodable("kind", "text"))?,
-        state: state.ok_or_else(|| undecodable("state", "text"))?,
-        holder: text("holder").ok_or_else(|| undecodable("holder", "text"))?,
-        started_at: instant("started_at").ok_or_else(|| undecodable("started_at", "timestamp"))?,
-        ended_at: instant("ended_at"),
-        generation: positive("generation"),
-        error: text("error"),
         trigger: RunTrigger::ALL
             .into_iter()
             .find(|trigger| trigger.word() == word("trigger"))
             .unwrap_or_default(),
+        request: read_request(stored),
+        occurrence: instant(stored, "occurrence"),
+        state: state.ok_or_else(|| undecodable("state", "text"))?,
+        is_cancel_asked: stored.get_bool("is_cancel_asked").unwrap_or(false),
+        holder: text("holder").ok_or_else(|| undecodable("holder", "text"))?,
+        started_at,
+        ended_at: instant(stored, "ended_at"),
+        before: positive(stored, "before"),
+        generation: positive(stored, "generation"),
+        quality: bson::deserialize_from_bson(quality)
+            .map_err(|_| undecodable("quality", "quality summary"))?,
+        error: text("error"),
+        causes: causes.iter().filter_map(|cause| Some(cause.as_str()?.to_owned())).collect(),
         steps: read_steps(stored).ok_or_else(|| undecodable("steps", "list of steps"))?,
     })
+}
+
+/// Starts the record of a run: its number, or why it does not begin. Asked again with the same
+/// token, it is the run that began.
+pub async fn begin(
+    connection: &Connection,
+    token: i64,
+    order: &RunOrder,
+    holder: &str,
+) -> std::result::Result<Result<i64>, Error> {
+    let runs = connection.runs();
+    let find = |filter: Document| runs.find_one(filter).max_time(connection.longest).into_future();
+    if let Some(begun) = find(doc! { "token": token }).await? {
+        return Ok(Ok(whole(&begun, "_id").unwrap_or(0)));
+    }
+    if let Some(occurrence) = order.occurrence
+        && find(doc! { "occurrence": instant_to_bson(occurrence) }).await?.is_some()
+    {
+        return Ok(Err(StoreError::AlreadyRun(occurrence)));
+    }
+    let record = |run: u64| {
+        let mut stored = write_run(&RunRecord::starting(run, order, holder.to_owned()));
+        stored.insert("token", token);
+        stored
+    };
+    if let Some(waiting) = order.enqueued {
+        let enqueued = doc! { "_id": number(waiting), "state": RunState::Enqueued.word() };
+        let begun = runs.replace_one(enqueued, record(waiting)).await?.matched_count > 0;
+        leave_line(connection, waiting).await?;
+        let run = if begun { Ok(number(waiting)) } else { Err(StoreError::NotEnqueued(waiting)) };
+        return Ok(run);
+    }
+    Ok(Ok(number(insert_next(connection, record).await?)))
+}
+
+/// Inserts a record under the number after the last one.
+async fn insert_next(
+    connection: &Connection,
+    record: impl Fn(u64) -> Document,
+) -> std::result::Result<u64, Error> {
+    loop {
+        let last = connection.newest_runs(1).await?.pop();
+        let run = last.and_then(|last| positive(&last, "_id")).unwrap_or(0) + 1;
+        match connection.runs().insert_one(record(run)).await {
+            // Somebody was quicker.
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {}
+            inserted => return inserted.map(|_| run),
+        }
+    }
+}
+
+/// Marks the running runs of all other holders as interrupted; the caller knows that they are gone.
+pub async fn interrupt_running(
+    connection: &Connection,
+    token: i64,
+) -> std::result::Result<(), Error> {
+    let gone = doc! { "token": { "$ne": token }, "state": RunState::Running.word() };
+    let interrupted = doc! { "$set": { "state": RunState::Interrupted.word() } };
+    connection.runs().update_many(gone, interrupted).await.map(drop)
+}
+
+/// Forgets all runs but the newest `keep`, those that have not ended, and the last that published.
+pub async fn forget(connection: &Connection, keep: u32) -> std::result::Result<(), Error> {
+    let runs = connection.runs();
+    let by_age = |filter: Document, skip: u32| {
+        let found = runs.find_one(filter).sort(doc! { "_id": -1 }).skip(skip.into());
+        found.max_time(connection.longest).into_future()
+    };
+    let Some(newest_old) = by_age(doc! {}, keep).await? else { return Ok(()) };
+    let published = doc! {
+        "state": RunState::Succeeded.word(), "kind": RunKind::Refresh.word(),
+        "generation": { "$ne": null },
+    };
+    let published = by_age(published, 0).await?;
+    let published = published.and_then(|run| whole(&run, "_id")).unwrap_or(0);
+    let going_on: Vec<&str> =
+        RunState::ALL.into_iter().filter(|s| !s.has_ended()).map(RunState::word).collect();
+    let old = doc! {
+        "_id": { "$lte": whole(&newest_old, "_id").unwrap_or(0), "$ne": published },
+        "state": { "$nin": going_on },
+    };
+    runs.delete_many(old).await.map(drop)
+}
+
+/// The run that waits.
+async fn waiting(connection: &Connection) -> std::result::Result<Option<u64>, Error> {
+    let leases = connection.leases();
+    let waiting = leases.find_one(doc! { "_id": WAITING }).max_time(connection.longest).await?;
+    Ok(waiting.and_then(|waiting| positive(&waiting, "run")))
+}
+
+async fn leave_line(connection: &Connection, run: u64) -> std::result::Result<(), Error> {
+    let ours = doc! { "_id": WAITING, "run": number(run) };
+    connection.leases().delete_one(ours).await.map(drop)
+}
+
+async fn enqueue(
+    connection: &Connection,
+    order: &RunOrder,
+) -> std::result::Result<(u64, bool), Error> {
+    let runs = connection.runs();
+    let enqueued = |run: u64| doc! { "_id": number(run), "state": RunState::Enqueued.word() };
+    loop {
+        if let Some(run) = waiting(connection).await? {
+            let record = runs.find_one(enqueued(run)).max_time(connection.longest).await?;
+            if record.is_some() {
+                return Ok((run, false));
+            }
+            // It began or was cancelled by somebody who ended right then.
+            leave_line(connection, run).await?;
+        }
+        let record = |run| write_run(&RunRecord::enqueued(run, order, holder()));
+        let run = insert_next(connection, record).await?;
+        let place = doc! { "_id": WAITING, "run": number(run) };
+        match connection.leases().insert_one(place).await {
+            // Somebody was quicker.
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
+                runs.delete_one(enqueued(run)).await?;
+            }
+            inserted => return inserted.map(|_| (run, true)),
+        }
+    }
+}
+
+async fn ask_cancel(connection: &Connection, run: u64) -> std::result::Result<(), Error> {
+    let runs = connection.runs();
+    let stands = |state: RunState| doc! { "_id": number(run), "state": state.word() };
+    let cancelled = doc! { "$set": {
+        "state": RunState::Cancelled.word(), "ended_at": DateTime::now(),
+    } };
+    if runs.update_one(stands(RunState::Enqueued), cancelled).await?.matched_count > 0 {
+        return leave_line(connection, run).await;
+    }
+    let asked = doc! { "$set": { "is_cancel_asked": true } };
+    runs.update_one(stands(RunState::Running), asked).await.map(drop)
+}
+
+async fn settle(connection: &Connection) -> std::result::Result<(), Error> {
+    let runs = connection.runs();
+    let running = doc! { "state": RunState::Running.word() };
+    let running = runs.find_one(running).max_time(connection.longest).await?;
+    // Records of earlier versions have none, which is what null finds.
+    let token = running.map(|running| running.get("token").cloned().unwrap_or(Bson::Null));
+    // Looked at after the record: whoever began since has another token.
+    if let Some(token) = token
+        && is_free(connection).await?
+    {
+        let gone = doc! { "token": token, "state": RunState::Running.word() };
+        let interrupted = doc! { "$set": { "state": RunState::Interrupted.word() } };
+        runs.update_one(gone, interrupted).await?;
+    }
+    Ok(())
+}
+
+/// Keys that were kept before this are forgotten.
+fn oldest_key() -> DateTime {
+    let life = i64::try_from(KEY_LIFE.as_millis()).unwrap_or(i64::MAX);
+    DateTime::from_millis(DateTime::now().timestamp_millis() - life)
+}
+
+fn read_key(stored: &Document) -> Option<KeptKey> {
+    Some(KeptKey { asked: stored.get_str("asked").ok()?.to_owned(), run: positive(stored, "run")? })
+}
+
+#[async_trait]
+impl RunLog for MongoStore {
+    async fn runs(&self, query: RunQuery) -> Result<RunPage> {
+        let (connection, _) = &self.inspected().await?;
+        let (stored, total) = self.asked("listing runs", connection.find_runs(&query)).await?;
+        let runs = stored.iter().map(|run| read_run(run, connection)).collect::<Result<_>>()?;
+        Ok(RunPage { runs, total })
+    }
+
+    async fn enqueue(&self, order: &RunOrder) -> Result<(u64, bool)> {
+        let (connection, _) = &self.inspected().await?;
+        self.quick("putting a run in line", || enqueue(connection, order)).await
+    }
+
+    async fn ask_cancel(&self, run: u64) -> Result<()> {
+        let (connection, _) = &self.inspected().await?;
+        self.quick("cancelling a run", || ask_cancel(connection, run)).await
+    }
+
+    async fn settle(&self) -> Result<()> {
+        let (connection, _) = &self.inspected().await?;
+        self.quick("settling runs", || settle(connection)).await
+    }
+
+    async fn key(&self, key: &str) -> Result<Option<KeptKey>> {
+        let (connection, _) = &self.inspected().await?;
+        let recent = doc! { "_id": key, "kept_at": { "$gte": oldest_key() } };
+        let find = async { connection.keys().find_one(recent).max_time(connection.longest).await };
+        Ok(self.asked("reading a key", find).await?.as_ref().and_then(read_key))
+    }
+
+    async fn keep_key(&self, key: &str, kept: KeptKey) -> Result<KeptKey> {
+        let (connection, _) = &self.inspected().await?;
+        let keys = connection.keys();
+        let stored = doc! {
+            "_id": key, "asked": &kept.asked, "run": number(kept.run), "kept_at": DateTime::now(),
+        };
+        let keep = || async {
+            keys.delete_many(doc! { "kept_at": { "$lt": oldest_key() } }).await?;
+            match keys.insert_one(stored.clone()).await {
+                Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
+                    keys.find_one(doc! { "_id": key }).await
+                }
+                inserted => inserted.map(|_| None),
+            }
+        };
+        let known = self.quick("keeping a key", keep).await?;
+        Ok(known.as_ref().and_then(read_key).unwrap_or(kept))
+    }
 }

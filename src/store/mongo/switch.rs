@@ -24,6 +24,7 @@ const BETWEEN_COMMITS: Duration = Duration::from_millis(250);
 pub struct Changes {
     connection: Connection,
     token: i64,
+    number: i64,
     generation: i64,
     manifest: Document,
     pointer: Document,
@@ -31,13 +32,14 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The changes that serve a generation.
+    /// The changes that serve a generation: by the holder of a token, in the run of a number.
     ///
     /// # Errors
     /// When it cannot be written as a document.
     pub fn of(
         published: &Published,
         token: i64,
+        number: i64,
         connection: &Connection,
     ) -> std::result::Result<Self, bson::error::Error> {
         let generation = i64::try_from(published.manifest.generation).unwrap_or(i64::MAX);
@@ -46,6 +48,7 @@ impl Changes {
         Ok(Self {
             connection: connection.clone(),
             token,
+            number,
             generation,
             manifest: doc! {
                 "_id": generation,
@@ -120,7 +123,7 @@ impl Changes {
         (
             doc! { "_id": self.generation, "fence": { "$lte": self.token } },
             doc! { "_id": POINTER, "fence": self.token },
-            doc! { "_id": self.token },
+            doc! { "_id": self.number },
         )
     }
 }

@@ -1,8 +1,9 @@
 //! The embedded store: one SQLite file in WAL mode, readers never wait for a publish.
 //!
 //! Physical tables are written in one transaction each, all stable names (views) and the pointer
-//! switch in one more. Statement texts are in [`sql`], values in [`values`].
+//! switch in one more. Statement texts are in [`sql`], values in [`values`], records of runs in [`runs`].
 
+mod runs;
 mod sql;
 mod values;
 
@@ -13,20 +14,17 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rusqlite::config::DbConfig;
 use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 
 use super::{
     Audit, Cause, GoldStore, Page, Publisher, Reached, Result, RowSource, StoreError, check_stored,
-    entry_of, holder, lock,
+    entry_of, lock,
 };
 use crate::domain::manifest::{Published, TableEntry, Totals, table_in_physical_name};
 use crate::domain::query::Query;
-use crate::domain::run::{
-    RunEnd, RunKind, RunPage, RunQuery, RunRecord, RunState, RunStep, RunTrigger,
-};
+use crate::domain::run::{RunEnd, RunNotes, RunOrder, RunRecord, RunState};
 use crate::domain::schema::{Catalogue, Table, Tally, View};
-use crate::domain::time::Timestamp;
 use crate::lock::Lock;
 use crate::telemetry::spawn_blocking;
 
@@ -133,6 +131,20 @@ impl SqliteStore {
         answer.map_err(|source: Cause| self.failed(action, source))
     }
 
+    /// The lock that is the right to publish; `None` while somebody has it.
+    fn try_lock(&self) -> Result<Option<Lock>> {
+        let mut path = self.inner.path.clone().into_os_string();
+        path.push(".lock");
+        match Lock::take(Path::new(&path)) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(source)) => {
+                let source = source.into();
+                Err(StoreError::Unavailable { location: self.location(), source })
+            }
+        }
+    }
+
     /// Makes the next look at the pointer a fresh one.
     fn look_again(&self) {
         lock(&self.inner.watch).looked_at = None;
@@ -141,6 +153,9 @@ impl SqliteStore {
     fn failed(&self, action: &str, source: Cause) -> StoreError {
         match source.downcast::<StoreError>() {
             Ok(known) => *known,
+            Err(source) if is_busy(&source) => {
+                StoreError::Unavailable { location: self.location(), source }
+            }
             Err(source) => {
                 StoreError::Failed { action: action.to_owned(), location: self.location(), source }
             }
@@ -233,6 +248,12 @@ impl Watch {
     }
 }
 
+/// Whether another program was using the file for longer than we wait.
+fn is_busy(cause: &Cause) -> bool {
+    let code = cause.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 fn describe(path: &Path) -> String {
     format!("sqlite {}", path.display())
 }
@@ -277,26 +298,6 @@ impl GoldStore for SqliteStore {
         self.run("listing generations", |connection| stored_generations(connection)).await
     }
 
-    async fn runs(&self, query: RunQuery) -> Result<RunPage> {
-        self.run("listing runs", move |connection| {
-            let RunQuery { run, state, from, until, offset, limit } = query;
-            let text = |instant: Option<Timestamp>| instant.map(|instant| instant.to_string());
-            let run = run.map(|run| i64::try_from(run).unwrap_or(i64::MAX));
-            let asked = (run, state.map(RunState::word), text(from), text(until));
-            let (run, state, from, until) = &asked;
-            let mut statement = connection.prepare(&sql::runs("record", "LIMIT ?5 OFFSET ?6"))?;
-            let texts = statement.query_map((run, state, from, until, limit, offset), |row| {
-                row.get::<_, String>(0)
-            })?;
-            let runs = texts.map(|text| Ok(serde_json::from_str(&text?)?));
-            let runs = runs.collect::<std::result::Result<Vec<RunRecord>, Cause>>()?;
-            let mut statement = connection.prepare(&sql::runs("count(*)", ""))?;
-            let total: i64 = statement.query_row((run, state, from, until), |row| row.get(0))?;
-            Ok(RunPage { runs, total: u64::try_from(total)? })
-        })
-        .await
-    }
-
     async fn find(&self, published: &Published, query: &Query) -> Result<Page> {
         let table = query.view.table;
         let entry = entry_of(published, table)?.clone();
@@ -328,38 +329,13 @@ impl GoldStore for SqliteStore {
         .await
     }
 
-    async fn publisher(&self, kind: RunKind, trigger: RunTrigger) -> Result<Box<dyn Publisher>> {
-        let mut path = self.inner.path.clone().into_os_string();
-        path.push(".lock");
-        let lock = match Lock::take(Path::new(&path)) {
-            Ok(lock) => lock,
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(StoreError::Locked(self.location()));
-            }
-            Err(std::fs::TryLockError::Error(source)) => {
-                let source = source.into();
-                return Err(StoreError::Unavailable { location: self.location(), source });
-            }
+    async fn publisher(&self, order: &RunOrder) -> Result<Box<dyn Publisher>> {
+        let Some(lock) = self.try_lock()? else {
+            return Err(StoreError::Locked(self.location()));
         };
-        let run = self
-            .run("starting a run", move |connection| {
-                let transaction =
-                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                // We hold the lock, so whoever had it before is gone.
-                let last: i64 = transaction.query_row(sql::LAST_RUN, [], |row| row.get(0))?;
-                change_run(&transaction, last, |record| {
-                    if record.state == RunState::Running {
-                        record.state = RunState::Interrupted;
-                    }
-                })?;
-                let run = last + 1;
-                let record = RunRecord::starting(u64::try_from(run)?, kind, trigger, holder());
-                transaction
-                    .execute(sql::KEEP_RUN, params![run, serde_json::to_string(&record)?])?;
-                transaction.commit()?;
-                Ok(run)
-            })
-            .await?;
+        let order = *order;
+        let run =
+            self.run("starting a run", move |connection| runs::begin(connection, order)).await?;
         self.look_again();
         Ok(Box::new(SqlitePublisher { store: self.clone(), run, _lock: lock }))
     }
@@ -435,9 +411,26 @@ impl Publisher for SqlitePublisher {
         self.run.unsigned_abs()
     }
 
-    async fn note(&self, steps: &[RunStep]) -> Result<()> {
-        let steps = steps.to_vec();
-        self.change("noting a step", move |record| record.steps = steps).await
+    async fn note(&self, notes: &RunNotes) -> Result<()> {
+        let notes = notes.clone();
+        self.change("noting a step", move |record| record.note(notes)).await
+    }
+
+    async fn is_cancel_asked(&self) -> Result<bool> {
+        let run = self.run;
+        self.store
+            .run("reading a run", move |connection| {
+                Ok(runs::find(connection, run)?.is_some_and(|record| record.is_cancel_asked))
+            })
+            .await
+    }
+
+    async fn forget_runs(&self, keep: u32) -> Result<()> {
+        let forget = move |connection: &mut Connection| {
+            connection.execute(sql::FORGET_RUNS, params![keep])?;
+            Ok(())
+        };
+        self.store.run("forgetting runs", forget).await
     }
 
     async fn active(&self) -> Result<Option<Published>> {
@@ -503,7 +496,7 @@ impl Publisher for SqlitePublisher {
                     transaction.execute(sql::KEEP_GENERATION, params![generation, json])?;
                     transaction.execute(sql::POINT_TO, params![generation])?;
                     show(&transaction, &published, older_views)?;
-                    change_run(&transaction, run, |record| {
+                    runs::change(&transaction, run, |record| {
                         record.state = RunState::Succeeded;
                         record.generation = Some(published.manifest.generation);
                     })?;
@@ -586,7 +579,7 @@ impl SqlitePublisher {
             .run(action, move |connection| {
                 let transaction =
                     connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                change_run(&transaction, run, change)?;
+                runs::change(&transaction, run, change)?;
                 Ok(transaction.commit()?)
             })
             .await
@@ -601,22 +594,6 @@ fn show(
 ) -> std::result::Result<(), Cause> {
     for (name, create) in sql::stable_views(&published.manifest, older_views) {
         transaction.execute_batch(&format!("DROP VIEW IF EXISTS \"{name}\"; {create}"))?;
-    }
-    Ok(())
-}
-
-/// Changes the record of a run, if there is one.
-fn change_run(
-    transaction: &Transaction<'_>,
-    run: i64,
-    change: impl FnOnce(&mut RunRecord),
-) -> std::result::Result<(), Cause> {
-    let stored: Option<String> =
-        transaction.query_row(sql::RUN, [run], |row| row.get(0)).optional()?;
-    if let Some(stored) = stored {
-        let mut record = serde_json::from_str(&stored)?;
-        change(&mut record);
-        transaction.execute(sql::KEEP_RUN, params![run, serde_json::to_string(&record)?])?;
     }
     Ok(())
 }

@@ -19,6 +19,12 @@ CREATE TABLE IF NOT EXISTS goldsmith_active (
 CREATE TABLE IF NOT EXISTS goldsmith_runs (
     run INTEGER PRIMARY KEY,
     record TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS goldsmith_keys (
+    key TEXT PRIMARY KEY,
+    asked TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    kept_at INTEGER NOT NULL
 ) STRICT;";
 
 /// The number of the last run; 0 before the first.
@@ -26,6 +32,32 @@ pub const LAST_RUN: &str = "SELECT coalesce(max(run), 0) FROM goldsmith_runs";
 
 /// The record of a run.
 pub const RUN: &str = "SELECT record FROM goldsmith_runs WHERE run = ?1";
+
+/// The newest run in state ?1.
+pub const NEWEST_RUN: &str =
+    "SELECT run FROM goldsmith_runs WHERE record ->> 'state' = ?1 ORDER BY run DESC LIMIT 1";
+
+/// Whether there is a run for the instant ?1 of the schedule.
+pub const HAS_OCCURRENCE: &str =
+    "SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1)";
+
+/// Forgets all runs but the newest ?1, those that have not ended, and the last that published.
+pub const FORGET_RUNS: &str = "
+DELETE FROM goldsmith_runs
+WHERE run NOT IN (SELECT run FROM goldsmith_runs ORDER BY run DESC LIMIT ?1)
+    AND record ->> 'state' NOT IN ('enqueued', 'running')
+    AND run IS NOT (SELECT max(run) FROM goldsmith_runs
+        WHERE record ->> 'state' = 'succeeded' AND record ->> 'kind' = 'refresh'
+            AND record ->> 'generation' IS NOT NULL)";
+
+/// What was kept under the key ?1 since ?2 (microseconds).
+pub const KEY: &str = "SELECT asked, run FROM goldsmith_keys WHERE key = ?1 AND kept_at >= ?2";
+
+/// Keeps what was asked for under a key.
+pub const KEEP_KEY: &str = "INSERT INTO goldsmith_keys VALUES (?1, ?2, ?3, ?4)";
+
+/// Forgets keys that were kept before ?1 (microseconds).
+pub const FORGET_KEYS: &str = "DELETE FROM goldsmith_keys WHERE kept_at < ?1";
 
 /// Something of the runs with number ?1, state ?2, start from ?3 and before ?4, each of them only if
 /// given, newest first.

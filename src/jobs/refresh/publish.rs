@@ -1,0 +1,116 @@
+//! Publishing a generation: every table from the lake to the store, then the switch.
+
+use tokio_util::sync::CancellationToken;
+
+use super::steps::Steps;
+use super::{RefreshError, Refresher, Result};
+use crate::domain::manifest::{Manifest, Published, TableEntry};
+use crate::domain::run::Flow;
+use crate::domain::schema::Table;
+use crate::domain::time::Timestamp;
+use crate::jobs::Step;
+use crate::lake::parquet;
+use crate::pipeline::{rows, tables};
+use crate::store::{Cause, Publisher, Reached, StoreError};
+use crate::telemetry::spawn_blocking;
+
+impl Refresher {
+    /// Brings every table of a committed generation from the lake to the store, then switches.
+    pub async fn publish(
+        &self,
+        publisher: &dyn Publisher,
+        manifest: &Manifest,
+        steps: &mut Steps<'_>,
+    ) -> Result<(usize, usize)> {
+        let observer = steps.observer;
+        let reached = |point: &str| observer.reached(point);
+        steps.start(Step::Publish, manifest.tables.len()).await?;
+        let (mut written, mut reused) = (0, 0);
+        let mut flow = Flow { rows_in: Some(0), rows_out: Some(0), bytes: Some(0) };
+        for entry in &manifest.tables {
+            steps.go_on()?;
+            let Some(table) = tables::by_name(&entry.name) else { continue };
+            let write = async || {
+                Ok(!publisher.has_table(table, entry).await?
+                    && self.publish_table(publisher, table, entry, &reached, steps.cancel).await?)
+            };
+            add(&mut flow.rows_in, entry.rows);
+            if steps.again("writing a table", write).await? {
+                written += 1;
+                add(&mut flow.rows_out, entry.rows);
+                add(&mut flow.bytes, entry.files.iter().map(|file| file.size_bytes).sum());
+            } else {
+                reused += 1;
+            }
+            steps.observer.advanced(Step::Publish, table.name);
+            steps.observer.reached(&format!("publish:{}", table.name));
+        }
+        steps.go_on()?;
+        steps.observer.reached("switch");
+        let next = Published::new(manifest.clone(), Timestamp::now());
+        let switch = async || Ok(publisher.activate(&next, &reached).await?);
+        steps.again("switching to the generation", switch).await?;
+        steps.observer.reached("switched");
+        let store = self.store.location();
+        let summary = format!("{written} tables written, {reused} unchanged, to {store}");
+        steps.finish(Step::Publish, &summary, flow).await;
+        Ok((written, reused))
+    }
+
+    async fn publish_table(
+        &self,
+        publisher: &dyn Publisher,
+        table: &'static Table,
+        entry: &TableEntry,
+        reached: Reached<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<bool> {
+        let mut objects = Vec::with_capacity(entry.files.len());
+        for file in &entry.files {
+            objects.push(self.lake.get_file(file).await?);
+        }
+        let batches = spawn_blocking(move || {
+            let batches = |bytes| Ok(rows::batches(&parquet::decode(bytes)?, table)?);
+            objects.into_iter().map(batches).collect::<Result<Vec<_>>>()
+        })
+        .await?;
+        let all = batches.into_iter().flatten().map(|batch| batch.map_err(Cause::from));
+        // An error among the rows undoes the writing.
+        let asked = cancel.clone();
+        let all = all.map(move |batch| {
+            if asked.is_cancelled() { Err(Cause::from(RefreshError::Cancelled)) } else { batch }
+        });
+        match publisher.write_table(table, entry, Box::new(all), reached).await {
+            Err(error) if is_cancelled(&error) => Err(RefreshError::Cancelled),
+            written => Ok(written?),
+        }
+    }
+
+    /// Brings back what of the active generation is missing in the store: tables that somebody
+    /// dropped, names that an earlier run did not get to.
+    pub async fn repair(&self, publisher: &dyn Publisher, active: &Published) -> Result<()> {
+        for entry in &active.manifest.tables {
+            let Some(table) = tables::by_name(&entry.name) else { continue };
+            if !publisher.has_table(table, entry).await? {
+                tracing::warn!(table = table.name, "a table is missing and written again");
+                self.publish_table(publisher, table, entry, &|_| {}, &CancellationToken::new())
+                    .await?;
+            }
+        }
+        if !self.store.audit_names(active).await?.is_empty() {
+            publisher.repair_names(active).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error is what became of [`RefreshError::Cancelled`] among the rows.
+fn is_cancelled(error: &StoreError) -> bool {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source())
+        .any(|error| matches!(error.downcast_ref(), Some(RefreshError::Cancelled)))
+}
+
+fn add(sum: &mut Option<u64>, more: u64) {
+    *sum.get_or_insert(0) += more;
+}

@@ -1,0 +1,185 @@
+//! Records of runs as JSON texts in one table, and keys of requests in another.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::{SqliteStore, sql};
+use crate::domain::run::{KeptKey, RunEnd, RunOrder, RunPage, RunQuery, RunRecord, RunState};
+use crate::domain::time::Timestamp;
+use crate::store::{Cause, KEY_LIFE, Result, RunLog, StoreError, holder};
+
+/// Starts the record of a run: the caller holds the right to publish, so whoever had it before is
+/// gone. Returns its number.
+pub fn begin(connection: &mut Connection, order: RunOrder) -> std::result::Result<i64, Cause> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    interrupt_running(&transaction)?;
+    if let Some(occurrence) = order.occurrence {
+        let text = occurrence.to_string();
+        let is_known = transaction.query_row(sql::HAS_OCCURRENCE, [text], |row| row.get(0))?;
+        if is_known {
+            return Err(StoreError::AlreadyRun(occurrence).into());
+        }
+    }
+    let run = match order.enqueued {
+        None => transaction.query_row::<i64, _, _>(sql::LAST_RUN, [], |row| row.get(0))? + 1,
+        Some(waiting) => {
+            let run = i64::try_from(waiting)?;
+            let waits = |record: &RunRecord| record.state == RunState::Enqueued;
+            if !find(&transaction, run)?.as_ref().is_some_and(waits) {
+                return Err(StoreError::NotEnqueued(waiting).into());
+            }
+            run
+        }
+    };
+    keep(&transaction, &RunRecord::starting(u64::try_from(run)?, &order, holder()))?;
+    transaction.commit()?;
+    Ok(run)
+}
+
+/// The record of a run; `None` when there is none.
+pub fn find(connection: &Connection, run: i64) -> std::result::Result<Option<RunRecord>, Cause> {
+    let stored: Option<String> =
+        connection.query_row(sql::RUN, [run], |row| row.get(0)).optional()?;
+    Ok(stored.map(|stored| serde_json::from_str(&stored)).transpose()?)
+}
+
+/// Changes the record of a run, if there is one.
+pub fn change(
+    transaction: &Transaction<'_>,
+    run: i64,
+    change: impl FnOnce(&mut RunRecord),
+) -> std::result::Result<(), Cause> {
+    let Some(mut record) = find(transaction, run)? else { return Ok(()) };
+    change(&mut record);
+    keep(transaction, &record)
+}
+
+fn keep(transaction: &Transaction<'_>, record: &RunRecord) -> std::result::Result<(), Cause> {
+    let run = i64::try_from(record.run)?;
+    transaction.execute(sql::KEEP_RUN, params![run, serde_json::to_string(record)?])?;
+    Ok(())
+}
+
+/// The newest run that stands so.
+fn newest(
+    transaction: &Transaction<'_>,
+    state: RunState,
+) -> std::result::Result<Option<i64>, Cause> {
+    let found = transaction.query_row(sql::NEWEST_RUN, [state.word()], |row| row.get(0));
+    Ok(found.optional()?)
+}
+
+fn interrupt_running(transaction: &Transaction<'_>) -> std::result::Result<(), Cause> {
+    while let Some(run) = newest(transaction, RunState::Running)? {
+        change(transaction, run, |record| record.state = RunState::Interrupted)?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl RunLog for SqliteStore {
+    async fn runs(&self, query: RunQuery) -> Result<RunPage> {
+        self.run("listing runs", move |connection| {
+            let RunQuery { run, state, from, until, offset, limit } = query;
+            let text = |instant: Option<Timestamp>| instant.map(|instant| instant.to_string());
+            let run = run.map(|run| i64::try_from(run).unwrap_or(i64::MAX));
+            let asked = (run, state.map(RunState::word), text(from), text(until));
+            let (run, state, from, until) = &asked;
+            let mut statement = connection.prepare(&sql::runs("record", "LIMIT ?5 OFFSET ?6"))?;
+            let texts = statement.query_map((run, state, from, until, limit, offset), |row| {
+                row.get::<_, String>(0)
+            })?;
+            let runs = texts.map(|text| Ok(serde_json::from_str(&text?)?));
+            let runs = runs.collect::<std::result::Result<Vec<RunRecord>, Cause>>()?;
+            let mut statement = connection.prepare(&sql::runs("count(*)", ""))?;
+            let total: i64 = statement.query_row((run, state, from, until), |row| row.get(0))?;
+            Ok(RunPage { runs, total: u64::try_from(total)? })
+        })
+        .await
+    }
+
+    async fn enqueue(&self, order: &RunOrder) -> Result<(u64, bool)> {
+        let order = *order;
+        self.run("putting a run in line", move |connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if let Some(waiting) = newest(&transaction, RunState::Enqueued)? {
+                return Ok((u64::try_from(waiting)?, false));
+            }
+            let last: i64 = transaction.query_row(sql::LAST_RUN, [], |row| row.get(0))?;
+            let run = u64::try_from(last + 1)?;
+            keep(&transaction, &RunRecord::enqueued(run, &order, holder()))?;
+            transaction.commit()?;
+            Ok((run, true))
+        })
+        .await
+    }
+
+    async fn ask_cancel(&self, run: u64) -> Result<()> {
+        self.run("cancelling a run", move |connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            change(&transaction, i64::try_from(run).unwrap_or(i64::MAX), |record| {
+                match record.state {
+                    RunState::Enqueued => record.end(&RunEnd::Cancelled),
+                    RunState::Running => record.is_cancel_asked = true,
+                    _ => {}
+                }
+            })?;
+            Ok(transaction.commit()?)
+        })
+        .await
+    }
+
+    async fn settle(&self) -> Result<()> {
+        let running = RunQuery { state: Some(RunState::Running), ..RunQuery::newest(1) };
+        if self.runs(running).await?.runs.is_empty() {
+            return Ok(());
+        }
+        let Some(lock) = self.try_lock()? else { return Ok(()) };
+        let settled = self.run("settling runs", |connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            interrupt_running(&transaction)?;
+            Ok(transaction.commit()?)
+        });
+        let settled = settled.await;
+        drop(lock);
+        settled
+    }
+
+    async fn key(&self, key: &str) -> Result<Option<KeptKey>> {
+        let key = key.to_owned();
+        self.run("reading a key", move |connection| kept_key(connection, &key)).await
+    }
+
+    async fn keep_key(&self, key: &str, kept: KeptKey) -> Result<KeptKey> {
+        let key = key.to_owned();
+        self.run("keeping a key", move |connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute(sql::FORGET_KEYS, [oldest_key()])?;
+            if let Some(known) = kept_key(&transaction, &key)? {
+                return Ok(known);
+            }
+            let run = i64::try_from(kept.run)?;
+            transaction
+                .execute(sql::KEEP_KEY, params![key, kept.asked, run, Timestamp::now().0])?;
+            transaction.commit()?;
+            Ok(kept)
+        })
+        .await
+    }
+}
+
+/// Keys that were kept before this are forgotten.
+fn oldest_key() -> i64 {
+    Timestamp::now().0 - i64::try_from(KEY_LIFE.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn kept_key(connection: &Connection, key: &str) -> std::result::Result<Option<KeptKey>, Cause> {
+    let found = connection.query_row(sql::KEY, params![key, oldest_key()], |row| {
+        Ok(KeptKey { asked: row.get(0)?, run: row.get::<_, i64>(1)?.unsigned_abs() })
+    });
+    Ok(found.optional()?)
+}
