@@ -20,14 +20,15 @@ use crate::domain::words::counted;
 use crate::jobs::check::{self, CheckError};
 use crate::jobs::refresh::{Outcome, RefreshError, Refresher, Report};
 use crate::jobs::score::{self, ScoreError};
-use crate::jobs::{Observer, sample_sources};
+use crate::jobs::{AbortAt, Observer, sample_sources};
 use crate::lake::{Lake, LakeError};
 use crate::pipeline::PipelineError;
 use crate::sample::{self, SampleError, Spec};
 use crate::screen::{self, complain, say};
-use crate::settings::{self, Loaded, Settings, SettingsError};
+use crate::settings::{self, Settings, SettingsError};
 use crate::startup::{
-    AdminToken, Application, StartupError, check_admin_token, open_store, refresher,
+    AdminToken, Application, StartupError, check_admin_token, limit_threads, notifier, open_store,
+    refresher,
 };
 use crate::store::{self, GoldStore, StoreError};
 use crate::telemetry::{self, sentence};
@@ -190,10 +191,12 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn execute(cli: Cli) -> Result<(), CliError> {
     let load = || settings::load(cli.config.as_deref());
     let command = cli.command.unwrap_or(Command::Up);
+    let serves = matches!(command, Command::Up | Command::Serve);
     let prepare = |default_filter: &str| -> Result<Settings, CliError> {
-        let Loaded { settings, .. } = load()?;
-        telemetry::init(&settings.log, default_filter, std::io::stderr)?;
-        Ok(settings)
+        let loaded = load()?;
+        telemetry::init(&loaded.settings.log, default_filter, std::io::stderr)?;
+        limit_threads(&loaded, serves);
+        Ok(loaded.settings)
     };
     match command {
         Command::Up => {
@@ -242,11 +245,13 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Rollback { generation } => {
             let settings = prepare("warn")?;
             let store = open_store(&settings)?;
-            let went =
-                closing(&store, store::rollback(store.as_ref(), RunTrigger::Cli, generation));
-            let (from, to) = went.await?;
-            say!("serving generation {to} again instead of {from}");
-            Ok(())
+            let work = async {
+                let went = store::rollback(store.as_ref(), RunTrigger::Cli, generation).await?;
+                say!("serving generation {} again instead of {}", went.to, went.from);
+                notifier(&settings).tell(store.as_ref(), went.run).await;
+                Ok(())
+            };
+            closing(&store, work).await
         }
         Command::Openapi => print_whole(&openapi::to_json(&openapi::document())?),
         Command::Dictionary => print_whole(&dictionary::markdown()),
@@ -351,9 +356,12 @@ async fn refresh(
     } else {
         Box::new(screen::Lines)
     };
-    let observer = screen::AbortAt { point: settings.abort_at.clone(), inner: observer };
+    let observer = AbortAt { point: settings.abort_at.clone(), inner: observer };
     let begun = refresher.begin(&order).await?;
-    match refresher.run(begun, &observer, &CancellationToken::new()).await? {
+    let run = begun.run();
+    let ended = refresher.run(begun, &observer, &CancellationToken::new()).await;
+    notifier(settings).tell(refresher.store.as_ref(), run).await;
+    match ended? {
         Outcome::Unchanged { generation, active } if generation == active => {
             say!("nothing changed: generation {generation} is up to date");
         }

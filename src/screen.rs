@@ -85,33 +85,3 @@ impl Observer for Lines {
         complain!("{:<8} {:.3} s, {summary}", step.to_string(), took.as_secs_f64());
     }
 }
-
-/// Passes everything on, and ends the process without clean-up at a named point: tests use it to
-/// see what `kill -9` leaves behind. Inert in release builds.
-pub struct AbortAt {
-    /// Where to end; `None` for nowhere.
-    pub point: Option<String>,
-    /// Who else hears.
-    pub inner: Box<dyn Observer>,
-}
-
-impl Observer for AbortAt {
-    fn started(&self, step: Step, parts: u64) {
-        self.inner.started(step, parts);
-    }
-
-    fn advanced(&self, step: Step, part: &str) {
-        self.inner.advanced(step, part);
-    }
-
-    fn finished(&self, step: Step, took: Duration, summary: &str) {
-        self.inner.finished(step, took, summary);
-    }
-
-    fn reached(&self, point: &str) {
-        if cfg!(debug_assertions) && self.point.as_deref() == Some(point) {
-            std::process::abort();
-        }
-        self.inner.reached(point);
-    }
-}

@@ -1,6 +1,8 @@
 //! The application: binds, wires the store to the routes, serves until stopped.
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::num::NonZero;
+use std::os::unix::process::CommandExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +19,15 @@ use crate::api::home::HomePage;
 use crate::api::problems::{ensure_problem, not_taken};
 use crate::api::state::{State, Tokens};
 use crate::api::{self, home, openapi};
+use crate::jobs::house::{self, Plan};
+use crate::jobs::notify::{Metabase, Notifier};
 use crate::jobs::refresh::Refresher;
 use crate::jobs::runner::Runner;
 use crate::lake::{Lake, LakeError};
 use crate::pipeline::model::Rules;
 use crate::pipeline::silver::quality::Gate;
 use crate::pipeline::tables;
-use crate::settings::Settings;
+use crate::settings::{Loaded, Notify, Refresh, Settings, THREAD_LIMITS};
 use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GoldStore, Operator, StoreError};
@@ -93,6 +97,29 @@ pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupErro
     Ok(Arc::new(MongoStore::open(options, &tables::CATALOGUE)?))
 }
 
+/// Limits the threads of the pipeline: to what the settings say, else, in a process that serves, to one
+/// less than there are cores, so that requests find one. The libraries read their limits once, from the
+/// environment of the process, which therefore starts over with it. Returns when there is nothing to limit.
+pub fn limit_threads(loaded: &Loaded, serves: bool) {
+    if loaded.has_thread_limit {
+        return;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let left = serves.then(|| cores.saturating_sub(1).max(1));
+    let Some(threads) = loaded.settings.refresh.threads.or(left) else { return };
+    let mut arguments = std::env::args_os();
+    let problem = match (std::env::current_exe(), arguments.next()) {
+        (Ok(program), Some(name)) => std::process::Command::new(program)
+            .arg0(name)
+            .args(arguments)
+            .envs(THREAD_LIMITS.map(|limit| (limit, threads.to_string())))
+            .exec(),
+        (Err(error), _) => error,
+        (_, None) => return,
+    };
+    tracing::warn!(threads, %problem, "the pipeline's threads could not be limited");
+}
+
 /// What a refresh works with.
 ///
 /// # Errors
@@ -115,6 +142,18 @@ pub fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refre
         keep_generations: settings.keep_generations,
         keep_runs: settings.keep_runs,
     })
+}
+
+/// Who tells others how runs ended.
+#[must_use]
+pub fn notifier(settings: &Settings) -> Notifier {
+    let Notify { urls, secret, metabase } = settings.notify.clone();
+    let metabase = metabase.map(|metabase| Metabase {
+        url: metabase.url,
+        database_id: metabase.database_id,
+        api_key: metabase.api_key,
+    });
+    Notifier::new(urls, secret, metabase)
 }
 
 /// The token of admin routes.
@@ -189,6 +228,7 @@ pub struct Application {
     addr: SocketAddr,
     admin_token: AdminToken,
     runner: Runner,
+    plan: Plan,
     grace: Duration,
     signals: Signals,
 }
@@ -213,7 +253,11 @@ impl Application {
         let page = web::Data::new(HomePage::of(&document));
         let (own, gold) = (settings.clone(), Arc::clone(&store));
         let make = move || Ok(refresher(&own, Arc::clone(&gold))?);
-        let runner = Runner::new(Box::new(make), Arc::clone(&store));
+        let notifier = notifier(settings);
+        let runner =
+            Runner::new(Box::new(make), Arc::clone(&store), notifier, settings.abort_at.clone());
+        let Refresh { schedule, jitter, watch, .. } = settings.refresh.clone();
+        let plan = Plan { schedule, jitter, watch };
         let state = web::Data::new(State::new(
             store,
             Arc::new(runner.clone()) as Arc<dyn Operator>,
@@ -249,7 +293,7 @@ impl Application {
         }
         let grace = Duration::from_secs(settings.grace_secs);
         let signals = Signals::hear()?;
-        Ok(Self { server: server.run(), addr, admin_token, runner, grace, signals })
+        Ok(Self { server: server.run(), addr, admin_token, runner, plan, grace, signals })
     }
 
     /// The token of admin routes.
@@ -276,7 +320,8 @@ impl Application {
     /// # Errors
     /// [`StartupError::Serve`].
     pub async fn run(self) -> Result<(), StartupError> {
-        let Self { server, runner, grace, mut signals, .. } = self;
+        let Self { server, runner, plan, grace, mut signals, .. } = self;
+        tokio::spawn(house::keep(runner.clone(), plan));
         let (handle, running) = (server.handle(), runner.clone());
         let stopping = runner.stopping();
         let listening = tokio::spawn(async move {

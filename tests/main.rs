@@ -29,6 +29,7 @@ mod mongo {
 mod architecture;
 mod cli;
 mod documents;
+mod jobs;
 mod kill;
 mod models;
 mod publishing;

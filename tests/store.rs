@@ -278,6 +278,15 @@ async fn runs_each_occurrence_once(store: &dyn GoldStore) {
     let again = store.publisher(&first).await.unwrap_err();
     assert!(matches!(again, StoreError::AlreadyRun(_)), "{again}");
     assert_eq!(store.runs(RunQuery::newest(1)).await.unwrap().total, total);
+    let again = store.enqueue(&first).await.unwrap_err();
+    assert!(matches!(again, StoreError::AlreadyRun(_)), "{again}");
+    // One in line is for it, and begins.
+    let later = order(at("2026-01-21T04:00:00"));
+    let (waiting, _) = store.enqueue(&later).await.unwrap();
+    let again = store.publisher(&later).await.unwrap_err();
+    assert!(matches!(again, StoreError::AlreadyRun(_)), "{again}");
+    let turn = RunOrder { enqueued: Some(waiting), ..later };
+    store.publisher(&turn).await.unwrap().end(RunEnd::Succeeded).await.unwrap();
     // Also one before it: the clock may have been wrong.
     for other in ["2026-01-22T03:00:00", "2026-01-20T03:00:00"] {
         store.publisher(&order(at(other))).await.unwrap().end(RunEnd::Succeeded).await.unwrap();
@@ -441,8 +450,12 @@ async fn keeps_goes_back_and_sweeps(store: &dyn GoldStore, one: &Published) {
         3,
         "an older generation is still whole"
     );
-    assert_eq!(rollback(store, RunTrigger::Cli, None).await.unwrap(), (5, 4));
-    assert_eq!(rollback(store, RunTrigger::Cli, Some(1)).await.unwrap(), (4, 1));
+    for (asked, from_to) in [(None, (5, 4)), (Some(1), (4, 1))] {
+        let went = rollback(store, RunTrigger::Cli, asked).await.unwrap();
+        assert_eq!((went.from, went.to), from_to);
+        let run = record(store, went.run).await.unwrap();
+        assert_eq!((run.before, run.generation), (Some(from_to.0), Some(from_to.1)));
+    }
     assert!(matches!(
         rollback(store, RunTrigger::Cli, Some(9)).await.unwrap_err(),
         StoreError::NoGeneration(_)
@@ -478,8 +491,7 @@ async fn lets_one_publish_at_a_time(store: &dyn GoldStore) {
     let notes = RunNotes { steps: vec![step], before: Some(4), quality };
     run.note(&notes).await.unwrap();
     let number = run.run();
-    let noted = record(store, number).await.unwrap();
-    let RunRecord { state, steps, before, quality, .. } = noted;
+    let RunRecord { state, steps, before, quality, .. } = record(store, number).await.unwrap();
     assert_eq!((state, RunNotes { steps, before, quality }), (RunState::Running, notes.clone()));
     run.end(RunEnd::Cancelled).await.unwrap();
     let ended = record(store, number).await.unwrap();

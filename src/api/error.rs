@@ -46,6 +46,8 @@ pub enum ApiError {
     NotAdmin,
     /// A run could not begin.
     NotStarted(String),
+    /// What is kept in the lake cannot be read.
+    LakeAway(String),
     /// Something else that is going on has to end first.
     Conflict(String),
     /// A key of a request stands for another request already.
@@ -116,6 +118,9 @@ impl ApiError {
             Self::NotStarted(_) => {
                 ("not_started", StatusCode::SERVICE_UNAVAILABLE, "The run could not begin")
             }
+            Self::LakeAway(_) => {
+                ("lake_unavailable", StatusCode::SERVICE_UNAVAILABLE, "The lake cannot be read")
+            }
             Self::KeyReused(_) => (
                 "key_reused",
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -153,6 +158,7 @@ impl ApiError {
             | Self::Conflict(detail)
             | Self::NotStarted(detail)
             | Self::KeyReused(detail)
+            | Self::LakeAway(detail)
             | Self::Unpublished(detail)
             | Self::Framework(_, detail) => detail.clone(),
             Self::Unauthorized => {

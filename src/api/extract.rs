@@ -10,9 +10,11 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use constant_time_eq::constant_time_eq;
 use secrecy::{ExposeSecret, SecretString};
+use tokio_util::sync::CancellationToken;
 
 use super::envelope::{Answer, render};
 use super::error::ApiError;
+use super::events::Feed;
 use super::state::{Rendered, State};
 use crate::domain::manifest::Published;
 use crate::domain::query::Query;
@@ -33,9 +35,7 @@ impl FromRequest for Reader {
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let started = Instant::now();
         let state = request.app_data::<web::Data<State>>().cloned();
-        let is_allowed = state.as_ref().is_some_and(|state| {
-            state.tokens.read.as_ref().is_none_or(|token| carries(request, token))
-        });
+        let is_allowed = state.as_ref().is_some_and(|state| may_read(state, request));
         Box::pin(async move {
             let Some(state) = state.filter(|_| is_allowed) else {
                 return Err(ApiError::Unauthorized);
@@ -60,6 +60,36 @@ fn carries(request: &HttpRequest, token: &SecretString) -> bool {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map_or("", |(_, sent)| sent.trim());
     constant_time_eq(sent.as_bytes(), token.expose_secret().as_bytes())
+}
+
+/// The right to hear what happens, also before anything is published.
+#[derive(Debug)]
+pub struct Listener {
+    /// The serving store.
+    pub store: Arc<dyn GoldStore>,
+    /// Fires when the process is told to stop.
+    pub stopping: CancellationToken,
+    /// What all listeners hear.
+    pub feed: Arc<Feed>,
+}
+
+impl FromRequest for Listener {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let state = request.app_data::<web::Data<State>>().filter(|state| may_read(state, request));
+        ready(state.ok_or(ApiError::Unauthorized).map(|state| Self {
+            store: Arc::clone(&state.store),
+            stopping: state.operator.stopping(),
+            feed: Arc::clone(&state.feed),
+        }))
+    }
+}
+
+/// Whether the request carries the token for reading, where one is set.
+fn may_read(state: &State, request: &HttpRequest) -> bool {
+    state.tokens.read.as_ref().is_none_or(|token| carries(request, token))
 }
 
 /// The right to see and change how the service is run. An admin handler that does not take one

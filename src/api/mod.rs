@@ -7,6 +7,7 @@ pub mod admin;
 pub mod customers;
 pub mod envelope;
 pub mod error;
+pub mod events;
 pub mod extract;
 pub mod health;
 pub mod home;
@@ -55,8 +56,11 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(admin::runs::list)
         .service(admin::runs::one)
         .service(admin::runs::cancel)
+        .service(events::one)
         .service(admin::generations::list)
         .service(admin::generations::activate)
+        .service(admin::generations::diff)
+        .service(events::all)
         .service(one("/kpis", "headline", "Headline figures", &tables::KPIS))
         .service(whole("/revenue/country", "revenue", "Revenue by country", &tables::REVENUE_BY_COUNTRY))
         .service(whole("/revenue/product", "revenue", "Revenue by product", &tables::REVENUE_BY_PRODUCT))

@@ -57,7 +57,7 @@ pub fn document() -> OpenApi {
     }
     add_problem_responses(&mut components);
     let mut paths = collected.paths;
-    add_admin_refusals(&mut paths);
+    add_refusals(&mut paths);
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -130,17 +130,22 @@ fn add_problem_responses(components: &mut Components) {
     }
 }
 
-/// What every admin route refuses.
-fn add_admin_refusals(paths: &mut Paths) {
-    let shared = [
-        ("400", "BadRequest", ""),
-        ("401", "NotAdmin", ""),
-        ("404", "NotFound", "{"),
-        ("503", "Unavailable", ""),
-    ];
-    for (path, item) in paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/admin/")) {
+/// What the routes refuse that are not table routes.
+fn add_refusals(paths: &mut Paths) {
+    for (path, item) in &mut paths.paths {
+        let unauthorized = match path.as_str() {
+            path if path.starts_with("/admin/") => "NotAdmin",
+            "/events" => "Unauthorized",
+            _ => continue,
+        };
+        let refusals = [
+            ("400", "BadRequest", true),
+            ("401", unauthorized, true),
+            ("404", "NotFound", path.contains('{')),
+            ("503", "Unavailable", true),
+        ];
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            for (status, name, _) in shared.iter().filter(|(_, _, part)| path.contains(part)) {
+            for (status, name, _) in refusals.iter().filter(|(_, _, applies)| *applies) {
                 let refusal = || Ref::from_response_name(*name).into();
                 operation.responses.responses.entry((*status).to_owned()).or_insert_with(refusal);
             }

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use utoipa::openapi::OpenApi;
 
 use super::error::READ_METHODS;
+use super::events::Feed;
 use super::openapi;
 use crate::store::{GoldStore, Operator};
 
@@ -51,6 +52,8 @@ pub struct State {
     pub store: Arc<dyn GoldStore>,
     /// What starts and stops runs.
     pub operator: Arc<dyn Operator>,
+    /// What happens, for who listens.
+    pub feed: Arc<Feed>,
     /// Rendered answers by physical table and query; `None` when switched off.
     pub rendered: Option<Cache<String, Arc<Rendered>, ByBytes>>,
     /// Who may do what.
@@ -92,6 +95,7 @@ impl State {
         Ok(Self {
             store,
             operator,
+            feed: Arc::default(),
             rendered,
             tokens,
             openapi: openapi::to_json(document)?.into(),

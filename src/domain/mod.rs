@@ -3,11 +3,14 @@
 //! Nothing here does I/O and nothing here knows Polars, SQL or HTTP.
 //! Start reading at [`schema`].
 
+pub mod diff;
 pub mod digest;
+pub mod event;
 pub mod manifest;
 pub mod query;
 pub mod rows;
 pub mod run;
+pub mod schedule;
 pub mod schema;
 pub mod time;
 pub mod words;

@@ -370,6 +370,8 @@ pub enum Refusal {
     Busy(String),
     /// What a run needs cannot be used.
     Failed(String),
+    /// What is asked about does not exist.
+    NotThere(String),
     /// The key stands for another wish.
     OtherKey(String),
 }
@@ -487,6 +489,14 @@ impl RunRecord {
     #[must_use]
     pub fn enqueued(run: u64, order: &RunOrder, holder: String) -> Self {
         Self { state: RunState::Enqueued, ..Self::starting(run, order, holder) }
+    }
+
+    /// What a refresh that succeeded came to: `published`, or `unchanged` when its inputs were those of
+    /// the newest generation.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&'static str> {
+        let has_succeeded = self.kind == RunKind::Refresh && self.state == RunState::Succeeded;
+        has_succeeded.then_some(if self.generation.is_some() { "published" } else { "unchanged" })
     }
 
     /// Notes how far it is.

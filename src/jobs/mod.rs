@@ -1,9 +1,13 @@
 //! Work that takes time: the refresh and what watches it.
 //!
 //! [`refresh`] walks sources → bronze → silver → gold → models → proof → publish. A watcher ([`Observer`]) hears of
-//! every step; progress bars, plain lines and logs are all watchers. [`runner`] runs it in the background.
+//! every step; progress bars, plain lines and logs are all watchers. [`runner`] runs it in the background,
+//! [`house`] by the clock, and [`notify`] tells others how it ended.
 
 pub mod check;
+pub mod diff;
+pub mod house;
+pub mod notify;
 pub mod refresh;
 pub mod runner;
 pub mod sample_sources;
@@ -73,4 +77,61 @@ pub trait Observer: Send + Sync {
     fn finished(&self, step: Step, took: Duration, summary: &str);
     /// A named point is reached, for tests that end the process there.
     fn reached(&self, _point: &str) {}
+}
+
+/// Passes everything on, and ends the process without clean-up at a named point: tests use it to
+/// see what `kill -9` leaves behind. Inert in release builds.
+pub struct AbortAt<O> {
+    /// Where to end; `None` for nowhere.
+    pub point: Option<String>,
+    /// Who else hears.
+    pub inner: O,
+}
+
+impl<O: Observer> Observer for AbortAt<O> {
+    fn started(&self, step: Step, parts: u64) {
+        self.inner.started(step, parts);
+    }
+
+    fn advanced(&self, step: Step, part: &str) {
+        self.inner.advanced(step, part);
+    }
+
+    fn finished(&self, step: Step, took: Duration, summary: &str) {
+        self.inner.finished(step, took, summary);
+    }
+
+    fn reached(&self, point: &str) {
+        if cfg!(debug_assertions) && self.point.as_deref() == Some(point) {
+            std::process::abort();
+        }
+        self.inner.reached(point);
+    }
+}
+
+impl Observer for Box<dyn Observer> {
+    fn started(&self, step: Step, parts: u64) {
+        self.as_ref().started(step, parts);
+    }
+
+    fn advanced(&self, step: Step, part: &str) {
+        self.as_ref().advanced(step, part);
+    }
+
+    fn finished(&self, step: Step, took: Duration, summary: &str) {
+        self.as_ref().finished(step, took, summary);
+    }
+
+    fn reached(&self, point: &str) {
+        self.as_ref().reached(point);
+    }
+}
+
+/// Watches nothing: the record has it all.
+pub struct Unwatched;
+
+impl Observer for Unwatched {
+    fn started(&self, _step: Step, _parts: u64) {}
+    fn advanced(&self, _step: Step, _part: &str) {}
+    fn finished(&self, _step: Step, _took: Duration, _summary: &str) {}
 }

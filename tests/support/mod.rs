@@ -30,6 +30,12 @@ pub fn concrete(path: &str, id: &str) -> String {
         .replace("{model}", "churn")
         .replace("{run}", "1")
         .replace("{generation}", "1")
+        .replace("{other}", "1")
+}
+
+/// Whether a documented path answers from tables: not about the service, not as a stream.
+pub fn answers_from_tables(path: &str) -> bool {
+    !["/health", "/admin/", "/events"].iter().any(|other| path.starts_with(other))
 }
 
 /// A data directory with sources, gone at the end of the test.
@@ -313,6 +319,55 @@ impl Http {
         reply(self.agent.run(request.body(()).unwrap()).unwrap())
     }
 
+    /// Any method with headers and a body, with a bearer token.
+    #[track_caller]
+    pub fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Reply {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {token}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        reply(self.agent.run(request.body(body.to_owned()).unwrap()).unwrap())
+    }
+
+    /// Sends a request to somebody who may not live to answer.
+    pub fn try_send(&self, method: &str, path: &str, token: &str) {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {token}"));
+        drop(self.agent.run(request.body(()).unwrap()));
+    }
+
+    /// The body of a GET as it comes; `heard` is the last event that was heard.
+    pub fn stream(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        heard: Option<&str>,
+    ) -> impl Read + Send + 'static {
+        let mut request = ureq::http::Request::builder().uri(format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        if let Some(heard) = heard {
+            request = request.header("Last-Event-ID", heard);
+        }
+        let response = self.agent.run(request.body(()).unwrap()).unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        response.into_body().into_reader()
+    }
+
     /// The `data` of a good answer.
     #[track_caller]
     pub fn data(&self, path: &str) -> Value {
@@ -360,14 +415,12 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Reply {
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.http.url))
-            .header("Authorization", format!("Bearer {}", self.admin_token));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        reply(self.http.agent.run(request.body(body.to_owned()).unwrap()).unwrap())
+        self.http.ask(method, path, &self.admin_token, headers, body)
+    }
+
+    /// The token of administrators.
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
     }
 
     /// Any method, as an administrator.
@@ -397,7 +450,25 @@ pub struct Running {
 impl Running {
     /// Starts a command that serves and waits until it does.
     pub fn start(shop: &Shop, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = shop.command(arguments, variables);
+        Self::serving(shop.command(arguments, variables))
+    }
+
+    /// Starts `serve` with file systems of its own, which these shell commands mount.
+    pub fn start_in_own_mounts(shop: &Shop, mount: &str, token: &str) -> Self {
+        let path = std::env::var_os("PATH").unwrap();
+        let script = format!("{mount} && exec {} serve", env!("CARGO_BIN_EXE_goldsmith"));
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--map-root-user", "sh", "-c", &script])
+            .current_dir(shop.path())
+            .env_clear()
+            .env("PATH", path)
+            .env("HTTP_ADDR", "127.0.0.1:0")
+            .env("ADMIN_TOKEN", token);
+        Self::serving(command)
+    }
+
+    fn serving(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -410,6 +481,15 @@ impl Running {
         }
         let url = said.split("serving on ").nth(1).unwrap().split(',').next().unwrap().to_owned();
         Self { child, said, http: Http::to(url) }
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_for_its_end(mut self) {
+        let ends = std::time::Instant::now() + Duration::from_mins(1);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(std::time::Instant::now() < ends, "it did not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// SIGTERM; how it ended and what it said on standard error. One that does not end is killed

@@ -174,6 +174,7 @@ pub async fn start(
     let granted = admin.operator.refresh(wish).await;
     let Asked { run, is_new } = granted.map_err(|refusal| match refusal {
         Refusal::Busy(why) => ApiError::Conflict(why),
+        Refusal::NotThere(why) => ApiError::NotFound(why),
         Refusal::Failed(why) => ApiError::NotStarted(why),
         Refusal::OtherKey(key) => ApiError::KeyReused(format!(
             "the {KEY} {key:?} was sent with another body or if_running within the last 24 hours"

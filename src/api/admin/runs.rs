@@ -35,6 +35,9 @@ pub struct RunView {
     state: &'static str,
     /// What it was asked for.
     request: RequestView,
+    /// The instant of the schedule that it is for, UTC; null of others.
+    #[schema(example = "2026-01-21T03:00:00Z")]
+    scheduled_for: Option<String>,
     /// The process that ran it, as `host:pid`.
     #[schema(example = "shop:4711")]
     holder: String,
@@ -141,14 +144,16 @@ pub struct StepView {
     #[schema(example = 65000)]
     rows_out: Option<u64>,
     /// Bytes it read or wrote; null likewise.
-    #[schema(example = 1874309)]
+    #[schema(example = 1_874_309)]
     bytes: Option<u64>,
     /// With what it ended; empty until then.
     #[schema(example = "5000 customers, 60000 purchases, 12 rows rejected")]
     summary: String,
 }
 
-pub(super) fn utc(instant: Timestamp) -> String {
+/// An instant of the service's own, with its offset.
+#[must_use]
+pub fn utc(instant: Timestamp) -> String {
     format!("{instant}Z")
 }
 
@@ -183,10 +188,9 @@ impl RunView {
             bytes: step.flow.bytes,
             summary: step.summary,
         };
-        let has_succeeded = record.kind == RunKind::Refresh && record.state == RunState::Succeeded;
-        let outcome = if record.generation.is_some() { "published" } else { "unchanged" };
         let RefreshRequest { as_of, force, start_at, inputs_of } = record.request;
         Self {
+            outcome: record.outcome(),
             run: record.run,
             kind: record.kind.word(),
             trigger: record.trigger.word(),
@@ -197,13 +201,13 @@ impl RunView {
                 start_at: start_at.word(),
                 inputs_of,
             },
+            scheduled_for: record.occurrence.map(utc),
             holder: record.holder,
             started_at: utc(record.started_at),
             ended_at: record.ended_at.map(utc),
             seconds: record.ended_at.map(|ended| seconds(record.started_at, ended)),
             generation_before: record.before,
             generation: record.generation,
-            outcome: has_succeeded.then_some(outcome),
             error: record.error,
             causes: record.causes,
             is_cancel_asked: record.is_cancel_asked,
@@ -322,7 +326,11 @@ pub async fn cancel(
     Ok(HttpResponse::Accepted().json(find(&admin, run).await?.0))
 }
 
-pub(super) fn number(text: &str) -> Result<u64, ApiError> {
+/// The number of a run in a path.
+///
+/// # Errors
+/// [`ApiError::NotFound`] for what is no number.
+pub fn number(text: &str) -> Result<u64, ApiError> {
     text.parse().map_err(|_| missing(text))
 }
 

@@ -26,7 +26,12 @@ use crate::telemetry::spawn_blocking;
 
 impl Refresher {
     /// Bronze, silver and gold of a new generation; the manifest is written last.
-    pub async fn build(&self, run: Run, inputs: Inputs, steps: &mut Steps<'_>) -> Result<Manifest> {
+    pub(super) async fn build(
+        &self,
+        run: Run,
+        inputs: Inputs,
+        steps: &mut Steps<'_>,
+    ) -> Result<Manifest> {
         let files = inputs.files;
         let silver = match inputs.given {
             Given::Sources(sources) => {

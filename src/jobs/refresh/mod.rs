@@ -217,7 +217,8 @@ impl Refresher {
     ) -> Result<Outcome> {
         let Begun { _lock, publisher, request } = begun;
         let mut steps = Steps::new(publisher.as_ref(), observer, cancel);
-        let work = self.run_alone(publisher.as_ref(), request, &mut steps);
+        // Boxed: with all it holds between its steps it is large to move about.
+        let work = Box::pin(self.run_alone(publisher.as_ref(), request, &mut steps));
         // A panic ends the record as well, before it goes on.
         let outcome = tokio::select! {
             outcome = AssertUnwindSafe(work).catch_unwind() => outcome,
@@ -362,12 +363,11 @@ impl Refresher {
         if request.as_of.is_none() && !self.is_of(&manifest, request) {
             request.as_of = Some(manifest.as_of);
         }
-        let given = match request.start_at {
-            StartAt::Silver => Given::Silver(generation),
-            _ => {
-                let read = || read_bronze(&self.lake, &manifest);
-                Given::Sources(steps.again("reading bronze", read).await?)
-            }
+        let given = if request.start_at == StartAt::Silver {
+            Given::Silver(generation)
+        } else {
+            let read = || read_bronze(&self.lake, &manifest);
+            Given::Sources(steps.again("reading bronze", read).await?)
         };
         let Manifest { sources: files, is_sample, .. } = manifest;
         Ok((Inputs { files, given, is_sample: Some(is_sample) }, request))

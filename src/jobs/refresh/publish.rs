@@ -16,7 +16,7 @@ use crate::telemetry::spawn_blocking;
 
 impl Refresher {
     /// Brings every table of a committed generation from the lake to the store, then switches.
-    pub async fn publish(
+    pub(super) async fn publish(
         &self,
         publisher: &dyn Publisher,
         manifest: &Manifest,
@@ -88,7 +88,7 @@ impl Refresher {
 
     /// Brings back what of the active generation is missing in the store: tables that somebody
     /// dropped, names that an earlier run did not get to.
-    pub async fn repair(&self, publisher: &dyn Publisher, active: &Published) -> Result<()> {
+    pub(super) async fn repair(&self, publisher: &dyn Publisher, active: &Published) -> Result<()> {
         for entry in &active.manifest.tables {
             let Some(table) = tables::by_name(&entry.name) else { continue };
             if !publisher.has_table(table, entry).await? {

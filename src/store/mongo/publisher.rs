@@ -486,10 +486,10 @@ impl Publisher for MongoPublisher {
     }
 
     async fn note(&self, notes: &RunNotes) -> Result<()> {
-        let noted = doc! { "$set": write_notes(notes) };
+        let change = doc! { "$set": write_notes(notes) };
         let ours = doc! { "_id": self.run };
         let note = || async {
-            self.connection.runs().update_one(ours.clone(), noted.clone()).await.map(drop)
+            self.connection.runs().update_one(ours.clone(), change.clone()).await.map(drop)
         };
         self.store.quick("noting a step", note).await
     }

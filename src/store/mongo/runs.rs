@@ -198,10 +198,8 @@ pub async fn begin(
     if let Some(begun) = find(doc! { "token": token }).await? {
         return Ok(Ok(whole(&begun, "_id").unwrap_or(0)));
     }
-    if let Some(occurrence) = order.occurrence
-        && find(doc! { "occurrence": instant_to_bson(occurrence) }).await?.is_some()
-    {
-        return Ok(Err(StoreError::AlreadyRun(occurrence)));
+    if let Err(refused) = refuse_again(connection, order).await? {
+        return Ok(Err(refused));
     }
     let record = |run: u64| {
         let mut stored = write_run(&RunRecord::starting(run, order, holder.to_owned()));
@@ -216,6 +214,20 @@ pub async fn begin(
         return Ok(run);
     }
     Ok(Ok(number(insert_next(connection, record).await?)))
+}
+
+/// Refuses a run for an instant of the schedule that another one is for.
+async fn refuse_again(
+    connection: &Connection,
+    order: &RunOrder,
+) -> std::result::Result<Result<()>, Error> {
+    let Some(occurrence) = order.occurrence else { return Ok(Ok(())) };
+    let other = doc! {
+        "occurrence": instant_to_bson(occurrence),
+        "_id": { "$ne": order.enqueued.map(number) },
+    };
+    let other = connection.runs().find_one(other).max_time(connection.longest).await?;
+    Ok(if other.is_some() { Err(StoreError::AlreadyRun(occurrence)) } else { Ok(()) })
 }
 
 /// Inserts a record under the number after the last one.
@@ -282,17 +294,20 @@ async fn leave_line(connection: &Connection, run: u64) -> std::result::Result<()
 async fn enqueue(
     connection: &Connection,
     order: &RunOrder,
-) -> std::result::Result<(u64, bool), Error> {
+) -> std::result::Result<Result<(u64, bool)>, Error> {
     let runs = connection.runs();
     let enqueued = |run: u64| doc! { "_id": number(run), "state": RunState::Enqueued.word() };
     loop {
         if let Some(run) = waiting(connection).await? {
             let record = runs.find_one(enqueued(run)).max_time(connection.longest).await?;
             if record.is_some() {
-                return Ok((run, false));
+                return Ok(Ok((run, false)));
             }
             // It began or was cancelled by somebody who ended right then.
             leave_line(connection, run).await?;
+        }
+        if let Err(refused) = refuse_again(connection, order).await? {
+            return Ok(Err(refused));
         }
         let record = |run| write_run(&RunRecord::enqueued(run, order, holder()));
         let run = insert_next(connection, record).await?;
@@ -302,7 +317,7 @@ async fn enqueue(
             Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
                 runs.delete_one(enqueued(run)).await?;
             }
-            inserted => return inserted.map(|_| (run, true)),
+            inserted => return inserted.map(|_| Ok((run, true))),
         }
     }
 }
@@ -358,7 +373,7 @@ impl RunLog for MongoStore {
 
     async fn enqueue(&self, order: &RunOrder) -> Result<(u64, bool)> {
         let (connection, _) = &self.inspected().await?;
-        self.quick("putting a run in line", || enqueue(connection, order)).await
+        self.quick("putting a run in line", || enqueue(connection, order)).await?
     }
 
     async fn ask_cancel(&self, run: u64) -> Result<()> {

@@ -13,13 +13,7 @@ use crate::store::{Cause, KEY_LIFE, Result, RunLog, StoreError, holder};
 pub fn begin(connection: &mut Connection, order: RunOrder) -> std::result::Result<i64, Cause> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     interrupt_running(&transaction)?;
-    if let Some(occurrence) = order.occurrence {
-        let text = occurrence.to_string();
-        let is_known = transaction.query_row(sql::HAS_OCCURRENCE, [text], |row| row.get(0))?;
-        if is_known {
-            return Err(StoreError::AlreadyRun(occurrence).into());
-        }
-    }
+    refuse_again(&transaction, &order)?;
     let run = match order.enqueued {
         None => transaction.query_row::<i64, _, _>(sql::LAST_RUN, [], |row| row.get(0))? + 1,
         Some(waiting) => {
@@ -34,6 +28,17 @@ pub fn begin(connection: &mut Connection, order: RunOrder) -> std::result::Resul
     keep(&transaction, &RunRecord::starting(u64::try_from(run)?, &order, holder()))?;
     transaction.commit()?;
     Ok(run)
+}
+
+/// Refuses a run for an instant of the schedule that another one is for.
+fn refuse_again(transaction: &Transaction<'_>, order: &RunOrder) -> std::result::Result<(), Cause> {
+    let Some(occurrence) = order.occurrence else { return Ok(()) };
+    let own = order.enqueued.map(i64::try_from).transpose()?;
+    let asked = params![occurrence.to_string(), own];
+    if transaction.query_row(sql::HAS_OCCURRENCE, asked, |row| row.get(0))? {
+        return Err(StoreError::AlreadyRun(occurrence).into());
+    }
+    Ok(())
 }
 
 /// The record of a run; `None` when there is none.
@@ -106,6 +111,7 @@ impl RunLog for SqliteStore {
             if let Some(waiting) = newest(&transaction, RunState::Enqueued)? {
                 return Ok((u64::try_from(waiting)?, false));
             }
+            refuse_again(&transaction, &order)?;
             let last: i64 = transaction.query_row(sql::LAST_RUN, [], |row| row.get(0))?;
             let run = u64::try_from(last + 1)?;
             keep(&transaction, &RunRecord::enqueued(run, &order, holder()))?;

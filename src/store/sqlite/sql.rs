@@ -37,9 +37,9 @@ pub const RUN: &str = "SELECT record FROM goldsmith_runs WHERE run = ?1";
 pub const NEWEST_RUN: &str =
     "SELECT run FROM goldsmith_runs WHERE record ->> 'state' = ?1 ORDER BY run DESC LIMIT 1";
 
-/// Whether there is a run for the instant ?1 of the schedule.
-pub const HAS_OCCURRENCE: &str =
-    "SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1)";
+/// Whether there is a run other than ?2 for the instant ?1 of the schedule.
+pub const HAS_OCCURRENCE: &str = "
+SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1 AND run IS NOT ?2)";
 
 /// Forgets all runs but the newest ?1, those that have not ended, and the last that published.
 pub const FORGET_RUNS: &str = "

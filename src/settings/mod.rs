@@ -1,17 +1,24 @@
-//! The settings tree and its loader; the only file that reads the environment.
+//! The settings and their loader; the only file that reads the environment.
 //!
 //! Layers, later ones win: embedded defaults (`default.toml`, which documents every key), a TOML
-//! file, `.env`, the environment. Unknown keys are refused. [`Settings`] is what comes out, checked.
+//! file, `.env`, the environment. Unknown keys are refused. [`Settings`] is what comes out, checked
+//! in [`check`].
+
+mod check;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
-use secrecy::SecretString;
-use serde::Deserialize;
 
-const DEFAULTS: &str = include_str!("default.toml");
+use check::{Raw, check};
+pub use tree::{
+    Http, Log, LogFormat, Metabase, Models, MongoDb, Notify, Quality, Refresh, Sample, Settings,
+};
+
+const DEFAULTS: &str = include_str!("../default.toml");
 /// Read from the working directory when present and no other file is named.
 const FILE: &str = "goldsmith.toml";
 
@@ -24,20 +31,25 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("MONGODB_DB", "mongodb.db"),
     ("ADMIN_TOKEN", "auth.admin_token"),
     ("READ_TOKEN", "auth.read_token"),
+    ("REFRESH_SCHEDULE", "refresh.schedule"),
+    ("NOTIFY_URLS", "notify.urls"),
+    ("NOTIFY_SECRET", "notify.secret"),
+    ("METABASE_URL", "metabase.url"),
+    ("METABASE_API_KEY", "metabase.api_key"),
     ("LOG_FORMAT", "log.format"),
     ("RUST_LOG", "log.filter"),
 ];
 
-/// What the HTTP server can start.
-const MOST_WORKERS: usize = 512;
-/// More is no retention but an archive.
-const MOST_GENERATIONS: usize = 100_000;
-
-/// A day: a longer wait is no limit.
-const MOST_SECS: u64 = 86_400;
-
 /// Keys whose values are never shown.
-const SECRETS: &[&str] = &["mongodb.uri", "auth.admin_token", "auth.read_token"];
+const SECRETS: &[&str] = &[
+    "mongodb.uri",
+    "auth.admin_token",
+    "auth.read_token",
+    // Addresses of webhooks often hold what lets one in.
+    "notify.urls",
+    "notify.secret",
+    "metabase.api_key",
+];
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -97,185 +109,6 @@ impl SettingsError {
     }
 }
 
-/// The settings, checked.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// `[http]`
-    pub http: Http,
-    /// `shutdown.grace_secs`: for requests in flight and the run that goes on at a stop, seconds.
-    pub grace_secs: u64,
-    /// `lake.url`: location template with `{layer}`.
-    pub lake_url: String,
-    /// `sqlite.path`
-    pub sqlite_path: PathBuf,
-    /// `[mongodb]`; `None` when no `mongodb.uri` is given.
-    pub mongodb: Option<MongoDb>,
-    /// `auth.admin_token`
-    pub admin_token: Option<SecretString>,
-    /// `auth.read_token`
-    pub read_token: Option<SecretString>,
-    /// `[log]`
-    pub log: Log,
-    /// `[quality]`
-    pub quality: Quality,
-    /// `[models]`
-    pub models: Models,
-    /// `churn.horizon_days`
-    pub churn_horizon_days: u32,
-    /// `publish.keep_generations`
-    pub keep_generations: usize,
-    /// `publish.keep_runs`
-    pub keep_runs: u32,
-    /// `[sample]`
-    pub sample: Sample,
-    /// `testing.abort_at`
-    pub abort_at: Option<String>,
-}
-
-/// `[http]`
-#[derive(Debug, Clone, Deserialize)]
-pub struct Http {
-    /// Host and port to listen on.
-    pub addr: String,
-    /// Number of serving threads; 0 for one per core.
-    pub workers: usize,
-    /// Memory for rendered answers, bytes.
-    pub cache_bytes: u64,
-}
-
-/// `[mongodb]`
-#[derive(Debug, Clone)]
-pub struct MongoDb {
-    /// Connection string.
-    pub uri: SecretString,
-    /// Serving database.
-    pub db: String,
-    /// Which members of a replica set answer the API, in the driver's words; empty when not set.
-    pub read_preference: String,
-    /// Longest wait for a server that can answer, seconds.
-    pub server_selection_secs: u64,
-    /// Longest time one read may take, seconds.
-    pub query_secs: u64,
-    /// Longest time one write may take, seconds.
-    pub write_secs: u64,
-    /// How long the right to publish outlives its holder, seconds.
-    pub lease_secs: u64,
-}
-
-/// `[log]`
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// Shape of a line.
-    pub format: LogFormat,
-    /// Filter directives; `None` for the command's default.
-    pub filter: Option<String>,
-}
-
-/// Shape of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `[quality]`
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub struct Quality {
-    /// Greatest share of rejected rows.
-    pub max_reject_ratio: f64,
-    /// Greatest fall of valid rows.
-    pub max_row_drop: f64,
-    /// Greatest amount of one purchase, EUR.
-    pub max_amount: f64,
-}
-
-/// `[models]`
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub struct Models {
-    /// Decides everything that is left to chance.
-    pub seed: u64,
-    /// Fewer customers are too few to learn from.
-    pub min_customers: usize,
-    /// Most customers a model is fitted on.
-    pub max_fit_rows: usize,
-}
-
-/// `[sample]`
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub struct Sample {
-    /// Number of customers.
-    pub customers: u32,
-    /// Number of purchases.
-    pub purchases: u32,
-    /// Seed of the generator.
-    pub seed: u64,
-}
-
-/// The tree as written, before it is checked.
-#[derive(Debug, Deserialize)]
-struct Raw {
-    http: Http,
-    shutdown: RawShutdown,
-    lake: RawLake,
-    sqlite: RawSqlite,
-    mongodb: RawMongoDb,
-    auth: RawAuth,
-    log: RawLog,
-    quality: Quality,
-    models: Models,
-    churn: RawChurn,
-    publish: RawPublish,
-    sample: Sample,
-    testing: RawTesting,
-}
-#[derive(Debug, Deserialize)]
-struct RawShutdown {
-    grace_secs: u64,
-}
-#[derive(Debug, Deserialize)]
-struct RawLake {
-    url: String,
-}
-#[derive(Debug, Deserialize)]
-struct RawSqlite {
-    path: String,
-}
-#[derive(Debug, Deserialize)]
-struct RawMongoDb {
-    uri: String,
-    db: String,
-    read_preference: String,
-    server_selection_secs: u64,
-    query_secs: u64,
-    write_secs: u64,
-    lease_secs: u64,
-}
-#[derive(Debug, Deserialize)]
-struct RawAuth {
-    admin_token: String,
-    read_token: String,
-}
-#[derive(Debug, Deserialize)]
-struct RawLog {
-    format: String,
-    filter: String,
-}
-#[derive(Debug, Deserialize)]
-struct RawChurn {
-    horizon_days: u32,
-}
-#[derive(Debug, Deserialize)]
-struct RawPublish {
-    keep_generations: usize,
-    keep_runs: u32,
-}
-#[derive(Debug, Deserialize)]
-struct RawTesting {
-    abort_at: String,
-}
-
 /// One resolved setting, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
@@ -294,7 +127,12 @@ pub struct Loaded {
     pub settings: Settings,
     /// Every key, in the order of the defaults' sections.
     pub resolved: Vec<Resolved>,
+    /// Whether the environment tells the pipeline's libraries how many threads to use.
+    pub has_thread_limit: bool,
 }
+
+/// Where the pipeline's libraries, Polars and rayon, look for how many threads to use.
+pub const THREAD_LIMITS: [&str; 2] = ["POLARS_MAX_THREADS", "RAYON_NUM_THREADS"];
 
 /// Loads the settings of this process: `file` if given, else `goldsmith.toml` if present, then
 /// `.env` and the environment.
@@ -345,6 +183,8 @@ pub fn load_from(
         Some(path) => File::from(path).format(FileFormat::Toml).required(true),
         None => File::from(Path::new(FILE)).format(FileFormat::Toml).required(false),
     };
+    let has_thread_limit =
+        environment.iter().any(|(name, _)| THREAD_LIMITS.contains(&name.as_str()));
     let dot_env = Variables::new(".env", dot_env, &sections);
     let environment = Variables::new("environment", environment, &sections);
     let config = Config::builder()
@@ -363,7 +203,7 @@ pub fn load_from(
     }
     let resolved = tree.iter().map(|(key, value)| resolve(key, value)).collect();
     let raw: Raw = config.try_deserialize().map_err(|error| SettingsError::unreadable(&error))?;
-    Ok(Loaded { settings: check(raw)?, resolved })
+    Ok(Loaded { settings: check(raw)?, resolved, has_thread_limit })
 }
 
 /// Environment variables that name settings.
@@ -473,168 +313,9 @@ fn resolve(key: &str, value: &Value) -> Resolved {
     Resolved { key: key.to_owned(), value: shown, origin: origin_of(value) }
 }
 
-fn invalid(key: &'static str, problem: String) -> SettingsError {
-    SettingsError::Invalid { key, problem }
-}
-
-fn secret(text: String) -> Option<SecretString> {
-    (!text.is_empty()).then(|| SecretString::from(text))
-}
-
-fn check_mongodb(raw: RawMongoDb) -> Result<Option<MongoDb>, SettingsError> {
-    /// What a server takes for the name of a database, less what we put after it.
-    const LONGEST_NAME: usize = 59;
-    /// Databases of the server's own.
-    const RESERVED: [&str; 3] = ["admin", "config", "local"];
-    /// The driver's words.
-    const READ_PREFERENCES: [&str; 6] =
-        ["", "primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"];
-    let is_name = !raw.db.is_empty()
-        && raw.db.len() <= LONGEST_NAME
-        && !RESERVED.contains(&raw.db.as_str())
-        && !raw.db.ends_with("_ops")
-        && raw.db.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if !is_name {
-        let problem = format!(
-            "{:?} is not 1 to {LONGEST_NAME} letters, digits, hyphens and underscores, or is \
-             the server's own or one of manifests (_ops)",
-            raw.db
-        );
-        return Err(invalid("mongodb.db", problem));
-    }
-    if !READ_PREFERENCES.contains(&raw.read_preference.as_str()) {
-        let problem =
-            format!("{:?} is none of {}", raw.read_preference, READ_PREFERENCES[1..].join(", "));
-        return Err(invalid("mongodb.read_preference", problem));
-    }
-    for (key, secs) in [
-        ("mongodb.server_selection_secs", raw.server_selection_secs),
-        ("mongodb.query_secs", raw.query_secs),
-        ("mongodb.write_secs", raw.write_secs),
-        ("mongodb.lease_secs", raw.lease_secs),
-    ] {
-        if !(1..=MOST_SECS).contains(&secs) {
-            return Err(invalid(key, format!("{secs} is not between 1 and {MOST_SECS}")));
-        }
-    }
-    Ok(secret(raw.uri).map(|uri| MongoDb {
-        uri,
-        db: raw.db,
-        read_preference: raw.read_preference,
-        server_selection_secs: raw.server_selection_secs,
-        query_secs: raw.query_secs,
-        write_secs: raw.write_secs,
-        lease_secs: raw.lease_secs,
-    }))
-}
-
-fn check_models(models: Models, horizon_days: u32) -> Result<(), SettingsError> {
-    /// Below it no share of customers can be held out.
-    const LEAST_CUSTOMERS: usize = 10;
-    /// A longer wait for the next purchase is a goodbye, whatever a shop sells.
-    const MOST_DAYS: u32 = 3_650;
-    if i64::try_from(models.seed).is_err() {
-        let problem = format!("{} is more than {}", models.seed, i64::MAX);
-        return Err(invalid("models.seed", problem));
-    }
-    if models.min_customers < LEAST_CUSTOMERS {
-        let problem = format!("{} is less than {LEAST_CUSTOMERS}", models.min_customers);
-        return Err(invalid("models.min_customers", problem));
-    }
-    if models.max_fit_rows < models.min_customers {
-        let problem = format!(
-            "{} is more than models.max_fit_rows ({})",
-            models.min_customers, models.max_fit_rows
-        );
-        return Err(invalid("models.min_customers", problem));
-    }
-    if !(1..=MOST_DAYS).contains(&horizon_days) {
-        let problem = format!("{horizon_days} is not between 1 and {MOST_DAYS}");
-        return Err(invalid("churn.horizon_days", problem));
-    }
-    Ok(())
-}
-
-fn check(raw: Raw) -> Result<Settings, SettingsError> {
-    let has_port = raw
-        .http
-        .addr
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !has_port {
-        let problem = format!("{:?} is not host:port, as 127.0.0.1:8000 is", raw.http.addr);
-        return Err(invalid("http.addr", problem));
-    }
-    let format = match raw.log.format.as_str() {
-        "text" => LogFormat::Text,
-        "json" => LogFormat::Json,
-        other => return Err(invalid("log.format", format!("{other:?} is neither text nor json"))),
-    };
-    for (key, share) in [
-        ("quality.max_reject_ratio", raw.quality.max_reject_ratio),
-        ("quality.max_row_drop", raw.quality.max_row_drop),
-    ] {
-        if !(0.0..=1.0).contains(&share) {
-            return Err(invalid(key, format!("{share} is not between 0 and 1")));
-        }
-    }
-    if !(raw.quality.max_amount > 0.0 && raw.quality.max_amount <= 1e12) {
-        let problem = format!("{} is not between 0 and 1e12", raw.quality.max_amount);
-        return Err(invalid("quality.max_amount", problem));
-    }
-    check_models(raw.models, raw.churn.horizon_days)?;
-    // A request may still be reading the generation before the one just published.
-    if !(2..=MOST_GENERATIONS).contains(&raw.publish.keep_generations) {
-        let kept = raw.publish.keep_generations;
-        let problem = format!("{kept} is not between 2 and {MOST_GENERATIONS}");
-        return Err(invalid("publish.keep_generations", problem));
-    }
-    if raw.publish.keep_runs == 0 {
-        return Err(invalid("publish.keep_runs", "0 would forget the run that goes on".to_owned()));
-    }
-    if raw.sqlite.path.is_empty() || raw.sqlite.path.starts_with(':') {
-        return Err(invalid("sqlite.path", format!("{:?} is not a file", raw.sqlite.path)));
-    }
-    if raw.http.workers > MOST_WORKERS {
-        let problem = format!("{} is more than {MOST_WORKERS}", raw.http.workers);
-        return Err(invalid("http.workers", problem));
-    }
-    for (key, token) in
-        [("auth.admin_token", &raw.auth.admin_token), ("auth.read_token", &raw.auth.read_token)]
-    {
-        let is_sendable = token.chars().all(|c| c == ' ' || c.is_ascii_graphic());
-        if !is_sendable || token.trim() != token {
-            let problem =
-                "a header can carry only visible ASCII characters, and no space at either end";
-            return Err(invalid(key, problem.to_owned()));
-        }
-    }
-    if !raw.auth.admin_token.is_empty() && raw.auth.admin_token == raw.auth.read_token {
-        let problem = "it is the read token too, so that every reader could do what operators do";
-        return Err(invalid("auth.admin_token", problem.to_owned()));
-    }
-    Ok(Settings {
-        http: raw.http,
-        grace_secs: raw.shutdown.grace_secs,
-        lake_url: raw.lake.url,
-        sqlite_path: raw.sqlite.path.into(),
-        mongodb: check_mongodb(raw.mongodb)?,
-        admin_token: secret(raw.auth.admin_token),
-        read_token: secret(raw.auth.read_token),
-        log: Log { format, filter: Some(raw.log.filter).filter(|filter| !filter.is_empty()) },
-        quality: raw.quality,
-        models: raw.models,
-        churn_horizon_days: raw.churn.horizon_days,
-        keep_generations: raw.publish.keep_generations,
-        keep_runs: raw.publish.keep_runs,
-        sample: raw.sample,
-        abort_at: Some(raw.testing.abort_at).filter(|point| !point.is_empty()),
-    })
-}
-
 impl fmt::Display for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<26} {:<28} {}", self.key, self.value, self.origin)
+        write!(f, "{:<29} {:<28} {}", self.key, self.value, self.origin)
     }
 }
 
@@ -674,6 +355,16 @@ mod tests {
         assert_eq!(loaded.settings.read_token.as_ref().unwrap().expose_secret(), "00123");
         assert!(!format!("{:?}", loaded.settings).contains("00123"));
         assert!(loaded.resolved.iter().all(|r| !r.value.contains("00123")));
+        let hook = [("NOTIFY_URLS", "https://a.example/00123"), ("NOTIFY_SECRET", "x00123")];
+        let metabase = [
+            ("METABASE_URL", "https://bi.example"),
+            ("METABASE_API_KEY", "mb_00123"),
+            ("METABASE__DATABASE_ID", "2"),
+        ];
+        let loaded = with(&[&hook[..], &metabase[..]].concat()).unwrap();
+        assert_eq!(loaded.settings.notify.urls.len(), 1);
+        assert!(!format!("{:?}", loaded.settings).contains("00123"), "{:?}", loaded.settings);
+        assert!(loaded.resolved.iter().all(|r| !r.value.contains("00123")));
     }
 
     #[test]
@@ -702,6 +393,15 @@ mod tests {
             ("HTTP__WORKERS", "513", "http.workers"),
             ("READ_TOKEN", "tokén", "auth.read_token"),
             ("READ_TOKEN", " abc", "auth.read_token"),
+            ("REFRESH_SCHEDULE", "daily", "refresh.schedule: \"daily\" is no cron expression"),
+            ("REFRESH__TIMEZONE", "Mars", "refresh.timezone: \"Mars\" is no time zone"),
+            ("REFRESH__JITTER_SECS", "86401", "refresh.jitter_secs"),
+            ("REFRESH__THREADS", "1025", "refresh.threads"),
+            ("SOURCES__WATCH_SECS", "0", "sources.watch_secs"),
+            ("NOTIFY_URLS", "https://a.example/hook", "notify.secret: it is wanted"),
+            ("NOTIFY_URLS", "ftp://a.example", "notify.urls: address 1 is no http"),
+            ("METABASE_URL", "metabase.example", "metabase.url: it is no http"),
+            ("METABASE_URL", "https://bi.example", "metabase.database_id"),
             ("SQLITE_PATH", ":memory:", "sqlite.path"),
             ("MONGODB_DB", "a.b", "mongodb.db"),
             ("MONGODB_DB", "admin", "mongodb.db"),

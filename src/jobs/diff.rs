@@ -1,0 +1,107 @@
+//! How two generations that are kept differ, from their tables in the lake.
+
+use crate::domain::diff::{GenerationDiff, TableChange};
+use crate::domain::manifest::{Manifest, TableEntry};
+use crate::lake::{Lake, parquet};
+use crate::pipeline::{compare, tables};
+use crate::store::{GoldStore, StoreError};
+use crate::telemetry::spawn_blocking;
+
+use super::refresh::RefreshError;
+use polars::prelude::DataFrame;
+
+/// Why two generations were not compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// One of them is not kept.
+    #[error("there is no generation {0}; kept are {1}")]
+    NoGeneration(u64, String),
+    /// The store cannot say what is kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A table cannot be read.
+    #[error(transparent)]
+    Table(#[from] RefreshError),
+}
+
+/// Compares two generations.
+///
+/// # Errors
+/// [`DiffError`].
+pub async fn diff(
+    store: &dyn GoldStore,
+    lake: &Lake,
+    from: u64,
+    to: u64,
+) -> Result<GenerationDiff, DiffError> {
+    let kept = store.generations().await?;
+    let find = |number: u64| -> Result<&Manifest, DiffError> {
+        let found = kept.iter().find(|kept| kept.manifest.generation == number);
+        found.map(|found| &found.manifest).ok_or_else(|| {
+            let numbers: Vec<String> =
+                kept.iter().map(|kept| kept.manifest.generation.to_string()).collect();
+            DiffError::NoGeneration(number, numbers.join(", "))
+        })
+    };
+    let (earlier, later) = (find(from)?, find(to)?);
+    let mut diff =
+        GenerationDiff { from, to, kpis: Vec::new(), migrations: Vec::new(), tables: Vec::new() };
+    for table in tables::ALL {
+        let name = table.name;
+        let (Some(was), Some(is)) = (earlier.table(name), later.table(name)) else {
+            // A table that one of them, of another version, does not have.
+            let rows = |manifest: &Manifest| manifest.table(name).map_or(0, |entry| entry.rows);
+            let (rows_from, rows_to) = (rows(earlier), rows(later));
+            let (added, removed) = (rows_to, rows_from);
+            let table = name.to_owned();
+            diff.tables.push(TableChange { table, rows_from, rows_to, added, removed, changed: 0 });
+            continue;
+        };
+        let is_told = [tables::KPIS.name, tables::models::CUSTOMER_SEGMENTS.name].contains(&name);
+        if was.content_hash == is.content_hash && !is_told {
+            let (rows_from, rows_to) = (was.rows, is.rows);
+            let (added, removed, changed) = (0, 0, 0);
+            let table = name.to_owned();
+            diff.tables.push(TableChange { table, rows_from, rows_to, added, removed, changed });
+            continue;
+        }
+        let (was, is) = (read(lake, was).await?, read(lake, is).await?);
+        let compared = spawn_blocking(move || {
+            let change = compare::tables(table, &was, &is)?;
+            let kpis =
+                if name == tables::KPIS.name { compare::figures(&was, &is)? } else { Vec::new() };
+            let migrations = if name == tables::models::CUSTOMER_SEGMENTS.name {
+                compare::segments(&was, &is)?
+            } else {
+                Vec::new()
+            };
+            Ok::<_, RefreshError>((change, kpis, migrations))
+        });
+        let (change, kpis, migrations) = compared.await?;
+        diff.tables.push(change);
+        diff.kpis.extend(kpis);
+        diff.migrations.extend(migrations);
+    }
+    Ok(diff)
+}
+
+async fn read(lake: &Lake, entry: &TableEntry) -> Result<DataFrame, RefreshError> {
+    let mut files = Vec::with_capacity(entry.files.len());
+    for file in &entry.files {
+        files.push(lake.get_file(file).await?);
+    }
+    spawn_blocking(move || {
+        let mut whole: Option<DataFrame> = None;
+        for bytes in files {
+            let part = parquet::decode(bytes)?;
+            match &mut whole {
+                None => whole = Some(part),
+                Some(whole) => {
+                    whole.vstack_mut(&part)?;
+                }
+            }
+        }
+        Ok(whole.unwrap_or_default())
+    })
+    .await
+}

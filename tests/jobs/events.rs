@@ -1,0 +1,174 @@
+//! Server-sent events, heard by a client that reads them as they come.
+
+use std::io::{BufRead as _, BufReader};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{LARGE, ended, refresh};
+use crate::support::{Http, SMALL, Shop, TestApp};
+
+/// An event as it was heard.
+#[derive(Debug, Clone, PartialEq)]
+struct Heard {
+    id: String,
+    name: String,
+    data: Value,
+}
+
+impl Heard {
+    /// What it says, in short.
+    fn short(&self) -> String {
+        let word = |field: &str| self.data[field].as_str().unwrap_or_default().to_owned();
+        match self.name.as_str() {
+            "step" => format!("{} {}", word("step"), word("state")),
+            "generation" => format!("generation {}", self.data["generation"]),
+            name => format!("{name} {}", word("state")),
+        }
+    }
+}
+
+/// Listens until the stream ends, on a thread of its own.
+fn listen(
+    http: &Http,
+    path: &str,
+    token: Option<&str>,
+    heard: Option<&str>,
+) -> mpsc::Receiver<Heard> {
+    let stream = http.stream(path, token, heard);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut id, mut name) = (String::new(), String::new());
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { return };
+            match line.split_once(": ") {
+                Some(("id", text)) => text.clone_into(&mut id),
+                Some(("event", text)) => text.clone_into(&mut name),
+                Some(("data", text)) => {
+                    let data = serde_json::from_str(text).unwrap();
+                    let heard = Heard { id: id.clone(), name: name.clone(), data };
+                    if sender.send(heard).is_err() {
+                        return;
+                    }
+                }
+                _ => {}
+            }
+        }
+    });
+    receiver
+}
+
+fn next(events: &mpsc::Receiver<Heard>) -> Heard {
+    events.recv_timeout(Duration::from_mins(1)).unwrap()
+}
+
+fn all(events: &mpsc::Receiver<Heard>) -> Vec<Heard> {
+    let mut heard = Vec::new();
+    loop {
+        match events.recv_timeout(Duration::from_mins(1)) {
+            Ok(event) => heard.push(event),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return heard,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the stream neither speaks nor ends"),
+        }
+    }
+}
+
+fn until_end(events: &mpsc::Receiver<Heard>) -> Vec<Heard> {
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|event: &Heard| event.name != "end") {
+        heard.push(next(events));
+    }
+    heard
+}
+
+#[test]
+fn a_run_is_heard_from_its_beginning_to_its_end_and_from_where_one_stopped() {
+    let shop = Shop::sample(LARGE);
+    let app = TestApp::spawn(&shop);
+    refresh(&app, "", &[], "");
+    let token = Some(app.admin_token());
+    let heard = all(&listen(&app, "/admin/runs/1/events", token, None));
+    let short: Vec<String> = heard.iter().map(Heard::short).collect();
+    assert_eq!(short[0], "run running");
+    for step in ["sources", "bronze", "silver", "gold", "models", "proof", "publish", "sweep"] {
+        let begun = short.iter().position(|word| *word == format!("{step} running"));
+        let begun = begun.unwrap_or_else(|| panic!("no {step} in {short:?}"));
+        assert_eq!(short[begun + 1], format!("{step} succeeded"));
+    }
+    assert_eq!(
+        short[short.len() - 4..],
+        ["generation 1", "sweep running", "sweep succeeded", "end succeeded"]
+    );
+    let silver = heard.iter().find(|event| event.short() == "silver succeeded").unwrap();
+    assert_eq!(silver.data["rows_out"], 66_000);
+
+    // Whoever comes back gets the rest; after the end nothing, and is told not to come back.
+    let rest = all(&listen(&app, "/admin/runs/1/events", token, Some(&silver.id)));
+    let place = heard.iter().position(|event| event.id == silver.id).unwrap();
+    assert_eq!(rest, heard[place + 1..]);
+    let last = &heard.last().unwrap().id;
+    let done = app.admin_with("GET", "/admin/runs/1/events", &[("Last-Event-ID", last)], "");
+    assert_eq!((done.status, done.text.as_str()), (204, ""));
+    let wrong = app.admin_with("GET", "/admin/runs/1/events", &[("Last-Event-ID", "soon")], "");
+    assert_eq!((wrong.status, &wrong.json()["parameter"]), (400, &json!("Last-Event-ID")));
+    assert_eq!(app.admin("GET", "/admin/runs/9/events").status, 404);
+    assert_eq!(app.get("/admin/runs/1/events").status, 401);
+}
+
+#[test]
+fn everybody_hears_of_new_generations_and_misses_none() {
+    let shop = Shop::sample(SMALL).with_settings(&[("READ_TOKEN", "open")]);
+    let app = TestApp::spawn(&shop);
+    assert_eq!(app.get("/events").status, 401);
+    let read = Some("open");
+    // Also before anything is published, and of runs of other processes.
+    let events = listen(&app, "/events", read, None);
+    shop.run(&["refresh"]).good();
+    let first = until_end(&events);
+    assert!(first.iter().any(|event| event.short() == "generation 1"), "{first:?}");
+    assert_eq!(first[0].short(), "run running");
+    refresh(&app, "", &[("Prefer", "wait=60")], r#"{"force": true}"#);
+    let second = until_end(&events);
+    assert!(second.iter().any(|event| event.short() == "generation 2"), "{second:?}");
+    assert_eq!(app.admin("POST", "/admin/generations/1/activate").status, 200);
+    let third: Vec<String> = until_end(&events).iter().map(Heard::short).collect();
+    assert_eq!(third, ["run running", "generation 1", "end succeeded"]);
+    // What failed is told, not why: that is the operator's to see.
+    shop.put("achats.csv", b"nothing");
+    refresh(&app, "", &[], "");
+    let failure = until_end(&events);
+    assert_eq!(failure.last().unwrap().short(), "end failed");
+    assert!(failure.iter().all(|event| !event.data.to_string().contains("achats")), "{failure:?}");
+
+    let again = listen(&app, "/events", read, Some(&first.last().unwrap().id));
+    assert_eq!(until_end(&again), second);
+    assert_eq!(until_end(&again).iter().map(Heard::short).collect::<Vec<_>>(), third);
+    assert_eq!(until_end(&again), failure);
+    let wrong = app.get_as("/events?since=1", read);
+    assert_eq!(wrong.status, 400);
+}
+
+#[test]
+fn who_listens_does_not_keep_the_server_from_stopping() {
+    let shop = Shop::published(SMALL);
+    let running =
+        crate::support::Running::start(&shop, &["serve"], &[("SHUTDOWN__GRACE_SECS", "50")]);
+    let events = listen(&running.http, "/events", None, None);
+    let (code, said) = running.stop();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(all(&events), []);
+}
+
+#[test]
+fn a_run_in_line_is_heard_of() {
+    let shop = Shop::sample(LARGE);
+    let app = TestApp::spawn(&shop);
+    refresh(&app, "", &[], "");
+    refresh(&app, "?if_running=queue", &[], "");
+    let events = listen(&app, "/admin/runs/2/events", Some(app.admin_token()), None);
+    assert_eq!(next(&events).short(), "run enqueued");
+    assert_eq!(next(&events).short(), "run running");
+    ended(&app, 2);
+    assert_eq!(all(&events).last().unwrap().short(), "end succeeded");
+}

@@ -1,0 +1,56 @@
+//! Runs in the background: asked for, watched, on their own, and what others are told.
+
+mod events;
+mod faults;
+mod notify;
+mod requests;
+mod schedule;
+
+use std::time::{Duration, Instant};
+
+use goldsmith::sample::Spec;
+use serde_json::Value;
+
+use crate::support::{Reply, TestApp};
+
+/// Large enough for a run to take seconds in a debug build.
+pub const LARGE: Spec = Spec { customers: 6_000, purchases: 60_000, seed: 3, dirty: 0.0 };
+
+/// Asks for a refresh.
+pub fn refresh(app: &TestApp, query: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    app.admin_with("POST", &format!("/admin/refresh{query}"), headers, body)
+}
+
+/// What an admin route answers.
+pub fn data(app: &TestApp, path: &str) -> Value {
+    let reply = app.admin("GET", path);
+    assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+    reply.json()["data"].take()
+}
+
+/// A run as it stands.
+pub fn run(app: &TestApp, run: u64) -> Value {
+    data(app, &format!("/admin/runs/{run}"))
+}
+
+/// A run when it has ended, which it has to within two minutes.
+pub fn ended(app: &TestApp, number: u64) -> Value {
+    until(&format!("the end of run {number}"), || {
+        let reply = app.admin("GET", &format!("/admin/runs/{number}"));
+        let view = (reply.status == 200).then(|| reply.json()["data"].take())?;
+        let goes_on = ["enqueued", "running"].contains(&view["state"].as_str().unwrap());
+        (!goes_on).then_some(view)
+    })
+}
+
+/// Waits for something, two minutes at most.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let ends = Instant::now() + Duration::from_mins(2);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < ends, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,114 @@
+//! Runs that a process starts by itself.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{ended, run, until};
+use crate::support::mongo::TestDb;
+use crate::support::{Running, SMALL, Shop, TestApp};
+
+/// The runs there are, oldest first.
+fn runs(app: &TestApp) -> Vec<Value> {
+    let answer = app.admin("GET", "/admin/runs?limit=1000").json();
+    answer["data"].as_array().unwrap().iter().rev().cloned().collect()
+}
+
+/// Three processes with the same schedule, one that comes every second.
+fn three_make_one_run_each_time(shop: &Shop) {
+    let every_second = [
+        ("REFRESH_SCHEDULE", "* * * * * *"),
+        ("REFRESH__JITTER_SECS", "0"),
+        ("ADMIN_TOKEN", "x y"),
+    ];
+    let replicas = [0, 1, 2].map(|_| Running::start(shop, &["serve"], &every_second));
+    let app = TestApp::spawn(shop);
+    let scheduled = until("runs of the schedule", || {
+        let runs = runs(&app);
+        let is_done = |run: &&Value| run["state"] == "succeeded";
+        (runs.iter().filter(is_done).count() >= 6).then_some(runs)
+    });
+    for replica in replicas {
+        let (code, said) = replica.stop();
+        assert_eq!(code, Some(0), "{said}");
+    }
+    assert!(scheduled.iter().all(|run| run["trigger"] == "schedule"), "{scheduled:#?}");
+    let instants: Vec<&str> =
+        scheduled.iter().map(|run| run["scheduled_for"].as_str().unwrap()).collect();
+    let different: BTreeSet<&&str> = instants.iter().collect();
+    assert_eq!(different.len(), instants.len(), "{instants:?}");
+    let published = scheduled.iter().filter(|run| run["outcome"] == "published").count();
+    assert_eq!(published, 1, "{scheduled:#?}");
+    // More than one of them made one.
+    let ended: Vec<&Value> = scheduled.iter().filter(|run| run["state"] == "failed").collect();
+    assert!(ended.is_empty(), "{ended:#?}");
+}
+
+#[test]
+fn three_processes_on_sqlite_make_one_run_of_each_instant() {
+    three_make_one_run_each_time(&Shop::sample(SMALL));
+}
+
+#[test]
+fn three_processes_on_mongodb_make_one_run_of_each_instant() {
+    let db = TestDb::new();
+    three_make_one_run_each_time(&Shop::sample(SMALL).serving_from(&db));
+}
+
+#[test]
+fn a_run_that_was_missed_is_caught_up_once() {
+    let shop = Shop::sample(SMALL);
+    // Once a year: the last time was long ago.
+    let yearly = [("REFRESH_SCHEDULE", "0 0 1 1 *"), ("REFRESH__JITTER_SECS", "0")];
+    let app = TestApp::spawn_with(&shop, &yearly);
+    let caught_up = ended(&app, 1);
+    assert_eq!(
+        (&caught_up["trigger"], &caught_up["outcome"]),
+        (&json!("schedule"), &json!("published"))
+    );
+    drop(app);
+    let app = TestApp::spawn_with(&shop, &yearly);
+    // A run by hand comes next: the schedule was satisfied.
+    app.admin_with("POST", "/admin/refresh", &[("Prefer", "wait=60")], "");
+    assert_eq!(run(&app, 2)["trigger"], "api");
+    assert_eq!(runs(&app).len(), 2);
+}
+
+#[test]
+fn source_files_that_change_are_refreshed_from() {
+    let shop = Shop::empty();
+    let watch = [("SOURCES__WATCH", "true"), ("SOURCES__WATCH_SECS", "1")];
+    let app = TestApp::spawn_with(&shop, &watch);
+    let sample =
+        |seed| goldsmith::sample::generate(goldsmith::sample::Spec { seed, ..SMALL }).unwrap();
+    // Without any, and with those of one kind only, there is nothing to do.
+    let files = sample(1);
+    let (clients, achats): (Vec<_>, Vec<_>) = files
+        .iter()
+        .filter(|(name, _)| *name != "ground_truth.json")
+        .partition(|(name, _)| name.starts_with("clients"));
+    shop.put(clients[0].0, &clients[0].1);
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    assert_eq!(runs(&app), Vec::<Value>::new());
+    shop.put(achats[0].0, &achats[0].1);
+    let first = ended(&app, 1);
+    assert_eq!((&first["trigger"], &first["outcome"]), (&json!("watch"), &json!("published")));
+    for (name, bytes) in sample(2) {
+        shop.put(name, &bytes);
+    }
+    assert_eq!(ended(&app, 2)["outcome"], "published");
+    // What is wrong with a file is told once, not with every look.
+    shop.put("achats.csv", b"nothing");
+    assert_eq!(ended(&app, 3)["state"], "failed");
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    assert_eq!(runs(&app).len(), 3);
+}
+
+#[test]
+fn the_run_before_serving_says_so() {
+    let shop = Shop::sample(SMALL);
+    let running = Running::start(&shop, &["up"], &[("ADMIN_TOKEN", "x y")]);
+    let first = running.http.get_as("/admin/runs/1", Some("x y")).json();
+    assert_eq!(first["data"]["trigger"], "startup");
+    assert_eq!(running.stop().0, Some(0));
+}
