@@ -78,7 +78,11 @@ impl Client {
 fn report(what: &str, mut latencies: Vec<f64>) -> f64 {
     latencies.sort_by(f64::total_cmp);
     let at = |share: f64| {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss
+        )]
         let place = ((latencies.len() - 1) as f64 * share) as usize;
         latencies[place]
     };
