@@ -8,7 +8,12 @@ use goldsmith::cli::{self, Cli};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(cli::run(cli)),
+        Ok(runtime) => {
+            let code = runtime.block_on(cli::run(cli));
+            // What a cancelled run was computing is of no use to anybody: it is not waited for.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             eprintln!("error: the runtime cannot start: {error}");
             ExitCode::FAILURE

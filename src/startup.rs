@@ -27,7 +27,7 @@ use crate::lake::{Lake, LakeError};
 use crate::pipeline::model::Rules;
 use crate::pipeline::silver::quality::Gate;
 use crate::pipeline::tables;
-use crate::settings::{Loaded, Notify, Refresh, Settings, THREAD_LIMITS};
+use crate::settings::{Loaded, Notify, Refresh, Settings};
 use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GoldStore, Operator, StoreError};
@@ -101,7 +101,7 @@ pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupErro
 /// less than there are cores, so that requests find one. The libraries read their limits once, from the
 /// environment of the process, which therefore starts over with it. Returns when there is nothing to limit.
 pub fn limit_threads(loaded: &Loaded, serves: bool) {
-    if loaded.has_thread_limit {
+    if loaded.free_thread_limits.is_empty() {
         return;
     }
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -112,7 +112,7 @@ pub fn limit_threads(loaded: &Loaded, serves: bool) {
         (Ok(program), Some(name)) => std::process::Command::new(program)
             .arg0(name)
             .args(arguments)
-            .envs(THREAD_LIMITS.map(|limit| (limit, threads.to_string())))
+            .envs(loaded.free_thread_limits.iter().map(|limit| (limit, threads.to_string())))
             .exec(),
         (Err(error), _) => error,
         (_, None) => return,

@@ -199,7 +199,7 @@ async fn conforms(store: &dyn GoldStore) {
 
 /// One run waits at most, with what it was asked for; it begins once, or is cancelled.
 async fn keeps_a_line_of_one(store: &dyn GoldStore) {
-    let as_of = Timestamp::parse("2025-12-31T23:59:59.999");
+    let as_of = Timestamp::parse("2025-12-31T23:59:59.999999");
     let request =
         RefreshRequest { as_of, force: true, start_at: StartAt::Bronze, inputs_of: Some(3) };
     let order = RunOrder::refresh(RunTrigger::Api, request);
@@ -254,7 +254,16 @@ async fn stops_runs_that_go_on(store: &dyn GoldStore) {
     store.ask_cancel(1 << 40).await.unwrap();
     assert_eq!(record(store, number).await.unwrap().state, RunState::Cancelled);
 
+    // One that has switched did what it was for.
+    let served = store.active().await.unwrap().unwrap();
+    let switched = hold(store).await;
+    let done = switched.run();
+    switched.activate(&served, &|_| {}).await.unwrap();
+    let under_way = record(store, done).await.unwrap();
+    assert_eq!((under_way.state, under_way.generation.is_some()), (RunState::Running, true));
+    drop(switched);
     let gone = hold(store).await;
+    assert_eq!(record(store, done).await.unwrap().state, RunState::Succeeded);
     let number = gone.run();
     drop(gone);
     let ends = std::time::Instant::now() + std::time::Duration::from_secs(30);
@@ -274,10 +283,11 @@ async fn runs_each_occurrence_once(store: &dyn GoldStore) {
     let run = store.publisher(&first).await.unwrap();
     assert_eq!(record(store, run.run()).await.unwrap().occurrence, first.occurrence);
     run.end(RunEnd::Succeeded).await.unwrap();
-    let total = store.runs(RunQuery::newest(1)).await.unwrap().total;
+    let all = RunQuery { counts: true, ..RunQuery::newest(1) };
+    let total = store.runs(all).await.unwrap().total;
     let again = store.publisher(&first).await.unwrap_err();
     assert!(matches!(again, StoreError::AlreadyRun(_)), "{again}");
-    assert_eq!(store.runs(RunQuery::newest(1)).await.unwrap().total, total);
+    assert_eq!(store.runs(all).await.unwrap().total, total);
     let again = store.enqueue(&first).await.unwrap_err();
     assert!(matches!(again, StoreError::AlreadyRun(_)), "{again}");
     // One in line is for it, and begins.
@@ -287,6 +297,19 @@ async fn runs_each_occurrence_once(store: &dyn GoldStore) {
     assert!(matches!(again, StoreError::AlreadyRun(_)), "{again}");
     let turn = RunOrder { enqueued: Some(waiting), ..later };
     store.publisher(&turn).await.unwrap().end(RunEnd::Succeeded).await.unwrap();
+    // One that was stopped with its process is made up for, one that somebody stopped is not.
+    for (instant, is_asked) in [("2026-01-21T05:00:00", false), ("2026-01-21T06:00:00", true)] {
+        let stopped = store.publisher(&order(at(instant))).await.unwrap();
+        if is_asked {
+            store.ask_cancel(stopped.run()).await.unwrap();
+        }
+        stopped.end(RunEnd::Cancelled).await.unwrap();
+        let again = store.publisher(&order(at(instant))).await;
+        assert_eq!(again.is_err(), is_asked);
+        if let Ok(again) = again {
+            again.end(RunEnd::Succeeded).await.unwrap();
+        }
+    }
     // Also one before it: the clock may have been wrong.
     for other in ["2026-01-22T03:00:00", "2026-01-20T03:00:00"] {
         store.publisher(&order(at(other))).await.unwrap().end(RunEnd::Succeeded).await.unwrap();
@@ -516,7 +539,7 @@ async fn remembers_runs(store: &dyn GoldStore) {
     assert!(last.run > gone.run && gone.run > failed.run);
     assert!(last.holder.ends_with(&format!(":{}", std::process::id())));
     let asked = async |query: RunQuery| store.runs(query).await.unwrap();
-    let newest = RunQuery::newest(1_000);
+    let newest = RunQuery { counts: true, ..RunQuery::newest(1_000) };
     assert_eq!(asked(RunQuery::one(gone.run)).await.runs, std::slice::from_ref(gone));
     assert_eq!(asked(RunQuery::one(9_999)).await, RunPage { runs: Vec::new(), total: 0 });
     let failures = asked(RunQuery { state: Some(RunState::Failed), ..newest }).await;

@@ -22,17 +22,16 @@ use super::extract::{Admin, Listener};
 use super::table::refuse_parameters;
 use crate::domain::event::{Happening, RunEvent, events_of};
 use crate::domain::run::{RunQuery, RunRecord};
-use crate::domain::time::Timestamp;
 use crate::store::{GoldStore, StoreError};
 
 /// Between looks at the store.
 const LOOK: Duration = Duration::from_millis(300);
 /// Between signs of life when nothing happens, so that what lies between does not close the connection.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
-/// Runs that a look sees: more cannot begin between two.
-const SEEN: u32 = 20;
+/// Runs that a look sees. Of one that goes on while more than that come after it nothing more is told.
+const SEEN: u32 = 50;
 /// Most runs that are told of again to who comes back.
-const RETOLD: u32 = 1_000;
+const RETOLD: u32 = 200;
 /// After what time a listener whose connection broke should come back, milliseconds.
 const COME_BACK: u32 = 2_000;
 
@@ -195,6 +194,8 @@ impl Listening {
         };
         // A store that is away is looked at again.
         if let Ok(runs) = runs {
+            // The run's record was removed.
+            self.is_over |= runs.is_empty() && matches!(self.scope, Scope::One(_));
             self.tell(&runs);
             if let (Scope::All(_), Some(oldest)) = (&self.scope, runs.last()) {
                 // Those that no look sees any more.
@@ -264,9 +265,12 @@ pub async fn all(listener: Listener, request: HttpRequest) -> Result<HttpRespons
         None => listening.skip(&latest),
         Some((run, number)) => {
             let since = store.runs(RunQuery::one(run)).await?.runs.pop();
-            // One that is forgotten was long ago: everything that is remembered came after it.
-            let from: Option<Timestamp> = since.as_ref().map(|since| since.started_at);
-            let missed = RunQuery { from, ..RunQuery::newest(RETOLD) };
+            // After one that is forgotten, or never was, nobody knows what was missed.
+            let Some(since) = since else {
+                listening.skip(&latest);
+                return Ok(listening.into_response());
+            };
+            let missed = RunQuery { from: Some(since.started_at), ..RunQuery::newest(RETOLD) };
             let missed = store.runs(missed).await?.runs;
             let older = latest.iter().filter(|run| missed.iter().all(|m| m.run != run.run));
             listening.skip(&older.cloned().collect::<Vec<_>>());

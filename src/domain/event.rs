@@ -116,6 +116,7 @@ mod tests {
         run.steps[0].ended_at = Some(Timestamp(1));
         run.steps.push(step("publish", false));
         // Served already, and told of when the step has ended.
+        assert_eq!(run.state, RunState::Running);
         run.generation = Some(7);
         assert_eq!(numbers(&run), [1, 2, 3, 5]);
         run.steps[1].ended_at = Some(Timestamp(2));

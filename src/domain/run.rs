@@ -391,13 +391,15 @@ pub struct RunQuery {
     pub offset: u32,
     /// Most runs to answer.
     pub limit: u32,
+    /// Whether to count those beyond the page.
+    pub counts: bool,
 }
 
 impl RunQuery {
     /// The newest runs.
     #[must_use]
     pub fn newest(limit: u32) -> Self {
-        Self { run: None, state: None, from: None, until: None, offset: 0, limit }
+        Self { run: None, state: None, from: None, until: None, offset: 0, limit, counts: false }
     }
 
     /// One run.
@@ -412,7 +414,7 @@ impl RunQuery {
 pub struct RunPage {
     /// The runs, newest first.
     pub runs: Vec<RunRecord>,
-    /// How many there are beyond this page.
+    /// How many there are beyond this page; those of this page, if they were not to be counted.
     pub total: u64,
 }
 
@@ -497,6 +499,20 @@ impl RunRecord {
     pub fn outcome(&self) -> Option<&'static str> {
         let has_succeeded = self.kind == RunKind::Refresh && self.state == RunState::Succeeded;
         has_succeeded.then_some(if self.generation.is_some() { "published" } else { "unchanged" })
+    }
+
+    /// Whether it stopped with its process, not because somebody wanted it to.
+    #[must_use]
+    pub fn was_stopped(&self) -> bool {
+        self.state == RunState::Cancelled && !self.is_cancel_asked
+    }
+
+    /// Notes that its process is gone: what it was for is done if it had switched.
+    pub fn abandon(&mut self) {
+        self.state = match self.generation {
+            Some(_) => RunState::Succeeded,
+            None => RunState::Interrupted,
+        };
     }
 
     /// Notes how far it is.

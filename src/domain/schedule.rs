@@ -6,7 +6,7 @@ use croner::Cron;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 
-use super::run::{RunKind, RunRecord, RunState};
+use super::run::{RunKind, RunRecord, RunState, StartAt};
 use super::time::Timestamp;
 
 /// A run that began this much later than now, in microseconds, began by a clock that was wrong.
@@ -59,15 +59,18 @@ impl Schedule {
     }
 
     /// The instant of the schedule that a run is due for now, given the latest runs: the last one, unless
-    /// a refresh for it, or one that began later by itself, has succeeded or goes on. However many were
-    /// missed, it is one. Runs that a wrong clock put into the future count for nothing.
+    /// there was a run for it, whatever came of it (but for one that was stopped with its process), or a
+    /// usual one that began later has succeeded or goes on. However many were missed, it is one. Runs that a
+    /// wrong clock put into the future count for nothing.
     #[must_use]
     pub fn due(&self, now: Timestamp, latest: &[RunRecord]) -> Option<Timestamp> {
         let due = self.last_until(now)?;
         let serves = |run: &RunRecord| {
             let is_since = run.started_at >= due && run.started_at.0 <= now.0 + WRONG_CLOCK;
             let is_good = matches!(run.state, RunState::Running | RunState::Succeeded);
-            run.kind == RunKind::Refresh && (run.occurrence == Some(due) || (is_since && is_good))
+            let is_usual = run.request.start_at == StartAt::Sources && run.request.as_of.is_none();
+            let is_for_it = run.occurrence == Some(due) && !run.was_stopped();
+            run.kind == RunKind::Refresh && (is_for_it || (is_since && is_good && is_usual))
         };
         (!latest.iter().any(serves)).then_some(due)
     }
@@ -116,6 +119,13 @@ mod tests {
         ] {
             assert_eq!(paris.next_after(at(from)), Some(at(next)), "{from}");
         }
+        for (until, last) in [
+            ("2026-03-29T12:00:00", "2026-03-29T01:00:00"),
+            ("2026-03-29T00:59:59", "2026-03-28T01:30:00"),
+            ("2026-10-25T12:00:00", "2026-10-25T00:30:00"),
+        ] {
+            assert_eq!(paris.last_until(at(until)), Some(at(last)), "{until}");
+        }
         assert_eq!(paris.last_until(at("2026-01-11T01:30:00")), Some(at("2026-01-11T01:30:00")));
         assert_eq!(paris.last_until(at("2026-01-11T01:29:59")), Some(at("2026-01-10T01:30:00")));
     }
@@ -129,6 +139,14 @@ mod tests {
         assert_eq!(nightly().due(now, &[days_ago]), due);
         let caught_up = run("2026-01-20T09:59:59", Some("2026-01-20T03:00:00"), Some(failed()));
         assert_eq!(nightly().due(now, &[caught_up]), None, "one try for each, whatever came of it");
+        let mut stopped =
+            run("2026-01-20T03:00:00", Some("2026-01-20T03:00:00"), Some(RunEnd::Cancelled));
+        assert_eq!(nightly().due(now, std::slice::from_ref(&stopped)), due, "with its process");
+        stopped.is_cancel_asked = true;
+        assert_eq!(nightly().due(now, &[stopped]), None, "by somebody");
+        let mut replay = run("2026-01-20T09:00:00", None, Some(RunEnd::Succeeded));
+        replay.request.start_at = StartAt::Bronze;
+        assert_eq!(nightly().due(now, &[replay]), due, "not of the sources as they are");
         for (end, is_due) in [
             (None, false),
             (Some(RunEnd::Succeeded), false),

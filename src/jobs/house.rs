@@ -4,16 +4,19 @@
 use std::time::Duration;
 
 use crate::domain::manifest::SourceKind;
-use crate::domain::run::{IfRunning, RefreshRequest, Refusal, RunOrder, RunQuery, RunTrigger};
+use crate::domain::run::{
+    IfRunning, RefreshRequest, Refusal, RunKind, RunOrder, RunQuery, RunState, RunTrigger, StartAt,
+};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::Timestamp;
 use crate::lake::Layer;
 use crate::store::Operator as _;
-use crate::telemetry::sentence;
 
 use super::runner::Runner;
 use super::sources;
 
+/// Latest runs that are looked through: those by hand that failed may lie between.
+const LOOKED_THROUGH: u32 = 100;
 /// Between looks for what other processes left behind.
 const ROUND: Duration = Duration::from_secs(5);
 /// Between tries of the same instant.
@@ -55,14 +58,10 @@ pub async fn keep(runner: Runner, plan: Plan) {
     }
 }
 
-/// Finds runs whose process is gone, and the one in line whose process is.
+/// Looks after what other processes left behind.
 async fn tidy(runner: &Runner) {
     loop {
-        // A store that is away is told of by whoever needs it.
-        if let Err(error) = runner.store().settle().await {
-            tracing::debug!(error = sentence(&error), "runs could not be settled");
-        }
-        runner.attend().await;
+        runner.tidy().await;
         tokio::time::sleep(ROUND).await;
     }
 }
@@ -83,23 +82,20 @@ async fn follow(runner: &Runner, schedule: &Schedule, jitter: Duration) {
             ..RunOrder::refresh(RunTrigger::Schedule, RefreshRequest::default())
         };
         match runner.start(order, IfRunning::Queue).await {
-            Ok(asked) => tracing::info!(run = asked.run, %occurrence, "scheduled"),
-            // Another process has begun it.
-            Err(Refusal::Busy(why)) => tracing::debug!(why, %occurrence, "not scheduled"),
+            Ok(asked) if asked.is_new => tracing::info!(run = asked.run, %occurrence, "scheduled"),
+            // One that waits in line serves when it has begun, or another process has begun it.
+            Ok(_) | Err(Refusal::Busy(_)) => {}
             Err(Refusal::Failed(why) | Refusal::NotThere(why) | Refusal::OtherKey(why)) => {
                 tracing::error!(why, %occurrence, "the scheduled run could not begin");
                 tokio::time::sleep(NAP).await;
             }
         }
-        // One that waits in line for another reason serves when it has begun.
         tokio::time::sleep(BREATH).await;
     }
 }
 
 /// The instant of the schedule that a run is due for and waits in no line for.
 async fn due(runner: &Runner, schedule: &Schedule) -> Option<Timestamp> {
-    /// Runs by hand that failed since may lie between.
-    const LOOKED_THROUGH: u32 = 100;
     // One that cannot be asked now is asked again soon.
     let latest = runner.store().runs(RunQuery::newest(LOOKED_THROUGH)).await.ok()?;
     schedule.due(Timestamp::now(), &latest.runs)
@@ -121,31 +117,53 @@ type Look = Vec<(SourceKind, String, u64, i64)>;
 /// written is left alone. The first look counts as a change: nobody knows what happened before.
 async fn watch_sources(runner: &Runner, pause: Duration) {
     let (mut seen, mut refreshed): (Look, Look) = (Look::new(), Look::new());
+    // Since when what is there now has been there.
+    let mut since = Timestamp::now();
     loop {
+        let looked_at = Timestamp::now();
         let now = look(runner).await.unwrap_or_default();
         let has_all = [SourceKind::Clients, SourceKind::Achats]
             .iter()
             .all(|kind| now.iter().any(|(other, ..)| other == kind));
-        if has_all && now == seen && now != refreshed {
+        if now != seen {
+            since = looked_at;
+        } else if has_all && now != refreshed {
             let order = RunOrder::refresh(RunTrigger::Watch, RefreshRequest::default());
-            match runner.start(order, IfRunning::Queue).await {
-                Ok(asked) => {
-                    tracing::info!(run = asked.run, "source files have changed");
-                    refreshed.clone_from(&now);
-                }
-                Err(
-                    Refusal::Busy(why)
-                    | Refusal::Failed(why)
-                    | Refusal::NotThere(why)
-                    | Refusal::OtherKey(why),
-                ) => {
-                    tracing::warn!(why, "source files have changed and no run could begin");
+            if has_been_read(runner, since).await {
+                // By another process that looks, or by somebody's hand.
+                refreshed.clone_from(&now);
+            } else {
+                match runner.start(order, IfRunning::Queue).await {
+                    Ok(asked) => {
+                        tracing::info!(run = asked.run, "source files have changed");
+                        refreshed.clone_from(&now);
+                    }
+                    Err(refusal) => {
+                        tracing::warn!(
+                            ?refusal,
+                            "source files have changed and no run could begin"
+                        );
+                    }
                 }
             }
         }
         seen = now;
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Whether a refresh from the source files has begun since.
+async fn has_been_read(runner: &Runner, since: Timestamp) -> bool {
+    let query = RunQuery { from: Some(since), ..RunQuery::newest(LOOKED_THROUGH) };
+    let Ok(page) = runner.store().runs(query).await else { return false };
+    page.runs.iter().any(|run| {
+        let is_usual = run.kind == RunKind::Refresh && run.request.start_at == StartAt::Sources;
+        is_usual
+            && !matches!(
+                run.state,
+                RunState::Enqueued | RunState::Cancelled | RunState::Interrupted
+            )
+    })
 }
 
 /// What is there now; `None` when nobody can tell.

@@ -17,6 +17,8 @@ mod sources;
 use std::fmt;
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
+
 /// The steps of a refresh, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -67,6 +69,17 @@ impl fmt::Display for Step {
     }
 }
 
+/// Before what failed in passing is tried again: 2, 10 and 30 seconds, and up to as long again, so that
+/// many who wait for the same thing do not come back at once.
+fn patience() -> ExponentialBuilder {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_secs(2))
+        .with_factor(5.0)
+        .with_max_delay(Duration::from_secs(30))
+        .with_max_times(3)
+        .with_jitter()
+}
+
 /// Hears how a refresh goes. Called from the task that runs it: be quick.
 pub trait Observer: Send + Sync {
     /// A step begins; `parts` is how many parts it has.
@@ -79,10 +92,11 @@ pub trait Observer: Send + Sync {
     fn reached(&self, _point: &str) {}
 }
 
-/// Passes everything on, and ends the process without clean-up at a named point: tests use it to
-/// see what `kill -9` leaves behind. Inert in release builds.
+/// Passes everything on, and ends the process without clean-up at a named point, or panics there when it
+/// is named `panic:point`: tests use it to see what `kill -9` and mistakes leave behind. Inert in release
+/// builds.
 pub struct AbortAt<O> {
-    /// Where to end; `None` for nowhere.
+    /// Where; `None` for nowhere.
     pub point: Option<String>,
     /// Who else hears.
     pub inner: O,
@@ -102,8 +116,13 @@ impl<O: Observer> Observer for AbortAt<O> {
     }
 
     fn reached(&self, point: &str) {
-        if cfg!(debug_assertions) && self.point.as_deref() == Some(point) {
-            std::process::abort();
+        if cfg!(debug_assertions)
+            && let Some(wanted) = &self.point
+        {
+            assert!(wanted.strip_prefix("panic:") != Some(point), "asked to panic at {point}");
+            if wanted == point {
+                std::process::abort();
+            }
         }
         self.inner.reached(point);
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::Retryable as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -11,6 +12,7 @@ use sha2::Sha256;
 
 use crate::domain::run::{RunQuality, RunQuery, RunRecord, RunState};
 use crate::domain::time::Timestamp;
+use crate::jobs::patience;
 use crate::store::GoldStore;
 use crate::telemetry::sentence;
 
@@ -110,7 +112,9 @@ impl Notifier {
         secret: Option<SecretString>,
         metabase: Option<Metabase>,
     ) -> Self {
-        Self { client: Client::new(), urls, secret, metabase }
+        // Elsewhere nobody is to get what lets one in here, and a page one is sent to has heard nothing.
+        let client = Client::builder().redirect(Policy::none()).build().unwrap_or_default();
+        Self { client, urls, secret, metabase }
     }
 
     /// Tells everybody how a run ended, each again a few times while that fails in passing. Who cannot
@@ -149,14 +153,7 @@ impl Notifier {
             if status.is_success() { Ok(()) } else { Err(Untold::Refused(status)) }
         };
         let told = send
-            .retry(
-                ExponentialBuilder::new()
-                    .with_min_delay(Duration::from_secs(2))
-                    .with_factor(5.0)
-                    .with_max_delay(Duration::from_secs(30))
-                    .with_max_times(3)
-                    .with_jitter(),
-            )
+            .retry(patience())
             .when(Untold::is_transient)
             .notify(|error, _| {
                 tracing::info!(run, error = sentence(error), "{name} was not told; trying again");

@@ -4,11 +4,13 @@
 //! only what this process needs for the one it carries out itself.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,11 +22,11 @@ use super::{AbortAt, Unwatched};
 use crate::domain::diff::GenerationDiff;
 use crate::domain::digest::sha256_hex;
 use crate::domain::run::{
-    Asked, IfRunning, KeptKey, Refusal, RunKind, RunOrder, RunQuery, RunRecord, RunState,
-    RunTrigger, Wish,
+    Asked, IfRunning, KeptKey, RefreshRequest, Refusal, RunKind, RunOrder, RunQuery, RunRecord,
+    RunState, RunTrigger, Wish,
 };
 use crate::lake::LakeError;
-use crate::store::{GoldStore, Operator, StoreError, rollback};
+use crate::store::{GoldStore, Operator, StoreError, end_run, failed as failure, rollback};
 use crate::telemetry::sentence;
 
 /// Makes what a refresh works with, when one is asked for: who only serves needs no lake.
@@ -63,13 +65,29 @@ struct Inner {
 struct Current {
     run: u64,
     cancel: CancellationToken,
-    has_ended: watch::Receiver<bool>,
+    stage: watch::Receiver<Stage>,
+}
+
+/// How far this process is with a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// It goes on.
+    Running,
+    /// Its record says how it ended.
+    Ended,
+    /// Others have been told.
+    Told,
 }
 
 impl Current {
-    async fn ended(mut self) {
-        // An error means that it is gone, by a panic.
-        let _ = self.has_ended.wait_for(|has_ended| *has_ended).await;
+    async fn reaches(mut self, stage: Stage) {
+        // An error means that its task is gone.
+        let _ = self.stage.wait_for(|now| *now >= stage).await;
+    }
+
+    /// Whether it is not this far, and somebody works on it.
+    fn is_before(&self, stage: Stage) -> bool {
+        *self.stage.borrow() < stage && self.stage.has_changed().is_ok()
     }
 }
 
@@ -115,11 +133,12 @@ impl Runner {
         }
     }
 
-    /// Stops what goes on here and waits until it has ended.
+    /// Stops what goes on here and waits until it has ended and others have been told.
     pub async fn stop(&self) {
         self.cancel_all();
-        if let Some(current) = self.0.running(None) {
-            current.ended().await;
+        let current = self.0.current().clone();
+        if let Some(current) = current {
+            current.reaches(Stage::Told).await;
         }
     }
 
@@ -149,12 +168,28 @@ impl Runner {
     /// # Errors
     /// [`Refusal`].
     pub async fn start(&self, order: RunOrder, if_running: IfRunning) -> Result<Asked, Refusal> {
-        let _starting = self.0.starting.lock().await;
-        self.0.start(order, if_running).await
+        let inner = Arc::clone(&self.0);
+        self.0
+            .whole(async move {
+                let _starting = inner.starting.lock().await;
+                inner.start(order, if_running).await
+            })
+            .await
     }
 
-    /// Looks after the run in line, if there is one and nobody here does so yet.
-    pub async fn attend(&self) {
+    /// Looks after what other processes left behind: ends the records of runs whose process is gone, and
+    /// begins the run in line.
+    pub async fn tidy(&self) {
+        match self.0.store.settle().await {
+            Ok(settled) => {
+                for run in settled {
+                    tracing::warn!(run, "the process of a run is gone");
+                    self.0.tell(run).await;
+                }
+            }
+            // A store that is away is told of by whoever needs it.
+            Err(error) => tracing::debug!(error = sentence(&error), "runs could not be settled"),
+        }
         if let Ok(Some(_)) = self.0.in_line().await {
             Arc::clone(&self.0).attend();
         }
@@ -170,22 +205,28 @@ impl Inner {
     fn running(&self, run: Option<u64>) -> Option<Current> {
         let current = self.current().clone()?;
         let is_asked = run.is_none_or(|run| run == current.run);
-        // A channel without a sender is that of a run that panicked.
-        let goes_on = !*current.has_ended.borrow() && current.has_ended.has_changed().is_ok();
-        (is_asked && goes_on).then_some(current)
+        (is_asked && current.is_before(Stage::Ended)).then_some(current)
     }
 
-    /// The record of a run; `None` when there is none, or nobody can tell.
-    async fn record(&self, run: u64) -> Option<RunRecord> {
-        self.store.runs(RunQuery::one(run)).await.ok()?.runs.into_iter().next()
+    /// Does something to its end, also when whoever waits for it gives up.
+    async fn whole<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let done = self.runtime.spawn(work).await;
+        done.unwrap_or_else(|error| Err(Refusal::Failed(error.to_string())))
     }
 
-    /// The refresh that another process says is going on.
-    async fn elsewhere(&self) -> Option<u64> {
+    /// The record of a run; `None` when there is none.
+    async fn record(&self, run: u64) -> Result<Option<RunRecord>, StoreError> {
+        Ok(self.store.runs(RunQuery::one(run)).await?.runs.into_iter().next())
+    }
+
+    /// The refresh that is said to go on, wherever.
+    async fn going_on(&self) -> Result<Option<RunRecord>, StoreError> {
         let running = RunQuery { state: Some(RunState::Running), ..RunQuery::newest(1) };
-        let page = self.store.runs(running).await.ok()?;
-        let refresh = page.runs.first().filter(|record| record.kind == RunKind::Refresh);
-        refresh.map(|record| record.run)
+        let running = self.store.runs(running).await?.runs.into_iter().next();
+        Ok(running.filter(|record| record.kind == RunKind::Refresh))
     }
 
     /// The run that waits in line.
@@ -194,13 +235,12 @@ impl Inner {
         Ok(self.store.runs(enqueued).await?.runs.into_iter().next())
     }
 
-    /// Starts what somebody wishes for, once for each key. Not to be given up half way.
+    /// Starts what somebody wishes for, once for each key.
     async fn grant(self: Arc<Self>, wish: Wish) -> Result<Asked, Refusal> {
         let _starting = self.starting.lock().await;
         let Wish { request, if_running, key } = wish;
         let order = RunOrder::refresh(RunTrigger::Api, request);
         let Some(key) = key else { return self.start(order, if_running).await };
-        let failed = |error: StoreError| Refusal::Failed(sentence(&error));
         let asked = serde_json::json!([request, if_running]).to_string();
         let asked = sha256_hex(asked.as_bytes());
         let only_same = |kept: &KeptKey| {
@@ -222,66 +262,90 @@ impl Inner {
         order: RunOrder,
         if_running: IfRunning,
     ) -> Result<Asked, Refusal> {
-        if let Some(current) = self.running(None) {
-            let run = current.run;
-            // Shortly before it has ended here the store says so already.
-            let record = self.record(run).await;
-            if record.is_some_and(|record| record.state == RunState::Running) {
-                return match if_running {
-                    IfRunning::Join => Ok(Asked { run, is_new: false }),
-                    IfRunning::Queue => self.enqueue(order).await,
-                };
-            }
-            current.ended().await;
-        }
-        match self.begin(&order).await {
-            Ok(run) => Ok(Asked { run, is_new: true }),
-            Err(error) if is_busy(&error) => {
-                let busy = || Refusal::Busy(sentence(&error));
-                match if_running {
+        /// Who has what a run needs and no record yet, or none any more, has one soon or is gone.
+        const LOOKS: u32 = 10;
+        for _ in 0..LOOKS {
+            let begun = match self.running(None) {
+                None => self.begin(&order).await,
+                Some(current) => Err(RefreshError::Store(StoreError::Locked(format!(
+                    "the store of run {}",
+                    current.run
+                )))),
+            };
+            match begun {
+                Ok(run) => return Ok(Asked { run, is_new: true }),
+                Err(error) if is_busy(&error) => match if_running {
+                    IfRunning::Queue => return self.enqueue(order).await,
                     IfRunning::Join => {
-                        let run = self.elsewhere().await.ok_or_else(busy)?;
-                        Ok(Asked { run, is_new: false })
+                        if let Some(record) = self.going_on().await.map_err(failed)? {
+                            return join(&record, &order);
+                        }
                     }
-                    IfRunning::Queue => self.enqueue(order).await,
+                },
+                Err(RefreshError::Store(error @ StoreError::AlreadyRun(_))) => {
+                    return Err(Refusal::Busy(sentence(&error)));
                 }
+                Err(error) => return Err(Refusal::Failed(sentence(&error))),
             }
-            Err(RefreshError::Store(error @ StoreError::AlreadyRun(_))) => {
-                Err(Refusal::Busy(sentence(&error)))
-            }
-            Err(error) => Err(Refusal::Failed(sentence(&error))),
+            tokio::time::sleep(LOOK).await;
         }
+        let location = self.store.location();
+        Err(Refusal::Busy(format!("something that is no refresh is going on in {location}")))
     }
 
     async fn enqueue(self: &Arc<Self>, order: RunOrder) -> Result<Asked, Refusal> {
         let enqueued = self.store.enqueue(&order).await;
         let (run, is_new) = enqueued.map_err(|error| match error {
             StoreError::AlreadyRun(_) => Refusal::Busy(sentence(&error)),
-            error => Refusal::Failed(sentence(&error)),
+            error => failed(error),
         })?;
         Arc::clone(self).attend();
-        Ok(Asked { run, is_new })
+        if is_new {
+            return Ok(Asked { run, is_new });
+        }
+        match self.record(run).await.map_err(failed)? {
+            Some(record) => join(&record, &order),
+            None => Ok(Asked { run, is_new }),
+        }
     }
 
-    /// Begins a run and lets it go on by itself. Returns its number.
+    /// Begins a run and lets it go on by itself. Returns its number. Without a lake it fails at once.
     async fn begin(self: &Arc<Self>, order: &RunOrder) -> Result<u64, RefreshError> {
-        let refresher = (self.make)()?;
+        let refresher = match (self.make)() {
+            Ok(refresher) => refresher,
+            Err(error) => {
+                let publisher = self.store.publisher(order).await?;
+                let run = publisher.run();
+                end_run(publisher, failure(&error)).await;
+                tracing::error!(run, error = sentence(&error), "the refresh failed");
+                let inner = Arc::clone(self);
+                self.runtime.spawn(async move { inner.tell(run).await });
+                return Ok(run);
+            }
+        };
         let begun = refresher.begin(order).await?;
         let run = begun.run();
         let cancel = self.stopping.child_token();
-        let (ended, has_ended) = watch::channel(false);
-        *self.current() = Some(Current { run, cancel: cancel.clone(), has_ended });
+        let (reached, stage) = watch::channel(Stage::Running);
+        *self.current() = Some(Current { run, cancel: cancel.clone(), stage });
         let inner = Arc::clone(self);
         let observer = AbortAt { point: self.abort_at.clone(), inner: Unwatched };
         self.runtime.spawn(async move {
-            match refresher.run(begun, &observer, &cancel).await {
-                Ok(_) => tracing::info!(run, "the refresh ended"),
-                Err(RefreshError::Cancelled) => tracing::info!(run, "the refresh was cancelled"),
-                Err(error) => tracing::error!(run, error = sentence(&error), "the refresh failed"),
+            let work = AssertUnwindSafe(refresher.run(begun, &observer, &cancel));
+            match work.catch_unwind().await {
+                Ok(Ok(_)) => tracing::info!(run, "the refresh ended"),
+                Ok(Err(RefreshError::Cancelled)) => {
+                    tracing::info!(run, "the refresh was cancelled");
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(run, error = sentence(&error), "the refresh failed");
+                }
+                // The panic itself is told where it happened.
+                Err(_) => tracing::error!(run, "the refresh panicked"),
             }
-            // Dropped if the task panics: whoever waits hears of it either way.
-            ended.send_replace(true);
+            reached.send_replace(Stage::Ended);
             inner.tell(run).await;
+            reached.send_replace(Stage::Told);
         });
         Ok(run)
     }
@@ -307,18 +371,20 @@ impl Inner {
         }
         let runtime = self.runtime.clone();
         runtime.spawn(async move {
-            let stopping = self.stopping.clone();
-            tokio::select! {
-                () = self.work_off() => {}
-                () = stopping.cancelled() => {}
+            if AssertUnwindSafe(self.work_off()).catch_unwind().await.is_err() {
+                tracing::error!("looking after the run in line panicked");
             }
             self.is_attended.store(false, Ordering::Release);
+            // One that came between the last look and now.
+            if !self.stopping.is_cancelled() && matches!(self.in_line().await, Ok(Some(_))) {
+                self.attend();
+            }
         });
     }
 
     /// Begins the run in line when its turn has come, and those that come after it.
     async fn work_off(self: &Arc<Self>) {
-        loop {
+        while !self.stopping.is_cancelled() {
             let waiting = match self.in_line().await {
                 Ok(Some(waiting)) => waiting,
                 Ok(None) => return,
@@ -328,7 +394,8 @@ impl Inner {
                 }
             };
             if let Some(current) = self.running(None) {
-                current.ended().await;
+                current.reaches(Stage::Ended).await;
+                continue;
             }
             let order = RunOrder {
                 occurrence: waiting.occurrence,
@@ -360,6 +427,25 @@ impl Inner {
     }
 }
 
+fn failed(error: StoreError) -> Refusal {
+    Refusal::Failed(sentence(&error))
+}
+
+/// Takes a run for what was asked for, if it was asked for the same, or nothing in particular is wanted.
+fn join(record: &RunRecord, order: &RunOrder) -> Result<Asked, Refusal> {
+    let run = record.run;
+    if order.request == RefreshRequest::default() || order.request == record.request {
+        return Ok(Asked { run, is_new: false });
+    }
+    let (stands, hint) = match record.state {
+        RunState::Enqueued => ("is in line", "when it has begun"),
+        _ => ("is going on", "with if_running=queue, or when it has ended"),
+    };
+    Err(Refusal::Busy(format!(
+        "run {run} {stands}, which was asked for other things than this request; ask again {hint}"
+    )))
+}
+
 /// Whether another run has what this one needs.
 fn is_busy(error: &RefreshError) -> bool {
     matches!(
@@ -371,9 +457,7 @@ fn is_busy(error: &RefreshError) -> bool {
 #[async_trait]
 impl Operator for Runner {
     async fn refresh(&self, wish: Wish) -> Result<Asked, Refusal> {
-        let inner = Arc::clone(&self.0);
-        let granted = self.0.runtime.spawn(async move { inner.grant(wish).await });
-        granted.await.unwrap_or_else(|error| Err(Refusal::Failed(error.to_string())))
+        self.0.whole(Arc::clone(&self.0).grant(wish)).await
     }
 
     async fn rollback(&self, generation: u64) -> Result<(u64, u64), StoreError> {
@@ -416,12 +500,11 @@ impl Operator for Runner {
     async fn wait(&self, run: u64, at_most: Duration) {
         let ended = async {
             if let Some(current) = self.0.running(Some(run)) {
-                return current.ended().await;
+                return current.reaches(Stage::Ended).await;
             }
-            while let Some(record) = self.0.record(run).await {
-                if record.state.has_ended() {
-                    return;
-                }
+            // A store that is away is looked at again.
+            while !matches!(self.0.record(run).await, Ok(Some(record)) if record.state.has_ended())
+            {
                 tokio::time::sleep(LOOK).await;
             }
         };

@@ -62,8 +62,8 @@ pub fn tables(table: &Table, from: &DataFrame, to: &DataFrame) -> Result<TableCh
         table: table.name.to_owned(),
         rows_from,
         rows_to,
-        added: rows_to - kept,
-        removed: rows_from - kept,
+        added: rows_to.saturating_sub(kept),
+        removed: rows_from.saturating_sub(kept),
         changed: changed.min(kept),
     })
 }

@@ -127,8 +127,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Every key, in the order of the defaults' sections.
     pub resolved: Vec<Resolved>,
-    /// Whether the environment tells the pipeline's libraries how many threads to use.
-    pub has_thread_limit: bool,
+    /// Those of [`THREAD_LIMITS`] that the environment does not have.
+    pub free_thread_limits: Vec<&'static str>,
 }
 
 /// Where the pipeline's libraries, Polars and rayon, look for how many threads to use.
@@ -183,8 +183,8 @@ pub fn load_from(
         Some(path) => File::from(path).format(FileFormat::Toml).required(true),
         None => File::from(Path::new(FILE)).format(FileFormat::Toml).required(false),
     };
-    let has_thread_limit =
-        environment.iter().any(|(name, _)| THREAD_LIMITS.contains(&name.as_str()));
+    let is_free = |limit: &&str| environment.iter().all(|(name, _)| name != limit);
+    let free_thread_limits = THREAD_LIMITS.into_iter().filter(is_free).collect();
     let dot_env = Variables::new(".env", dot_env, &sections);
     let environment = Variables::new("environment", environment, &sections);
     let config = Config::builder()
@@ -203,7 +203,7 @@ pub fn load_from(
     }
     let resolved = tree.iter().map(|(key, value)| resolve(key, value)).collect();
     let raw: Raw = config.try_deserialize().map_err(|error| SettingsError::unreadable(&error))?;
-    Ok(Loaded { settings: check(raw)?, resolved, has_thread_limit })
+    Ok(Loaded { settings: check(raw)?, resolved, free_thread_limits })
 }
 
 /// Environment variables that name settings.

@@ -220,8 +220,9 @@ pub trait RunLog: Send + Sync {
     /// one that has ended nothing changes.
     async fn ask_cancel(&self, run: u64) -> Result<()>;
 
-    /// Marks runs as interrupted whose process is gone, if nobody holds the right to publish.
-    async fn settle(&self) -> Result<()>;
+    /// Ends the records of runs whose process is gone, if nobody holds the right to publish: interrupted, or
+    /// succeeded if they had switched. Which those were.
+    async fn settle(&self) -> Result<Vec<u64>>;
 
     /// What was asked for under a key within the last [`KEY_LIFE`].
     async fn key(&self, key: &str) -> Result<Option<KeptKey>>;

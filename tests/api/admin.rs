@@ -258,11 +258,7 @@ fn a_run_that_cannot_begin_or_fails_says_why() {
     std::fs::write(&file, "").unwrap();
     let lake = format!("{}/{{layer}}", file.display());
     let app = TestApp::spawn_with(&shop, &[("LAKE_URL", &lake)]);
-    let refused = app.admin("POST", "/admin/refresh");
-    assert_eq!(refused.status, 503, "{}", refused.text);
-    assert!(
-        refused.json()["detail"].as_str().unwrap().contains("cannot be used"),
-        "{}",
-        refused.text
-    );
+    let failed = app.admin_with("POST", "/admin/refresh", &wait, "").json()["data"].take();
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(failed["error"].as_str().unwrap().contains("cannot be used"), "{failed}");
 }

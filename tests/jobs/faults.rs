@@ -59,6 +59,48 @@ fn a_server_killed_at_any_step_comes_back_with_the_old_figures_and_the_next_run_
 }
 
 #[test]
+fn a_run_that_panics_is_recorded_as_failed_and_the_server_goes_on() {
+    let shop = Shop::published(SMALL);
+    change(&shop, 77);
+    let running = Running::start(
+        &shop,
+        &["serve"],
+        &[("TESTING__ABORT_AT", "panic:gold"), ("ADMIN_TOKEN", TOKEN)],
+    );
+    let wait = [("Prefer", "wait=60")];
+    let ended = running.http.ask("POST", "/admin/refresh", TOKEN, &wait, "").json()["data"].take();
+    assert_eq!(ended["state"], "failed", "{ended}");
+    assert_eq!(ended["error"], "the run panicked; the log says where");
+    assert_eq!(running.http.get("/kpis").json()["meta"]["generation"], 1);
+    // Another process may begin at once: nothing is held any more.
+    shop.run(&["refresh"]).good();
+    assert_eq!(running.http.get("/kpis").json()["meta"]["generation"], 2);
+    let (code, log) = running.stop();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("asked to panic at gold"), "{log}");
+}
+
+#[test]
+fn a_request_that_is_given_up_leaves_a_whole_run() {
+    use std::io::Write as _;
+    let shop = Shop::sample(SMALL);
+    let app = TestApp::spawn(&shop);
+    for _ in 0..3 {
+        let address = app.url().trim_start_matches("http://");
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let token = app.admin_token();
+        let request = format!(
+            "POST /admin/refresh HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+             Prefer: wait=60\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    assert_eq!(ended(&app, 1)["outcome"], "published");
+    let last = refresh(&app, "", &[("Prefer", "wait=60")], "").json();
+    assert_eq!(last["data"]["state"], "succeeded", "{last}");
+}
+
+#[test]
 fn sources_that_vanish_fail_the_run_by_name_and_nothing_else() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
@@ -117,12 +159,9 @@ fn a_lake_that_cannot_be_written_fails_the_run_by_name_and_nothing_else() {
     let shop = Shop::published(SMALL);
     change(&shop, 5);
     let running = with_gold_on(&shop, "mount --bind GOLD GOLD && mount -o remount,ro,bind GOLD");
-    let wait = [("Prefer", "wait=60")];
-    let refused = running.http.ask("POST", "/admin/refresh", TOKEN, &wait, "");
-    // The lake's lock is the first thing that is written.
-    assert_eq!(refused.status, 503, "{}", refused.text);
-    assert!(refused.text.to_lowercase().contains("read-only file system"), "{}", refused.text);
-    assert_eq!(running.http.get("/kpis").status, 200);
+    let failed = fails(&running);
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.contains("gold") && error.to_lowercase().contains("read-only"), "{error}");
     assert_eq!(running.stop().0, Some(0));
     shop.run(&["refresh"]).good();
 }

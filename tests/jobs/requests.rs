@@ -85,6 +85,16 @@ fn the_same_key_and_body_are_the_same_run() {
     for key in ["", &"x".repeat(256)] {
         assert_eq!(with(key, "").status, 400, "{key}");
     }
+    // A key is for what it asks for, not for whatever goes on.
+    let large = Shop::sample(LARGE);
+    let busy = TestApp::spawn(&large);
+    refresh(&busy, "", &[], "");
+    let keyed = refresh(&busy, "", &[("Idempotency-Key", "k")], r#"{"force": true}"#);
+    assert_eq!((keyed.status, &keyed.json()["code"]), (409, &json!("conflict")), "{}", keyed.text);
+    assert_eq!(ended(&busy, 1)["state"], "succeeded");
+    let wait = [("Idempotency-Key", "k"), ("Prefer", "wait=60")];
+    let keyed = refresh(&busy, "", &wait, r#"{"force": true}"#).json();
+    assert_eq!(keyed["data"]["generation"], 2, "{keyed}");
     // Ten at once under one key, none of which waits for another.
     let runs: Vec<Value> = std::thread::scope(|scope| {
         let ask =

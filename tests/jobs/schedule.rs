@@ -69,6 +69,7 @@ fn a_run_that_was_missed_is_caught_up_once() {
     drop(app);
     let app = TestApp::spawn_with(&shop, &yearly);
     // A run by hand comes next: the schedule was satisfied.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     app.admin_with("POST", "/admin/refresh", &[("Prefer", "wait=60")], "");
     assert_eq!(run(&app, 2)["trigger"], "api");
     assert_eq!(runs(&app).len(), 2);

@@ -8,11 +8,11 @@ use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::runs::{RunAnswer, find, find_record};
+use super::runs::{RunAnswer, find};
 use crate::api::error::{ApiError, Problem};
 use crate::api::extract::Admin;
 use crate::api::parameters::Given;
-use crate::domain::run::{Asked, IfRunning, RefreshRequest, Refusal, RunState, StartAt, Wish};
+use crate::domain::run::{Asked, IfRunning, RefreshRequest, Refusal, StartAt, Wish};
 use crate::domain::time::Timestamp;
 
 /// The header with a key of the request's own.
@@ -170,7 +170,6 @@ pub async fn start(
     })?;
     let if_running = if_running.unwrap_or_default();
     let wish = Wish { request: RefreshBody::parse(&body)?, if_running, key: key(&request)? };
-    let (wanted, has_key) = (wish.request, wish.key.is_some());
     let granted = admin.operator.refresh(wish).await;
     let Asked { run, is_new } = granted.map_err(|refusal| match refusal {
         Refusal::Busy(why) => ApiError::Conflict(why),
@@ -180,16 +179,6 @@ pub async fn start(
             "the {KEY} {key:?} was sent with another body or if_running within the last 24 hours"
         )),
     })?;
-    let record = find_record(&admin, run).await?;
-    if !is_new && !has_key && wanted != RefreshRequest::default() && wanted != record.request {
-        let (stands, hint) = match record.state {
-            RunState::Enqueued => ("is in line", "when it has begun"),
-            _ => ("is going on", "with if_running=queue, or when it has ended"),
-        };
-        return Err(ApiError::Conflict(format!(
-            "run {run} {stands}, which was asked for other things than this request; ask again {hint}"
-        )));
-    }
     let wait = preferred_wait(&request);
     if let Some(wait) = wait {
         admin.operator.wait(run, wait).await;

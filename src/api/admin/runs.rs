@@ -259,6 +259,7 @@ fn parse(query: &str) -> Result<RunQuery, ApiError> {
         offset: given
             .read("offset", "a whole number from 0", |text| text.parse().ok())?
             .unwrap_or(0),
+        counts: true,
     })
 }
 
@@ -363,11 +364,19 @@ pub async fn find(admin: &Admin, run: u64) -> Result<(RunAnswer, bool), ApiError
 async fn past_of(admin: &Admin, runs: &[RunRecord]) -> Result<Option<RunRecord>, ApiError> {
     /// Runs that found nothing new, and so took no time, lie between.
     const LOOKED_THROUGH: u32 = 100;
-    if runs.iter().all(|run| run.state != RunState::Running) {
+    /// Of a run that did all; one that found gold complete in the lake has fewer.
+    const FEWEST_STEPS: usize = 6;
+    let Some(going_on) = runs.iter().find(|run| run.state == RunState::Running) else {
         return Ok(None);
-    }
+    };
     let succeeded = Some(RunState::Succeeded);
     let query = RunQuery { state: succeeded, ..RunQuery::newest(LOOKED_THROUGH) };
     let past = admin.store.runs(query).await?.runs.into_iter();
-    Ok(past.into_iter().find(|run| run.kind == RunKind::Refresh && run.generation.is_some()))
+    let is_whole = |run: &RunRecord| {
+        run.kind == RunKind::Refresh
+            && run.generation.is_some()
+            && run.request.start_at == going_on.request.start_at
+            && run.steps.len() >= FEWEST_STEPS
+    };
+    Ok(past.into_iter().find(is_whole))
 }

@@ -1,9 +1,11 @@
 //! Building a generation: bronze, silver, gold, models, proof, and the manifest last.
 
 use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use polars::prelude::DataFrame;
+use tokio::sync::Semaphore;
 
 use super::inputs::{self, Given, Inputs};
 use super::steps::Steps;
@@ -74,7 +76,7 @@ impl Refresher {
         steps.start(Step::Gold, 1).await?;
         let (clients, achats) = (silver.clients, silver.achats);
         let asked = run.request.as_of;
-        let refined = spawn_blocking(move || gold::refine(&clients, &achats, asked)).await?;
+        let refined = compute(move || gold::refine(&clients, &achats, asked)).await?;
         let flow =
             Flow { rows_in: Some(kept), rows_out: Some(refined.fact.height() as u64), bytes: None };
         steps.finish(Step::Gold, &format!("as of {}", refined.as_of), flow).await;
@@ -90,8 +92,7 @@ impl Refresher {
         steps.start(Step::Proof, tables::ALL.len()).await?;
         let (rules, trained_at) = (self.models, run.started_at.to_second());
         let Gold { tables, proof, as_of, purchases_after_as_of } =
-            spawn_blocking(move || gold::complete(refined, &trained, &rules, &last, trained_at))
-                .await?;
+            compute(move || gold::complete(refined, &trained, &rules, &last, trained_at)).await?;
         let mut entries = Vec::with_capacity(tables.len());
         for table in tables {
             let name = table.table.name;
@@ -143,7 +144,7 @@ impl Refresher {
         steps.start(Step::Models, 1).await?;
         let rules = self.models;
         let rows = refined.fact.height() as u64;
-        let (refined, trained, last) = spawn_blocking(move || {
+        let (refined, trained, last) = compute(move || {
             let trained = model::train(&History::new(&refined.fact)?, refined.as_of, &rules, &last);
             Ok::<_, RefreshError>((refined, trained, last))
         })
@@ -183,7 +184,7 @@ impl Refresher {
         run_start: Timestamp,
     ) -> Result<Silver> {
         let rules = silver::Rules { max_amount: self.max_amount, run_start };
-        let mut silver = spawn_blocking(move || refine(&sources, &rules)).await?;
+        let mut silver = compute(move || refine(&sources, &rules)).await?;
         for (quality, kind) in [
             (&mut silver.report.clients, SourceKind::Clients),
             (&mut silver.report.achats, SourceKind::Achats),
@@ -312,6 +313,21 @@ impl Refresher {
         })?;
         self.put(layer, &path, json.into(), steps).await
     }
+}
+
+/// Held by what computes, also after a run that was cancelled has given up waiting for it: two at once would
+/// need twice the memory.
+static COMPUTING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
+
+/// Computes something on a blocking thread, after what was being computed before.
+async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    // It is never closed.
+    let permit = Arc::clone(&COMPUTING).acquire_owned().await.ok();
+    spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    })
+    .await
 }
 
 /// A new generation under construction.

@@ -37,6 +37,8 @@ use crate::telemetry::sentence;
 
 /// Between looks whether somebody asked for the run to stop, in whichever process.
 const LISTEN: Duration = Duration::from_millis(500);
+/// Longest time to remove records of old runs.
+const LONGEST_FORGETTING: Duration = Duration::from_secs(5);
 /// What builds gold here, for manifests and fingerprints.
 const ENGINE: &str = concat!("goldsmith ", env!("CARGO_PKG_VERSION"));
 
@@ -180,7 +182,8 @@ pub struct StepDone {
 /// A run that holds the lake and the right to publish, and has not begun to work.
 #[derive(Debug)]
 pub struct Begun {
-    _lock: Lock,
+    /// The lake, or why it cannot be had, which is what becomes of the run.
+    lock: Result<Lock>,
     publisher: Box<dyn Publisher>,
     request: RefreshRequest,
 }
@@ -194,14 +197,18 @@ impl Begun {
 }
 
 impl Refresher {
-    /// Takes the lake and the right to publish, and starts the record of a run.
+    /// Takes the lake and the right to publish, and starts the record of a run. A lake that cannot be
+    /// written is for the run to fail of.
     ///
     /// # Errors
-    /// [`RefreshError`] when another run has either, or neither can be had.
+    /// [`RefreshError`] when another run has either, or the store cannot be used.
     pub async fn begin(&self, order: &RunOrder) -> Result<Begun> {
-        let lock = self.lake.lock()?;
+        let lock = match self.lake.lock() {
+            Err(error @ LakeError::Locked(_)) => return Err(error.into()),
+            lock => lock.map_err(RefreshError::from),
+        };
         let publisher = self.store.publisher(order).await?;
-        Ok(Begun { _lock: lock, publisher, request: order.request })
+        Ok(Begun { lock, publisher, request: order.request })
     }
 
     /// Runs the pipeline once. `cancel`, or the wish in the run's record, stops it before anything is
@@ -215,7 +222,14 @@ impl Refresher {
         observer: &dyn Observer,
         cancel: &CancellationToken,
     ) -> Result<Outcome> {
-        let Begun { _lock, publisher, request } = begun;
+        let Begun { lock, publisher, request } = begun;
+        let _lock = match lock {
+            Ok(lock) => lock,
+            Err(error) => {
+                end_run(publisher, failed(&error)).await;
+                return Err(error);
+            }
+        };
         let mut steps = Steps::new(publisher.as_ref(), observer, cancel);
         // Boxed: with all it holds between its steps it is large to move about.
         let work = Box::pin(self.run_alone(publisher.as_ref(), request, &mut steps));
@@ -233,8 +247,14 @@ impl Refresher {
                 RunEnd::Failed { error, causes: Vec::new() }
             }
         };
-        if let Err(error) = publisher.forget_runs(self.keep_runs).await {
-            tracing::warn!(error = sentence(&error), "records of old runs are kept for now");
+        // What is not forgotten now is forgotten after the next run.
+        match tokio::time::timeout(LONGEST_FORGETTING, publisher.forget_runs(self.keep_runs)).await
+        {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = sentence(&error), "records of old runs are kept for now");
+            }
+            Err(_) => tracing::warn!("records of old runs are kept for now: it takes too long"),
         }
         end_run(publisher, end).await;
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
@@ -271,8 +291,8 @@ impl Refresher {
             && is_current(&newest.manifest, &fingerprint, run_start)
             && self.has_models(&newest.manifest).await?
         {
-            self.clear_debris().await?;
-            self.repair(publisher, active).await?;
+            steps.again("clearing up", || self.clear_debris()).await?;
+            self.repair(publisher, active, steps.cancel).await?;
             publisher.sweep(self.keep_generations).await?;
             return Ok(Outcome::Unchanged {
                 generation: newest.manifest.generation,
@@ -280,7 +300,7 @@ impl Refresher {
             });
         }
 
-        let committed = self.clear_debris().await?;
+        let committed = steps.again("clearing up", || self.clear_debris()).await?;
         let newest_stored = newest.unwrap_or(0);
         let newest_lake = committed.last().copied().unwrap_or(0);
         // A generation that is complete in the lake and was never published.

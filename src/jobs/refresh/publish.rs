@@ -35,7 +35,12 @@ impl Refresher {
                     && self.publish_table(publisher, table, entry, &reached, steps.cancel).await?)
             };
             add(&mut flow.rows_in, entry.rows);
-            if steps.again("writing a table", write).await? {
+            // A server that does not answer does not hold up who cancels; what was written is swept.
+            let is_written = tokio::select! {
+                is_written = steps.again("writing a table", write) => is_written?,
+                () = steps.cancel.cancelled() => return Err(RefreshError::Cancelled),
+            };
+            if is_written {
                 written += 1;
                 add(&mut flow.rows_out, entry.rows);
                 add(&mut flow.bytes, entry.files.iter().map(|file| file.size_bytes).sum());
@@ -48,8 +53,9 @@ impl Refresher {
         steps.go_on()?;
         steps.observer.reached("switch");
         let next = Published::new(manifest.clone(), Timestamp::now());
+        // From here on it is done, or was not possible: who cancels now comes too late.
         let switch = async || Ok(publisher.activate(&next, &reached).await?);
-        steps.again("switching to the generation", switch).await?;
+        steps.insist("switching to the generation", switch).await?;
         steps.observer.reached("switched");
         let store = self.store.location();
         let summary = format!("{written} tables written, {reused} unchanged, to {store}");
@@ -88,13 +94,17 @@ impl Refresher {
 
     /// Brings back what of the active generation is missing in the store: tables that somebody
     /// dropped, names that an earlier run did not get to.
-    pub(super) async fn repair(&self, publisher: &dyn Publisher, active: &Published) -> Result<()> {
+    pub(super) async fn repair(
+        &self,
+        publisher: &dyn Publisher,
+        active: &Published,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
         for entry in &active.manifest.tables {
             let Some(table) = tables::by_name(&entry.name) else { continue };
             if !publisher.has_table(table, entry).await? {
                 tracing::warn!(table = table.name, "a table is missing and written again");
-                self.publish_table(publisher, table, entry, &|_| {}, &CancellationToken::new())
-                    .await?;
+                self.publish_table(publisher, table, entry, &|_| {}, cancel).await?;
             }
         }
         if !self.store.audit_names(active).await?.is_empty() {

@@ -1,28 +1,17 @@
 //! The steps of a run: timed, told, written into its record, tried again when what failed may pass,
 //! and stopped where somebody asked for it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::Retryable as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{RefreshError, Result, StepDone};
 use crate::domain::run::{Flow, RunNotes, RunStep};
 use crate::domain::time::Timestamp;
-use crate::jobs::{Observer, Step};
+use crate::jobs::{Observer, Step, patience};
 use crate::store::Publisher;
 use crate::telemetry::sentence;
-
-/// Before what failed in passing is tried again: 2, 10 and 30 seconds, and up to as long again, so that
-/// many who wait for the same thing do not come back at once.
-fn patience() -> ExponentialBuilder {
-    ExponentialBuilder::new()
-        .with_min_delay(Duration::from_secs(2))
-        .with_factor(5.0)
-        .with_max_delay(Duration::from_secs(30))
-        .with_max_times(3)
-        .with_jitter()
-}
 
 /// Times steps, tells the observer, writes into the run's record how far it is, and stops where
 /// somebody asked for it.
@@ -85,30 +74,116 @@ impl<'a> Steps<'a> {
         if self.cancel.is_cancelled() { Err(RefreshError::Cancelled) } else { Ok(()) }
     }
 
-    /// Does something that may fail in passing, again while it does.
+    /// Does something that may fail in passing, again while it does, unless somebody cancels.
     pub async fn again<T, F>(&self, action: &str, mut work: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        let cancel = self.cancel.clone();
         let attempt = || {
             let work = self.go_on().map(|()| work());
             async { work?.await }
         };
-        attempt
-            .retry(patience())
-            .sleep(move |pause| {
-                let cancel = cancel.clone();
-                async move {
-                    // Whether it is over is the attempt's to say.
-                    let _ = tokio::time::timeout(pause, cancel.cancelled()).await;
-                }
-            })
-            .when(RefreshError::is_transient)
-            .notify(|error, pause| {
-                let (error, seconds) = (sentence(error), pause.as_secs_f64());
-                tracing::warn!(action, error, seconds, "failed in passing; trying again");
-            })
-            .await
+        tries(action, attempt, self.cancel.clone()).await
+    }
+
+    /// The same for what is not to be left half done: who cancels is not heard.
+    pub async fn insist<T, F>(&self, action: &str, work: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        tries(action, work, CancellationToken::new()).await
+    }
+}
+
+/// Tries something again while it fails in passing; `cancel` ends a pause between tries.
+async fn tries<T, F>(
+    action: &str,
+    attempt: impl FnMut() -> F,
+    cancel: CancellationToken,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    attempt
+        .retry(patience())
+        .sleep(move |pause| {
+            let cancel = cancel.clone();
+            async move {
+                // Whether it is over is the attempt's to say.
+                let _ = tokio::time::timeout(pause, cancel.cancelled()).await;
+            }
+        })
+        .when(RefreshError::is_transient)
+        .notify(|error, pause| {
+            let (error, seconds) = (sentence(error), pause.as_secs_f64());
+            tracing::warn!(action, error, seconds, "failed in passing; trying again");
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::run::{RefreshRequest, RunOrder, RunTrigger};
+    use crate::jobs::Unwatched;
+    use crate::pipeline::tables::CATALOGUE;
+    use crate::store::sqlite::SqliteStore;
+    use crate::store::{GoldStore as _, StoreError};
+
+    fn away() -> RefreshError {
+        let (location, source) = ("somewhere".to_owned(), "nobody answers".into());
+        RefreshError::Store(StoreError::Unavailable { location, source })
+    }
+
+    fn full() -> RefreshError {
+        let (action, location) = ("writing".to_owned(), "somewhere".to_owned());
+        RefreshError::Store(StoreError::Failed { action, location, source: "full".into() })
+    }
+
+    /// How often something was tried that failed so at first, and what came of it.
+    async fn tried(fail: fn() -> RefreshError, cancel: &CancellationToken) -> (u32, Result<()>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("serving.db"), &CATALOGUE).unwrap();
+        let order = RunOrder::refresh(RunTrigger::Cli, RefreshRequest::default());
+        let publisher = store.publisher(&order).await.unwrap();
+        let steps = Steps::new(publisher.as_ref(), &Unwatched, cancel);
+        let count = AtomicU32::new(0);
+        let work = async || {
+            if count.fetch_add(1, Ordering::Relaxed) == 0 { Err(fail()) } else { Ok(()) }
+        };
+        let came = steps.again("trying", work).await;
+        (count.load(Ordering::Relaxed), came)
+    }
+
+    #[tokio::test]
+    async fn only_what_may_pass_is_tried_again() {
+        let never = CancellationToken::new();
+        let (passing, permanent) = tokio::join!(tried(away, &never), tried(full, &never));
+        assert!(matches!(passing, (2, Ok(()))), "{passing:?}");
+        assert!(matches!(permanent, (1, Err(RefreshError::Store(_)))), "{permanent:?}");
+    }
+
+    #[tokio::test]
+    async fn who_cancels_does_not_wait_for_the_next_try() {
+        let cancel = CancellationToken::new();
+        let asked = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            cancel.cancel();
+        };
+        let (came, ()) = tokio::join!(tried(away, &cancel), asked);
+        assert!(matches!(came, (1, Err(RefreshError::Cancelled))), "{came:?}");
+    }
+
+    #[test]
+    fn the_pauses_are_two_ten_and_thirty_seconds_and_up_to_as_long_again() {
+        use backon::BackoffBuilder as _;
+        let pauses: Vec<u64> = patience().build().map(|pause| pause.as_secs()).collect();
+        assert_eq!(pauses.len(), 3);
+        for (pause, least) in pauses.into_iter().zip([2, 10, 30]) {
+            assert!((least..=2 * least).contains(&pause), "{pause} instead of {least}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::POINTER;
 use super::runs::run_filter;
-use crate::domain::run::RunQuery;
+use crate::domain::run::{RunQuery, RunState};
 use crate::store::{Result, StoreError};
 
 /// The oldest server that is supported, and its wire protocol version.
@@ -210,7 +210,22 @@ impl Connection {
             .skip(query.offset.into())
             .limit(query.limit.into());
         let found = found.max_time(self.longest).await?.try_collect().await?;
-        Ok((found, runs.count_documents(filter).max_time(self.longest).await?))
+        let found: Vec<Document> = found;
+        let total = if query.counts {
+            runs.count_documents(filter).max_time(self.longest).await?
+        } else {
+            found.len() as u64
+        };
+        Ok((found, total))
+    }
+
+    /// The running runs among these.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn running(&self, mut filter: Document) -> std::result::Result<Vec<Document>, Error> {
+        filter.insert("state", RunState::Running.word());
+        self.runs().find(filter).max_time(self.longest).await?.try_collect().await
     }
 
     /// The newest runs, newest first.

@@ -12,7 +12,7 @@ use mongodb::error::Error;
 use mongodb::options::ReturnDocument;
 
 use super::connection::{Connection, DUPLICATE_KEY, code};
-use super::runs::{begin, interrupt_running};
+use super::runs::{abandon_running, begin};
 use super::writes::millis;
 use super::{POINTER, whole};
 use crate::domain::run::RunOrder;
@@ -103,7 +103,7 @@ pub async fn start(
         let never_served = doc! { "_id": { "$gt": newest }, "fence": { "$lt": token } };
         connection.manifests().delete_many(never_served).await?;
     }
-    interrupt_running(connection, token).await?;
+    abandon_running(connection, doc! { "token": { "$ne": token } }).await?;
     begin(connection, token, order, holder).await
 }
 

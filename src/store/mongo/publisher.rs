@@ -547,6 +547,8 @@ impl Publisher for MongoPublisher {
         let staging = self.staging_name(physical);
         let name = table.name;
         let written = async {
+            // Of an earlier try that was given up: its rows would be in the way of ours.
+            self.drop_collection(&staging).await?;
             if entry.rows == 0 {
                 self.create_collection(&staging).await?;
             }

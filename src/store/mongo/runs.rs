@@ -39,7 +39,8 @@ fn write_run(record: &RunRecord) -> Document {
         "kind": record.kind.word(),
         "trigger": record.trigger.word(),
         "request": {
-            "as_of": as_of.map(instant_to_bson),
+            // To the microsecond: a day's end is its last one.
+            "as_of_micros": as_of.map(|as_of| as_of.0),
             "force": force,
             "start_at": start_at.word(),
             "inputs_of": inputs_of.map(number),
@@ -113,7 +114,7 @@ fn read_request(stored: &Document) -> RefreshRequest {
     let Ok(request) = stored.get_document("request") else { return RefreshRequest::default() };
     let start_at = request.get_str("start_at").unwrap_or_default();
     RefreshRequest {
-        as_of: instant(request, "as_of"),
+        as_of: whole(request, "as_of_micros").map(Timestamp),
         force: request.get_bool("force").unwrap_or(false),
         start_at: StartAt::ALL
             .into_iter()
@@ -225,6 +226,8 @@ async fn refuse_again(
     let other = doc! {
         "occurrence": instant_to_bson(occurrence),
         "_id": { "$ne": order.enqueued.map(number) },
+        // Those that ended with their process do not count.
+        "$nor": [{ "state": RunState::Cancelled.word(), "is_cancel_asked": false }],
     };
     let other = connection.runs().find_one(other).max_time(connection.longest).await?;
     Ok(if other.is_some() { Err(StoreError::AlreadyRun(occurrence)) } else { Ok(()) })
@@ -246,14 +249,25 @@ async fn insert_next(
     }
 }
 
-/// Marks the running runs of all other holders as interrupted; the caller knows that they are gone.
-pub async fn interrupt_running(
+/// Ends the running runs of all other holders; the caller knows that they are gone. What they were for is
+/// done if they had switched.
+pub async fn abandon_running(
     connection: &Connection,
-    token: i64,
-) -> std::result::Result<(), Error> {
-    let gone = doc! { "token": { "$ne": token }, "state": RunState::Running.word() };
-    let interrupted = doc! { "$set": { "state": RunState::Interrupted.word() } };
-    connection.runs().update_many(gone, interrupted).await.map(drop)
+    gone: Document,
+) -> std::result::Result<Vec<u64>, Error> {
+    let runs = connection.runs();
+    let mut abandoned = Vec::new();
+    for run in connection.running(gone).await? {
+        let mut stands = doc! { "_id": run.get("_id"), "state": RunState::Running.word() };
+        let has_switched = run.get_i64("generation").is_ok();
+        let state = if has_switched { RunState::Succeeded } else { RunState::Interrupted };
+        stands.insert("token", run.get("token").cloned().unwrap_or(Bson::Null));
+        let changed = runs.update_one(stands, doc! { "$set": { "state": state.word() } }).await?;
+        if changed.modified_count > 0 {
+            abandoned.extend(positive(&run, "_id"));
+        }
+    }
+    Ok(abandoned)
 }
 
 /// Forgets all runs but the newest `keep`, those that have not ended, and the last that published.
@@ -326,7 +340,7 @@ async fn ask_cancel(connection: &Connection, run: u64) -> std::result::Result<()
     let runs = connection.runs();
     let stands = |state: RunState| doc! { "_id": number(run), "state": state.word() };
     let cancelled = doc! { "$set": {
-        "state": RunState::Cancelled.word(), "ended_at": DateTime::now(),
+        "state": RunState::Cancelled.word(), "ended_at": DateTime::now(), "is_cancel_asked": true,
     } };
     if runs.update_one(stands(RunState::Enqueued), cancelled).await?.matched_count > 0 {
         return leave_line(connection, run).await;
@@ -335,21 +349,17 @@ async fn ask_cancel(connection: &Connection, run: u64) -> std::result::Result<()
     runs.update_one(stands(RunState::Running), asked).await.map(drop)
 }
 
-async fn settle(connection: &Connection) -> std::result::Result<(), Error> {
-    let runs = connection.runs();
-    let running = doc! { "state": RunState::Running.word() };
-    let running = runs.find_one(running).max_time(connection.longest).await?;
-    // Records of earlier versions have none, which is what null finds.
-    let token = running.map(|running| running.get("token").cloned().unwrap_or(Bson::Null));
-    // Looked at after the record: whoever began since has another token.
-    if let Some(token) = token
-        && is_free(connection).await?
-    {
-        let gone = doc! { "token": token, "state": RunState::Running.word() };
-        let interrupted = doc! { "$set": { "state": RunState::Interrupted.word() } };
-        runs.update_one(gone, interrupted).await?;
+async fn settle(connection: &Connection) -> std::result::Result<Vec<u64>, Error> {
+    let Some(running) = connection.running(doc! {}).await?.into_iter().next() else {
+        return Ok(Vec::new());
+    };
+    // Looked at after the record: whoever began since has another token. Records of earlier versions have
+    // none, which is what null finds.
+    if !is_free(connection).await? {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let token = running.get("token").cloned().unwrap_or(Bson::Null);
+    abandon_running(connection, doc! { "token": token }).await
 }
 
 /// Keys that were kept before this are forgotten.
@@ -381,7 +391,7 @@ impl RunLog for MongoStore {
         self.quick("cancelling a run", || ask_cancel(connection, run)).await
     }
 
-    async fn settle(&self) -> Result<()> {
+    async fn settle(&self) -> Result<Vec<u64>> {
         let (connection, _) = &self.inspected().await?;
         self.quick("settling runs", || settle(connection)).await
     }

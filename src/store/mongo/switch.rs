@@ -11,7 +11,6 @@ use super::connection::{Connection, DUPLICATE_KEY, code};
 use super::documents::instant_to_bson;
 use super::writes::Overtaken;
 use crate::domain::manifest::Published;
-use crate::domain::run::RunState;
 use crate::store::Reached;
 
 /// How a commit is marked of which nothing is known.
@@ -61,9 +60,7 @@ impl Changes {
                 "generation": generation, "as_of": as_of, "published_at": published_at,
                 "switched_at": DateTime::now(),
             }, "$max": { "newest": generation } },
-            run: doc! { "$set": {
-                "generation": generation, "state": RunState::Succeeded.word(),
-            } },
+            run: doc! { "$set": { "generation": generation } },
         })
     }
 

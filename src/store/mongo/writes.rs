@@ -92,6 +92,10 @@ impl MongoStore {
             })
             .await;
         tried.map_err(|error| match error.get_custom::<Refusal>() {
+            Some(refusal) if refusal.is_passing => StoreError::Unavailable {
+                location: self.location(),
+                source: format!("{action}: {}", refusal.problem).into(),
+            },
             Some(refusal) => StoreError::Failed {
                 action: action.to_owned(),
                 location: self.location(),

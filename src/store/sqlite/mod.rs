@@ -23,7 +23,7 @@ use super::{
 };
 use crate::domain::manifest::{Published, TableEntry, Totals, table_in_physical_name};
 use crate::domain::query::Query;
-use crate::domain::run::{RunEnd, RunNotes, RunOrder, RunRecord, RunState};
+use crate::domain::run::{RunEnd, RunNotes, RunOrder, RunRecord};
 use crate::domain::schema::{Catalogue, Table, Tally, View};
 use crate::lock::Lock;
 use crate::telemetry::spawn_blocking;
@@ -497,7 +497,6 @@ impl Publisher for SqlitePublisher {
                     transaction.execute(sql::POINT_TO, params![generation])?;
                     show(&transaction, &published, older_views)?;
                     runs::change(&transaction, run, |record| {
-                        record.state = RunState::Succeeded;
                         record.generation = Some(published.manifest.generation);
                     })?;
                     Ok(transaction.commit()?)

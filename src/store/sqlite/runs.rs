@@ -12,7 +12,7 @@ use crate::store::{Cause, KEY_LIFE, Result, RunLog, StoreError, holder};
 /// gone. Returns its number.
 pub fn begin(connection: &mut Connection, order: RunOrder) -> std::result::Result<i64, Cause> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    interrupt_running(&transaction)?;
+    abandon_running(&transaction)?;
     refuse_again(&transaction, &order)?;
     let run = match order.enqueued {
         None => transaction.query_row::<i64, _, _>(sql::LAST_RUN, [], |row| row.get(0))? + 1,
@@ -66,39 +66,46 @@ fn keep(transaction: &Transaction<'_>, record: &RunRecord) -> std::result::Resul
 }
 
 /// The newest run that stands so.
-fn newest(
-    transaction: &Transaction<'_>,
-    state: RunState,
-) -> std::result::Result<Option<i64>, Cause> {
-    let found = transaction.query_row(sql::NEWEST_RUN, [state.word()], |row| row.get(0));
+fn newest(connection: &Connection, state: RunState) -> std::result::Result<Option<i64>, Cause> {
+    let found = connection.query_row(sql::NEWEST_RUN, [state.word()], |row| row.get(0));
     Ok(found.optional()?)
 }
 
-fn interrupt_running(transaction: &Transaction<'_>) -> std::result::Result<(), Cause> {
+/// Ends the runs that are said to go on; the caller knows that their processes are gone. Which those were.
+fn abandon_running(transaction: &Transaction<'_>) -> std::result::Result<Vec<u64>, Cause> {
+    let mut abandoned = Vec::new();
     while let Some(run) = newest(transaction, RunState::Running)? {
-        change(transaction, run, |record| record.state = RunState::Interrupted)?;
+        change(transaction, run, RunRecord::abandon)?;
+        abandoned.push(u64::try_from(run)?);
     }
-    Ok(())
+    Ok(abandoned)
 }
 
 #[async_trait]
 impl RunLog for SqliteStore {
     async fn runs(&self, query: RunQuery) -> Result<RunPage> {
         self.run("listing runs", move |connection| {
-            let RunQuery { run, state, from, until, offset, limit } = query;
             let text = |instant: Option<Timestamp>| instant.map(|instant| instant.to_string());
-            let run = run.map(|run| i64::try_from(run).unwrap_or(i64::MAX));
-            let asked = (run, state.map(RunState::word), text(from), text(until));
-            let (run, state, from, until) = &asked;
-            let mut statement = connection.prepare(&sql::runs("record", "LIMIT ?5 OFFSET ?6"))?;
-            let texts = statement.query_map((run, state, from, until, limit, offset), |row| {
-                row.get::<_, String>(0)
-            })?;
+            let run = query.run.map(|run| i64::try_from(run).unwrap_or(i64::MAX));
+            let asked = params![
+                run,
+                query.state.map(RunState::word),
+                text(query.from),
+                text(query.until),
+                query.limit,
+                query.offset
+            ];
+            let mut statement = connection.prepare_cached(&sql::runs(&query))?;
+            let texts = statement.query_map(asked, |row| row.get::<_, String>(0))?;
             let runs = texts.map(|text| Ok(serde_json::from_str(&text?)?));
             let runs = runs.collect::<std::result::Result<Vec<RunRecord>, Cause>>()?;
-            let mut statement = connection.prepare(&sql::runs("count(*)", ""))?;
-            let total: i64 = statement.query_row((run, state, from, until), |row| row.get(0))?;
-            Ok(RunPage { runs, total: u64::try_from(total)? })
+            let total = if query.counts {
+                let mut statement = connection.prepare_cached(&sql::count_runs(&query))?;
+                u64::try_from(statement.query_row(asked, |row| row.get::<_, i64>(0))?)?
+            } else {
+                runs.len() as u64
+            };
+            Ok(RunPage { runs, total })
         })
         .await
     }
@@ -126,10 +133,9 @@ impl RunLog for SqliteStore {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             change(&transaction, i64::try_from(run).unwrap_or(i64::MAX), |record| {
-                match record.state {
-                    RunState::Enqueued => record.end(&RunEnd::Cancelled),
-                    RunState::Running => record.is_cancel_asked = true,
-                    _ => {}
+                record.is_cancel_asked |= !record.state.has_ended();
+                if record.state == RunState::Enqueued {
+                    record.end(&RunEnd::Cancelled);
                 }
             })?;
             Ok(transaction.commit()?)
@@ -137,17 +143,18 @@ impl RunLog for SqliteStore {
         .await
     }
 
-    async fn settle(&self) -> Result<()> {
-        let running = RunQuery { state: Some(RunState::Running), ..RunQuery::newest(1) };
-        if self.runs(running).await?.runs.is_empty() {
-            return Ok(());
+    async fn settle(&self) -> Result<Vec<u64>> {
+        let is_running = |connection: &mut Connection| Ok(newest(connection, RunState::Running)?);
+        if self.run("looking for runs", is_running).await?.is_none() {
+            return Ok(Vec::new());
         }
-        let Some(lock) = self.try_lock()? else { return Ok(()) };
+        let Some(lock) = self.try_lock()? else { return Ok(Vec::new()) };
         let settled = self.run("settling runs", |connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            interrupt_running(&transaction)?;
-            Ok(transaction.commit()?)
+            let abandoned = abandon_running(&transaction)?;
+            transaction.commit()?;
+            Ok(abandoned)
         });
         let settled = settled.await;
         drop(lock);

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::domain::manifest::Manifest;
 use crate::domain::query::{Comparison, Query};
+use crate::domain::run::RunQuery;
 use crate::domain::schema::{Column, ColumnType, Direction, Purchases, Table, Tally, View};
 
 /// The tables that remember generations, point to the active one and record runs.
@@ -20,6 +21,8 @@ CREATE TABLE IF NOT EXISTS goldsmith_runs (
     run INTEGER PRIMARY KEY,
     record TEXT NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS goldsmith_runs_state ON goldsmith_runs (record ->> 'state');
+CREATE INDEX IF NOT EXISTS goldsmith_runs_occurrence ON goldsmith_runs (record ->> 'occurrence');
 CREATE TABLE IF NOT EXISTS goldsmith_keys (
     key TEXT PRIMARY KEY,
     asked TEXT NOT NULL,
@@ -37,9 +40,11 @@ pub const RUN: &str = "SELECT record FROM goldsmith_runs WHERE run = ?1";
 pub const NEWEST_RUN: &str =
     "SELECT run FROM goldsmith_runs WHERE record ->> 'state' = ?1 ORDER BY run DESC LIMIT 1";
 
-/// Whether there is a run other than ?2 for the instant ?1 of the schedule.
+/// Whether there is a run other than ?2 for the instant ?1 of the schedule, but for those that ended with
+/// their process.
 pub const HAS_OCCURRENCE: &str = "
-SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1 AND run IS NOT ?2)";
+SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1 AND run IS NOT ?2
+    AND NOT (record ->> 'state' = 'cancelled' AND NOT record ->> 'is_cancel_asked'))";
 
 /// Forgets all runs but the newest ?1, those that have not ended, and the last that published.
 pub const FORGET_RUNS: &str = "
@@ -59,16 +64,32 @@ pub const KEEP_KEY: &str = "INSERT INTO goldsmith_keys VALUES (?1, ?2, ?3, ?4)";
 /// Forgets keys that were kept before ?1 (microseconds).
 pub const FORGET_KEYS: &str = "DELETE FROM goldsmith_keys WHERE kept_at < ?1";
 
-/// Something of the runs with number ?1, state ?2, start from ?3 and before ?4, each of them only if
-/// given, newest first.
-pub fn runs(what: &str, page: &str) -> String {
+/// The runs that are asked for, newest first: number ?1, state ?2, start from ?3 and before ?4, as far as
+/// they are given; ?5 of them after ?6.
+pub fn runs(query: &RunQuery) -> String {
     format!(
-        "SELECT {what} FROM goldsmith_runs WHERE (?1 IS NULL OR run = ?1)
-         AND (?2 IS NULL OR record ->> 'state' = ?2)
-         AND (?3 IS NULL OR record ->> 'started_at' >= ?3)
-         AND (?4 IS NULL OR record ->> 'started_at' < ?4)
-         ORDER BY run DESC {page}"
+        "SELECT record FROM goldsmith_runs {} ORDER BY run DESC LIMIT ?5 OFFSET ?6",
+        conditions(query)
     )
+}
+
+/// How many they are.
+pub fn count_runs(query: &RunQuery) -> String {
+    format!("SELECT count(*) FROM goldsmith_runs {} AND ?5 >= 0 AND ?6 >= 0", conditions(query))
+}
+
+/// Names only what is given, so that an index can serve; every parameter occurs.
+fn conditions(query: &RunQuery) -> String {
+    let given = |is_given: bool, condition: &str, parameter: &str| {
+        if is_given { condition.to_owned() } else { format!("{parameter} IS NULL") }
+    };
+    let all = [
+        given(query.run.is_some(), "run = ?1", "?1"),
+        given(query.state.is_some(), "record ->> 'state' = ?2", "?2"),
+        given(query.from.is_some(), "record ->> 'started_at' >= ?3", "?3"),
+        given(query.until.is_some(), "record ->> 'started_at' < ?4", "?4"),
+    ];
+    format!("WHERE {}", all.join(" AND "))
 }
 
 /// Remembers a run.
