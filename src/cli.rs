@@ -27,8 +27,8 @@ use crate::sample::{self, SampleError, Spec};
 use crate::screen::{self, complain, say};
 use crate::settings::{self, Settings, SettingsError};
 use crate::startup::{
-    AdminToken, Application, StartupError, check_admin_token, limit_threads, notifier, open_store,
-    refresher,
+    AdminToken, Application, EXIT_AT_ONCE, Signals, StartupError, check_admin_token, limit_threads,
+    notifier, open_store, refresher,
 };
 use crate::store::{self, GoldStore, StoreError};
 use crate::telemetry::{self, sentence};
@@ -317,6 +317,7 @@ async fn up(settings: &Settings, store: &Arc<dyn GoldStore>) -> Result<(), CliEr
     let order = RunOrder::refresh(RunTrigger::Startup, RefreshRequest::default());
     match refresh(settings, &refresher, order).await {
         Ok(()) => {}
+        Err(error @ CliError::Refresh(RefreshError::Cancelled)) => return Err(error),
         // What is published stays published, whatever the new files are like.
         Err(error) if is_published => {
             complain!("warning: not refreshed, serving what is published: {}", sentence(&error));
@@ -359,8 +360,17 @@ async fn refresh(
     let observer = AbortAt { point: settings.abort_at.clone(), inner: observer };
     let begun = refresher.begin(&order).await?;
     let run = begun.run();
-    let ended = refresher.run(begun, &observer, &CancellationToken::new()).await;
+    let cancel = CancellationToken::new();
+    let (mut signals, asked) = (Signals::hear()?, cancel.clone());
+    let listening = tokio::spawn(async move {
+        signals.next().await;
+        asked.cancel();
+        signals.next().await;
+        std::process::exit(EXIT_AT_ONCE);
+    });
+    let ended = refresher.run(begun, &observer, &cancel).await;
     notifier(settings).tell(refresher.store.as_ref(), run).await;
+    listening.abort();
     match ended? {
         Outcome::Unchanged { generation, active } if generation == active => {
             say!("nothing changed: generation {generation} is up to date");

@@ -10,8 +10,8 @@ fn main() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(cli::run(cli));
-            // What a cancelled run was computing is of no use to anybody: it is not waited for.
-            runtime.shutdown_background();
+            // What a cancelled run was computing is of no use to anybody: it ends with the process.
+            std::mem::forget(runtime);
             code
         }
         Err(error) => {

@@ -34,7 +34,7 @@ use crate::store::{GoldStore, Operator, StoreError};
 use crate::telemetry::RequestSpan;
 
 /// The exit code of a process that ended at a second signal, as shells tell that of ctrl-c.
-const EXIT_AT_ONCE: i32 = 130;
+pub const EXIT_AT_ONCE: i32 = 130;
 
 /// Why the application cannot start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -184,13 +184,20 @@ impl AdminToken {
 
 /// SIGTERM and ctrl-c, heard from when this is made: the server's own handlers are set up only when
 /// it is polled, and a signal that comes before or between would be lost.
-struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn hear() -> Result<Self, StartupError> {
+    /// Hears them from now on.
+    ///
+    /// # Errors
+    /// [`StartupError::Signals`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn hear() -> Result<Self, StartupError> {
         let hear = |kind| signal(kind).map_err(StartupError::Signals);
         Ok(Self {
             terminate: hear(SignalKind::terminate())?,
@@ -199,7 +206,7 @@ impl Signals {
     }
 
     /// Returns at the next signal; never when there can be none any more.
-    async fn next(&mut self) {
+    pub async fn next(&mut self) {
         tokio::select! {
             Some(()) = self.terminate.recv() => {}
             Some(()) = self.interrupt.recv() => {}

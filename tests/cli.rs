@@ -205,6 +205,31 @@ fn a_signal_right_after_the_first_words_ends_it_in_order() {
 }
 
 #[test]
+fn a_signal_cancels_a_refresh_of_a_command() {
+    let shop = Shop::sample(crate::jobs::LARGE);
+    for command in ["refresh", "up"] {
+        let child = shop.start(&[command]);
+        let store = crate::jobs::until("the run to begin", || {
+            let path = shop.data("serving.db");
+            let store = rusqlite::Connection::open_with_flags(
+                path,
+                rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+            );
+            let state = "SELECT record ->> 'state' FROM goldsmith_runs ORDER BY run DESC LIMIT 1";
+            let store = store.ok()?;
+            let found: String = store.query_row(state, [], |row| row.get(0)).ok()?;
+            (found == "running").then_some(store)
+        });
+        let pid = child.id().to_string();
+        assert!(std::process::Command::new("kill").arg(&pid).status().unwrap().success());
+        Ran::at_end_of(child).refused(1, &["the run was cancelled"]);
+        let state = "SELECT record ->> 'state' FROM goldsmith_runs ORDER BY run DESC LIMIT 1";
+        let found: String = store.query_row(state, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, "cancelled", "{command}");
+    }
+}
+
+#[test]
 fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
     let shop = Shop::empty();
     let small = [("SAMPLE__CUSTOMERS", "200"), ("SAMPLE__PURCHASES", "2000")];

@@ -50,6 +50,10 @@ pub enum ApiError {
     LakeAway(String),
     /// Something else that is going on has to end first.
     Conflict(String),
+    /// The body cannot be read.
+    BadBody(String),
+    /// The body is too large.
+    LargeBody,
     /// A key of a request stands for another request already.
     KeyReused(String),
     /// Nothing is published, or the table is empty.
@@ -121,6 +125,12 @@ impl ApiError {
             Self::LakeAway(_) => {
                 ("lake_unavailable", StatusCode::SERVICE_UNAVAILABLE, "The lake cannot be read")
             }
+            Self::BadBody(_) => {
+                ("invalid_body", StatusCode::BAD_REQUEST, "The body cannot be read")
+            }
+            Self::LargeBody => {
+                ("large_body", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
+            }
             Self::KeyReused(_) => (
                 "key_reused",
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -158,12 +168,16 @@ impl ApiError {
             | Self::Conflict(detail)
             | Self::NotStarted(detail)
             | Self::KeyReused(detail)
+            | Self::BadBody(detail)
             | Self::LakeAway(detail)
             | Self::Unpublished(detail)
             | Self::Framework(_, detail) => detail.clone(),
             Self::Unauthorized => {
                 "send the header Authorization: Bearer TOKEN with the server's READ_TOKEN"
                     .to_owned()
+            }
+            Self::LargeBody => {
+                "the body is larger than anything that can be asked for here".to_owned()
             }
             Self::NotAdmin => {
                 "send the header Authorization: Bearer TOKEN with the server's ADMIN_TOKEN, or, where \

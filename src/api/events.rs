@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING};
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, route, web};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use serde::Serialize;
@@ -20,7 +21,7 @@ use super::admin::runs::{number, utc};
 use super::error::ApiError;
 use super::extract::{Admin, Listener};
 use super::table::refuse_parameters;
-use crate::domain::event::{Happening, RunEvent, events_of};
+use crate::domain::event::{Happening, RunEvent, events_of, has_begun};
 use crate::domain::run::{RunQuery, RunRecord};
 use crate::store::{GoldStore, StoreError};
 
@@ -164,6 +165,10 @@ impl Listening {
         let mut runs: Vec<&RunRecord> = runs.iter().collect();
         runs.sort_by_key(|run| (run.started_at, run.run));
         for run in runs {
+            // To all is told what has begun: one after the other, so that who comes back finds their place.
+            if matches!(self.scope, Scope::All(_)) && !has_begun(run) {
+                continue;
+            }
             for event in events_of(run) {
                 let told = self.told.get(&run.run);
                 if told.is_none_or(|told| *told < event.number) {
@@ -177,7 +182,7 @@ impl Listening {
 
     /// Counts everything in these runs as told.
     fn skip(&mut self, runs: &[RunRecord]) {
-        for run in runs {
+        for run in runs.iter().filter(|run| has_begun(run)) {
             if let Some(event) = events_of(run).last() {
                 self.told.insert(run.run, event.number);
             }
@@ -226,14 +231,18 @@ impl Listening {
         }
     }
 
-    fn into_response(self) -> HttpResponse {
-        HttpResponse::Ok()
+    fn into_response(self, request: &HttpRequest) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        response
             .content_type("text/event-stream")
             .insert_header((CACHE_CONTROL, "no-store"))
             // Compressed, an event would wait for the next ones.
             .insert_header((CONTENT_ENCODING, "identity"))
-            .insert_header(("X-Accel-Buffering", "no"))
-            .streaming(self.into_stream())
+            .insert_header(("X-Accel-Buffering", "no"));
+        if request.method() == Method::HEAD {
+            return response.finish();
+        }
+        response.streaming(self.into_stream())
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
@@ -246,7 +255,7 @@ impl Listening {
 
 /// What happens
 ///
-/// Server-sent events of all runs as they happen: steps, ends, new generations. With `Last-Event-ID` also
+/// Server-sent events of all runs as they happen, from when they begin: steps, ends, new generations. With `Last-Event-ID` also
 /// those since then. Without a word of why a run failed, which is the operator's to see.
 #[utoipa::path(get, path = "/events", tag = "headline", operation_id = "events",
     params(("Last-Event-ID" = Option<String>, Header, description = "The last event heard, as 12.3")),
@@ -254,7 +263,7 @@ impl Listening {
         (status = 200, description = "Events, each with an `EventView` as its data", body = EventView,
             content_type = "text/event-stream"),
     ))]
-#[get("/events")]
+#[route("/events", method = "GET", method = "HEAD")]
 pub async fn all(listener: Listener, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let heard = last_heard(&request)?;
@@ -268,7 +277,7 @@ pub async fn all(listener: Listener, request: HttpRequest) -> Result<HttpRespons
             // After one that is forgotten, or never was, nobody knows what was missed.
             let Some(since) = since else {
                 listening.skip(&latest);
-                return Ok(listening.into_response());
+                return Ok(listening.into_response(&request));
             };
             let missed = RunQuery { from: Some(since.started_at), ..RunQuery::newest(RETOLD) };
             let missed = store.runs(missed).await?.runs;
@@ -278,7 +287,7 @@ pub async fn all(listener: Listener, request: HttpRequest) -> Result<HttpRespons
             listening.tell(&missed);
         }
     }
-    Ok(listening.into_response())
+    Ok(listening.into_response(&request))
 }
 
 /// What happens in a run
@@ -297,7 +306,7 @@ pub async fn all(listener: Listener, request: HttpRequest) -> Result<HttpRespons
             content_type = "text/event-stream"),
         (status = 204, description = "Nothing more comes of the run"),
     ))]
-#[get("/admin/runs/{run}/events")]
+#[route("/admin/runs/{run}/events", method = "GET", method = "HEAD")]
 pub async fn one(
     admin: Admin,
     run: web::Path<String>,
@@ -315,5 +324,5 @@ pub async fn one(
     if record.state.has_ended() && listening.next.len() == 1 {
         return Ok(HttpResponse::NoContent().finish());
     }
-    Ok(listening.into_response())
+    Ok(listening.into_response(&request))
 }

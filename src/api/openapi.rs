@@ -145,6 +145,9 @@ fn add_refusals(paths: &mut Paths) {
             ("503", "Unavailable", true),
         ];
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                body.required = Some(Required::False);
+            }
             for (status, name, _) in refusals.iter().filter(|(_, _, applies)| *applies) {
                 let refusal = || Ref::from_response_name(*name).into();
                 operation.responses.responses.entry((*status).to_owned()).or_insert_with(refusal);

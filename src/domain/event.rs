@@ -49,6 +49,15 @@ impl RunEvent {
     }
 }
 
+/// Whether a run is not waiting, and was not cancelled while it waited.
+#[must_use]
+pub fn has_begun(record: &RunRecord) -> bool {
+    let was_cancelled = record.kind == RunKind::Refresh
+        && record.state == RunState::Cancelled
+        && record.steps.is_empty();
+    record.state != RunState::Enqueued && !was_cancelled
+}
+
 /// All that has happened in a run so far, in order.
 #[must_use]
 pub fn events_of(record: &RunRecord) -> Vec<RunEvent> {
@@ -60,11 +69,7 @@ pub fn events_of(record: &RunRecord) -> Vec<RunEvent> {
         add(0, Some(record.started_at), Happening::Run(RunState::Enqueued));
         return events;
     }
-    // One that was cancelled while it waited never began.
-    let never_began = record.kind == RunKind::Refresh
-        && record.state == RunState::Cancelled
-        && record.steps.is_empty();
-    if !never_began {
+    if has_begun(record) {
         add(1, Some(record.started_at), Happening::Run(RunState::Running));
     }
     for (place, step) in (0..).zip(&record.steps) {

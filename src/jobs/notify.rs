@@ -156,7 +156,7 @@ impl Notifier {
             .retry(patience())
             .when(Untold::is_transient)
             .notify(|error, _| {
-                tracing::info!(run, error = sentence(error), "{name} was not told; trying again");
+                tracing::warn!(run, error = sentence(error), "{name} was not told; trying again");
             })
             .await;
         if let Err(error) = told {

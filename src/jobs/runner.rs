@@ -427,6 +427,7 @@ impl Inner {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over
 fn failed(error: StoreError) -> Refusal {
     Refusal::Failed(sentence(&error))
 }
@@ -494,7 +495,18 @@ impl Operator for Runner {
         if let Some(current) = self.0.running(Some(run)) {
             current.cancel.cancel();
         }
-        self.0.store.ask_cancel(run).await
+        let record = self.0.record(run).await?;
+        self.0.store.ask_cancel(run).await?;
+        if record.is_some_and(|record| record.state == RunState::Enqueued) {
+            // If it began meanwhile, it is told of when it has ended.
+            let inner = Arc::clone(&self.0);
+            self.0.runtime.spawn(async move {
+                if matches!(inner.record(run).await, Ok(Some(record)) if record.state.has_ended()) {
+                    inner.tell(run).await;
+                }
+            });
+        }
+        Ok(())
     }
 
     async fn wait(&self, run: u64, at_most: Duration) {

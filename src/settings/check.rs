@@ -243,6 +243,9 @@ fn check_notify(raw: RawNotify, metabase: RawMetabase) -> Result<Notify, Setting
         None
     } else if !is_http(&metabase.url) {
         return Err(invalid("metabase.url", "it is no http or https address".to_owned()));
+    } else if metabase.url.contains('@') {
+        let problem = "it holds a user or password; a key for programs belongs in metabase.api_key";
+        return Err(invalid("metabase.url", problem.to_owned()));
     } else if metabase.database_id == 0 {
         let problem = "it is wanted: the number in the address of the database in Metabase's admin \
                        pages";

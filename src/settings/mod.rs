@@ -401,6 +401,7 @@ mod tests {
             ("NOTIFY_URLS", "https://a.example/hook", "notify.secret: it is wanted"),
             ("NOTIFY_URLS", "ftp://a.example", "notify.urls: address 1 is no http"),
             ("METABASE_URL", "metabase.example", "metabase.url: it is no http"),
+            ("METABASE_URL", "https://u:p@bi.example", "metabase.url: it holds a user or password"),
             ("METABASE_URL", "https://bi.example", "metabase.database_id"),
             ("SQLITE_PATH", ":memory:", "sqlite.path"),
             ("MONGODB_DB", "a.b", "mongodb.db"),

@@ -244,15 +244,27 @@ fn a_run_that_cannot_begin_or_fails_says_why() {
     assert_eq!(failed["state"], "failed");
     assert!(failed["error"].as_str().unwrap().contains("there is no clients*.csv"), "{failed}");
     for (body, said) in [
-        ("{", "body: EOF"),
-        (r#"{"speed": 9}"#, "body: unknown field `speed`, expected one of `as_of`, `force`"),
+        ("{", "body: it is no JSON object (EOF"),
+        ("[null, true]", "body: it is no JSON object ("),
+        (r#"{"speed": 9}"#, "body: there is no \"speed\" to ask for; there are as_of, force"),
         (r#"{"as_of": "9999-12-31"}"#, "body: as_of lies in the future: the last day is 2"),
-        (r#"{"as_of": "soon"}"#, "body: as_of \"soon\" is no day or instant"),
+        (r#"{"as_of": "soon"}"#, "body: as_of: \"soon\" is not a day or instant"),
+        (r#"{"as_of": 5}"#, "body: as_of: 5 is not a day or instant"),
+        (r#"{"force": "yes"}"#, "body: force: \"yes\" is not true or false"),
+        (r#"{"replay": -1}"#, "body: replay: -1 is not true or a generation's number"),
+        (r#"{"only": "gold"}"#, "body: only: \"gold\" is not a list of steps"),
     ] {
         let reply = app.admin_with("POST", "/admin/refresh", &[], body);
         assert_eq!(reply.status, 400, "{body}");
         assert!(reply.json()["detail"].as_str().unwrap().starts_with(said), "{}", reply.text);
     }
+    let large = app.admin_with("POST", "/admin/refresh", &[], &" ".repeat(300_000));
+    assert_eq!(
+        (large.status, &large.json()["code"]),
+        (413, &"large_body".into()),
+        "{}",
+        large.text
+    );
     // What is not a directory is no lake.
     let file = shop.path().join("file");
     std::fs::write(&file, "").unwrap();

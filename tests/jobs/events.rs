@@ -145,6 +145,8 @@ fn everybody_hears_of_new_generations_and_misses_none() {
     assert_eq!(until_end(&again), second);
     assert_eq!(until_end(&again).iter().map(Heard::short).collect::<Vec<_>>(), third);
     assert_eq!(until_end(&again), failure);
+    let head = app.send_as("HEAD", "/events", read);
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
     let wrong = app.get_as("/events?since=1", read);
     assert_eq!(wrong.status, 400);
 }

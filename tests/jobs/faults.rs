@@ -205,6 +205,7 @@ fn a_server_that_stalled_while_publishing_is_fenced_off() {
     let next =
         running.http.ask("POST", "/admin/refresh", TOKEN, &[("Prefer", "wait=60")], "").json();
     assert_eq!(next["data"]["outcome"], "published", "{next}");
-    assert_eq!(running.stop().0, Some(0));
+    let (code, log) = running.stop();
+    assert_eq!(code, Some(0), "{log}");
     shop.run(&["check"]).good();
 }

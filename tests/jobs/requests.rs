@@ -180,7 +180,6 @@ fn gold_and_models_are_made_again_without_the_sources() {
         (r#"{"only": ["gold"]}"#, "gold and models go together"),
         (r#"{"only": []}"#, "gold and models go together"),
         (r#"{"only": ["sources"]}"#, r#"\"sources\" is none of silver, gold, models"#),
-        (r#"{"replay": "all"}"#, "body: "),
     ] {
         let refused = refresh(&app, "", &[], body);
         assert_eq!(refused.status, 400, "{body}");

@@ -5,7 +5,8 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, post, web};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::runs::{RunAnswer, find};
@@ -21,15 +22,15 @@ const KEY: &str = "Idempotency-Key";
 const MOST_WAIT_SECS: u64 = 60;
 
 /// What a refresh may be asked for.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, ToSchema)]
+#[allow(dead_code)] // the shape for the document; `parse` reads it, to name the field that is wrong
 pub struct RefreshBody {
     /// A day, standing for its end, or an instant (UTC): figures as they stood then. Not given: at
     /// the last purchase.
     #[schema(example = "2025-12-31")]
     as_of: Option<String>,
     /// Run although no input has changed, and past the quality gate.
-    force: bool,
+    force: Option<bool>,
     /// Take the source files as an earlier run read them, which bronze keeps, instead of those that are
     /// there now: `true` for the newest generation, or the number of one.
     replay: Option<Replay>,
@@ -40,7 +41,7 @@ pub struct RefreshBody {
 }
 
 /// Whose source files are taken.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Replay {
     /// The newest generation's, if true.
@@ -49,44 +50,67 @@ pub enum Replay {
     Of(u64),
 }
 
-impl RefreshBody {
-    fn parse(body: &[u8]) -> Result<RefreshRequest, ApiError> {
-        let invalid = |detail: String| ApiError::InvalidParameter {
-            parameter: "body".to_owned(),
-            detail,
-            valid: vec![
-                r#"{"as_of": "2025-12-31", "force": false}"#.to_owned(),
-                r#"{"replay": true}"#.to_owned(),
-                r#"{"only": ["gold", "models"]}"#.to_owned(),
-            ],
-        };
-        if body.is_empty() {
-            return Ok(RefreshRequest::default());
-        }
-        let Self { as_of, force, replay, only } =
-            serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
-        let as_of = as_of
-            .map(|text| {
-                RefreshRequest::parse_as_of(&text)
-                    .ok_or_else(|| invalid(format!("as_of {text:?} is no day or instant")))
-            })
-            .transpose()?;
-        let (is_replay, inputs_of) = match replay {
-            None | Some(Replay::Newest(false)) => (false, None),
-            Some(Replay::Newest(true)) => (true, None),
-            Some(Replay::Of(generation)) => (true, Some(generation)),
-        };
-        let start_at = match only {
-            None if is_replay => StartAt::Bronze,
-            None => StartAt::Sources,
-            Some(only) => start_of(&only).map_err(invalid)?,
-        };
-        let request = RefreshRequest { as_of, force, start_at, inputs_of };
-        request.check(Timestamp::now()).map_err(|today| {
-            invalid(format!("as_of lies in the future: the last day is {today}"))
-        })?;
-        Ok(request)
+/// What a body asks for.
+fn parse(body: &[u8]) -> Result<RefreshRequest, ApiError> {
+    const FIELDS: [&str; 4] = ["as_of", "force", "replay", "only"];
+    let invalid = |detail: String| ApiError::InvalidParameter {
+        parameter: "body".to_owned(),
+        detail,
+        valid: vec![
+            r#"{"as_of": "2025-12-31", "force": false}"#.to_owned(),
+            r#"{"replay": true}"#.to_owned(),
+            r#"{"only": ["gold", "models"]}"#.to_owned(),
+        ],
+    };
+    if body.is_empty() {
+        return Ok(RefreshRequest::default());
     }
+    let fields: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| invalid(format!("it is no JSON object ({error})")))?;
+    if let Some(other) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        let known = FIELDS.join(", ");
+        return Err(invalid(format!("there is no {other:?} to ask for; there are {known}")));
+    }
+    let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
+    let wrong = |name: &str, wanted: &str| {
+        let value = given(name).map(ToString::to_string).unwrap_or_default();
+        invalid(format!("{name}: {value} is not {wanted}"))
+    };
+    let as_of = given("as_of").map(|value| {
+        let read = value.as_str().and_then(RefreshRequest::parse_as_of);
+        read.ok_or_else(|| wrong("as_of", "a day or instant"))
+    });
+    let force =
+        given("force").map(|value| value.as_bool().ok_or_else(|| wrong("force", "true or false")));
+    let (is_replay, inputs_of) = match given("replay") {
+        None | Some(Value::Bool(false)) => (false, None),
+        Some(Value::Bool(true)) => (true, None),
+        Some(value) => {
+            let number = value.as_u64();
+            let number = number.ok_or_else(|| wrong("replay", "true or a generation's number"))?;
+            (true, Some(number))
+        }
+    };
+    let start_at = match given("only") {
+        None if is_replay => StartAt::Bronze,
+        None => StartAt::Sources,
+        Some(value) => {
+            let steps = value.as_array().and_then(|steps| {
+                steps
+                    .iter()
+                    .map(|step| step.as_str().map(str::to_owned))
+                    .collect::<Option<Vec<_>>>()
+            });
+            let steps = steps.ok_or_else(|| wrong("only", "a list of steps"))?;
+            start_of(&steps).map_err(invalid)?
+        }
+    };
+    let (as_of, force) = (as_of.transpose()?, force.transpose()?.unwrap_or(false));
+    let request = RefreshRequest { as_of, force, start_at, inputs_of };
+    request
+        .check(Timestamp::now())
+        .map_err(|today| invalid(format!("as_of lies in the future: the last day is {today}")))?;
+    Ok(request)
 }
 
 /// Where a run begins that does only these steps. Gold and models always go together: scores of one
@@ -153,13 +177,15 @@ fn preferred_wait(request: &HttpRequest) -> Option<Duration> {
         (status = 200, description = "There was this run already; or the run has ended", body = RunAnswer),
         (status = 409, description = "Something else is going on",
             content_type = "application/problem+json", body = Problem),
+        (status = 413, description = "The body is larger than anything that can be asked for",
+            content_type = "application/problem+json", body = Problem),
         (status = 422, description = "The key stands for a request with another body",
             content_type = "application/problem+json", body = Problem),
     ))]
 #[post("/admin/refresh")]
 pub async fn start(
     admin: Admin,
-    body: web::Bytes,
+    body: Result<web::Bytes, actix_web::Error>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let given = Given::parse(request.query_string(), &["if_running"])?;
@@ -169,7 +195,11 @@ pub async fn start(
         _ => None,
     })?;
     let if_running = if_running.unwrap_or_default();
-    let wish = Wish { request: RefreshBody::parse(&body)?, if_running, key: key(&request)? };
+    let body = body.map_err(|error| match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::LargeBody,
+        _ => ApiError::BadBody(format!("the body cannot be read: {error}")),
+    })?;
+    let wish = Wish { request: parse(&body)?, if_running, key: key(&request)? };
     let granted = admin.operator.refresh(wish).await;
     let Asked { run, is_new } = granted.map_err(|refusal| match refusal {
         Refusal::Busy(why) => ApiError::Conflict(why),

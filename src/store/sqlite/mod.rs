@@ -33,6 +33,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// For this long the pointer is not looked at again: at a hundred thousand requests a second the look
 /// would be what they wait for. A publish by another process is seen this much later at most.
 const GLANCE: Duration = Duration::from_millis(2);
+/// How often the right to publish is looked for again, and after what time.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
 /// Idle reading connections kept open.
 const IDLE_CONNECTIONS: usize = 16;
 
@@ -330,8 +333,15 @@ impl GoldStore for SqliteStore {
     }
 
     async fn publisher(&self, order: &RunOrder) -> Result<Box<dyn Publisher>> {
-        let Some(lock) = self.try_lock()? else {
-            return Err(StoreError::Locked(self.location()));
+        let mut looks = 0;
+        let lock = loop {
+            match self.try_lock()? {
+                Some(lock) => break lock,
+                // Who only looks whether runs are gone has it for moments.
+                None if looks < LOOKS => looks += 1,
+                None => return Err(StoreError::Locked(self.location())),
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         };
         let order = *order;
         let run =

@@ -144,7 +144,7 @@ impl RunLog for SqliteStore {
     }
 
     async fn settle(&self) -> Result<Vec<u64>> {
-        let is_running = |connection: &mut Connection| Ok(newest(connection, RunState::Running)?);
+        let is_running = |connection: &mut Connection| newest(connection, RunState::Running);
         if self.run("looking for runs", is_running).await?.is_none() {
             return Ok(Vec::new());
         }
