@@ -317,12 +317,17 @@ async fn runs_each_occurrence_once(store: &dyn GoldStore) {
 }
 
 async fn keeps_keys(store: &dyn GoldStore) {
-    let kept = |asked: &str, run| KeptKey { asked: asked.to_owned(), run };
-    assert_eq!(store.key("k").await.unwrap(), None);
-    assert_eq!(store.keep_key("k", kept("this", 1)).await.unwrap(), kept("this", 1));
-    assert_eq!(store.keep_key("k", kept("that", 2)).await.unwrap(), kept("this", 1));
-    assert_eq!(store.key("k").await.unwrap(), Some(kept("this", 1)));
-    assert_eq!(store.keep_key("l", kept("that", 2)).await.unwrap(), kept("that", 2));
+    let kept = |run| Some(KeptKey { asked: "this".to_owned(), run });
+    assert_eq!(store.claim_key("k", "this").await.unwrap(), None);
+    assert_eq!(store.claim_key("k", "that").await.unwrap(), kept(None));
+    store.keep_key("k", Some(7)).await.unwrap();
+    assert_eq!(store.claim_key("k", "this").await.unwrap(), kept(Some(7)));
+    // What came to something is not given back.
+    store.keep_key("k", None).await.unwrap();
+    assert_eq!(store.claim_key("k", "that").await.unwrap(), kept(Some(7)));
+    assert_eq!(store.claim_key("l", "that").await.unwrap(), None);
+    store.keep_key("l", None).await.unwrap();
+    assert_eq!(store.claim_key("l", "this").await.unwrap(), None);
 }
 
 /// Old records go; the last refresh that published stays, and what has not ended.

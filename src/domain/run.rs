@@ -328,8 +328,8 @@ impl RunOrder {
 pub struct KeptKey {
     /// SHA-256 of what was asked for, hexadecimal.
     pub asked: String,
-    /// The run that came of it.
-    pub run: u64,
+    /// The run that came of it; `None` while somebody is about to start it.
+    pub run: Option<u64>,
 }
 
 /// What a request for a refresh means while one goes on.

@@ -243,17 +243,34 @@ impl Inner {
         let Some(key) = key else { return self.start(order, if_running).await };
         let asked = serde_json::json!([request, if_running]).to_string();
         let asked = sha256_hex(asked.as_bytes());
-        let only_same = |kept: &KeptKey| {
-            if kept.asked == asked { Ok(kept.run) } else { Err(Refusal::OtherKey(key.clone())) }
-        };
-        if let Some(kept) = self.store.key(&key).await.map_err(failed)? {
-            return Ok(Asked { run: only_same(&kept)?, is_new: false });
+        if let Some(kept) = self.claim(&key, &asked).await? {
+            let other = || Refusal::OtherKey(key.clone());
+            return if kept.asked == asked {
+                Ok(Asked { run: kept.run.ok_or_else(other)?, is_new: false })
+            } else {
+                Err(other())
+            };
         }
-        let Asked { run, is_new } = self.start(order, if_running).await?;
-        let kept = KeptKey { asked: asked.clone(), run };
-        // Another process may have been quicker.
-        let kept = self.store.keep_key(&key, kept).await.map_err(failed)?;
-        Ok(Asked { run: only_same(&kept)?, is_new: is_new && kept.run == run })
+        let started = self.start(order, if_running).await;
+        let run = started.as_ref().ok().map(|asked| asked.run);
+        self.store.keep_key(&key, run).await.map_err(failed)?;
+        started
+    }
+
+    /// Takes a key, or finds what it stands for. One that a process took and did not live to keep is taken
+    /// over.
+    async fn claim(&self, key: &str, asked: &str) -> Result<Option<KeptKey>, Refusal> {
+        /// Longer than it takes to start a run.
+        const LOOKS: u32 = 20;
+        for _ in 0..LOOKS {
+            match self.store.claim_key(key, asked).await.map_err(failed)? {
+                Some(kept) if kept.run.is_none() && kept.asked == asked => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                kept => return Ok(kept),
+            }
+        }
+        Ok(None)
     }
 
     /// Starts a run, or does as `if_running` says; the caller holds the right to start.

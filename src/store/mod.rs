@@ -224,11 +224,12 @@ pub trait RunLog: Send + Sync {
     /// succeeded if they had switched. Which those were.
     async fn settle(&self) -> Result<Vec<u64>>;
 
-    /// What was asked for under a key within the last [`KEY_LIFE`].
-    async fn key(&self, key: &str) -> Result<Option<KeptKey>>;
+    /// Takes a key for what is asked for (its SHA-256), before it is carried out. `None` when it is the
+    /// caller's now, else what was asked for under it within the last [`KEY_LIFE`].
+    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<KeptKey>>;
 
-    /// Keeps what was asked for under a key, unless there is something already: what is kept then.
-    async fn keep_key(&self, key: &str, kept: KeptKey) -> Result<KeptKey>;
+    /// Keeps the run that came of what a claimed key was for; `None` gives the key back.
+    async fn keep_key(&self, key: &str, run: Option<u64>) -> Result<()>;
 }
 
 /// How long it is remembered what was asked for under a key.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{LARGE, data, ended, refresh, run};
-use crate::support::{Running, SMALL, Shop, TestApp};
+use crate::support::{Http, Running, SMALL, Shop, TestApp};
 
 #[test]
 fn one_more_waits_behind_the_run_that_goes_on_and_begins_when_it_has_ended() {
@@ -103,6 +103,37 @@ fn the_same_key_and_body_are_the_same_run() {
         asking.into_iter().map(|asked| asked.join().unwrap()).collect()
     });
     assert!(runs.iter().all(|run| *run == 3), "{runs:?}");
+}
+
+#[test]
+fn one_key_sent_to_two_processes_at_once_is_one_run() {
+    let shop = Shop::sample(SMALL);
+    let token = "close sesame";
+    let other = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", token)]);
+    let app = TestApp::spawn(&shop);
+    for round in 1..=3_u64 {
+        let key = format!("round {round}");
+        let headers = [("Idempotency-Key", key.as_str())];
+        let (path, body) = ("/admin/refresh?if_running=queue", r#"{"force": true}"#);
+        let runs: Vec<Value> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..8)
+                .map(|place| {
+                    let (http, token): (&Http, _) = if place % 2 == 0 {
+                        (&app, app.admin_token())
+                    } else {
+                        (&other.http, token)
+                    };
+                    let ask = move || http.ask("POST", path, token, &headers, body);
+                    scope.spawn(move || ask().json()["data"]["run"].take())
+                })
+                .collect();
+            asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+        });
+        assert!(runs.iter().all(|run| *run == round), "{runs:?}");
+        ended(&app, round);
+    }
+    assert_eq!(app.admin("GET", "/admin/runs").json()["meta"]["total"], 3);
+    assert_eq!(other.stop().0, Some(0));
 }
 
 #[test]

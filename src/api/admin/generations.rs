@@ -162,7 +162,7 @@ pub struct KpiChangeView {
     /// What it is; null likewise.
     #[schema(example = 1300.5)]
     to: Option<f64>,
-    /// The difference; null when either is.
+    /// The difference, to the millionth; null when either is.
     #[schema(example = 50.0)]
     change: Option<f64>,
     /// The difference in percent of what it was; null when either is, and when it was 0.
@@ -217,15 +217,18 @@ pub struct DiffAnswer {
 impl From<KpiChange> for KpiChangeView {
     fn from(KpiChange { name, from, to }: KpiChange) -> Self {
         const PERCENT: f64 = 100.0;
+        /// Beyond it a difference shows how numbers are stored, not what they are.
+        const MILLIONTHS: f64 = 1e6;
+        let rounded = |value: f64| (value * MILLIONTHS).round() / MILLIONTHS;
         let both = from.zip(to);
         Self {
             name,
             from,
             to,
-            change: both.map(|(from, to)| to - from),
+            change: both.map(|(from, to)| rounded(to - from)),
             change_pct: both
                 .filter(|(from, _)| *from != 0.0)
-                .map(|(from, to)| (to - from) / from.abs() * PERCENT),
+                .map(|(from, to)| rounded((to - from) / from.abs() * PERCENT)),
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::future::IntoFuture as _;
 
 use async_trait::async_trait;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{self, Bson, DateTime, Document, doc};
 use mongodb::error::Error;
 
@@ -214,7 +215,15 @@ pub async fn begin(
         let run = if begun { Ok(number(waiting)) } else { Err(StoreError::NotEnqueued(waiting)) };
         return Ok(run);
     }
-    Ok(Ok(number(insert_next(connection, record).await?)))
+    let run = insert_next(connection, record).await?;
+    if let Some(occurrence) = order.occurrence {
+        // Put in line for the same instant between our look and our record: this run is for it.
+        let twin = doc! {
+            "occurrence": instant_to_bson(occurrence), "state": RunState::Enqueued.word(),
+        };
+        runs.delete_many(twin).await?;
+    }
+    Ok(Ok(number(run)))
 }
 
 /// Refuses a run for an instant of the schedule that another one is for.
@@ -331,7 +340,17 @@ async fn enqueue(
             Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
                 runs.delete_one(enqueued(run)).await?;
             }
-            inserted => return inserted.map(|_| Ok((run, true))),
+            Err(error) => return Err(error),
+            Ok(_) => {
+                // One for the same instant may have begun between our look and our record.
+                let own = RunOrder { enqueued: Some(run), ..*order };
+                if let Err(refused) = refuse_again(connection, &own).await? {
+                    runs.delete_one(enqueued(run)).await?;
+                    leave_line(connection, run).await?;
+                    return Ok(Err(refused));
+                }
+                return Ok(Ok((run, true)));
+            }
         }
     }
 }
@@ -369,7 +388,7 @@ fn oldest_key() -> DateTime {
 }
 
 fn read_key(stored: &Document) -> Option<KeptKey> {
-    Some(KeptKey { asked: stored.get_str("asked").ok()?.to_owned(), run: positive(stored, "run")? })
+    Some(KeptKey { asked: stored.get_str("asked").ok()?.to_owned(), run: positive(stored, "run") })
 }
 
 #[async_trait]
@@ -396,29 +415,38 @@ impl RunLog for MongoStore {
         self.quick("settling runs", || settle(connection)).await
     }
 
-    async fn key(&self, key: &str) -> Result<Option<KeptKey>> {
-        let (connection, _) = &self.inspected().await?;
-        let recent = doc! { "_id": key, "kept_at": { "$gte": oldest_key() } };
-        let find = async { connection.keys().find_one(recent).max_time(connection.longest).await };
-        Ok(self.asked("reading a key", find).await?.as_ref().and_then(read_key))
-    }
-
-    async fn keep_key(&self, key: &str, kept: KeptKey) -> Result<KeptKey> {
+    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<KeptKey>> {
         let (connection, _) = &self.inspected().await?;
         let keys = connection.keys();
+        // Tells our own claim, whose answer was lost, from another's.
+        let nonce = ObjectId::new();
         let stored = doc! {
-            "_id": key, "asked": &kept.asked, "run": number(kept.run), "kept_at": DateTime::now(),
+            "_id": key, "asked": asked, "run": null, "kept_at": DateTime::now(), "nonce": nonce,
         };
-        let keep = || async {
+        let claim = || async {
             keys.delete_many(doc! { "kept_at": { "$lt": oldest_key() } }).await?;
             match keys.insert_one(stored.clone()).await {
                 Err(error) if code(&error) == Some(DUPLICATE_KEY) => {
-                    keys.find_one(doc! { "_id": key }).await
+                    keys.find_one(doc! { "_id": key, "nonce": { "$ne": nonce } }).await
                 }
                 inserted => inserted.map(|_| None),
             }
         };
-        let known = self.quick("keeping a key", keep).await?;
-        Ok(known.as_ref().and_then(read_key).unwrap_or(kept))
+        Ok(self.quick("taking a key", claim).await?.as_ref().and_then(read_key))
+    }
+
+    async fn keep_key(&self, key: &str, run: Option<u64>) -> Result<()> {
+        let (connection, _) = &self.inspected().await?;
+        let keys = connection.keys();
+        let keep = || async {
+            match run.map(number) {
+                Some(run) => {
+                    let kept = doc! { "$set": { "run": run } };
+                    keys.update_one(doc! { "_id": key }, kept).await.map(drop)
+                }
+                None => keys.delete_one(doc! { "_id": key, "run": null }).await.map(drop),
+            }
+        };
+        self.quick("keeping a key", keep).await
     }
 }

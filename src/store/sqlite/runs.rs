@@ -161,25 +161,34 @@ impl RunLog for SqliteStore {
         settled
     }
 
-    async fn key(&self, key: &str) -> Result<Option<KeptKey>> {
-        let key = key.to_owned();
-        self.run("reading a key", move |connection| kept_key(connection, &key)).await
-    }
-
-    async fn keep_key(&self, key: &str, kept: KeptKey) -> Result<KeptKey> {
-        let key = key.to_owned();
-        self.run("keeping a key", move |connection| {
+    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<KeptKey>> {
+        let (key, asked) = (key.to_owned(), asked.to_owned());
+        self.run("taking a key", move |connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute(sql::FORGET_KEYS, [oldest_key()])?;
-            if let Some(known) = kept_key(&transaction, &key)? {
-                return Ok(known);
+            let known = transaction.query_row(sql::KEY, [&key], |row| {
+                let run: Option<i64> = row.get(1)?;
+                Ok(KeptKey { asked: row.get(0)?, run: run.map(i64::unsigned_abs) })
+            });
+            if let Some(known) = known.optional()? {
+                return Ok(Some(known));
             }
-            let run = i64::try_from(kept.run)?;
-            transaction
-                .execute(sql::KEEP_KEY, params![key, kept.asked, run, Timestamp::now().0])?;
+            transaction.execute(sql::CLAIM_KEY, params![key, asked, Timestamp::now().0])?;
             transaction.commit()?;
-            Ok(kept)
+            Ok(None)
+        })
+        .await
+    }
+
+    async fn keep_key(&self, key: &str, run: Option<u64>) -> Result<()> {
+        let key = key.to_owned();
+        self.run("keeping a key", move |connection| {
+            match run.map(i64::try_from).transpose()? {
+                Some(run) => connection.execute(sql::KEEP_KEY, params![key, run])?,
+                None => connection.execute(sql::GIVE_KEY_BACK, [key])?,
+            };
+            Ok(())
         })
         .await
     }
@@ -188,11 +197,4 @@ impl RunLog for SqliteStore {
 /// Keys that were kept before this are forgotten.
 fn oldest_key() -> i64 {
     Timestamp::now().0 - i64::try_from(KEY_LIFE.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn kept_key(connection: &Connection, key: &str) -> std::result::Result<Option<KeptKey>, Cause> {
-    let found = connection.query_row(sql::KEY, params![key, oldest_key()], |row| {
-        Ok(KeptKey { asked: row.get(0)?, run: row.get::<_, i64>(1)?.unsigned_abs() })
-    });
-    Ok(found.optional()?)
 }

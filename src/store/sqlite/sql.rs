@@ -26,7 +26,7 @@ CREATE INDEX IF NOT EXISTS goldsmith_runs_occurrence ON goldsmith_runs (record -
 CREATE TABLE IF NOT EXISTS goldsmith_keys (
     key TEXT PRIMARY KEY,
     asked TEXT NOT NULL,
-    run INTEGER NOT NULL,
+    run INTEGER,
     kept_at INTEGER NOT NULL
 ) STRICT;";
 
@@ -55,11 +55,17 @@ WHERE run NOT IN (SELECT run FROM goldsmith_runs ORDER BY run DESC LIMIT ?1)
         WHERE record ->> 'state' = 'succeeded' AND record ->> 'kind' = 'refresh'
             AND record ->> 'generation' IS NOT NULL)";
 
-/// What was kept under the key ?1 since ?2 (microseconds).
-pub const KEY: &str = "SELECT asked, run FROM goldsmith_keys WHERE key = ?1 AND kept_at >= ?2";
+/// What was asked for under the key ?1, and the run that came of it.
+pub const KEY: &str = "SELECT asked, run FROM goldsmith_keys WHERE key = ?1";
 
-/// Keeps what was asked for under a key.
-pub const KEEP_KEY: &str = "INSERT INTO goldsmith_keys VALUES (?1, ?2, ?3, ?4)";
+/// Takes the key ?1 for what is asked for.
+pub const CLAIM_KEY: &str = "INSERT INTO goldsmith_keys VALUES (?1, ?2, NULL, ?3)";
+
+/// Keeps the run that came of what the key ?1 was for.
+pub const KEEP_KEY: &str = "UPDATE goldsmith_keys SET run = ?2 WHERE key = ?1";
+
+/// Gives the key ?1 back, if nothing came of it.
+pub const GIVE_KEY_BACK: &str = "DELETE FROM goldsmith_keys WHERE key = ?1 AND run IS NULL";
 
 /// Forgets keys that were kept before ?1 (microseconds).
 pub const FORGET_KEYS: &str = "DELETE FROM goldsmith_keys WHERE kept_at < ?1";
