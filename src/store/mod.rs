@@ -39,6 +39,14 @@ pub enum StoreError {
         /// Its answer.
         source: Cause,
     },
+    /// The store refuses us as we are: waiting changes nothing.
+    #[error("the serving store {location} cannot be used")]
+    Unusable {
+        /// The store, for people.
+        location: String,
+        /// Its answer.
+        source: Cause,
+    },
     /// A setting of the store cannot be read.
     #[error("setting {setting}: {problem}")]
     Malformed {
@@ -117,11 +125,15 @@ impl StoreError {
     /// Whether the same request may succeed later without anybody repairing what is stored.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Failed { .. } | Self::Removed { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::Unusable { .. }
+                | Self::Failed { .. }
+                | Self::Removed { .. }
+        )
     }
-}
 
-impl StoreError {
     /// Whether the same may succeed a little later: the store could not be asked.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -156,23 +156,26 @@ impl Connection {
     /// Asks the server what it is.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it does not answer or is too old.
+    /// [`StoreError::Unavailable`] when it does not answer, [`StoreError::Unusable`] when it is too old.
     pub async fn inspect(&self, location: &str) -> Result<Deployment> {
-        let unavailable = |problem: String| StoreError::Unavailable {
-            location: location.to_owned(),
-            source: problem.into(),
-        };
         let admin = self.client.database("admin");
         let hello = admin.run_command(doc! { "hello": 1 });
         let hello = hello.selection_criteria(self.reads.clone()).await;
-        let hello = hello.map_err(|error| unavailable(in_words(&error)))?;
+        let hello = hello.map_err(|error| {
+            let (location, source) = (location.to_owned(), in_words(&error).into());
+            if is_lasting(&error) {
+                StoreError::Unusable { location, source }
+            } else {
+                StoreError::Unavailable { location, source }
+            }
+        })?;
         if hello.get_i32("maxWireVersion").unwrap_or(0) < OLDEST.1 {
             let info = admin.run_command(doc! { "buildInfo": 1 }).await.unwrap_or_default();
             let version = info.get_str("version").unwrap_or("of an unknown version");
-            return Err(unavailable(format!(
-                "the server is MongoDB {version}, goldsmith needs {} or newer",
-                OLDEST.0
-            )));
+            let problem =
+                format!("the server is MongoDB {version}, goldsmith needs {} or newer", OLDEST.0);
+            let location = location.to_owned();
+            return Err(StoreError::Unusable { location, source: problem.into() });
         }
         let is_replicated =
             hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|m| m == "isdbgrid");
@@ -354,10 +357,18 @@ pub fn is_unreachable(error: &Error) -> bool {
             | ErrorKind::ConnectionPoolCleared { .. }
             | ErrorKind::ServerSelection { .. }
             | ErrorKind::DnsResolve { .. }
-            | ErrorKind::Authentication { .. }
+    ) || code(error).is_some_and(is_passing_code)
+}
+
+/// Whether the server refuses us as we are.
+#[must_use]
+pub fn is_lasting(error: &Error) -> bool {
+    matches!(
+        *error.kind,
+        ErrorKind::Authentication { .. }
             | ErrorKind::InvalidTlsConfig { .. }
             | ErrorKind::IncompatibleServer { .. }
-    ) || code(error).is_some_and(|code| code == AUTHENTICATION_FAILED || is_passing_code(code))
+    ) || code(error) == Some(AUTHENTICATION_FAILED)
 }
 
 /// An error of the driver as a sentence without secrets and without the command.

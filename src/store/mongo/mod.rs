@@ -38,7 +38,7 @@ use crate::domain::query::Query;
 use crate::domain::run::RunOrder;
 use crate::domain::schema::{Catalogue, Purchases, Table};
 use crate::telemetry::sentence;
-use connection::{Connection, Deployment, in_words, is_unreachable};
+use connection::{Connection, Deployment, in_words, is_lasting, is_unreachable};
 use queries::NamedView;
 
 /// For this long the pointer is not looked at again, so that a look is not what requests wait for.
@@ -154,7 +154,9 @@ impl MongoStore {
         tracing::debug!(action, %error, "the store refused");
         let location = self.location();
         let source = in_words(error).into();
-        if is_unreachable(error) {
+        if is_lasting(error) {
+            StoreError::Unusable { location, source }
+        } else if is_unreachable(error) {
             StoreError::Unavailable { location, source }
         } else {
             StoreError::Failed { action: action.to_owned(), location, source }
@@ -488,7 +490,9 @@ fn read_totals(table: &Table, found: Option<&Document>) -> (u64, Option<Totals>)
 
 fn error_words(error: &StoreError) -> String {
     match error {
-        StoreError::Unavailable { source, .. } => source.to_string(),
+        StoreError::Unavailable { source, .. } | StoreError::Unusable { source, .. } => {
+            source.to_string()
+        }
         other => sentence(other),
     }
 }

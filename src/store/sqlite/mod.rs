@@ -95,7 +95,7 @@ impl SqliteStore {
     /// the catalogue lists.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the file cannot be created or is not a SQLite database.
+    /// [`StoreError::Unusable`] when the file cannot be created or is not a SQLite database.
     pub fn open(path: &Path, catalogue: &'static Catalogue) -> Result<Self> {
         let opened = || -> std::result::Result<Watch, Cause> {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -106,8 +106,8 @@ impl SqliteStore {
             connection.execute_batch(sql::BOOKKEEPING)?;
             Watch::over(path)
         };
-        let watch = opened()
-            .map_err(|source| StoreError::Unavailable { location: describe(path), source })?;
+        let watch =
+            opened().map_err(|source| StoreError::Unusable { location: describe(path), source })?;
         let inner = Inner {
             path: path.to_owned(),
             catalogue,
