@@ -546,7 +546,8 @@ impl RunRecord {
         }
         let Some(past) = past.filter(|past| past.steps.len() > 1) else {
             let done = self.steps.iter().filter(|step| step.ended_at.is_some()).count();
-            return (Some(share(micros(done), micros(WHOLE_STEPS))), None);
+            #[allow(clippy::cast_precision_loss)] // a handful
+            return (Some((done as f64 / WHOLE_STEPS).min(1.0)), None);
         };
         let took = |step: &RunStep| step.ended_at.map_or(0, |end| end.0 - step.started_at.0).max(1);
         let all: i64 = past.steps.iter().map(took).sum();
@@ -569,11 +570,7 @@ impl RunRecord {
 }
 
 /// Steps of a whole refresh, where no past run tells.
-const WHOLE_STEPS: usize = 8;
-
-fn micros(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
+const WHOLE_STEPS: f64 = 8.0;
 
 /// A share from 0 to 1.
 #[allow(clippy::cast_precision_loss)]

@@ -48,21 +48,24 @@ pub async fn diff(
         GenerationDiff { from, to, kpis: Vec::new(), migrations: Vec::new(), tables: Vec::new() };
     for table in tables::ALL {
         let name = table.name;
-        let (Some(was), Some(is)) = (earlier.table(name), later.table(name)) else {
+        let (was, is) = (earlier.table(name), later.table(name));
+        let rows = |entry: Option<&TableEntry>| entry.map_or(0, |entry| entry.rows);
+        let unread = |added, removed| TableChange {
+            table: name.to_owned(),
+            rows_from: rows(was),
+            rows_to: rows(is),
+            added,
+            removed,
+            changed: 0,
+        };
+        let (Some(was), Some(is)) = (was, is) else {
             // A table that one of them, of another version, does not have.
-            let rows = |manifest: &Manifest| manifest.table(name).map_or(0, |entry| entry.rows);
-            let (rows_from, rows_to) = (rows(earlier), rows(later));
-            let (added, removed) = (rows_to, rows_from);
-            let table = name.to_owned();
-            diff.tables.push(TableChange { table, rows_from, rows_to, added, removed, changed: 0 });
+            diff.tables.push(unread(rows(is), rows(was)));
             continue;
         };
         let is_told = [tables::KPIS.name, tables::models::CUSTOMER_SEGMENTS.name].contains(&name);
         if was.content_hash == is.content_hash && !is_told {
-            let (rows_from, rows_to) = (was.rows, is.rows);
-            let (added, removed, changed) = (0, 0, 0);
-            let table = name.to_owned();
-            diff.tables.push(TableChange { table, rows_from, rows_to, added, removed, changed });
+            diff.tables.push(unread(0, 0));
             continue;
         }
         let (was, is) = (read(lake, was).await?, read(lake, is).await?);
