@@ -279,6 +279,28 @@ fn a_run_tells_what_went_through_it_and_how_long_it_will_take() {
 }
 
 #[test]
+fn of_more_than_ten_thousand_runs_the_newest_stay_and_the_last_that_published() {
+    let shop = Shop::published(SMALL);
+    let store = shop.sqlite();
+    store
+        .execute_batch(
+            "WITH RECURSIVE later (run) AS (SELECT 2 UNION ALL SELECT run + 1 FROM later WHERE run < 10050)
+             INSERT INTO goldsmith_runs
+             SELECT later.run, json_set(record, '$.run', later.run, '$.state', 'failed', '$.generation', NULL)
+             FROM later, goldsmith_runs WHERE goldsmith_runs.run = 1",
+        )
+        .unwrap();
+    let app = TestApp::spawn(&shop);
+    assert_eq!(app.admin("GET", "/admin/runs").json()["meta"]["total"], 10_050);
+    refresh(&app, "", &[("Prefer", "wait=60")], "");
+    assert_eq!(run(&app, 10_051)["outcome"], "unchanged");
+    assert_eq!(app.admin("GET", "/admin/runs").json()["meta"]["total"], 10_001);
+    assert_eq!(run(&app, 1)["outcome"], "published");
+    assert_eq!(app.admin("GET", "/admin/runs/51").status, 404);
+    assert_eq!(app.admin("GET", "/admin/runs/52").status, 200);
+}
+
+#[test]
 fn old_runs_are_forgotten_beyond_the_bound_that_is_set() {
     let shop = Shop::sample(SMALL).with_settings(&[("PUBLISH__KEEP_RUNS", "3")]);
     let app = TestApp::spawn(&shop);
