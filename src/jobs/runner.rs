@@ -184,7 +184,8 @@ impl Runner {
             Ok(settled) => {
                 for run in settled {
                     tracing::warn!(run, "the process of a run is gone");
-                    self.0.tell(run).await;
+                    let inner = Arc::clone(&self.0);
+                    self.0.runtime.spawn(async move { inner.tell(run).await });
                 }
             }
             // A store that is away is told of by whoever needs it.
@@ -244,12 +245,15 @@ impl Inner {
         let asked = serde_json::json!([request, if_running]).to_string();
         let asked = sha256_hex(asked.as_bytes());
         if let Some(kept) = self.claim(&key, &asked).await? {
-            let other = || Refusal::OtherKey(key.clone());
-            return if kept.asked == asked {
-                Ok(Asked { run: kept.run.ok_or_else(other)?, is_new: false })
-            } else {
-                Err(other())
-            };
+            if kept.asked != asked {
+                return Err(Refusal::OtherKey(key));
+            }
+            // One whose record is forgotten already is as good as none.
+            if let Some(run) = kept.run
+                && self.record(run).await.map_err(failed)?.is_some()
+            {
+                return Ok(Asked { run, is_new: false });
+            }
         }
         let started = self.start(order, if_running).await;
         let run = started.as_ref().ok().map(|asked| asked.run);
@@ -282,27 +286,21 @@ impl Inner {
         /// Who has what a run needs and no record yet, or none any more, has one soon or is gone.
         const LOOKS: u32 = 10;
         for _ in 0..LOOKS {
-            let begun = match self.running(None) {
-                None => self.begin(&order).await,
-                Some(current) => Err(RefreshError::Store(StoreError::Locked(format!(
-                    "the store of run {}",
-                    current.run
-                )))),
-            };
-            match begun {
-                Ok(run) => return Ok(Asked { run, is_new: true }),
-                Err(error) if is_busy(&error) => match if_running {
-                    IfRunning::Queue => return self.enqueue(order).await,
-                    IfRunning::Join => {
-                        if let Some(record) = self.going_on().await.map_err(failed)? {
-                            return join(&record, &order);
-                        }
+            if self.running(None).is_none() {
+                match self.begin(&order).await {
+                    Ok(run) => return Ok(Asked { run, is_new: true }),
+                    Err(error) if is_busy(&error) => {}
+                    Err(RefreshError::Store(error @ StoreError::AlreadyRun(_))) => {
+                        return Err(Refusal::Busy(sentence(&error)));
                     }
-                },
-                Err(RefreshError::Store(error @ StoreError::AlreadyRun(_))) => {
-                    return Err(Refusal::Busy(sentence(&error)));
+                    Err(error) => return Err(Refusal::Failed(sentence(&error))),
                 }
-                Err(error) => return Err(Refusal::Failed(sentence(&error))),
+            }
+            if if_running == IfRunning::Queue {
+                return self.enqueue(order).await;
+            }
+            if let Some(record) = self.going_on().await.map_err(failed)? {
+                return join(&record, &order);
             }
             tokio::time::sleep(LOOK).await;
         }
