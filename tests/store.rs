@@ -209,6 +209,7 @@ async fn keeps_a_line_of_one(store: &dyn GoldStore) {
     let enqueued = record(store, waiting).await.unwrap();
     assert_eq!((enqueued.state, enqueued.request), (RunState::Enqueued, request));
     assert_eq!((enqueued.trigger, enqueued.ended_at), (RunTrigger::Api, None));
+    assert!(!enqueued.has_begun);
     // Others come and go, under later numbers.
     let other = hold(store).await;
     assert!(other.run() > waiting);
@@ -220,7 +221,7 @@ async fn keeps_a_line_of_one(store: &dyn GoldStore) {
     assert_eq!(begun.run(), waiting);
     let running = record(store, waiting).await.unwrap();
     assert_eq!((running.state, running.request), (RunState::Running, request));
-    assert!(running.started_at >= enqueued.started_at);
+    assert!(running.has_begun && running.started_at >= enqueued.started_at);
     // The next one may wait now.
     let (next, is_new) = store.enqueue(&usual()).await.unwrap();
     assert!(is_new && next > waiting);

@@ -21,7 +21,7 @@ use super::admin::runs::{number, utc};
 use super::error::ApiError;
 use super::extract::{Admin, Listener};
 use super::table::refuse_parameters;
-use crate::domain::event::{Happening, RunEvent, events_of, has_begun};
+use crate::domain::event::{Happening, RunEvent, events_of};
 use crate::domain::run::{RunQuery, RunRecord};
 use crate::store::{GoldStore, StoreError};
 
@@ -166,7 +166,7 @@ impl Listening {
         runs.sort_by_key(|run| (run.started_at, run.run));
         for run in runs {
             // To all is told what has begun: one after the other, so that who comes back finds their place.
-            if matches!(self.scope, Scope::All(_)) && !has_begun(run) {
+            if matches!(self.scope, Scope::All(_)) && !run.has_begun {
                 continue;
             }
             for event in events_of(run) {
@@ -182,7 +182,7 @@ impl Listening {
 
     /// Counts everything in these runs as told.
     fn skip(&mut self, runs: &[RunRecord]) {
-        for run in runs.iter().filter(|run| has_begun(run)) {
+        for run in runs.iter().filter(|run| run.has_begun) {
             if let Some(event) = events_of(run).last() {
                 self.told.insert(run.run, event.number);
             }

@@ -3,7 +3,7 @@
 //! Events are not kept: they follow from the record, so that everyone who looks at the store sees the same,
 //! under the same numbers, however late.
 
-use super::run::{Flow, RunKind, RunRecord, RunState, RunStep};
+use super::run::{Flow, RunRecord, RunState, RunStep};
 use super::time::Timestamp;
 
 /// The name of the step that switches to a new generation.
@@ -49,15 +49,6 @@ impl RunEvent {
     }
 }
 
-/// Whether a run is not waiting, and was not cancelled while it waited.
-#[must_use]
-pub fn has_begun(record: &RunRecord) -> bool {
-    let was_cancelled = record.kind == RunKind::Refresh
-        && record.state == RunState::Cancelled
-        && record.steps.is_empty();
-    record.state != RunState::Enqueued && !was_cancelled
-}
-
 /// All that has happened in a run so far, in order.
 #[must_use]
 pub fn events_of(record: &RunRecord) -> Vec<RunEvent> {
@@ -69,7 +60,7 @@ pub fn events_of(record: &RunRecord) -> Vec<RunEvent> {
         add(0, Some(record.started_at), Happening::Run(RunState::Enqueued));
         return events;
     }
-    if has_begun(record) {
+    if record.has_begun {
         add(1, Some(record.started_at), Happening::Run(RunState::Running));
     }
     for (place, step) in (0..).zip(&record.steps) {
@@ -114,7 +105,7 @@ mod tests {
         let order = RunOrder::refresh(RunTrigger::Api, RefreshRequest::default());
         let mut run = RunRecord::enqueued(1, &order, String::new());
         assert_eq!(numbers(&run), [0]);
-        run.state = RunState::Running;
+        run = RunRecord::starting(1, &order, String::new());
         assert_eq!(numbers(&run), [1]);
         run.steps.push(step("sources", false));
         assert_eq!(numbers(&run), [1, 2]);
@@ -143,5 +134,9 @@ mod tests {
         let mut waited = RunRecord::enqueued(2, &order, String::new());
         waited.end(&RunEnd::Cancelled);
         assert_eq!(numbers(&waited), [END]);
+        // One that was cancelled before its first step began all the same.
+        let mut cancelled = RunRecord::starting(3, &order, String::new());
+        cancelled.end(&RunEnd::Cancelled);
+        assert_eq!(numbers(&cancelled), [1, END]);
     }
 }

@@ -436,6 +436,9 @@ pub struct RunRecord {
     pub occurrence: Option<Timestamp>,
     /// Where it stands.
     pub state: RunState,
+    /// Whether it ever began: one that was cancelled in line did not.
+    #[serde(default = "begun")]
+    pub has_begun: bool,
     /// Whether somebody asked it to stop.
     #[serde(default)]
     pub is_cancel_asked: bool,
@@ -474,6 +477,7 @@ impl RunRecord {
             request: order.request,
             occurrence: order.occurrence,
             state: RunState::Running,
+            has_begun: true,
             is_cancel_asked: false,
             holder,
             started_at: Timestamp::now(),
@@ -490,7 +494,8 @@ impl RunRecord {
     /// A run that waits for the one before it.
     #[must_use]
     pub fn enqueued(run: u64, order: &RunOrder, holder: String) -> Self {
-        Self { state: RunState::Enqueued, ..Self::starting(run, order, holder) }
+        let has_begun = false;
+        Self { state: RunState::Enqueued, has_begun, ..Self::starting(run, order, holder) }
     }
 
     /// What a refresh that succeeded came to: `published`, or `unchanged` when its inputs were those of
@@ -567,6 +572,11 @@ impl RunRecord {
         let done = before + within;
         (Some(share(done, all)), Some(Timestamp(now.0 + (all - done).max(0))))
     }
+}
+
+/// Before runs could wait, each that there is a record of had begun.
+fn begun() -> bool {
+    true
 }
 
 /// Steps of a whole refresh, where no past run tells.

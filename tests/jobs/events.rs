@@ -60,13 +60,13 @@ fn listen(
 }
 
 fn next(events: &mpsc::Receiver<Heard>) -> Heard {
-    events.recv_timeout(Duration::from_mins(1)).unwrap()
+    events.recv_timeout(Duration::from_mins(5)).unwrap()
 }
 
 fn all(events: &mpsc::Receiver<Heard>) -> Vec<Heard> {
     let mut heard = Vec::new();
     loop {
-        match events.recv_timeout(Duration::from_mins(1)) {
+        match events.recv_timeout(Duration::from_mins(5)) {
             Ok(event) => heard.push(event),
             Err(mpsc::RecvTimeoutError::Disconnected) => return heard,
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("the stream neither speaks nor ends"),
@@ -134,6 +134,11 @@ fn everybody_hears_of_new_generations_and_misses_none() {
     assert_eq!(app.admin("POST", "/admin/generations/1/activate").status, 200);
     let third: Vec<String> = until_end(&events).iter().map(Heard::short).collect();
     assert_eq!(third, ["run running", "generation 1", "end succeeded"]);
+    // Also of one that is cancelled before its first step.
+    refresh(&app, "", &[], r#"{"force": true}"#);
+    assert_eq!(app.admin("POST", "/admin/runs/4/cancel").status, 202);
+    let stopped = until_end(&events);
+    assert_eq!(stopped.first().unwrap().short(), "run running");
     // What failed is told, not why: that is the operator's to see.
     shop.put("achats.csv", b"nothing");
     refresh(&app, "", &[], "");
@@ -144,6 +149,7 @@ fn everybody_hears_of_new_generations_and_misses_none() {
     let again = listen(&app, "/events", read, Some(&first.last().unwrap().id));
     assert_eq!(until_end(&again), second);
     assert_eq!(until_end(&again).iter().map(Heard::short).collect::<Vec<_>>(), third);
+    assert_eq!(until_end(&again), stopped);
     assert_eq!(until_end(&again), failure);
     let head = app.send_as("HEAD", "/events", read);
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));

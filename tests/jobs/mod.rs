@@ -33,7 +33,7 @@ pub fn run(app: &TestApp, run: u64) -> Value {
     data(app, &format!("/admin/runs/{run}"))
 }
 
-/// A run when it has ended, which it has to within two minutes.
+/// A run when it has ended, which it has to within five minutes.
 pub fn ended(app: &TestApp, number: u64) -> Value {
     until(&format!("the end of run {number}"), || {
         let reply = app.admin("GET", &format!("/admin/runs/{number}"));
@@ -43,9 +43,9 @@ pub fn ended(app: &TestApp, number: u64) -> Value {
     })
 }
 
-/// Waits for something, two minutes at most.
+/// Waits for something, five minutes at most.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let ends = Instant::now() + Duration::from_mins(2);
+    let ends = Instant::now() + Duration::from_mins(5);
     loop {
         if let Some(found) = look() {
             return found;

@@ -70,7 +70,7 @@ fn somebody(statuses: &'static [u16]) -> (String, mpsc::Receiver<Told>) {
 }
 
 fn next(told: &mpsc::Receiver<Told>) -> Told {
-    told.recv_timeout(Duration::from_mins(1)).unwrap()
+    told.recv_timeout(Duration::from_mins(5)).unwrap()
 }
 
 /// What Python makes of a message under a key.

@@ -48,6 +48,7 @@ fn write_run(record: &RunRecord) -> Document {
         },
         "occurrence": record.occurrence.map(instant_to_bson),
         "state": record.state.word(),
+        "has_begun": record.has_begun,
         "is_cancel_asked": record.is_cancel_asked,
         "holder": &record.holder,
         "started_at": instant_to_bson(record.started_at),
@@ -173,6 +174,8 @@ pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord>
         request: read_request(stored),
         occurrence: instant(stored, "occurrence"),
         state: state.ok_or_else(|| undecodable("state", "text"))?,
+        // Before runs could wait, each had begun.
+        has_begun: stored.get_bool("has_begun").unwrap_or(true),
         is_cancel_asked: stored.get_bool("is_cancel_asked").unwrap_or(false),
         holder: text("holder").ok_or_else(|| undecodable("holder", "text"))?,
         started_at,
