@@ -587,13 +587,12 @@ impl GoldStore for MongoStore {
     }
 
     async fn close(&self) {
-        let connections = std::mem::take(&mut *lock(&self.inner.connections));
-        let closing = connections.into_values().map(|connection| async {
-            // Only the server's memory of idle sessions is at stake; it forgets them by itself.
-            let closed = connection.client.shutdown().immediate(true);
-            let _ = tokio::time::timeout(GRACE, closed).await;
-        });
-        futures::future::join_all(closing).await;
+        let mut connections = std::mem::take(&mut *lock(&self.inner.connections));
+        // The clients of serving threads ended with their runtimes: asking them for anything panics.
+        let Some(connection) = connections.remove(&self.inner.runtime.id()) else { return };
+        // Only the server's memory of idle sessions is at stake; it forgets them by itself.
+        let closed = connection.client.shutdown().immediate(true);
+        let _ = tokio::time::timeout(GRACE, closed).await;
     }
 
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
