@@ -24,7 +24,7 @@ use goldsmith::pipeline::model::history::History;
 use goldsmith::pipeline::model::matrix::Matrix;
 use goldsmith::pipeline::model::spending::{self, Spend};
 use goldsmith::pipeline::model::{LastSegments, Rules, boosted, forest, segmentation, train};
-use goldsmith::pipeline::silver::read::SourceBytes;
+use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::pipeline::silver::{self, refine};
 use goldsmith::sample::{Spec, generate};
 use polars::prelude::*;
@@ -68,8 +68,8 @@ fn prepare(file: &str, customers: u32) {
     let files = generate(spec).unwrap();
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
     let rules = silver::Rules { max_amount: 10_000.0, run_start: Timestamp::now() };
-    let source = |name: &'static str| [SourceBytes { name, bytes: bytes(name) }];
-    let silver = refine(&source("clients.csv"), &source("achats.csv"), &rules).unwrap();
+    let source = |name: &'static str| vec![SourceText::of(name, bytes(name))];
+    let silver = refine(source("clients.csv"), source("achats.csv"), &rules).unwrap();
     let mut fact = silver
         .achats
         .select(["id_achat", "id_client", "date_achat", "montant", "produit"])

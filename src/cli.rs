@@ -27,8 +27,8 @@ use crate::sample::{self, SampleError, Spec};
 use crate::screen::{self, complain, say};
 use crate::settings::{self, Settings, SettingsError};
 use crate::startup::{
-    AdminToken, Application, EXIT_AT_ONCE, Signals, StartupError, check_admin_token, limit_threads,
-    notifier, open_store, refresher,
+    AdminToken, Application, EXIT_AT_ONCE, LakeOpener, Signals, StartupError, check_admin_token,
+    limit_threads, notifier, open_store, refresher,
 };
 use crate::store::{self, GoldStore, StoreError};
 use crate::telemetry::{self, sentence};
@@ -219,7 +219,8 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Refresh { as_of, force } => {
             let settings = prepare("warn")?;
             let store = open_store(&settings)?;
-            let refresher = refresher(&settings, Arc::clone(&store))?;
+            let lake = LakeOpener::new(&settings)?.open()?;
+            let refresher = refresher(&settings, lake, Arc::clone(&store));
             let request = RefreshRequest { as_of, force, ..RefreshRequest::default() };
             let order = RunOrder::refresh(RunTrigger::Cli, request);
             closing(&store, refresh(&settings, &refresher, order)).await
@@ -239,7 +240,7 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
                 "primary".clone_into(&mut mongodb.read_preference);
             }
             let store = open_store(&settings)?;
-            let lake = Lake::open(&settings.lake_url)?;
+            let lake = LakeOpener::new(&settings)?.open()?;
             closing(&store, check(store.as_ref(), &lake)).await
         }
         Command::Rollback { generation } => {
@@ -280,7 +281,7 @@ async fn score(
     file: &Path,
     as_of: Option<Timestamp>,
 ) -> Result<(), CliError> {
-    let lake = Lake::open(&settings.lake_url)?;
+    let lake = LakeOpener::new(settings)?.open()?;
     let scored = score::score(&lake, store, file, settings.quality.max_amount, as_of).await?;
     print_whole(&String::from_utf8_lossy(&scored.csv))?;
     for (reason, rows) in &scored.rejected {
@@ -298,7 +299,8 @@ async fn score(
 async fn up(settings: &Settings, store: &Arc<dyn GoldStore>) -> Result<(), CliError> {
     check_admin_token(settings)?;
     say!("goldsmith {}", env!("CARGO_PKG_VERSION"));
-    let refresher = refresher(settings, Arc::clone(store))?;
+    let lake = LakeOpener::new(settings)?.open()?;
+    let refresher = refresher(settings, lake, Arc::clone(store));
     let is_published = store.active().await?.is_some();
     if !is_published && sample_sources::is_wanted(&refresher.lake).await? {
         let spec = Spec {

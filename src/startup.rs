@@ -23,11 +23,13 @@ use crate::jobs::house::{self, Plan};
 use crate::jobs::notify::{Metabase, Notifier};
 use crate::jobs::refresh::Refresher;
 use crate::jobs::runner::Runner;
+use crate::lake::location::Template;
+use crate::lake::s3::{S3, S3Options};
 use crate::lake::{Lake, LakeError};
 use crate::pipeline::model::Rules;
 use crate::pipeline::silver::quality::Gate;
 use crate::pipeline::tables;
-use crate::settings::{Loaded, Notify, Refresh, Settings};
+use crate::settings::{self, Loaded, Notify, Refresh, Settings};
 use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GoldStore, Operator, StoreError};
@@ -50,6 +52,9 @@ pub enum StartupError {
     /// The serving store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There can be no client of the lake's store.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
     /// Whoever reaches the address could run admin routes.
     #[error(
         "{addr} can be reached from other machines and ADMIN_TOKEN is not set: set it, or listen \
@@ -120,13 +125,51 @@ pub fn limit_threads(loaded: &Loaded, serves: bool) {
     tracing::warn!(threads, %problem, "the pipeline's threads could not be limited");
 }
 
+/// Opens lakes where the settings say: what is found out about an S3 store is kept from one to the next.
+#[derive(Debug, Clone)]
+pub struct LakeOpener {
+    templates: [Template; 4],
+    s3: Option<Arc<S3>>,
+}
+
+impl LakeOpener {
+    /// Asks nothing of anybody yet.
+    ///
+    /// # Errors
+    /// When there can be no client of S3.
+    pub fn new(settings: &Settings) -> Result<Self, LakeError> {
+        let settings::Lake { urls, s3 } = settings.lake.clone();
+        let templates = urls.map(|(setting, url)| Template { setting, url });
+        let s3 = s3.map(|s3| {
+            S3::new(S3Options {
+                endpoint: s3.endpoint,
+                keys: s3.keys,
+                session_token: s3.session_token,
+                region: s3.region,
+                virtual_hosted_style: s3.virtual_hosted_style,
+                identity: s3.identity,
+                create_buckets: s3.create_buckets,
+                request: s3.request,
+                retries: s3.retries,
+            })
+        });
+        Ok(Self { templates, s3: s3.transpose()?.map(Arc::new) })
+    }
+
+    /// The lake. Directories are created.
+    ///
+    /// # Errors
+    /// As [`Lake::open`].
+    pub fn open(&self) -> Result<Lake, LakeError> {
+        Lake::open(&self.templates, self.s3.as_ref())
+    }
+}
+
 /// What a refresh works with.
-///
-/// # Errors
-/// When the lake cannot be opened.
-pub fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refresher, LakeError> {
-    Ok(Refresher {
-        lake: Lake::open(&settings.lake_url)?,
+#[must_use]
+pub fn refresher(settings: &Settings, lake: Lake, store: Arc<dyn GoldStore>) -> Refresher {
+    Refresher {
+        lake,
         store,
         gate: Gate {
             max_reject_ratio: settings.quality.max_reject_ratio,
@@ -141,7 +184,8 @@ pub fn refresher(settings: &Settings, store: Arc<dyn GoldStore>) -> Result<Refre
         },
         keep_generations: settings.keep_generations,
         keep_runs: settings.keep_runs,
-    })
+        longest_step: settings.refresh.step,
+    }
 }
 
 /// Who tells others how runs ended.
@@ -246,7 +290,7 @@ impl Application {
     ///
     /// # Errors
     /// [`StartupError::Bind`], [`StartupError::NoAdminToken`], [`StartupError::NoRandomness`],
-    /// [`StartupError::OpenApi`], [`StartupError::Signals`].
+    /// [`StartupError::OpenApi`], [`StartupError::Signals`], [`StartupError::Lake`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -259,7 +303,8 @@ impl Application {
         let document = openapi::document();
         let page = web::Data::new(HomePage::of(&document));
         let (own, gold) = (settings.clone(), Arc::clone(&store));
-        let make = move || Ok(refresher(&own, Arc::clone(&gold))?);
+        let opener = LakeOpener::new(settings)?;
+        let make = move || Ok(refresher(&own, opener.open()?, Arc::clone(&gold)));
         let notifier = notifier(settings);
         let runner =
             Runner::new(Box::new(make), Arc::clone(&store), notifier, settings.abort_at.clone());

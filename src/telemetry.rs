@@ -1,12 +1,15 @@
-//! Logs: the subscriber, the span of a request, blocking work that stays in its span, errors in
-//! one sentence.
+//! Logs and metrics: the subscriber, the span of a request, blocking work that stays in its span,
+//! errors in one sentence, and the registry of what is counted.
 //!
 //! Lines go to the sink that is handed in, standard error in practice: standard output is for
 //! results.
 
+use std::sync::LazyLock;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::{Error, HttpMessage};
+use prometheus::{IntCounterVec, Opts, Registry, TextEncoder};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_subscriber::EnvFilter;
@@ -51,6 +54,34 @@ where
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     Ok(())
+}
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+static RETRIES: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
+    let what = Opts::new(
+        "goldsmith_retries_total",
+        "Attempts that failed in passing and were made again, as long as tries were left.",
+    );
+    let counted = IntCounterVec::new(what, &["what", "cause"]).ok()?;
+    REGISTRY.register(Box::new(counted.clone())).ok()?;
+    Some(counted)
+});
+
+/// Counts an attempt that failed in passing: of what, and why.
+pub fn count_retry(what: &str, cause: &str) {
+    if let Some(retries) = RETRIES.as_ref() {
+        retries.with_label_values(&[what, cause]).inc();
+    }
+}
+
+/// Everything that is counted in this process, in the text format of Prometheus.
+#[must_use]
+pub fn metrics() -> String {
+    LazyLock::force(&RETRIES);
+    let mut text = String::new();
+    // A text can be written to whatever is in it.
+    let _ = TextEncoder::new().encode_utf8(&REGISTRY.gather(), &mut text);
+    text
 }
 
 /// Runs work that blocks on a thread made for it, within the current span.

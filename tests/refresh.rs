@@ -292,7 +292,7 @@ fn a_row_from_the_future_is_looked_at_again_when_its_time_has_come() {
 #[test]
 fn a_second_refresh_of_the_same_lake_or_store_is_refused() {
     let shop = Shop::published(SMALL);
-    let lake = Lake::open(&shop.path().join("data/{layer}").display().to_string()).unwrap();
+    let lake = Lake::in_directory(&shop.path().join("data/{layer}").display().to_string()).unwrap();
     let held = lake.lock().unwrap();
     shop.run(&["refresh", "--force"]).refused(1, &["another refresh is running"]);
     drop(held);

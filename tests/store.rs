@@ -92,6 +92,7 @@ fn published(generation: u64, tables: Vec<TableEntry>) -> Published {
         proof: Vec::new(),
         tables,
         models: None,
+        silver: None,
     };
     Published::new(manifest, instant)
 }

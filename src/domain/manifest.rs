@@ -118,15 +118,39 @@ pub struct ProofCheck {
     pub holds: bool,
 }
 
-/// One object of a table.
+/// One object that a manifest refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableFile {
-    /// Path within the gold layer.
+    /// Path within its layer.
     pub path: String,
     /// Length in bytes.
     pub size_bytes: u64,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
+}
+
+/// Where silver of a generation lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilverFiles {
+    /// The customers.
+    pub clients: TableFile,
+    /// The purchases, a file per month, months ascending.
+    pub achats: Vec<TableFile>,
+    /// The rejected rows of the customers.
+    pub rejected_clients: TableFile,
+    /// The rejected rows of the purchases.
+    pub rejected_achats: TableFile,
+    /// The quality report.
+    pub report: TableFile,
+}
+
+impl SilverFiles {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &TableFile> {
+        [&self.clients, &self.rejected_clients, &self.rejected_achats, &self.report]
+            .into_iter()
+            .chain(&self.achats)
+    }
 }
 
 /// A text made from its neighbours when first asked for; says nothing of its own, so any two are
@@ -245,9 +269,17 @@ pub struct Manifest {
     /// What scores without training; `None` for generations older than models.
     #[serde(default)]
     pub models: Option<TableFile>,
+    /// Where silver lies; `None` for generations older than this list.
+    #[serde(default)]
+    pub silver: Option<SilverFiles>,
 }
 
 impl Manifest {
+    /// Everything in gold that it refers to.
+    pub fn gold_files(&self) -> impl Iterator<Item = &TableFile> {
+        self.tables.iter().flat_map(|table| &table.files).chain(&self.models)
+    }
+
     /// The entry of a table, by the table's name.
     #[must_use]
     pub fn table(&self, name: &str) -> Option<&TableEntry> {

@@ -2,7 +2,7 @@
 
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::schema::Table;
-use crate::lake::{Lake, LakeError};
+use crate::lake::{Lake, LakeError, Layer};
 use crate::pipeline::tables;
 use crate::store::{Audit, GoldStore, StoreError};
 
@@ -64,8 +64,8 @@ pub async fn check(store: &dyn GoldStore, lake: &Lake) -> Result<Findings, Check
     let names = store.audit_names(&active).await?;
     let models = match &active.manifest.models {
         None => Vec::new(),
-        Some(file) => match lake.get_file(file).await {
-            Ok(_) => Vec::new(),
+        Some(file) => match lake.verify(Layer::Gold, &file.path, &file.sha256).await {
+            Ok(()) => Vec::new(),
             Err(error @ LakeError::Damaged { .. }) => {
                 vec![format!("{error}; goldsmith refresh makes them again")]
             }

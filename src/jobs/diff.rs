@@ -2,13 +2,13 @@
 
 use crate::domain::diff::{GenerationDiff, TableChange};
 use crate::domain::manifest::{Manifest, TableEntry};
-use crate::lake::{Lake, parquet};
+use crate::lake::Lake;
 use crate::pipeline::{compare, tables};
 use crate::store::{GoldStore, StoreError};
 use crate::telemetry::spawn_blocking;
 
+use super::kept;
 use super::refresh::RefreshError;
-use polars::prelude::DataFrame;
 
 /// Why two generations were not compared.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub async fn diff(
             diff.tables.push(unread(0, 0));
             continue;
         }
-        let (was, is) = (read(lake, was).await?, read(lake, is).await?);
+        let (was, is) = (kept::table(lake, was, None).await?, kept::table(lake, is, None).await?);
         let compared = spawn_blocking(move || {
             let change = compare::tables(table, &was, &is)?;
             let kpis =
@@ -86,25 +86,4 @@ pub async fn diff(
         diff.migrations.extend(migrations);
     }
     Ok(diff)
-}
-
-async fn read(lake: &Lake, entry: &TableEntry) -> Result<DataFrame, RefreshError> {
-    let mut files = Vec::with_capacity(entry.files.len());
-    for file in &entry.files {
-        files.push(lake.get_file(file).await?);
-    }
-    spawn_blocking(move || {
-        let mut whole: Option<DataFrame> = None;
-        for bytes in files {
-            let part = parquet::decode(bytes)?;
-            match &mut whole {
-                None => whole = Some(part),
-                Some(whole) => {
-                    whole.vstack_mut(&part)?;
-                }
-            }
-        }
-        Ok(whole.unwrap_or_default())
-    })
-    .await
 }

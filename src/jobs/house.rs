@@ -170,9 +170,9 @@ async fn has_been_read(runner: &Runner, since: Timestamp) -> bool {
 async fn look(runner: &Runner) -> Option<Look> {
     let lake = runner.refresher().ok()?.lake;
     let mut found = Look::new();
-    for (kind, name) in sources::find(&lake).ok()? {
-        let (size_bytes, written_at) = lake.stamp(Layer::Sources, &name).await.ok()??;
-        found.push((kind, name, size_bytes, written_at));
+    for (kind, name) in sources::find(&lake).await.ok()? {
+        let stamp = lake.stamp(Layer::Sources, &name).await.ok()??;
+        found.push((kind, name, stamp.size_bytes, stamp.written_at));
     }
     Some(found)
 }

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod diff;
 pub mod house;
+mod kept;
 pub mod notify;
 pub mod refresh;
 pub mod runner;

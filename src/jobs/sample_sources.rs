@@ -3,6 +3,9 @@
 use super::refresh::RefreshError;
 use super::sources;
 use crate::domain::manifest::SourceKind;
+use std::io::Write as _;
+
+use crate::lake::writing::PartWriter;
 use crate::lake::{Lake, Layer};
 use crate::sample::{self, SampleError, Spec};
 
@@ -23,7 +26,8 @@ pub enum WriteError {
 /// # Errors
 /// When the layer cannot be read.
 pub async fn is_wanted(lake: &Lake) -> Result<bool, RefreshError> {
-    let files = sources::find(lake)?;
+    lake.prepare().await?;
+    let files = sources::find(lake).await?;
     let has = |kind| files.iter().any(|(other, _)| *other == kind);
     if has(SourceKind::Clients) && has(SourceKind::Achats) {
         return Ok(false);
@@ -41,9 +45,11 @@ pub async fn is_wanted(lake: &Lake) -> Result<bool, RefreshError> {
 /// When there is no such sample or the lake refuses.
 pub async fn write(lake: &Lake, spec: Spec) -> Result<String, WriteError> {
     let _lock = lake.lock()?;
-    lake.sweep_half_written(Layer::Sources, |name| sample::FILES.contains(&name))?;
+    let is_ours: fn(&str) -> bool = |name| sample::FILES.contains(&name);
+    lake.sweep_half_written(Layer::Sources, is_ours, false).await?;
     for (name, bytes) in sample::generate(spec)? {
-        lake.put(Layer::Sources, name, bytes.into()).await?;
+        let write = move |to: &mut PartWriter| to.write_all(&bytes);
+        lake.write(Layer::Sources, name, write).await?;
     }
     Ok(lake.place(Layer::Sources))
 }

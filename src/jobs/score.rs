@@ -9,7 +9,7 @@ use crate::lake::{Lake, LakeError, Layer};
 use crate::pipeline::model::facts::Facts;
 use crate::pipeline::model::history::History;
 use crate::pipeline::model::{self, Artefact, churn, clv, segmentation};
-use crate::pipeline::silver::read::SourceBytes;
+use crate::pipeline::silver::read::SourceText;
 use crate::pipeline::silver::{self, Rules};
 use crate::pipeline::{PipelineError, Result as PipelineResult};
 use crate::store::{GoldStore, StoreError};
@@ -99,7 +99,7 @@ pub async fn score(
     let Some(kept) = &active.manifest.models else {
         return Err(ScoreError::NoModels(format!("generation {generation} is older than models")));
     };
-    let json = lake.get_file(kept).await.map_err(|error| match error {
+    let json = lake.get_file(Layer::Gold, kept).await.map_err(|error| match error {
         LakeError::Damaged { .. } => ScoreError::Damaged(error),
         other => ScoreError::Lake(other),
     })?;
@@ -109,11 +109,12 @@ pub async fn score(
         let artefact: Artefact = serde_json::from_slice(&json)
             .map_err(|source| ScoreError::Models { path: place, source })?;
         let path = file.display().to_string();
-        let bytes = std::fs::read(&file)
+        let opened = std::fs::File::open(&file)
             .map_err(|source| ScoreError::File { path: path.clone(), source })?;
         let rules = Rules { max_amount, run_start: Timestamp::now() };
-        let source = SourceBytes { name: &path, bytes: &bytes };
-        let refined = silver::purchases_of_anyone(&[source], &rules)?;
+        let text = Box::new(std::io::BufReader::new(opened));
+        let source = SourceText { name: path.clone(), text };
+        let refined = silver::purchases_of_anyone(vec![source], &rules)?;
         let rejected = count_reasons(&refined.rejected)?;
         let history = History::new(&refined.valid)?;
         let last = history.last().unwrap_or(artefact.as_of);

@@ -1,39 +1,21 @@
-//! The source files of a run: found, read, hashed and kept in bronze.
-
-use bytes::Bytes;
+//! The source files of a run: found, hashed and kept in bronze, where the pipeline reads them.
 
 use super::refresh::RefreshError;
-use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{SourceFile, SourceKind};
 use crate::domain::time::Timestamp;
+use crate::lake::writing::PartWriter;
 use crate::lake::{Lake, Layer, keys};
-use crate::pipeline::silver::read::SourceBytes;
+use crate::pipeline::silver::read::SourceText;
 use crate::sample;
-use crate::telemetry::spawn_blocking;
-
-/// A source file with its bytes.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// What the manifest says of it.
-    pub file: SourceFile,
-    /// Its content.
-    pub bytes: Bytes,
-}
-
-impl Source {
-    /// The view silver takes.
-    pub fn as_bytes(&self) -> SourceBytes<'_> {
-        SourceBytes { name: &self.file.name, bytes: &self.bytes }
-    }
-}
 
 /// Names and kinds of the source files there are, by kind and name.
 ///
 /// # Errors
 /// When the layer cannot be listed.
-pub fn find(lake: &Lake) -> Result<Vec<(SourceKind, String)>, RefreshError> {
+pub async fn find(lake: &Lake) -> Result<Vec<(SourceKind, String)>, RefreshError> {
     let mut found: Vec<(SourceKind, String)> = lake
-        .names(Layer::Sources)?
+        .names(Layer::Sources)
+        .await?
         .into_iter()
         .filter_map(|name| Some((SourceKind::of_file(&name)?, name)))
         .collect();
@@ -41,12 +23,12 @@ pub fn find(lake: &Lake) -> Result<Vec<(SourceKind, String)>, RefreshError> {
     Ok(found)
 }
 
-/// Reads and hashes every source file.
+/// Hashes every source file.
 ///
 /// # Errors
 /// [`RefreshError::NoSources`] when there is none of a kind.
-pub async fn read(lake: &Lake) -> Result<Vec<Source>, RefreshError> {
-    let found = find(lake)?;
+pub async fn read(lake: &Lake) -> Result<Vec<SourceFile>, RefreshError> {
+    let found = find(lake).await?;
     for (kind, pattern) in [
         (SourceKind::Clients, "clients*.csv"),
         (SourceKind::Achats, "achats*.csv or purchases*.csv"),
@@ -58,30 +40,21 @@ pub async fn read(lake: &Lake) -> Result<Vec<Source>, RefreshError> {
     read_all(lake, found).await
 }
 
-/// Reads and hashes these files.
+/// Hashes these files.
 ///
 /// # Errors
 /// [`RefreshError::Vanished`], or when one cannot be read.
 pub async fn read_all(
     lake: &Lake,
     files: Vec<(SourceKind, String)>,
-) -> Result<Vec<Source>, RefreshError> {
+) -> Result<Vec<SourceFile>, RefreshError> {
     let mut sources = Vec::with_capacity(files.len());
     for (kind, name) in files {
-        let Some(bytes) = lake.get(Layer::Sources, &name).await? else {
+        let Some((size_bytes, sha256)) = lake.digest(Layer::Sources, &name).await? else {
             return Err(RefreshError::Vanished(lake.locate(Layer::Sources, &name)));
         };
-        let hashed = bytes.clone();
-        let sha256 = spawn_blocking(move || sha256_hex(&hashed)).await;
-        let file = SourceFile {
-            kind,
-            name,
-            size_bytes: bytes.len() as u64,
-            bronze: keys::bronze(kind, &sha256),
-            sha256,
-            arrived_at: Timestamp::now(),
-        };
-        sources.push(Source { file, bytes });
+        let (bronze, arrived_at) = (keys::bronze(kind, &sha256), Timestamp::now());
+        sources.push(SourceFile { kind, name, size_bytes, sha256, arrived_at, bronze });
     }
     Ok(sources)
 }
@@ -90,24 +63,39 @@ pub async fn read_all(
 ///
 /// # Errors
 /// When the layer cannot be read.
-pub async fn are_sample(lake: &Lake, sources: &[Source]) -> Result<bool, RefreshError> {
+pub async fn are_sample(lake: &Lake, sources: &[SourceFile]) -> Result<bool, RefreshError> {
     let truth = lake.get(Layer::Sources, sample::GROUND_TRUTH).await?;
     Ok(truth.is_some_and(|truth| {
-        sources
-            .iter()
-            .all(|source| sample::is_sample(&truth, &source.file.name, &source.file.sha256))
+        sources.iter().all(|source| sample::is_sample(&truth, &source.name, &source.sha256))
     }))
 }
 
-/// Keeps a source in bronze under its content's name. Returns whether it was new.
+/// Keeps a source in bronze under its content's name, `anew` also where it is kept already. Returns
+/// whether it was written.
 ///
 /// # Errors
-/// When bronze cannot be written.
-pub async fn keep(lake: &Lake, source: &Source) -> Result<bool, RefreshError> {
-    let SourceFile { bronze, size_bytes, .. } = &source.file;
-    if lake.has(Layer::Bronze, bronze, *size_bytes).await? {
+/// When the source has changed since it was hashed, or bronze cannot be written.
+pub async fn keep(lake: &Lake, source: &SourceFile, anew: bool) -> Result<bool, RefreshError> {
+    let SourceFile { bronze, size_bytes, name, sha256, .. } = source;
+    let kept = lake.stamp(Layer::Bronze, bronze).await?;
+    if !anew && kept.is_some_and(|kept| kept.size_bytes == *size_bytes) {
         return Ok(false);
     }
-    lake.put(Layer::Bronze, bronze, source.bytes.clone()).await?;
+    let mut bytes = lake.reader(Layer::Sources, name, Some(sha256));
+    let copy = move |to: &mut PartWriter| std::io::copy(&mut bytes, to).map(|_| ());
+    lake.write(Layer::Bronze, bronze, copy).await?;
     Ok(true)
+}
+
+/// The files of a kind as bronze has them, to read once.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn texts(lake: &Lake, files: &[SourceFile], kind: SourceKind) -> Vec<SourceText<'static>> {
+    let files = files.iter().filter(|file| file.kind == kind);
+    let texts = files.map(|file| SourceText {
+        name: file.name.clone(),
+        text: Box::new(lake.reader(Layer::Bronze, &file.bronze, Some(&file.sha256))),
+    });
+    texts.collect()
 }

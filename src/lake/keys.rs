@@ -22,56 +22,66 @@ pub fn bronze(kind: SourceKind, sha256: &str) -> String {
     format!("{}/{sha256}.csv", kind.word())
 }
 
-/// A gold table of a generation.
-#[must_use]
-pub fn gold_table(number: u64, table: &str) -> String {
-    format!("{}/{table}.parquet", generation(number))
-}
-
 /// The manifest of a generation, in gold: its commit point.
 #[must_use]
 pub fn manifest(number: u64) -> String {
     format!("{}/manifest.json", generation(number))
 }
 
-/// The models of a generation, in gold.
-#[must_use]
-pub fn models(number: u64) -> String {
-    format!("{}/models.json", generation(number))
+/// Where a run puts what a generation is made of, in silver and gold. No other run writes there, so that
+/// no object is ever written by two: who lost its right to publish without noticing does no harm.
+#[derive(Debug, Clone, Copy)]
+pub struct Folder {
+    /// The generation to be.
+    pub generation: u64,
+    /// The run that makes it.
+    pub run: u64,
 }
 
-/// The customers of a generation, in silver.
-#[must_use]
-pub fn silver_clients(number: u64) -> String {
-    format!("{}/clients.parquet", generation(number))
-}
+impl Folder {
+    fn file(self, name: &str) -> String {
+        format!("{}/run-{:06}/{name}", generation(self.generation), self.run)
+    }
 
-/// The folder of a generation's purchases, in silver.
-#[must_use]
-pub fn silver_achats_folder(number: u64) -> String {
-    format!("{}/achats", generation(number))
-}
+    /// A gold table.
+    #[must_use]
+    pub fn gold_table(self, table: &str) -> String {
+        self.file(&format!("{table}.parquet"))
+    }
 
-/// A month (`YYYY-MM`) of purchases of a generation, in silver.
-#[must_use]
-pub fn silver_achats(number: u64, month: &str) -> String {
-    format!("{}/mois={month}/part-0.parquet", silver_achats_folder(number))
-}
+    /// The models, in gold.
+    #[must_use]
+    pub fn models(self) -> String {
+        self.file("models.json")
+    }
 
-/// The folder of a generation's rejected rows, in silver.
-#[must_use]
-pub fn rejects_folder(number: u64) -> String {
-    format!("{}/rejects", generation(number))
-}
+    /// The customers, in silver.
+    #[must_use]
+    pub fn silver_clients(self) -> String {
+        self.file("clients.parquet")
+    }
 
-/// The rejected rows of a data set of a generation, in silver.
-#[must_use]
-pub fn rejects(number: u64, kind: SourceKind) -> String {
-    format!("{}/{}.parquet", rejects_folder(number), kind.word())
-}
+    /// A month (`YYYY-MM`) of purchases, in silver.
+    #[must_use]
+    pub fn silver_achats(self, month: &str) -> String {
+        self.file(&format!("achats/mois={month}/part-0.parquet"))
+    }
 
-/// The quality report of a generation, in silver.
-#[must_use]
-pub fn quality_report(number: u64) -> String {
-    format!("{}/quality_report.json", generation(number))
+    /// The folder of rejected rows, in silver.
+    #[must_use]
+    pub fn rejects_folder(self) -> String {
+        self.file("rejects")
+    }
+
+    /// The rejected rows of a data set, in silver.
+    #[must_use]
+    pub fn rejects(self, kind: SourceKind) -> String {
+        format!("{}/{}.parquet", self.rejects_folder(), kind.word())
+    }
+
+    /// The quality report, in silver.
+    #[must_use]
+    pub fn quality_report(self) -> String {
+        self.file("quality_report.json")
+    }
 }

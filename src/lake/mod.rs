@@ -1,26 +1,34 @@
-//! The lake: four layers of immutable objects at one templated location.
+//! The lake: four layers of immutable objects, each in a directory or a bucket of an S3 store.
 //!
-//! Owns where things lie ([`Layer`], [`keys`]), reading, writing and listing them, and the lock
-//! that keeps two refreshes of one lake apart. Knows Parquet ([`parquet`]) but not what is in it.
+//! Owns where things lie ([`Layer`], [`location`], [`keys`]), reading ([`reading`]) and writing
+//! ([`writing`]) them in parts, and what keeps two refreshes of one lake apart. Knows Parquet
+//! ([`parquet`]) but not what is in it. What only a directory or only S3 needs is in [`local`] and [`s3`].
 
+pub mod error;
+mod http;
 pub mod keys;
+pub mod local;
+pub mod location;
 pub mod parquet;
+pub mod reading;
+pub mod s3;
+pub mod writing;
 
-use std::fs::TryLockError;
-use std::io::ErrorKind;
-use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
-use crate::domain::digest::sha256_hex;
-use crate::domain::manifest::TableFile;
+pub use error::{LakeError, Result};
+use local::Directory;
+use location::{Location, Template};
+use s3::{Bucket, S3};
+
 use crate::lock::Lock;
-use crate::telemetry::spawn_blocking;
 
 /// One of the four layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +44,10 @@ pub enum Layer {
 }
 
 impl Layer {
-    const ALL: [Self; 4] = [Self::Sources, Self::Bronze, Self::Silver, Self::Gold];
+    /// All of them, in the order data take.
+    pub const ALL: [Self; 4] = [Self::Sources, Self::Bronze, Self::Silver, Self::Gold];
+    /// Those that runs write to.
+    pub const WRITTEN: [Self; 3] = [Self::Bronze, Self::Silver, Self::Gold];
 
     /// What `{layer}` in the location stands for.
     #[must_use]
@@ -50,83 +61,37 @@ impl Layer {
     }
 }
 
-/// Why the lake could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum LakeError {
-    /// The location is not one this build can open.
-    #[error("LAKE_URL {url}: {problem}")]
-    Location {
-        /// The template as given.
-        url: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A directory cannot be used.
-    #[error("{path} cannot be used")]
-    Directory {
-        /// The directory.
-        path: String,
-        /// The operating system's answer.
-        source: std::io::Error,
-    },
-    /// Another process refreshes the same lake.
-    #[error("another refresh is running on {0}; wait for it to end")]
-    Locked(String),
-    /// An object cannot be read, written, listed or deleted.
-    #[error("cannot {action} {path}")]
-    Object {
-        /// The verb.
-        action: &'static str,
-        /// Where.
-        path: String,
-        /// The store's answer.
-        source: object_store::Error,
-    },
-    /// An object is not what its manifest says.
-    #[error("{path} is damaged: {problem}")]
-    Damaged {
-        /// Where.
-        path: String,
-        /// How it differs.
-        problem: String,
-    },
-}
-
-impl LakeError {
-    /// Whether the same may succeed a little later: the way to the storage broke, not what is there.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        let first: &(dyn std::error::Error + 'static) = self;
-        std::iter::successors(Some(first), |error| error.source())
-            .filter_map(|error| error.downcast_ref::<std::io::Error>())
-            .any(|error| PASSING.contains(&error.kind()))
-    }
-}
-
-/// What the operating system says when the way to a storage, a network drive for one, is broken.
-const PASSING: [ErrorKind; 11] = [
-    ErrorKind::BrokenPipe,
-    ErrorKind::ConnectionAborted,
-    ErrorKind::ConnectionRefused,
-    ErrorKind::ConnectionReset,
-    ErrorKind::HostUnreachable,
-    ErrorKind::Interrupted,
-    ErrorKind::NetworkDown,
-    ErrorKind::NetworkUnreachable,
-    ErrorKind::ResourceBusy,
-    ErrorKind::StaleNetworkFileHandle,
-    ErrorKind::TimedOut,
-];
-
-/// The result of a lake operation.
-pub type Result<T> = std::result::Result<T, LakeError>;
-
 /// A layer's objects, and where they lie for people.
 #[derive(Debug, Clone)]
 struct LayerStore {
     store: Arc<dyn ObjectStore>,
-    root: PathBuf,
+    place: Place,
     shown: String,
+}
+
+/// What a layer is besides a store of objects.
+#[derive(Debug, Clone)]
+enum Place {
+    Directory(Directory),
+    Bucket(Bucket),
+    Memory,
+}
+
+/// What keeps other processes out of a lake, where the lake itself can.
+#[derive(Debug)]
+pub struct Hold {
+    _lock: Option<Lock>,
+}
+
+/// What is known of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// Path within the layer.
+    pub path: String,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// When it was last written, in microseconds since 1970.
+    pub written_at: i64,
 }
 
 /// The four layers of one deployment.
@@ -136,31 +101,62 @@ pub struct Lake {
 }
 
 impl Lake {
-    /// Opens the layers of a location template such as `./data/{layer}`, creating directories.
+    /// Opens the layers at their locations: directories are created, of an S3 store nothing is asked
+    /// before [`Self::prepare`].
     ///
     /// # Errors
-    /// [`LakeError::Location`] for a template without `{layer}` or of a kind this build does not
-    /// know, [`LakeError::Directory`] for a directory that cannot be used.
-    pub fn open(template: &str) -> Result<Self> {
-        let refuse = |problem: &str| LakeError::Location {
-            url: template.to_owned(),
-            problem: problem.to_owned(),
-        };
-        let path = match template.split_once("://") {
-            Some(("file", path)) => path,
-            Some(_) => return Err(refuse("only local paths and file:// are understood")),
-            None => template,
-        };
-        if !path.contains("{layer}") {
-            return Err(refuse("it must contain {layer}, as ./data/{layer} does"));
-        }
+    /// [`LakeError::Location`] for a location of a kind this build does not know,
+    /// [`LakeError::Directory`] for a directory that cannot be used.
+    pub fn open(templates: &[Template; 4], s3: Option<&Arc<S3>>) -> Result<Self> {
+        let places = Location::of_layers(templates)?;
         let open = |layer: Layer| {
-            let shown = path.replace("{layer}", layer.word());
-            open_directory(&shown)
-                .map_err(|source| LakeError::Directory { path: shown.clone(), source })
+            let place = &places[layer as usize];
+            let shown = place.shown();
+            match (place, s3) {
+                (Location::Directory(path), _) => {
+                    let (directory, store) = Directory::open(path)?;
+                    let place = Place::Directory(directory);
+                    Ok(LayerStore { store: Arc::new(store), place, shown })
+                }
+                (Location::Bucket { bucket, prefix }, Some(s3)) => {
+                    let bucket = s3.bucket(bucket, prefix)?;
+                    let store: Arc<dyn ObjectStore> = if prefix.is_empty() {
+                        bucket.store()
+                    } else {
+                        Arc::new(PrefixStore::new(bucket.store(), prefix.as_str()))
+                    };
+                    Ok(LayerStore { store, place: Place::Bucket(bucket), shown })
+                }
+                (Location::Bucket { .. }, None) => {
+                    let Template { setting, url } = templates[layer as usize].clone();
+                    let problem = "nobody says how S3 is reached".to_owned();
+                    Err(LakeError::Location { setting, url, problem })
+                }
+            }
         };
         let [a, b, c, d] = Layer::ALL.map(open);
         Ok(Self { layers: [a?, b?, c?, d?] })
+    }
+
+    /// Opens layers of this machine at a template such as `./data/{layer}`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn in_directory(template: &str) -> Result<Self> {
+        let template = Template { setting: "lake.url", url: template.to_owned() };
+        Self::open(&std::array::from_fn(|_| template.clone()), None)
+    }
+
+    /// Layers that are gone with this value; for tests and embedding.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            layers: Layer::ALL.map(|layer| LayerStore {
+                store: Arc::new(InMemory::new()),
+                place: Place::Memory,
+                shown: format!("memory://{}", layer.word()),
+            }),
+        }
     }
 
     fn layer(&self, layer: Layer) -> &LayerStore {
@@ -170,13 +166,13 @@ impl Lake {
     /// Where a layer lies, for people.
     #[must_use]
     pub fn place(&self, layer: Layer) -> String {
-        self.layer(layer).shown.trim_end_matches('/').to_owned()
+        self.layer(layer).shown.clone()
     }
 
     /// Where an object lies, for people.
     #[must_use]
     pub fn locate(&self, layer: Layer, path: &str) -> String {
-        format!("{}/{path}", self.place(layer))
+        format!("{}/{path}", self.layer(layer).shown)
     }
 
     fn failed(
@@ -185,44 +181,62 @@ impl Lake {
         layer: Layer,
         path: &str,
     ) -> impl FnOnce(object_store::Error) -> LakeError {
-        let path = self.locate(layer, path);
+        let path = if path.is_empty() { self.place(layer) } else { self.locate(layer, path) };
         move |source| LakeError::Object { action, path, source }
     }
 
+    /// Whether an error says that there is no such object; that there is no such bucket is an error
+    /// of its own.
+    fn is_missing(error: &object_store::Error) -> bool {
+        matches!(error, object_store::Error::NotFound { .. }) && !s3::says(error, "NoSuchBucket")
+    }
+
+    /// Looks for the buckets, creates those that are missing where that is wanted, and finds out
+    /// whether the store of gold honours conditional writes.
+    ///
+    /// # Errors
+    /// [`LakeError::NoBucket`], [`LakeError::Object`].
+    pub async fn prepare(&self) -> Result<()> {
+        for LayerStore { place, shown, .. } in &self.layers {
+            if let Place::Bucket(bucket) = place {
+                bucket.prepare(shown).await?;
+            }
+        }
+        if let Place::Bucket(bucket) = &self.layer(Layer::Gold).place {
+            bucket.honours_conditions().await?;
+        }
+        Ok(())
+    }
+
     /// Refuses when another process holds this lake; otherwise holds it until dropped or until the
-    /// process ends, however it ends.
+    /// process ends, however it ends. A lake all in buckets holds nobody off: there it is the serving
+    /// store's lease that does.
     ///
     /// # Errors
     /// [`LakeError::Locked`], [`LakeError::Directory`].
-    pub fn lock(&self) -> Result<Lock> {
-        let gold = self.layer(Layer::Gold);
-        Lock::take(&gold.root.join(".refresh.lock")).map_err(|error| match error {
-            TryLockError::WouldBlock => LakeError::Locked(gold.shown.clone()),
-            TryLockError::Error(source) => {
-                LakeError::Directory { path: gold.shown.clone(), source }
-            }
-        })
+    pub fn lock(&self) -> Result<Hold> {
+        let directory =
+            Layer::WRITTEN.into_iter().rev().find_map(|layer| match &self.layer(layer).place {
+                Place::Directory(directory) => Some(directory),
+                Place::Bucket(_) | Place::Memory => None,
+            });
+        Ok(Hold { _lock: directory.map(Directory::lock).transpose()? })
     }
 
-    /// Names of the files directly in a layer (not in its folders), in byte order. What is no file,
-    /// or has a name that is not UTF-8, is somebody else's.
+    /// Names of the files directly in a layer (not in its folders), in byte order.
     ///
     /// # Errors
-    /// [`LakeError::Directory`].
-    pub fn names(&self, layer: Layer) -> Result<Vec<String>> {
-        let LayerStore { root, shown, .. } = self.layer(layer);
-        // The object store's own listing fails as a whole on a name it cannot express.
-        let listed = || -> std::io::Result<Vec<String>> {
-            let mut names = Vec::new();
-            for entry in std::fs::read_dir(root)? {
-                let entry = entry?;
-                let is_file = std::fs::metadata(entry.path()).is_ok_and(|meta| meta.is_file());
-                names.extend(entry.file_name().into_string().ok().filter(|_| is_file));
-            }
-            Ok(names)
+    /// [`LakeError::Directory`], [`LakeError::Object`].
+    pub async fn names(&self, layer: Layer) -> Result<Vec<String>> {
+        let LayerStore { store, place, .. } = self.layer(layer);
+        let mut names: Vec<String> = if let Place::Directory(directory) = place {
+            directory.names()?
+        } else {
+            let listed = store.list_with_delimiter(None).await;
+            let listed = listed.map_err(self.failed("list", layer, ""))?;
+            let names = listed.objects.iter().filter_map(|object| object.location.filename());
+            names.map(str::to_owned).collect()
         };
-        let mut names =
-            listed().map_err(|source| LakeError::Directory { path: shown.clone(), source })?;
         names.sort();
         Ok(names)
     }
@@ -247,20 +261,24 @@ impl Lake {
         Ok(names)
     }
 
-    /// Paths of all objects in a folder of a layer, in byte order.
+    /// All objects in a folder of a layer, by path in byte order.
     ///
     /// # Errors
     /// [`LakeError::Object`].
-    pub async fn list(&self, layer: Layer, folder: &str) -> Result<Vec<String>> {
+    pub async fn list(&self, layer: Layer, folder: &str) -> Result<Vec<Stamp>> {
         let listed = self.layer(layer).store.list(Some(&object_path(folder)));
-        let listed = listed.map_ok(|object| object.location.to_string());
-        let mut paths: Vec<String> =
+        let listed = listed.map_ok(|object| Stamp {
+            path: object.location.to_string(),
+            size_bytes: object.size,
+            written_at: object.last_modified.timestamp_micros(),
+        });
+        let mut objects: Vec<Stamp> =
             listed.try_collect().await.map_err(self.failed("list", layer, folder))?;
-        paths.sort();
-        Ok(paths)
+        objects.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(objects)
     }
 
-    /// The whole object; `None` when there is none.
+    /// The whole object; `None` when there is none. For small ones: others are read in parts.
     ///
     /// # Errors
     /// [`LakeError::Object`].
@@ -271,37 +289,28 @@ impl Lake {
                 let bytes = object.bytes().await.map_err(self.failed("read", layer, path))?;
                 Ok(Some(bytes))
             }
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) if Self::is_missing(&error) => Ok(None),
             Err(error) => Err(self.failed("read", layer, path)(error)),
         }
     }
 
-    /// Whether an object of this size is there.
+    /// What is known of an object without reading it; `None` when there is none.
     ///
     /// # Errors
     /// [`LakeError::Object`].
-    pub async fn has(&self, layer: Layer, path: &str, size_bytes: u64) -> Result<bool> {
+    pub async fn stamp(&self, layer: Layer, path: &str) -> Result<Option<Stamp>> {
         match self.layer(layer).store.head(&object_path(path)).await {
-            Ok(meta) => Ok(meta.size == size_bytes),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(meta) => Ok(Some(Stamp {
+                path: path.to_owned(),
+                size_bytes: meta.size,
+                written_at: meta.last_modified.timestamp_micros(),
+            })),
+            Err(error) if Self::is_missing(&error) => Ok(None),
             Err(error) => Err(self.failed("look at", layer, path)(error)),
         }
     }
 
-    /// Size in bytes and when it was last written, in microseconds since 1970; `None` when there is no
-    /// such object.
-    ///
-    /// # Errors
-    /// [`LakeError::Object`].
-    pub async fn stamp(&self, layer: Layer, path: &str) -> Result<Option<(u64, i64)>> {
-        match self.layer(layer).store.head(&object_path(path)).await {
-            Ok(meta) => Ok(Some((meta.size, meta.last_modified.timestamp_micros()))),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failed("look at", layer, path)(error)),
-        }
-    }
-
-    /// Writes a whole object: it is there complete and durable, or not at all.
+    /// Writes a whole small object: it is there complete and durable, or not at all.
     ///
     /// # Errors
     /// [`LakeError::Object`].
@@ -314,42 +323,61 @@ impl Lake {
         Ok(())
     }
 
-    /// Writes a file of a gold manifest, and says what the manifest has to know of it.
+    /// Writes an object that is to be written once, a manifest. Where the store honours it, one that
+    /// another run has written is left as it is and refused; elsewhere the caller's right to publish
+    /// is all that keeps runs apart.
+    ///
+    /// # Errors
+    /// [`LakeError::Taken`], [`LakeError::Object`].
+    pub async fn commit(&self, layer: Layer, path: &str, bytes: Bytes) -> Result<()> {
+        let LayerStore { store, place, .. } = self.layer(layer);
+        let is_guarded = match place {
+            // Who has its lock is alone.
+            Place::Directory(_) => false,
+            Place::Bucket(bucket) => bucket.honours_conditions().await?,
+            Place::Memory => true,
+        };
+        if !is_guarded {
+            return self.put(layer, path, bytes).await;
+        }
+        let created =
+            store.put_opts(&object_path(path), bytes.clone().into(), PutMode::Create.into()).await;
+        match created {
+            Ok(_) => Ok(()),
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => {
+                // Ours, if the answer to an earlier try was lost.
+                if self.get(layer, path).await? == Some(bytes) {
+                    Ok(())
+                } else {
+                    Err(LakeError::Taken(self.locate(layer, path)))
+                }
+            }
+            Err(error) => Err(self.failed("write", layer, path)(error)),
+        }
+    }
+
+    /// Deletes an object; one that is gone already is as good.
     ///
     /// # Errors
     /// [`LakeError::Object`].
-    pub async fn put_file(&self, path: String, bytes: Bytes) -> Result<TableFile> {
-        let hashed = bytes.clone();
-        let sha256 = spawn_blocking(move || sha256_hex(&hashed)).await;
-        let file = TableFile { path, size_bytes: bytes.len() as u64, sha256 };
-        self.put(Layer::Gold, &file.path, bytes).await?;
-        Ok(file)
-    }
-
-    /// Reads a file of a gold manifest, as it was written.
-    ///
-    /// # Errors
-    /// [`LakeError::Damaged`] when it is missing or not what was written, [`LakeError::Object`].
-    pub async fn get_file(&self, file: &TableFile) -> Result<Bytes> {
-        let damaged = |problem: &str| LakeError::Damaged {
-            path: self.locate(Layer::Gold, &file.path),
-            problem: problem.to_owned(),
-        };
-        let bytes = self.get(Layer::Gold, &file.path).await?;
-        let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
-        let hashed = bytes.clone();
-        if spawn_blocking(move || sha256_hex(&hashed)).await != file.sha256 {
-            return Err(damaged("its SHA-256 is not the one in its manifest"));
+    pub async fn delete(&self, layer: Layer, path: &str) -> Result<()> {
+        match self.layer(layer).store.delete(&object_path(path)).await {
+            Err(error) if !Self::is_missing(&error) => {
+                Err(self.failed("delete", layer, path)(error))
+            }
+            _ => Ok(()),
         }
-        Ok(bytes)
     }
 
     /// Deletes everything in a folder of a layer.
     ///
     /// # Errors
-    /// [`LakeError::Object`].
+    /// [`LakeError::Object`], [`LakeError::Directory`].
     pub async fn delete_folder(&self, layer: Layer, folder: &str) -> Result<()> {
-        let LayerStore { store, root, .. } = self.layer(layer);
+        let LayerStore { store, place, .. } = self.layer(layer);
         let prefix = object_path(folder);
         let paths = store.list(Some(&prefix)).map_ok(|object| object.location).boxed();
         store
@@ -357,57 +385,33 @@ impl Lake {
             .try_collect::<Vec<_>>()
             .await
             .map_err(self.failed("delete", layer, folder))?;
-        // Empty directories and half-written files are invisible to the object store.
-        match std::fs::remove_dir_all(root.join(folder)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(LakeError::Directory { path: self.locate(layer, folder), source: error })
-            }
-            _ => Ok(()),
+        if let Place::Directory(directory) = place {
+            directory.remove_folder(folder)?;
         }
+        Ok(())
     }
 
-    /// Deletes files that a killed process left half-written anywhere in a layer, if `is_ours` says
-    /// of the name they were to have that a run writes such. Only for the holder of the [`Lock`].
+    /// Removes what a killed process left half-written anywhere in a layer, if `is_ours` says of the
+    /// name it was to have that a run writes such. Returns how much it was, where that is counted.
+    /// Only for who holds the lake.
     ///
     /// # Errors
-    /// [`LakeError::Directory`].
-    pub fn sweep_half_written(&self, layer: Layer, is_ours: fn(&str) -> bool) -> Result<()> {
-        let LayerStore { root, shown, .. } = self.layer(layer);
-        remove_staged(root, is_ours)
-            .map_err(|source| LakeError::Directory { path: shown.clone(), source })
+    /// [`LakeError::Directory`], [`LakeError::Object`].
+    pub async fn sweep_half_written(
+        &self,
+        layer: Layer,
+        is_ours: fn(&str) -> bool,
+        is_dry: bool,
+    ) -> Result<usize> {
+        match &self.layer(layer).place {
+            Place::Directory(directory) => directory.sweep_half_written(is_ours, is_dry),
+            Place::Bucket(bucket) => bucket.sweep_unfinished(is_ours, is_dry).await,
+            Place::Memory => Ok(0),
+        }
     }
 }
 
 /// A path as it is: the object store's other constructor would escape what file names may hold.
 fn object_path(path: &str) -> Path {
     Path::parse(path).unwrap_or_else(|_| Path::from(path))
-}
-
-fn open_directory(shown: &str) -> std::io::Result<LayerStore> {
-    std::fs::create_dir_all(shown)?;
-    // Listing now tells an unreadable directory from an empty one.
-    std::fs::read_dir(shown)?;
-    let root = FilePath::new(shown).canonicalize()?;
-    let store =
-        LocalFileSystem::new_with_prefix(&root).map_err(std::io::Error::other)?.with_fsync(true);
-    Ok(LayerStore { store: Arc::new(store), root, shown: shown.to_owned() })
-}
-
-/// Removes files named as the local object store stages them: `name#1`.
-fn remove_staged(folder: &FilePath, is_ours: fn(&str) -> bool) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_staged(&entry.path(), is_ours)?;
-        }
-        let name = entry.file_name();
-        let is_staged = name
-            .to_str()
-            .and_then(|name| name.rsplit_once('#'))
-            .is_some_and(|(name, attempt)| is_ours(name) && attempt.parse::<u32>().is_ok());
-        if is_staged {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }

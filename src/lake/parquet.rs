@@ -1,31 +1,58 @@
 //! Parquet to and from frames.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
+use std::ops::Range;
 
-use bytes::Bytes;
 use polars::prelude::*;
 
+use super::reading::Fetched;
+
 /// Rows in a row group: some megabytes, so that a reader can skip and stream.
-const ROW_GROUP: usize = 100_000;
+pub const ROW_GROUP: usize = 100_000;
 
 /// Encodes a frame. Equal frames give equal bytes.
 ///
 /// # Errors
-/// Whatever the encoder says.
-pub fn encode(frame: &mut DataFrame) -> PolarsResult<Bytes> {
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes)
+/// Whatever the encoder or the writer says.
+pub fn encode(frame: &mut DataFrame, to: impl Write) -> PolarsResult<()> {
+    ParquetWriter::new(to)
         .with_compression(ParquetCompression::Zstd(None))
         .with_statistics(StatisticsOptions::full())
         .with_row_group_size(Some(ROW_GROUP))
         .finish(frame)?;
-    Ok(bytes.into())
+    Ok(())
 }
 
-/// Decodes a whole object.
+/// The rows of an object, in blocks of the size they are written in.
 ///
 /// # Errors
 /// Whatever the decoder says.
-pub fn decode(bytes: Bytes) -> PolarsResult<DataFrame> {
-    ParquetReader::new(Cursor::new(bytes)).finish()
+pub fn row_groups(fetched: &Fetched) -> PolarsResult<Vec<Range<usize>>> {
+    let rows = match fetched {
+        Fetched::Memory(bytes) => ParquetReader::new(Cursor::new(bytes.clone())).num_rows()?,
+        Fetched::File(file) => ParquetReader::new(file.try_clone()?).num_rows()?,
+    };
+    Ok((0..rows).step_by(ROW_GROUP).map(|start| start..rows.min(start + ROW_GROUP)).collect())
+}
+
+/// Decodes these rows and columns of an object; all when `None`.
+///
+/// # Errors
+/// Whatever the decoder says.
+pub fn decode(
+    fetched: &Fetched,
+    rows: Option<Range<usize>>,
+    columns: Option<&[&str]>,
+) -> PolarsResult<DataFrame> {
+    let slice = rows.map(|rows| (rows.start, rows.len()));
+    let columns = columns.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+    match fetched {
+        Fetched::Memory(bytes) => ParquetReader::new(Cursor::new(bytes.clone()))
+            .with_slice(slice)
+            .with_columns(columns)
+            .finish(),
+        Fetched::File(file) => {
+            ParquetReader::new(file.try_clone()?).with_slice(slice).with_columns(columns).finish()
+        }
+    }
 }

@@ -13,6 +13,14 @@ pub enum PipelineError {
         /// What is wrong with it, naming the column or line.
         problem: String,
     },
+    /// The bytes of a source file cannot be had.
+    #[error("cannot read {file}")]
+    Unreadable {
+        /// The file's name in the sources layer.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The quality gate is closed.
     #[error("quality gate: {0}; nothing was published (--force publishes it all the same)")]
     Gate(String),

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::SettingsError;
+use super::s3::{RawLake, RawMinio, RawS3, check_lake};
 use super::tree::{
     Http, Log, LogFormat, Metabase, Models, MongoDb, Notify, Quality, Refresh, Sample, Settings,
 };
@@ -17,7 +18,7 @@ const MOST_WORKERS: usize = 512;
 const MOST_GENERATIONS: usize = 100_000;
 
 /// A day: a longer wait is no limit.
-const MOST_SECS: u64 = 86_400;
+pub const MOST_SECS: u64 = 86_400;
 
 /// The tree as written, before it is checked.
 #[derive(Debug, Deserialize)]
@@ -25,6 +26,8 @@ pub struct Raw {
     http: Http,
     shutdown: RawShutdown,
     lake: RawLake,
+    s3: RawS3,
+    minio: RawMinio,
     sqlite: RawSqlite,
     mongodb: RawMongoDb,
     auth: RawAuth,
@@ -43,10 +46,6 @@ pub struct Raw {
 #[derive(Debug, Deserialize)]
 pub struct RawShutdown {
     grace_secs: u64,
-}
-#[derive(Debug, Deserialize)]
-pub struct RawLake {
-    url: String,
 }
 #[derive(Debug, Deserialize)]
 pub struct RawSqlite {
@@ -90,6 +89,7 @@ pub struct RawRefresh {
     schedule: String,
     timezone: String,
     jitter_secs: u64,
+    step_secs: u64,
     threads: usize,
 }
 #[derive(Debug, Deserialize)]
@@ -109,11 +109,11 @@ pub struct RawMetabase {
     api_key: String,
 }
 
-fn invalid(key: &'static str, problem: String) -> SettingsError {
+pub fn invalid(key: &'static str, problem: String) -> SettingsError {
     SettingsError::Invalid { key, problem }
 }
 
-fn secret(text: String) -> Option<SecretString> {
+pub fn secret(text: String) -> Option<SecretString> {
     (!text.is_empty()).then(|| SecretString::from(text))
 }
 
@@ -207,6 +207,10 @@ fn check_refresh(raw: &RawRefresh, sources: &RawSources) -> Result<Refresh, Sett
         let problem = format!("{} is more than {MOST_SECS}", raw.jitter_secs);
         return Err(invalid("refresh.jitter_secs", problem));
     }
+    if !(1..=MOST_SECS).contains(&raw.step_secs) {
+        let problem = format!("{} is not between 1 and {MOST_SECS}", raw.step_secs);
+        return Err(invalid("refresh.step_secs", problem));
+    }
     if raw.threads > MOST_THREADS {
         let problem = format!("{} is more than {MOST_THREADS}", raw.threads);
         return Err(invalid("refresh.threads", problem));
@@ -219,6 +223,7 @@ fn check_refresh(raw: &RawRefresh, sources: &RawSources) -> Result<Refresh, Sett
         schedule,
         jitter: Duration::from_secs(raw.jitter_secs),
         watch: sources.watch.then(|| Duration::from_secs(sources.watch_secs)),
+        step: Duration::from_secs(raw.step_secs),
         threads: Some(raw.threads).filter(|threads| *threads > 0),
     })
 }
@@ -322,7 +327,7 @@ pub fn check(raw: Raw) -> Result<Settings, SettingsError> {
     Ok(Settings {
         http: raw.http,
         grace_secs: raw.shutdown.grace_secs,
-        lake_url: raw.lake.url,
+        lake: check_lake(raw.lake, raw.s3, raw.minio)?,
         sqlite_path: raw.sqlite.path.into(),
         mongodb: check_mongodb(raw.mongodb)?,
         admin_token: secret(raw.auth.admin_token),

@@ -5,6 +5,7 @@
 //! in [`check`].
 
 mod check;
+mod s3;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -15,17 +16,41 @@ use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKin
 
 use check::{Raw, check};
 pub use tree::{
-    Http, Log, LogFormat, Metabase, Models, MongoDb, Notify, Quality, Refresh, Sample, Settings,
+    Http, Lake, Log, LogFormat, Metabase, Models, MongoDb, Notify, Quality, Refresh, S3, Sample,
+    Settings,
 };
 
 const DEFAULTS: &str = include_str!("../default.toml");
 /// Read from the working directory when present and no other file is named.
 const FILE: &str = "goldsmith.toml";
 
-/// Names that operators know, and the keys they set.
+/// Names that operators know, and the keys they set; of two names of one key the first counts.
 const SHORT_NAMES: &[(&str, &str)] = &[
     ("HTTP_ADDR", "http.addr"),
     ("LAKE_URL", "lake.url"),
+    ("LAKE_SOURCES_URL", "lake.sources_url"),
+    ("LAKE_BRONZE_URL", "lake.bronze_url"),
+    ("LAKE_SILVER_URL", "lake.silver_url"),
+    ("LAKE_GOLD_URL", "lake.gold_url"),
+    ("AWS_ENDPOINT_URL_S3", "s3.endpoint"),
+    ("AWS_ENDPOINT_URL", "s3.endpoint"),
+    ("AWS_ACCESS_KEY_ID", "s3.access_key_id"),
+    ("AWS_SECRET_ACCESS_KEY", "s3.secret_access_key"),
+    ("AWS_SESSION_TOKEN", "s3.session_token"),
+    ("AWS_REGION", "s3.region"),
+    ("AWS_DEFAULT_REGION", "s3.region"),
+    ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "s3.virtual_hosted_style"),
+    ("AWS_ALLOW_HTTP", "s3.allow_http"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "s3.web_identity_token_file"),
+    ("AWS_ROLE_ARN", "s3.role_arn"),
+    ("AWS_ROLE_SESSION_NAME", "s3.role_session_name"),
+    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "s3.container_credentials_relative_uri"),
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "s3.container_credentials_full_uri"),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "s3.container_authorization_token_file"),
+    ("MINIO_ENDPOINT", "minio.endpoint"),
+    ("MINIO_ACCESS_KEY", "minio.access_key"),
+    ("MINIO_SECRET_KEY", "minio.secret_key"),
+    ("MINIO_SECURE", "minio.secure"),
     ("SQLITE_PATH", "sqlite.path"),
     ("MONGODB_URI", "mongodb.uri"),
     ("MONGODB_DB", "mongodb.db"),
@@ -45,6 +70,11 @@ const SECRETS: &[&str] = &[
     "mongodb.uri",
     "auth.admin_token",
     "auth.read_token",
+    "s3.access_key_id",
+    "s3.secret_access_key",
+    "s3.session_token",
+    "minio.access_key",
+    "minio.secret_key",
     // Addresses of webhooks often hold what lets one in.
     "notify.urls",
     "notify.secret",
@@ -216,26 +246,31 @@ impl Variables {
     /// Keeps the short names and every `SECTION__KEY` whose section exists; the rest of the
     /// environment belongs to others. An empty value means: not set here.
     fn new(layer: &str, pairs: Vec<(String, String)>, sections: &[&str]) -> Self {
-        let mut values = Map::new();
+        let mut named: Vec<(usize, String, String, String)> = Vec::new();
         for (name, value) in pairs {
             if value.is_empty() {
                 continue;
             }
-            let short = SHORT_NAMES.iter().find(|(short, _)| *short == name);
+            let short = SHORT_NAMES.iter().position(|(short, _)| *short == name);
             let long = name
                 .split_once("__")
                 .map(|(section, key)| (section.to_lowercase(), key.to_lowercase()));
-            let key = match (short, long) {
-                (Some((_, key)), _) => (*key).to_owned(),
+            let (rank, key) = match (short, long) {
+                (Some(place), _) => (1 + place, SHORT_NAMES[place].1.to_owned()),
                 (None, Some((section, key))) if sections.contains(&section.as_str()) => {
-                    format!("{section}.{key}")
+                    (0, format!("{section}.{key}"))
                 }
                 _ => continue,
             };
-            let origin = format!("{layer} {name}");
-            values.insert(key, Value::new(Some(&origin), ValueKind::String(value)));
+            named.push((rank, name, key, value));
         }
-        Self { values }
+        // Of several names of one key the full one counts, then the first in the list.
+        named.sort_by(|a, b| b.cmp(a));
+        let values = named.into_iter().map(|(_, name, key, value)| {
+            let origin = format!("{layer} {name}");
+            (key, Value::new(Some(&origin), ValueKind::String(value)))
+        });
+        Self { values: values.collect() }
     }
 }
 
@@ -303,9 +338,12 @@ fn unknown_key<'a>(
 
 fn resolve(key: &str, value: &Value) -> Resolved {
     let text = value.to_string();
+    // An address may hold a user and a password, also where that is refused later.
+    let is_address =
+        ["lake.", "s3.", "minio.", "metabase."].iter().any(|part| key.starts_with(part));
     let shown = if text.is_empty() {
         "(not set)".to_owned()
-    } else if SECRETS.contains(&key) {
+    } else if SECRETS.contains(&key) || (is_address && text.contains('@')) {
         "********".to_owned()
     } else {
         text
@@ -340,7 +378,7 @@ mod tests {
             with(&[("HTTP_ADDR", "127.0.0.1:2"), ("PATH", "/bin"), ("A__B", "c")]).unwrap();
         assert_eq!(loaded.settings.http.addr, "127.0.0.1:2");
         assert_eq!(loaded.settings.keep_generations, 7);
-        assert_eq!(loaded.settings.lake_url, "./data/{layer}");
+        assert_eq!(loaded.settings.lake.urls[0].1, "./data/{layer}");
         let origin =
             |key: &str| loaded.resolved.iter().find(|r| r.key == key).unwrap().origin.clone();
         assert_eq!(origin("http.addr"), "environment HTTP_ADDR");

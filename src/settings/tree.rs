@@ -15,8 +15,8 @@ pub struct Settings {
     pub http: Http,
     /// `shutdown.grace_secs`: for requests in flight and the run that goes on at a stop, seconds.
     pub grace_secs: u64,
-    /// `lake.url`: location template with `{layer}`.
-    pub lake_url: String,
+    /// `[lake]`, `[s3]`, `[minio]`
+    pub lake: Lake,
     /// `sqlite.path`
     pub sqlite_path: PathBuf,
     /// `[mongodb]`; `None` when no `mongodb.uri` is given.
@@ -56,6 +56,39 @@ pub struct Http {
     pub workers: usize,
     /// Memory for rendered answers, bytes.
     pub cache_bytes: u64,
+}
+
+/// `[lake]`
+#[derive(Debug, Clone)]
+pub struct Lake {
+    /// Where sources, bronze, silver and gold live: the setting that says so, and the location
+    /// template, perhaps with `{layer}`.
+    pub urls: [(&'static str, String); 4],
+    /// `[s3]`, `[minio]`; `None` when no layer lives there.
+    pub s3: Option<S3>,
+}
+
+/// `[s3]`, `[minio]`
+#[derive(Debug, Clone)]
+pub struct S3 {
+    /// Where it answers, with a scheme and without a slash at the end; `None` for AWS.
+    pub endpoint: Option<String>,
+    /// Access key and secret key; `None`: who the machine is decides.
+    pub keys: Option<(SecretString, SecretString)>,
+    /// Belongs to keys that are valid for a time.
+    pub session_token: Option<SecretString>,
+    /// The region.
+    pub region: String,
+    /// Whether buckets are named in the host.
+    pub virtual_hosted_style: bool,
+    /// Where else keys come from, by the names AWS has for it, in lower case.
+    pub identity: Vec<(&'static str, String)>,
+    /// Whether missing buckets are created.
+    pub create_buckets: bool,
+    /// Longest wait for an answer, or for more of one.
+    pub request: Duration,
+    /// Tries of one request after the first.
+    pub retries: usize,
 }
 
 /// `[mongodb]`
@@ -137,6 +170,8 @@ pub struct Refresh {
     pub jitter: Duration,
     /// Between looks at the source files for changes; `None` for no looks.
     pub watch: Option<Duration>,
+    /// Longest time one step may take.
+    pub step: Duration,
     /// Threads of the pipeline; `None` for what is left beside serving.
     pub threads: Option<usize>,
 }

@@ -260,6 +260,10 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     /// Whether somebody asked for the run to stop, here or elsewhere.
     async fn is_cancel_asked(&self) -> Result<bool>;
 
+    /// Learns from the store whether this process still has the right to publish, before something
+    /// that cannot be undone.
+    async fn confirm_held(&self) -> Result<()>;
+
     /// Forgets all runs but the newest `keep`, those that have not ended, and the last refresh that
     /// published.
     async fn forget_runs(&self, keep: u32) -> Result<()>;

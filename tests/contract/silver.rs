@@ -4,7 +4,7 @@ use goldsmith::domain::manifest::QualityReport;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::PipelineError;
 use goldsmith::pipeline::silver::quality::{Gate, check_gate};
-use goldsmith::pipeline::silver::read::SourceBytes;
+use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::pipeline::silver::{Rules, Silver, refine};
 use polars::prelude::{AnyValue, DataFrame};
 
@@ -16,10 +16,10 @@ fn try_refine(
     clients: &[(&str, &[u8])],
     achats: &[(&str, &[u8])],
 ) -> Result<Silver, PipelineError> {
-    let clients: Vec<_> = clients.iter().map(|(name, bytes)| SourceBytes { name, bytes }).collect();
-    let achats: Vec<_> = achats.iter().map(|(name, bytes)| SourceBytes { name, bytes }).collect();
+    let clients: Vec<_> = clients.iter().map(|(name, bytes)| SourceText::of(name, bytes)).collect();
+    let achats: Vec<_> = achats.iter().map(|(name, bytes)| SourceText::of(name, bytes)).collect();
     let run_start = Timestamp::parse("2025-01-01").unwrap();
-    refine(&clients, &achats, &Rules { max_amount: 10_000.0, run_start })
+    refine(clients, achats, &Rules { max_amount: 10_000.0, run_start })
 }
 
 fn refined(clients: &str, achats: &str) -> Silver {

@@ -10,7 +10,7 @@ use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::model::history::History;
 use goldsmith::pipeline::model::report::{Entry, Task};
 use goldsmith::pipeline::model::{Rules, Trained};
-use goldsmith::pipeline::silver::read::SourceBytes;
+use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::pipeline::silver::{self, Silver, refine};
 use goldsmith::sample::{Spec, generate};
 
@@ -24,10 +24,10 @@ fn files(spec: Spec) -> Vec<(&'static str, Vec<u8>)> {
 
 fn refined(files: &[(&str, Vec<u8>)]) -> Silver {
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
-    let source = |name: &'static str| [SourceBytes { name, bytes: bytes(name) }];
+    let source = |name: &'static str| vec![SourceText::of(name, bytes(name))];
     let run_start = Timestamp::parse("2026-06-01").unwrap();
     let rules = silver::Rules { max_amount: 10_000.0, run_start };
-    refine(&source("clients.csv"), &source("achats.csv"), &rules).unwrap()
+    refine(source("clients.csv"), source("achats.csv"), &rules).unwrap()
 }
 
 fn history(spec: Spec) -> History {

@@ -5,18 +5,22 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use polars::prelude::DataFrame;
+use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::inputs::{self, Given, Inputs};
+use super::inputs::{Given, Inputs};
 use super::steps::Steps;
 use super::{ENGINE, RefreshError, Refresher, Result};
 use crate::domain::digest::sha256_hex;
-use crate::domain::manifest::{Manifest, Memo, SourceFile, SourceKind, TableEntry, TableFile};
+use crate::domain::manifest::{
+    Manifest, Memo, SilverFiles, SourceFile, SourceKind, TableEntry, TableFile,
+};
 use crate::domain::run::{Flow, RefreshRequest, RunQuality};
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
-use crate::jobs::Step;
-use crate::jobs::sources::{self, Source};
+use crate::jobs::{Step, kept, sources};
+use crate::lake::keys::Folder;
+use crate::lake::writing::PartWriter;
 use crate::lake::{LakeError, Layer, keys, parquet};
 use crate::pipeline::gold::{self, Gold, GoldTable, Refined};
 use crate::pipeline::model::history::History;
@@ -24,38 +28,51 @@ use crate::pipeline::model::{self, Artefact, LastSegments, Trained};
 use crate::pipeline::silver::quality::check_gate;
 use crate::pipeline::silver::{self, Silver};
 use crate::pipeline::tables;
+use crate::store::Publisher;
 use crate::telemetry::spawn_blocking;
 
 impl Refresher {
     /// Bronze, silver and gold of a new generation; the manifest is written last.
     pub(super) async fn build(
         &self,
+        publisher: &dyn Publisher,
         run: Run,
         inputs: Inputs,
         steps: &mut Steps<'_>,
     ) -> Result<Manifest> {
         let files = inputs.files;
         let silver = match inputs.given {
-            Given::Sources(sources) => {
-                self.keep_sources(&sources, steps).await?;
+            Given::Silver(kept) => {
                 steps.start(Step::Silver, 1).await?;
-                self.clean(&files, sources, run.started_at).await?
+                steps.again("reading silver", || kept::silver(&self.lake, &kept)).await?
             }
-            Given::Silver(generation) => {
+            given => {
+                let is_new = matches!(given, Given::Sources);
+                if is_new {
+                    self.keep_sources(&files, false, steps).await?;
+                }
                 steps.start(Step::Silver, 1).await?;
-                steps
-                    .again("reading silver", || inputs::read_silver(&self.lake, generation))
-                    .await?
+                match self.clean(&files, run.started_at, steps).await {
+                    // Bronze is what its names say: the sources still are.
+                    Err(RefreshError::Lake(LakeError::Damaged { path, problem })) if is_new => {
+                        tracing::warn!(path, problem, "a source file is kept anew");
+                        self.keep_sources(&files, true, steps).await?;
+                        steps.start(Step::Silver, 1).await?;
+                        self.clean(&files, run.started_at, steps).await?
+                    }
+                    cleaned => cleaned?,
+                }
             }
         };
-        let (silver, bytes) = self.write_silver(run.generation, silver, steps).await?;
+        let (silver, written) = self.write_silver(run.folder, silver, steps).await?;
+        let bytes = written.all().map(|file| file.size_bytes).sum();
         steps.observer.reached("silver");
         let report = &silver.report;
         let found = RunQuality::from(report);
         steps.notes.quality = Some(found.clone());
         let quality = run.last.as_ref().map(|manifest| &manifest.quality);
         check_gate(report, quality, self.gate, run.request.force).map_err(|source| {
-            let rejects = self.lake.locate(Layer::Silver, &keys::rejects_folder(run.generation));
+            let rejects = self.lake.locate(Layer::Silver, &run.folder.rejects_folder());
             RefreshError::Gate { source, rejects }
         })?;
         let RunQuality { clients, achats, .. } = found;
@@ -86,7 +103,7 @@ impl Refresher {
             .again("reading the last segments", || self.last_segments(run.last.as_ref()))
             .await?;
         let (refined, trained, last) = self.train(refined, last, steps).await?;
-        let models = self.write_models(run.generation, &trained.artefact, steps).await?;
+        let models = self.write_models(run.folder, trained.artefact.clone(), steps).await?;
         steps.observer.reached("models");
 
         steps.start(Step::Proof, tables::ALL.len()).await?;
@@ -96,12 +113,12 @@ impl Refresher {
         let mut entries = Vec::with_capacity(tables.len());
         for table in tables {
             let name = table.table.name;
-            entries.push(self.write_gold(run.generation, table, steps).await?);
+            entries.push(self.write_gold(run.folder, table, steps).await?);
             steps.observer.advanced(Step::Proof, name);
         }
         steps.observer.reached("proof");
         let manifest = Manifest {
-            generation: run.generation,
+            generation: run.folder.generation,
             engine: ENGINE.to_owned(),
             fingerprint: run.fingerprint,
             as_of,
@@ -114,8 +131,9 @@ impl Refresher {
             proof,
             tables: entries,
             models: Some(models),
+            silver: Some(written),
         };
-        self.write_json(Layer::Gold, keys::manifest(run.generation), &manifest, steps).await?;
+        self.commit(publisher, &manifest, steps).await?;
         steps.observer.reached("manifest");
         let rows: u64 = manifest.tables.iter().map(|table| table.rows).sum();
         let files = manifest.tables.iter().flat_map(|table| &table.files);
@@ -158,33 +176,43 @@ impl Refresher {
         Ok((refined, trained, last))
     }
 
-    /// Keeps the source files in bronze.
-    async fn keep_sources(&self, sources: &[Source], steps: &mut Steps<'_>) -> Result<()> {
-        steps.start(Step::Bronze, sources.len()).await?;
+    /// Keeps the source files in bronze, `anew` also those that are kept already.
+    async fn keep_sources(
+        &self,
+        files: &[SourceFile],
+        anew: bool,
+        steps: &mut Steps<'_>,
+    ) -> Result<()> {
+        steps.start(Step::Bronze, files.len()).await?;
         let (mut new, mut bytes) = (0, 0);
-        for source in sources {
-            let keep = || sources::keep(&self.lake, source);
+        for file in files {
+            let keep = || sources::keep(&self.lake, file, anew);
             if steps.again("keeping a source file", keep).await? {
                 new += 1;
-                bytes += source.file.size_bytes;
+                bytes += file.size_bytes;
             }
-            steps.observer.advanced(Step::Bronze, &source.file.name);
+            steps.observer.advanced(Step::Bronze, &file.name);
         }
         let flow = Flow { bytes: Some(bytes), ..Flow::default() };
-        steps.finish(Step::Bronze, &format!("{new} new of {}", sources.len()), flow).await;
+        steps.finish(Step::Bronze, &format!("{new} new of {}", files.len()), flow).await;
         steps.observer.reached("bronze");
         Ok(())
     }
 
-    /// Silver of the source files.
+    /// Silver of the source files that bronze has.
     async fn clean(
         &self,
         files: &[SourceFile],
-        sources: Vec<Source>,
         run_start: Timestamp,
+        steps: &Steps<'_>,
     ) -> Result<Silver> {
         let rules = silver::Rules { max_amount: self.max_amount, run_start };
-        let mut silver = compute(move || refine(&sources, &rules)).await?;
+        let refine = async || {
+            let clients = sources::texts(&self.lake, files, SourceKind::Clients);
+            let achats = sources::texts(&self.lake, files, SourceKind::Achats);
+            Ok(compute(move || silver::refine(clients, achats, &rules)).await?)
+        };
+        let mut silver = steps.again("reading and cleaning the source files", refine).await?;
         for (quality, kind) in [
             (&mut silver.report.clients, SourceKind::Clients),
             (&mut silver.report.achats, SourceKind::Achats),
@@ -195,46 +223,85 @@ impl Refresher {
         Ok(silver)
     }
 
-    /// Writes silver's rows, rejects and report; returns silver for what follows, and the bytes.
+    /// Writes silver's rows, rejects and report; returns silver for what follows, and where it lies.
     async fn write_silver(
         &self,
-        generation: u64,
+        folder: Folder,
         silver: Silver,
         steps: &Steps<'_>,
-    ) -> Result<(Silver, u64)> {
-        let (silver, objects) = spawn_blocking(move || {
-            let mut objects = Vec::new();
-            let mut encode = |path: String, frame: &DataFrame| -> Result<()> {
-                objects.push((path, parquet::encode(&mut frame.clone())?));
-                Ok(())
-            };
-            encode(keys::silver_clients(generation), &silver.clients)?;
-            encode(keys::rejects(generation, SourceKind::Clients), &silver.rejected_clients)?;
-            encode(keys::rejects(generation, SourceKind::Achats), &silver.rejected_achats)?;
-            for (month, frame) in silver::by_month(&silver.achats)? {
-                encode(keys::silver_achats(generation, &month), &frame)?;
-            }
-            Ok::<_, RefreshError>((silver, objects))
+    ) -> Result<(Silver, SilverFiles)> {
+        let write =
+            |path, frame: &DataFrame| self.write_frame(Layer::Silver, path, frame.clone(), steps);
+        let (rejected_clients, rejected_achats) =
+            (folder.rejects(SourceKind::Clients), folder.rejects(SourceKind::Achats));
+        let clients = write(folder.silver_clients(), &silver.clients).await?;
+        let rejected_clients = write(rejected_clients, &silver.rejected_clients).await?;
+        let rejected_achats = write(rejected_achats, &silver.rejected_achats).await?;
+        let (silver, months) = spawn_blocking(move || {
+            let months = silver::by_month(&silver.achats)?;
+            Ok::<_, RefreshError>((silver, months))
         })
         .await?;
-        let mut written = 0;
-        for (path, bytes) in objects {
-            written += bytes.len() as u64;
-            self.put(Layer::Silver, &path, bytes, steps).await?;
+        let mut achats = Vec::with_capacity(months.len());
+        for (month, frame) in months {
+            let path = folder.silver_achats(&month);
+            achats.push(self.write_frame(Layer::Silver, path, frame, steps).await?);
         }
-        let report = keys::quality_report(generation);
-        self.write_json(Layer::Silver, report, &silver.report, steps).await?;
-        Ok((silver, written))
+        let (path, report) = (folder.quality_report(), silver.report.clone());
+        let report = self.write_json(Layer::Silver, path, report, steps).await?;
+        let files = SilverFiles { clients, achats, rejected_clients, rejected_achats, report };
+        Ok((silver, files))
     }
 
-    async fn put(&self, layer: Layer, path: &str, bytes: Bytes, steps: &Steps<'_>) -> Result<()> {
-        let put = async || Ok(self.lake.put(layer, path, bytes.clone()).await?);
-        steps.again("writing to the lake", put).await
+    /// Writes a frame as Parquet, in parts while it is being encoded.
+    async fn write_frame(
+        &self,
+        layer: Layer,
+        path: String,
+        frame: DataFrame,
+        steps: &Steps<'_>,
+    ) -> Result<TableFile> {
+        let write = async || {
+            let mut frame = frame.clone();
+            let encode = move |to: &mut PartWriter| parquet::encode(&mut frame, to);
+            Ok(self.lake.write(layer, &path, encode).await?)
+        };
+        steps.again("writing to the lake", write).await
     }
 
-    async fn put_file(&self, path: String, bytes: Bytes, steps: &Steps<'_>) -> Result<TableFile> {
-        let put = async || Ok(self.lake.put_file(path.clone(), bytes.clone()).await?);
-        steps.again("writing to the lake", put).await
+    async fn write_json<T: Serialize + Clone + Send + 'static>(
+        &self,
+        layer: Layer,
+        path: String,
+        value: T,
+        steps: &Steps<'_>,
+    ) -> Result<TableFile> {
+        let write = async || {
+            let value = value.clone();
+            let encode = move |to: &mut PartWriter| serde_json::to_writer_pretty(to, &value);
+            Ok(self.lake.write(layer, &path, encode).await?)
+        };
+        steps.again("writing to the lake", write).await
+    }
+
+    /// Makes the generation exist. What decides is the right to publish: it is asked for once more;
+    /// where the store can, another run's manifest is not written over either.
+    async fn commit(
+        &self,
+        publisher: &dyn Publisher,
+        manifest: &Manifest,
+        steps: &Steps<'_>,
+    ) -> Result<()> {
+        let path = keys::manifest(manifest.generation);
+        let json = serde_json::to_vec_pretty(manifest).map_err(|source| {
+            RefreshError::Manifest { path: self.lake.locate(Layer::Gold, &path), source }
+        })?;
+        let json = Bytes::from(json);
+        let commit = async || {
+            publisher.confirm_held().await?;
+            Ok(self.lake.commit(Layer::Gold, &path, json.clone()).await?)
+        };
+        steps.again("committing the generation", commit).await
     }
 
     /// Who was in which segment in the last published run; empty when there is none to compare with.
@@ -243,53 +310,44 @@ impl Refresher {
         let Some(entry) = last.and_then(|manifest| manifest.table(table.name)) else {
             return Ok(LastSegments::new());
         };
-        let mut frames = Vec::with_capacity(entry.files.len());
-        for file in &entry.files {
-            match self.lake.get_file(file).await {
-                Ok(bytes) => frames.push(bytes),
-                // What the lake has lost is nothing to compare with, and no reason to stop.
-                Err(LakeError::Damaged { path, problem }) => {
-                    tracing::warn!(path, problem, "the last run's segments cannot be read");
-                    return Ok(LastSegments::new());
-                }
-                Err(error) => return Err(error.into()),
+        match kept::table(&self.lake, entry, Some(&model::frames::SEGMENT_COLUMNS)).await {
+            Ok(frame) => Ok(spawn_blocking(move || model::frames::read_segments(&frame)).await?),
+            // What the lake has lost is nothing to compare with, and no reason to stop.
+            Err(RefreshError::Lake(LakeError::Damaged { path, problem })) => {
+                tracing::warn!(path, problem, "the last run's segments cannot be read");
+                Ok(LastSegments::new())
             }
+            Err(error) => Err(error),
         }
-        spawn_blocking(move || {
-            let mut last = LastSegments::new();
-            for bytes in frames {
-                last.extend(model::frames::read_segments(&parquet::decode(bytes)?)?);
-            }
-            Ok(last)
-        })
-        .await
     }
 
     /// Keeps what scores with the generation.
     async fn write_models(
         &self,
-        generation: u64,
-        artefact: &Artefact,
+        folder: Folder,
+        artefact: Artefact,
         steps: &Steps<'_>,
     ) -> Result<TableFile> {
-        let path = keys::models(generation);
-        let json = serde_json::to_vec(artefact).map_err(|source| RefreshError::Manifest {
-            path: self.lake.locate(Layer::Gold, &path),
-            source,
-        })?;
-        self.put_file(path, json.into(), steps).await
+        let artefact = Arc::new(artefact);
+        let path = folder.models();
+        let write = async || {
+            let artefact = Arc::clone(&artefact);
+            let encode = move |to: &mut PartWriter| serde_json::to_writer(to, artefact.as_ref());
+            Ok(self.lake.write(Layer::Gold, &path, encode).await?)
+        };
+        steps.again("writing to the lake", write).await
     }
 
     async fn write_gold(
         &self,
-        generation: u64,
+        folder: Folder,
         built: GoldTable,
         steps: &Steps<'_>,
     ) -> Result<TableEntry> {
-        let GoldTable { table, mut frame, totals } = built;
+        let GoldTable { table, frame, totals } = built;
         let rows = frame.height() as u64;
-        let bytes = spawn_blocking(move || parquet::encode(&mut frame)).await?;
-        let file = self.put_file(keys::gold_table(generation, table.name), bytes, steps).await?;
+        let file =
+            self.write_frame(Layer::Gold, folder.gold_table(table.name), frame, steps).await?;
         Ok(TableEntry {
             name: table.name.to_owned(),
             rows,
@@ -298,20 +356,6 @@ impl Refresher {
             totals,
             physical: Memo::default(),
         })
-    }
-
-    async fn write_json<T: serde::Serialize>(
-        &self,
-        layer: Layer,
-        path: String,
-        value: &T,
-        steps: &Steps<'_>,
-    ) -> Result<()> {
-        let json = serde_json::to_vec_pretty(value).map_err(|source| RefreshError::Manifest {
-            path: self.lake.locate(layer, &path),
-            source,
-        })?;
-        self.put(layer, &path, json.into(), steps).await
     }
 }
 
@@ -332,23 +376,14 @@ async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
 
 /// A new generation under construction.
 pub struct Run {
-    pub generation: u64,
+    /// Where its objects go.
+    pub folder: Folder,
     pub fingerprint: String,
     pub started_at: Timestamp,
     pub request: RefreshRequest,
     pub is_sample: bool,
     /// The last published run, unless that was of the sample and this one is not.
     pub last: Option<Manifest>,
-}
-
-fn refine(sources: &[Source], rules: &silver::Rules) -> Result<Silver> {
-    let of_kind = |kind: SourceKind| -> Vec<_> {
-        let files = sources.iter().filter(|source| source.file.kind == kind);
-        files.map(Source::as_bytes).collect()
-    };
-    let silver =
-        silver::refine(&of_kind(SourceKind::Clients), &of_kind(SourceKind::Achats), rules)?;
-    Ok(silver)
 }
 
 /// Hash of a table's declaration and files: a store keeps rows and indexes, both must be the same.

@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use self::build::Run;
-use self::inputs::{Given, Inputs, read_bronze};
+use self::inputs::{Given, Inputs};
 use self::steps::Steps;
 use super::sources;
 use super::{Observer, Step};
@@ -27,8 +27,8 @@ use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{Manifest, Published, SourceFile};
 use crate::domain::run::{Flow, RefreshRequest, RunEnd, RunOrder, StartAt};
 use crate::domain::time::{Day, Timestamp};
-use crate::lake::{Lake, LakeError, Layer, keys};
-use crate::lock::Lock;
+use crate::lake::keys::Folder;
+use crate::lake::{Hold, Lake, LakeError, Layer, keys};
 use crate::pipeline::PipelineError;
 use crate::pipeline::model::Rules;
 use crate::pipeline::silver::quality::{Gate, check_gate};
@@ -59,6 +59,8 @@ pub struct Refresher {
     pub keep_generations: usize,
     /// Records of runs to keep in the store.
     pub keep_runs: u32,
+    /// Longest time one step may take.
+    pub longest_step: Duration,
 }
 
 /// Why a refresh did not publish.
@@ -83,6 +85,9 @@ pub enum RefreshError {
     /// There is no such generation to begin from.
     #[error("there is no generation{} in the lake to begin from", .0.map(|n| format!(" {n}")).unwrap_or_default())]
     NoInputs(Option<u64>),
+    /// Nobody knows which files its silver is.
+    #[error("generation {0} does not list its silver: begin from its bronze")]
+    NoSilver(u64),
     /// A file disappeared while it was being read.
     #[error("{0} disappeared while it was being read")]
     Vanished(String),
@@ -99,13 +104,21 @@ pub enum RefreshError {
     Lake(#[from] LakeError),
     /// The pipeline stopped.
     #[error(transparent)]
-    Pipeline(#[from] PipelineError),
+    Pipeline(PipelineError),
     /// The serving store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Somebody asked it to stop.
     #[error("the run was cancelled")]
     Cancelled,
+    /// A step hangs.
+    #[error("the step {step} did not end within {limit_secs} s (refresh.step_secs)")]
+    TooLong {
+        /// Which.
+        step: Step,
+        /// The limit, seconds.
+        limit_secs: u64,
+    },
     /// A manifest cannot be read or written.
     #[error("{path} is not a manifest")]
     Manifest {
@@ -124,6 +137,19 @@ impl RefreshError {
             Self::Lake(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
             _ => false,
+        }
+    }
+}
+
+impl From<PipelineError> for RefreshError {
+    /// What the lake said while the pipeline was reading from it is the lake's.
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::Unreadable { file, source } => match source.downcast() {
+                Ok(error) => Self::Lake(error),
+                Err(source) => Self::Pipeline(PipelineError::Unreadable { file, source }),
+            },
+            other => Self::Pipeline(other),
         }
     }
 }
@@ -183,7 +209,7 @@ pub struct StepDone {
 #[derive(Debug)]
 pub struct Begun {
     /// The lake, or why it cannot be had, which is what becomes of the run.
-    lock: Result<Lock>,
+    lock: Result<Hold>,
     publisher: Box<dyn Publisher>,
     request: RefreshRequest,
 }
@@ -231,12 +257,17 @@ impl Refresher {
             }
         };
         let mut steps = Steps::new(publisher.as_ref(), observer, cancel);
+        let overdue = steps.overdue(self.longest_step);
         // Boxed: with all it holds between its steps it is large to move about.
         let work = Box::pin(self.run_alone(publisher.as_ref(), request, &mut steps));
         // A panic ends the record as well, before it goes on.
         let outcome = tokio::select! {
             outcome = AssertUnwindSafe(work).catch_unwind() => outcome,
             () = listen(publisher.as_ref(), cancel) => unreachable!("it listens for ever"),
+            step = overdue => Ok(Err(RefreshError::TooLong {
+                step,
+                limit_secs: self.longest_step.as_secs(),
+            })),
         };
         let end = match &outcome {
             Ok(Ok(_)) => RunEnd::Succeeded,
@@ -277,6 +308,7 @@ impl Refresher {
             .again("listing generations", async || Ok(self.store.generations().await?))
             .await?;
         steps.start(Step::Sources, 1).await?;
+        steps.again("looking at the lake", async || Ok(self.lake.prepare().await?)).await?;
         let newest = kept.last().map(|newest| newest.manifest.generation);
         let (inputs, request) = self.read_inputs(request, newest, steps).await?;
         let fingerprint = self.fingerprint(&inputs.files, request);
@@ -302,12 +334,20 @@ impl Refresher {
 
         let committed = steps.again("clearing up", || self.clear_debris()).await?;
         let newest_stored = newest.unwrap_or(0);
-        let newest_lake = committed.last().copied().unwrap_or(0);
+        // What a listing does not show is asked for: a number is never used twice.
+        let mut newest_lake = committed.last().copied().unwrap_or(0).max(newest_stored);
+        let mut last_in_lake = None;
+        while let Some(manifest) = self.manifest(newest_lake + 1).await? {
+            newest_lake += 1;
+            last_in_lake = Some(manifest);
+        }
+        if last_in_lake.is_none() && newest_lake > newest_stored {
+            last_in_lake = self.manifest(newest_lake).await?;
+        }
         // A generation that is complete in the lake and was never published.
-        let left_over = match self.manifest(newest_lake).await? {
+        let left_over = match last_in_lake {
             Some(manifest)
                 if !request.force
-                    && newest_lake > newest_stored
                     && is_current(&manifest, &fingerprint, run_start)
                     && self.passes_gate(&manifest, kept.last())
                     && self.has_models(&manifest).await? =>
@@ -321,11 +361,14 @@ impl Refresher {
             manifest
         } else {
             let is_sample = match (&inputs.given, inputs.is_sample) {
-                (Given::Sources(sources), None) => sources::are_sample(&self.lake, sources).await?,
+                (Given::Sources, None) => {
+                    let look = || sources::are_sample(&self.lake, &inputs.files);
+                    steps.again("reading the sample's description", look).await?
+                }
                 (_, known) => known.unwrap_or(false),
             };
             let run = Run {
-                generation: newest_stored.max(newest_lake) + 1,
+                folder: Folder { generation: newest_lake + 1, run: publisher.run() },
                 fingerprint,
                 started_at: run_start,
                 request,
@@ -339,7 +382,7 @@ impl Refresher {
                 // What is being computed is given up where it stands; nothing of it is published.
                 let cancel = steps.cancel;
                 tokio::select! {
-                    built = self.build(run, inputs, steps) => built?,
+                    built = self.build(publisher, run, inputs, steps) => built?,
                     () = cancel.cancelled() => return Err(RefreshError::Cancelled),
                 }
             }
@@ -367,29 +410,25 @@ impl Refresher {
     ) -> Result<(Inputs, RefreshRequest)> {
         if request.start_at == StartAt::Sources {
             let read = || sources::read(&self.lake);
-            let sources = steps.again("reading the source files", read).await?;
-            let files = sources.iter().map(|source| source.file.clone()).collect();
-            return Ok((
-                Inputs { files, given: Given::Sources(sources), is_sample: None },
-                request,
-            ));
+            let files = steps.again("reading the source files", read).await?;
+            return Ok((Inputs { files, given: Given::Sources, is_sample: None }, request));
         }
         let asked = request.inputs_of.or(newest);
         let missing = || RefreshError::NoInputs(asked);
         let generation = asked.ok_or_else(missing)?;
-        let manifest = self.manifest(generation).await?.ok_or_else(missing)?;
+        let read = || self.manifest(generation);
+        let manifest = steps.again("reading a manifest", read).await?.ok_or_else(missing)?;
         request.inputs_of = Some(generation);
         // One that was asked for as of an earlier day is made as of that day again.
         if request.as_of.is_none() && !self.is_of(&manifest, request) {
             request.as_of = Some(manifest.as_of);
         }
+        let Manifest { sources: files, is_sample, silver, .. } = manifest;
         let given = if request.start_at == StartAt::Silver {
-            Given::Silver(generation)
+            Given::Silver(Box::new(silver.ok_or(RefreshError::NoSilver(generation))?))
         } else {
-            let read = || read_bronze(&self.lake, &manifest);
-            Given::Sources(steps.again("reading bronze", read).await?)
+            Given::Bronze
         };
-        let Manifest { sources: files, is_sample, .. } = manifest;
         Ok((Inputs { files, given, is_sample: Some(is_sample) }, request))
     }
 
@@ -409,8 +448,8 @@ impl Refresher {
     /// Whether what scores is still there as it was written. If not, it takes a run to make it again.
     async fn has_models(&self, manifest: &Manifest) -> Result<bool> {
         let Some(file) = &manifest.models else { return Ok(false) };
-        match self.lake.get_file(file).await {
-            Ok(_) => Ok(true),
+        match self.lake.verify(Layer::Gold, &file.path, &file.sha256).await {
+            Ok(()) => Ok(true),
             Err(LakeError::Damaged { path, problem }) => {
                 tracing::warn!(path, problem, "the models are damaged and made again");
                 Ok(false)
@@ -440,8 +479,8 @@ impl Refresher {
     /// Removes what ended runs left behind and returns the generations that are committed,
     /// ascending.
     async fn clear_debris(&self) -> Result<Vec<u64>> {
-        for layer in [Layer::Bronze, Layer::Silver, Layer::Gold] {
-            self.lake.sweep_half_written(layer, |_| true)?;
+        for layer in Layer::WRITTEN {
+            self.lake.sweep_half_written(layer, |_| true, false).await?;
         }
         let mut committed = Vec::new();
         for number in self.generation_folders(Layer::Gold).await? {
@@ -468,6 +507,15 @@ impl Refresher {
         Ok(numbers)
     }
 
+    /// Removes a generation from a layer. Its manifest goes first: without it there is no generation, with
+    /// it there is all of it.
+    async fn remove(&self, layer: Layer, generation: u64) -> Result<()> {
+        if layer == Layer::Gold {
+            self.lake.delete(layer, &keys::manifest(generation)).await?;
+        }
+        Ok(self.lake.delete_folder(layer, &keys::generation(generation)).await?)
+    }
+
     async fn manifest(&self, generation: u64) -> Result<Option<Manifest>> {
         let path = keys::manifest(generation);
         let Some(bytes) = self.lake.get(Layer::Gold, &path).await? else {
@@ -492,7 +540,7 @@ impl Refresher {
         for layer in [Layer::Gold, Layer::Silver] {
             for number in self.generation_folders(layer).await? {
                 if !kept.contains(&number) {
-                    self.lake.delete_folder(layer, &keys::generation(number)).await?;
+                    self.remove(layer, number).await?;
                     folders += 1;
                 }
             }

@@ -8,11 +8,9 @@ use crate::domain::manifest::{Manifest, Published, TableEntry};
 use crate::domain::run::Flow;
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
-use crate::jobs::Step;
-use crate::lake::parquet;
-use crate::pipeline::{rows, tables};
+use crate::jobs::{Step, kept};
+use crate::pipeline::tables;
 use crate::store::{Cause, Publisher, Reached, StoreError};
-use crate::telemetry::spawn_blocking;
 
 impl Refresher {
     /// Brings every table of a committed generation from the lake to the store, then switches.
@@ -71,16 +69,8 @@ impl Refresher {
         reached: Reached<'_>,
         cancel: &CancellationToken,
     ) -> Result<bool> {
-        let mut objects = Vec::with_capacity(entry.files.len());
-        for file in &entry.files {
-            objects.push(self.lake.get_file(file).await?);
-        }
-        let batches = spawn_blocking(move || {
-            let batches = |bytes| Ok(rows::batches(&parquet::decode(bytes)?, table)?);
-            objects.into_iter().map(batches).collect::<Result<Vec<_>>>()
-        })
-        .await?;
-        let all = batches.into_iter().flatten().map(|batch| batch.map_err(Cause::from));
+        let batches = kept::batches(&self.lake, entry, table).await?;
+        let all = batches.map(|batch| batch.map_err(Cause::from));
         // An error among the rows undoes the writing.
         let asked = cancel.clone();
         let all = all.map(move |batch| {

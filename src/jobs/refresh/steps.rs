@@ -1,9 +1,10 @@
 //! The steps of a run: timed, told, written into its record, tried again when what failed may pass,
 //! and stopped where somebody asked for it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backon::Retryable as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{RefreshError, Result, StepDone};
@@ -11,7 +12,10 @@ use crate::domain::run::{Flow, RunNotes, RunStep};
 use crate::domain::time::Timestamp;
 use crate::jobs::{Observer, Step, patience};
 use crate::store::Publisher;
-use crate::telemetry::sentence;
+use crate::telemetry::{count_retry, sentence};
+
+/// What the metric of tries calls these.
+const STEP: &str = "step of a run";
 
 /// Times steps, tells the observer, writes into the run's record how far it is, and stops where
 /// somebody asked for it.
@@ -23,6 +27,8 @@ pub struct Steps<'a> {
     /// What is written into the record.
     pub notes: RunNotes,
     started: Instant,
+    /// The step that goes on and may be given up, and since when.
+    current: watch::Sender<Option<(Step, Instant)>>,
 }
 
 impl<'a> Steps<'a> {
@@ -32,12 +38,37 @@ impl<'a> Steps<'a> {
         cancel: &'a CancellationToken,
     ) -> Self {
         let (done, notes) = (Vec::new(), RunNotes::default());
-        Self { publisher, observer, cancel, done, notes, started: Instant::now() }
+        let current = watch::Sender::new(None);
+        Self { publisher, observer, cancel, done, notes, started: Instant::now(), current }
+    }
+
+    /// Returns the step that takes longer than this, when it does.
+    pub fn overdue(&self, limit: Duration) -> impl Future<Output = Step> + use<> {
+        let mut current = self.current.subscribe();
+        async move {
+            loop {
+                let now = *current.borrow_and_update();
+                let changed = match now {
+                    None => current.changed().await,
+                    Some((step, since)) => {
+                        let left = limit.saturating_sub(since.elapsed());
+                        match tokio::time::timeout(left, current.changed()).await {
+                            Ok(changed) => changed,
+                            Err(_) => return step,
+                        }
+                    }
+                };
+                if changed.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
     }
 
     pub async fn start(&mut self, step: Step, parts: usize) -> Result<()> {
         self.go_on()?;
         self.started = Instant::now();
+        self.current.send_replace(Some((step, self.started)));
         self.observer.started(step, parts as u64);
         self.notes.steps.push(RunStep {
             step: step.to_string(),
@@ -52,6 +83,7 @@ impl<'a> Steps<'a> {
 
     pub async fn finish(&mut self, step: Step, summary: &str, flow: Flow) {
         let took = self.started.elapsed();
+        self.current.send_replace(None);
         tracing::info!(%step, seconds = took.as_secs_f64(), "{summary}");
         self.observer.finished(step, took, summary);
         self.done.push(StepDone { step, took, summary: summary.to_owned() });
@@ -86,11 +118,12 @@ impl<'a> Steps<'a> {
         tries(action, attempt, self.cancel.clone()).await
     }
 
-    /// The same for what is not to be left half done: who cancels is not heard.
+    /// The same for what is not to be left half done: who cancels is not heard, and it may take its time.
     pub async fn insist<T, F>(&self, action: &str, work: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
+        self.current.send_replace(None);
         tries(action, work, CancellationToken::new()).await
     }
 }
@@ -116,6 +149,7 @@ where
         .when(RefreshError::is_transient)
         .notify(|error, pause| {
             let (error, seconds) = (sentence(error), pause.as_secs_f64());
+            count_retry(STEP, action);
             tracing::warn!(action, error, seconds, "failed in passing; trying again");
         })
         .await
@@ -124,7 +158,6 @@ where
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
 
     use super::*;
     use crate::domain::run::{RefreshRequest, RunOrder, RunTrigger};

@@ -179,6 +179,9 @@ pub fn segment_migration(segments: &DataFrame, last: &LastSegments) -> Result<Da
     )?)
 }
 
+/// What [`read_segments`] needs of `customer_segments`.
+pub const SEGMENT_COLUMNS: [&str; 2] = ["id_client", "segment_name"];
+
 /// Who is in which segment, from `customer_segments`.
 ///
 /// # Errors

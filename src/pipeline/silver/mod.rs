@@ -14,7 +14,7 @@ use polars::prelude::*;
 use crate::domain::manifest::{QualityReport, SourceKind};
 use crate::domain::time::{Day, Timestamp};
 use crate::pipeline::Result;
-use read::SourceBytes;
+use read::SourceText;
 
 /// What silver needs to know besides the rows.
 #[derive(Debug, Clone, Copy)]
@@ -56,10 +56,11 @@ pub struct Refined {
 /// Refines all files of both kinds.
 ///
 /// # Errors
-/// [`crate::pipeline::PipelineError::BadSource`] for a file that cannot be used at all.
+/// [`crate::pipeline::PipelineError::BadSource`] for a file that cannot be used at all,
+/// [`crate::pipeline::PipelineError::Unreadable`] for one whose bytes cannot be had.
 pub fn refine(
-    clients: &[SourceBytes<'_>],
-    achats: &[SourceBytes<'_>],
+    clients: Vec<SourceText<'_>>,
+    achats: Vec<SourceText<'_>>,
     rules: &Rules,
 ) -> Result<Silver> {
     let raw_clients = read::read(SourceKind::Clients, clients)?;
@@ -80,7 +81,7 @@ pub fn refine(
 ///
 /// # Errors
 /// As [`refine`].
-pub fn purchases_of_anyone(achats: &[SourceBytes<'_>], rules: &Rules) -> Result<Refined> {
+pub fn purchases_of_anyone(achats: Vec<SourceText<'_>>, rules: &Rules) -> Result<Refined> {
     let raw = read::read(SourceKind::Achats, achats)?;
     let named = raw.clone().lazy().select([checks::positive_integer("id_client")]).collect()?;
     achats::refine(raw, rules, &named.columns()[0])

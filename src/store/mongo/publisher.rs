@@ -140,12 +140,6 @@ impl MongoPublisher {
         Ok(())
     }
 
-    /// Gives a sign of life and learns whether it still counts, before something that cannot be
-    /// undone.
-    async fn confirm_held(&self) -> Result<()> {
-        self.store.quick("keeping the right to publish", || self.insist_on_lease()).await
-    }
-
     /// Runs a command on the primary, again while it fails in passing.
     async fn command(&self, action: &str, db: &Database, command: Document) -> Result<Document> {
         self.store.write(action, || primary(db, command.clone())).await
@@ -499,6 +493,11 @@ impl Publisher for MongoPublisher {
         let runs = self.connection.runs();
         let ask = runs.find_one(ours).max_time(self.connection.longest);
         Ok(self.store.asked("reading a run", ask.into_future()).await?.is_some())
+    }
+
+    /// Gives a sign of life and learns whether it still counts.
+    async fn confirm_held(&self) -> Result<()> {
+        self.store.quick("keeping the right to publish", || self.insist_on_lease()).await
     }
 
     async fn forget_runs(&self, keep: u32) -> Result<()> {

@@ -435,6 +435,11 @@ impl Publisher for SqlitePublisher {
             .await
     }
 
+    async fn confirm_held(&self) -> Result<()> {
+        // The lock on the file is held as long as this is there.
+        Ok(())
+    }
+
     async fn forget_runs(&self, keep: u32) -> Result<()> {
         let forget = move |connection: &mut Connection| {
             connection.execute(sql::FORGET_RUNS, params![keep])?;

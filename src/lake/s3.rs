@@ -1,0 +1,437 @@
+//! What only an S3 store needs: clients that share their connections, buckets that are looked for and
+//! created, the probe of conditional writes, and uploads that a killed process left unfinished.
+//!
+//! Everything else of a layer in a bucket goes through object_store, as for any other.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer};
+use object_store::client::{HttpConnector, HttpError, HttpRequest, HttpResponse};
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, PutMode,
+    RetryConfig,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::http::Watched;
+use super::{LakeError, Result};
+use crate::telemetry::sentence;
+
+/// How an S3 store is reached.
+#[derive(Debug, Clone)]
+pub struct S3Options {
+    /// Where it answers, with a scheme and without a slash at the end; `None` for AWS.
+    pub endpoint: Option<String>,
+    /// Access key and secret key; `None`: who the machine is decides.
+    pub keys: Option<(SecretString, SecretString)>,
+    /// Belongs to keys that are valid for a time.
+    pub session_token: Option<SecretString>,
+    /// The region.
+    pub region: String,
+    /// Whether buckets are named in the host.
+    pub virtual_hosted_style: bool,
+    /// Where else keys come from, by the names AWS has for it, in lower case.
+    pub identity: Vec<(&'static str, String)>,
+    /// Whether missing buckets are created.
+    pub create_buckets: bool,
+    /// Longest wait for an answer, or for more of one.
+    pub request: Duration,
+    /// Tries of one request after the first.
+    pub retries: usize,
+}
+
+/// An S3 store; what is found out about its buckets is kept as long as this lives.
+pub struct S3 {
+    options: S3Options,
+    http: Watched,
+    found: Mutex<HashMap<String, Found>>,
+}
+
+/// What is known of a bucket.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    exists: bool,
+    /// Whether it refuses to overwrite what was to be created; `None` before the probe.
+    honours_conditions: Option<bool>,
+}
+
+impl fmt::Debug for S3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl S3 {
+    /// A store reached so; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`] when there can be no client.
+    pub fn new(options: S3Options) -> Result<Self> {
+        let http = Watched::new(options.request).map_err(|source| LakeError::Object {
+            action: "prepare a client for",
+            path: "S3".to_owned(),
+            source: Error::Generic { store: "S3", source: Box::new(source) },
+        })?;
+        Ok(Self { options, http, found: Mutex::default() })
+    }
+
+    /// A bucket of it.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`] when the options contradict each other.
+    pub fn bucket(self: &Arc<Self>, name: &str, prefix: &str) -> Result<Bucket> {
+        let options = &self.options;
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(name)
+            .with_region(&options.region)
+            .with_virtual_hosted_style_request(options.virtual_hosted_style)
+            // Whether that is allowed was decided with the settings.
+            .with_allow_http(true)
+            .with_client_options(ClientOptions::new())
+            .with_http_connector(self.http.clone())
+            .with_retry(RetryConfig {
+                backoff: BackoffConfig {
+                    init_backoff: Duration::from_millis(100),
+                    max_backoff: Duration::from_secs(5),
+                    base: 2.0,
+                },
+                max_retries: options.retries,
+                // No more tries after it; one that is under way has its own limit.
+                retry_timeout: 3 * options.request,
+            });
+        if let Some((id, secret)) = &options.keys {
+            builder = builder
+                .with_access_key_id(id.expose_secret())
+                .with_secret_access_key(secret.expose_secret());
+        }
+        if let Some(token) = &options.session_token {
+            builder = builder.with_token(token.expose_secret());
+        }
+        for (name, value) in &options.identity {
+            if let Ok(key) = name.parse::<AmazonS3ConfigKey>() {
+                builder = builder.with_config(key, value);
+            }
+        }
+        if let Some(endpoint) = &options.endpoint {
+            builder = builder.with_endpoint(if options.virtual_hosted_style {
+                in_host(endpoint, name)
+            } else {
+                endpoint.clone()
+            });
+        }
+        let store = builder.build().map_err(|source| LakeError::Object {
+            action: "prepare a client for",
+            path: format!("s3://{name}"),
+            source,
+        })?;
+        let (s3, store, name) = (Arc::clone(self), Arc::new(store), name.to_owned());
+        Ok(Bucket { s3, store, name, prefix: prefix.to_owned() })
+    }
+
+    /// The address of a bucket.
+    fn address(&self, bucket: &str) -> String {
+        let S3Options { endpoint, region, virtual_hosted_style, .. } = &self.options;
+        match (endpoint, virtual_hosted_style) {
+            (Some(endpoint), true) => in_host(endpoint, bucket),
+            (Some(endpoint), false) => format!("{endpoint}/{bucket}"),
+            (None, true) => format!("https://{bucket}.s3.{region}.amazonaws.com"),
+            (None, false) => format!("https://s3.{region}.amazonaws.com/{bucket}"),
+        }
+    }
+
+    fn found(&self, bucket: &str) -> Found {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.get(bucket).copied().unwrap_or_default()
+    }
+
+    fn note(&self, bucket: &str, change: impl FnOnce(&mut Found)) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        change(found.entry(bucket.to_owned()).or_default());
+    }
+}
+
+/// `https://bucket.host/…`
+fn in_host(endpoint: &str, bucket: &str) -> String {
+    endpoint.replacen("://", &format!("://{bucket}."), 1)
+}
+
+/// A prefix of a bucket.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    s3: Arc<S3>,
+    store: Arc<AmazonS3>,
+    name: String,
+    prefix: String,
+}
+
+/// What a path keeps as it is: what the signature keeps.
+const KEPT_IN_PATH: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+impl Bucket {
+    /// Its objects, by their whole keys.
+    #[must_use]
+    pub fn store(&self) -> Arc<AmazonS3> {
+        Arc::clone(&self.store)
+    }
+
+    fn failed(&self, action: &'static str, source: Error) -> LakeError {
+        LakeError::Object { action, path: format!("s3://{}", self.name), source }
+    }
+
+    /// Asks something that object_store has no word for.
+    async fn ask(
+        &self,
+        method: http::Method,
+        key: &str,
+        query: &[(&str, &str)],
+        body: Bytes,
+    ) -> object_store::Result<HttpResponse> {
+        let generic = |source: Box<dyn std::error::Error + Send + Sync>| Error::Generic {
+            store: "S3",
+            source,
+        };
+        let mut address = self.s3.address(&self.name);
+        if !key.is_empty() {
+            address = format!("{address}/{}", utf8_percent_encode(key, &KEPT_IN_PATH));
+        }
+        let mut url = url::Url::parse(&address).map_err(|error| generic(error.into()))?;
+        for (name, value) in query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let mut request = HttpRequest::new(body.into());
+        *request.method_mut() = method;
+        *request.uri_mut() =
+            url.as_str().parse().map_err(|error: http::uri::InvalidUri| generic(error.into()))?;
+        let credential = self.store.credentials().get_credential().await?;
+        AwsAuthorizer::new(&credential, "s3", &self.s3.options.region)
+            .try_authorize(&mut request, None)?;
+        let client = self.s3.http.connect(&ClientOptions::new())?;
+        let told = |error: HttpError| generic(error.into());
+        let answer = client.execute(request).await.map_err(told)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let said = answer.into_body().bytes().await.map_err(told)?;
+        let refused = Refused { status, said: String::from_utf8_lossy(&said).into_owned() };
+        Err(generic(refused.into()))
+    }
+
+    /// Looks whether the bucket is there, and creates it where that is wanted.
+    ///
+    /// # Errors
+    /// [`LakeError::NoBucket`], [`LakeError::Object`].
+    pub async fn prepare(&self, place: &str) -> Result<()> {
+        if self.s3.found(&self.name).exists {
+            return Ok(());
+        }
+        let prefix = format!("{}/", self.prefix);
+        let query =
+            [("list-type", "2"), ("max-keys", "1"), ("prefix", prefix.trim_start_matches('/'))];
+        match self.ask(http::Method::GET, "", &query, Bytes::new()).await {
+            Ok(_) => {}
+            Err(error) if !says(&error, "NoSuchBucket") => {
+                return Err(self.failed("look into", error));
+            }
+            Err(_) if !self.s3.options.create_buckets => {
+                let (place, bucket) = (place.to_owned(), self.name.clone());
+                return Err(LakeError::NoBucket { place, bucket });
+            }
+            Err(_) => self.create().await?,
+        }
+        self.s3.note(&self.name, |found| found.exists = true);
+        Ok(())
+    }
+
+    async fn create(&self) -> Result<()> {
+        /// Where a bucket is created when nobody says where.
+        const SOMEWHERE: &str = "us-east-1";
+        let region = &self.s3.options.region;
+        let body = if region == SOMEWHERE || self.s3.options.endpoint.is_some() {
+            String::new()
+        } else {
+            format!(
+                "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint>\
+                 </CreateBucketConfiguration>"
+            )
+        };
+        match self.ask(http::Method::PUT, "", &[], body.into()).await {
+            Ok(_) => {
+                tracing::info!(bucket = self.name, "created a bucket");
+                Ok(())
+            }
+            // Somebody was quicker.
+            Err(error) if says(&error, "BucketAlreadyOwnedByYou") => Ok(()),
+            Err(error) => Err(self.failed("create", error)),
+        }
+    }
+
+    /// Whether the store refuses to overwrite what was to be created. Found out once: of several
+    /// writers of one key exactly one has to win, and one that comes later has to lose. A store that
+    /// does not is told of in the log.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn honours_conditions(&self) -> Result<bool> {
+        /// Of one key at once.
+        const WRITERS: usize = 8;
+        if let Some(known) = self.s3.found(&self.name).honours_conditions {
+            return Ok(known);
+        }
+        let mut random = [0; 8];
+        // A probe that meets another's by chance only finds a worse store.
+        let _ = getrandom::fill(&mut random);
+        let key = self.key(&format!(".probe-{}", hex::encode(random)));
+        let key = &Path::from(key);
+        let create = || async {
+            let put = self.store.put_opts(
+                key,
+                Bytes::from_static(b"probe").into(),
+                PutMode::Create.into(),
+            );
+            match put.await {
+                Ok(_) => Ok(true),
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+                // A store that does not know what is asked of it.
+                Err(Error::NotImplemented { .. }) => Ok(true),
+                Err(error) if says(&error, "NotImplemented") => Ok(true),
+                Err(error) => Err(error),
+            }
+        };
+        let probe = async {
+            let at_once = join_all((0..WRITERS).map(|_| create())).await;
+            let winners = at_once.into_iter().filter(|won| !matches!(won, Ok(false)));
+            let winners = winners.collect::<object_store::Result<Vec<bool>>>()?.len();
+            Ok(winners == 1 && !create().await?)
+        };
+        let honours = probe.await;
+        // Left over, it is removed by the next vacuum.
+        let _ = self.store.delete(key).await;
+        let honours = honours.map_err(|error| self.failed("probe", error))?;
+        if !honours {
+            tracing::warn!(
+                bucket = self.name,
+                "the store ignores conditions of writes: what keeps two runs apart is the serving \
+                 store's lease alone"
+            );
+        }
+        self.s3.note(&self.name, |found| found.honours_conditions = Some(honours));
+        Ok(honours)
+    }
+
+    /// The whole key of a path of the layer.
+    fn key(&self, path: &str) -> String {
+        if self.prefix.is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) }
+    }
+
+    /// Uploads in parts that were begun and neither finished nor given up, beneath the prefix.
+    async fn unfinished(&self) -> Result<Vec<Unfinished>> {
+        let mut all = Vec::new();
+        let prefix = self.key("");
+        let (mut key_marker, mut upload_marker) = (String::new(), String::new());
+        loop {
+            let mut query = vec![("uploads", ""), ("prefix", prefix.as_str())];
+            if !key_marker.is_empty() {
+                query.push(("key-marker", &key_marker));
+                query.push(("upload-id-marker", &upload_marker));
+            }
+            let page = async {
+                let answer = self.ask(http::Method::GET, "", &query, Bytes::new()).await?;
+                let generic = |source: Box<dyn std::error::Error + Send + Sync>| Error::Generic {
+                    store: "S3",
+                    source,
+                };
+                let text = answer.into_body().bytes().await.map_err(|e| generic(e.into()))?;
+                let text = String::from_utf8_lossy(&text);
+                quick_xml::de::from_str::<Uploads>(&text).map_err(|e| generic(e.into()))
+            };
+            let page = page.await.map_err(|e| self.failed("list unfinished uploads in", e))?;
+            all.extend(page.upload.into_iter().filter(|upload| upload.key.starts_with(&prefix)));
+            match (page.is_truncated, page.next_key_marker) {
+                (true, Some(next)) if !next.is_empty() => {
+                    key_marker = next;
+                    upload_marker = page.next_upload_id_marker.unwrap_or_default();
+                }
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// Gives up uploads that were left unfinished, if `is_ours` says of the name they were to have
+    /// that a run writes such, unless it `is_dry`. Returns how many there are.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn sweep_unfinished(&self, is_ours: fn(&str) -> bool, is_dry: bool) -> Result<usize> {
+        let unfinished = match self.unfinished().await {
+            Ok(unfinished) => unfinished,
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                // Not every store and every user can.
+                tracing::debug!(error = sentence(&error), "unfinished uploads are left alone");
+                return Ok(0);
+            }
+        };
+        let name = |upload: &Unfinished| is_ours(upload.key.rsplit('/').next().unwrap_or_default());
+        let ours: Vec<Unfinished> = unfinished.into_iter().filter(name).collect();
+        for upload in ours.iter().filter(|_| !is_dry) {
+            self.give_up(upload).await?;
+        }
+        Ok(ours.len())
+    }
+
+    /// Gives up an upload. One that is gone already is as good.
+    async fn give_up(&self, upload: &Unfinished) -> Result<()> {
+        let query = [("uploadId", upload.upload_id.as_str())];
+        match self.ask(http::Method::DELETE, &upload.key, &query, Bytes::new()).await {
+            Err(error) if !says(&error, "NoSuchUpload") => {
+                Err(self.failed("give up an unfinished upload in", error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A refusal of what we asked by ourselves.
+#[derive(Debug, thiserror::Error)]
+#[error("{status}: {said}")]
+struct Refused {
+    status: http::StatusCode,
+    said: String,
+}
+
+/// Whether an error's causes name this code of S3.
+pub fn says(error: &Error, code: &str) -> bool {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source())
+        .any(|cause| cause.to_string().contains(code))
+}
+
+/// An upload in parts that is not finished.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Unfinished {
+    /// The whole key it was to have.
+    key: String,
+    upload_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Uploads {
+    #[serde(default)]
+    upload: Vec<Unfinished>,
+    #[serde(default)]
+    is_truncated: bool,
+    next_key_marker: Option<String>,
+    next_upload_id_marker: Option<String>,
+}

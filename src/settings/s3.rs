@@ -1,0 +1,335 @@
+//! Where the lake lives: the layers' locations, and how an S3 store is reached.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::{Host, Url};
+
+use super::SettingsError;
+use super::check::{MOST_SECS, invalid, secret};
+use super::tree::{Lake, S3};
+
+/// Where AWS keeps what does not say where.
+const DEFAULT_REGION: &str = "us-east-1";
+/// More only delays the end.
+const MOST_RETRIES: usize = 100;
+
+#[derive(Debug, Deserialize)]
+pub struct RawLake {
+    url: String,
+    sources_url: String,
+    bronze_url: String,
+    silver_url: String,
+    gold_url: String,
+    create_buckets: String,
+}
+#[derive(Debug, Deserialize)]
+pub struct RawS3 {
+    endpoint: String,
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    region: String,
+    virtual_hosted_style: bool,
+    allow_http: bool,
+    web_identity_token_file: String,
+    role_arn: String,
+    role_session_name: String,
+    container_credentials_relative_uri: String,
+    container_credentials_full_uri: String,
+    container_authorization_token_file: String,
+    request_secs: u64,
+    retries: usize,
+}
+#[derive(Debug, Deserialize)]
+pub struct RawMinio {
+    endpoint: String,
+    access_key: String,
+    secret_key: String,
+    secure: String,
+}
+
+pub fn check_lake(raw: RawLake, s3: RawS3, minio: RawMinio) -> Result<Lake, SettingsError> {
+    let or_all = |key: &'static str, url: String| {
+        if url.is_empty() { ("lake.url", raw.url.clone()) } else { (key, url) }
+    };
+    let urls = [
+        or_all("lake.sources_url", raw.sources_url),
+        or_all("lake.bronze_url", raw.bronze_url),
+        or_all("lake.silver_url", raw.silver_url),
+        or_all("lake.gold_url", raw.gold_url),
+    ];
+    let create_buckets = flag("lake.create_buckets", &raw.create_buckets)?;
+    // What is set for other programs is no reason to refuse a lake that does not need it.
+    let is_used = urls.iter().any(|(_, url)| url.starts_with("s3://"));
+    let s3 = if is_used { Some(check_s3(s3, minio, create_buckets)?) } else { None };
+    Ok(Lake { urls, s3 })
+}
+
+fn check_s3(
+    raw: RawS3,
+    minio: RawMinio,
+    create_buckets: Option<bool>,
+) -> Result<S3, SettingsError> {
+    if !(1..=MOST_SECS).contains(&raw.request_secs) {
+        let problem = format!("{} is not between 1 and {MOST_SECS}", raw.request_secs);
+        return Err(invalid("s3.request_secs", problem));
+    }
+    if raw.retries > MOST_RETRIES {
+        let problem = format!("{} is more than {MOST_RETRIES}", raw.retries);
+        return Err(invalid("s3.retries", problem));
+    }
+    let secure = flag("minio.secure", &minio.secure)?;
+    let by_aws = endpoint("s3.endpoint", &raw.endpoint, None)?;
+    let by_minio = endpoint("minio.endpoint", &minio.endpoint, secure)?;
+    if let (Some(aws), Some(minio)) = (&by_aws, &by_minio)
+        && aws != minio
+    {
+        let problem = "s3.endpoint (AWS_ENDPOINT_URL) is another one; set one of them".to_owned();
+        return Err(invalid("minio.endpoint", problem));
+    }
+    // Keys go with the endpoint they are named after.
+    let aws = keys(
+        ("s3.access_key_id", raw.access_key_id),
+        ("s3.secret_access_key", raw.secret_access_key),
+    )?;
+    let is_of_minio = by_aws.is_none() && by_minio.is_some();
+    let minio =
+        keys(("minio.access_key", minio.access_key), ("minio.secret_key", minio.secret_key))?;
+    let (first, second) = if is_of_minio { (minio, aws) } else { (aws, minio) };
+    let session_token = secret(raw.session_token).filter(|_| !is_of_minio || first.is_none());
+    let keys = first.or(second);
+    let identity: Vec<(&'static str, String)> = [
+        ("aws_web_identity_token_file", raw.web_identity_token_file),
+        ("aws_role_arn", raw.role_arn),
+        ("aws_role_session_name", raw.role_session_name),
+        ("aws_container_credentials_relative_uri", raw.container_credentials_relative_uri),
+        ("aws_container_credentials_full_uri", raw.container_credentials_full_uri),
+        ("aws_container_authorization_token_file", raw.container_authorization_token_file),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .collect();
+
+    let url = by_aws.or(by_minio);
+    let key = if is_of_minio { "minio.endpoint" } else { "s3.endpoint" };
+    if let Some(url) = &url {
+        if url.scheme() == "http" && !raw.allow_http && secure != Some(false) && !is_private(url) {
+            let problem = format!(
+                "plain HTTP to {} would show everything to whoever listens; use https, or set \
+                 AWS_ALLOW_HTTP=true",
+                url.host_str().unwrap_or_default()
+            );
+            return Err(invalid(key, problem));
+        }
+        if keys.is_none() && identity.is_empty() {
+            let problem = "it is wanted, with s3.secret_access_key, to reach the endpoint";
+            return Err(invalid("s3.access_key_id", problem.to_owned()));
+        }
+    }
+    Ok(S3 {
+        create_buckets: create_buckets.unwrap_or(url.is_some()),
+        endpoint: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        keys,
+        session_token,
+        region: if raw.region.is_empty() { DEFAULT_REGION.to_owned() } else { raw.region },
+        virtual_hosted_style: raw.virtual_hosted_style,
+        identity,
+        request: Duration::from_secs(raw.request_secs),
+        retries: raw.retries,
+    })
+}
+
+/// Both or none.
+fn keys(
+    (id_name, id): (&'static str, String),
+    (secret_name, secret_key): (&'static str, String),
+) -> Result<Option<(SecretString, SecretString)>, SettingsError> {
+    match (secret(id), secret(secret_key)) {
+        (Some(id), Some(secret_key)) => Ok(Some((id, secret_key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(invalid(secret_name, format!("it is wanted beside {id_name}"))),
+        (None, Some(_)) => Err(invalid(id_name, format!("it is wanted beside {secret_name}"))),
+    }
+}
+
+/// Words that people and other programs write for yes and no; `None` when not set.
+fn flag(key: &'static str, text: &str) -> Result<Option<bool>, SettingsError> {
+    match text.to_lowercase().as_str() {
+        "" => Ok(None),
+        "true" | "1" | "yes" | "on" => Ok(Some(true)),
+        "false" | "0" | "no" | "off" => Ok(Some(false)),
+        _ => Err(invalid(key, format!("{text:?} is neither true nor false"))),
+    }
+}
+
+/// An address, or `host:port` as MinIO's own client takes it.
+fn endpoint(
+    key: &'static str,
+    text: &str,
+    secure: Option<bool>,
+) -> Result<Option<Url>, SettingsError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // Not repeated where it may hold a password.
+    let refuse = |problem: &str| invalid(key, problem.to_owned());
+    let no_address = "it is no address as http://127.0.0.1:9000 is";
+    let parse = |text: &str| Url::parse(text).map_err(|_| refuse(no_address));
+    let url = if text.contains("://") {
+        let url = parse(text)?;
+        if secure.is_some_and(|secure| secure != (url.scheme() == "https")) {
+            return Err(refuse("its scheme and minio.secure (MINIO_SECURE) contradict each other"));
+        }
+        url
+    } else {
+        let plain = parse(&format!("http://{text}"))?;
+        let is_secure = secure.unwrap_or(!is_private(&plain));
+        if is_secure { parse(&format!("https://{text}"))? } else { plain }
+    };
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(refuse(no_address));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("it holds a user or password; keys have settings of their own"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("it has more than scheme, host, port and path"));
+    }
+    Ok(Some(url))
+}
+
+/// Whether what is sent there stays on this machine or in a private network, as far as its name says.
+fn is_private(url: &Url) -> bool {
+    /// Ends of names that no public network knows.
+    const PRIVATE: [&str; 6] = ["localhost", "local", "internal", "lan", "home.arpa", "svc"];
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Some(Host::Ipv6(ip)) => match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+            IpAddr::V6(ip) => {
+                ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+            }
+        },
+        // A name without a dot is one of this network, as containers have them.
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            !name.contains('.')
+                || PRIVATE
+                    .iter()
+                    .any(|end| name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.')))
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+    use crate::settings::{Loaded, load_from};
+
+    fn with(variables: &[(&str, &str)]) -> Result<Loaded, SettingsError> {
+        let keys = [("LAKE_URL", "s3://{layer}")];
+        let pairs = keys.iter().chain(variables);
+        let pairs = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        load_from(None, Vec::new(), pairs.collect())
+    }
+
+    fn s3(variables: &[(&str, &str)]) -> S3 {
+        with(variables).unwrap().settings.lake.s3.unwrap()
+    }
+
+    const AWS: [(&str, &str); 2] =
+        [("AWS_ACCESS_KEY_ID", "A-00123"), ("AWS_SECRET_ACCESS_KEY", "S-00123")];
+    const MINIO: [(&str, &str); 2] =
+        [("MINIO_ACCESS_KEY", "MA-00123"), ("MINIO_SECRET_KEY", "MS-00123")];
+
+    #[test]
+    fn the_names_of_aws_and_of_minio_mean_the_same() {
+        let aws = s3(&[&[("AWS_ENDPOINT_URL", "http://minio:9000/")], &AWS[..]].concat());
+        assert_eq!(aws.endpoint.as_deref(), Some("http://minio:9000"));
+        assert_eq!(aws.keys.unwrap().0.expose_secret(), "A-00123");
+        assert!(aws.create_buckets && !aws.virtual_hosted_style);
+        assert_eq!(aws.region, "us-east-1");
+        let minio = s3(&[&[("MINIO_ENDPOINT", "minio:9000")], &MINIO[..], &AWS[..]].concat());
+        assert_eq!(minio.endpoint.as_deref(), Some("http://minio:9000"));
+        assert_eq!(minio.keys.unwrap().0.expose_secret(), "MA-00123");
+        let real = s3(&AWS);
+        assert_eq!((real.endpoint, real.create_buckets), (None, false));
+        let specific = [
+            ("AWS_ENDPOINT_URL", "https://all.example"),
+            ("AWS_ENDPOINT_URL_S3", "https://s3.example"),
+        ];
+        let specific = s3(&[&specific[..], &AWS[..]].concat());
+        assert_eq!(specific.endpoint.as_deref(), Some("https://s3.example"));
+    }
+
+    #[test]
+    fn a_host_without_a_scheme_speaks_https_unless_it_is_private_or_said_otherwise() {
+        for (host, secure, expected) in [
+            ("localhost:9000", "", "http://localhost:9000"),
+            ("10.1.2.3:9000", "", "http://10.1.2.3:9000"),
+            ("[fd00::1]:9000", "", "http://[fd00::1]:9000"),
+            ("minio.svc:9000", "", "http://minio.svc:9000"),
+            ("minio:9000", "True", "https://minio:9000"),
+            ("store.example", "", "https://store.example"),
+            ("store.example:9000", "False", "http://store.example:9000"),
+        ] {
+            let named = [("MINIO_ENDPOINT", host), ("MINIO_SECURE", secure)];
+            let found = s3(&[&named[..], &MINIO[..]].concat());
+            assert_eq!(found.endpoint.as_deref(), Some(expected), "{host} {secure}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name_and_without_repeating_secrets() {
+        let cases: &[(&[(&str, &str)], &str)] = &[
+            (&[("AWS_ENDPOINT_URL", "http://store.example")], "s3.endpoint: plain HTTP"),
+            (&[("AWS_ENDPOINT_URL", "http://203.0.113.9:9000")], "s3.endpoint: plain HTTP"),
+            (&[("AWS_ENDPOINT_URL", "http://localhost.example")], "s3.endpoint: plain HTTP"),
+            (&[("AWS_ENDPOINT_URL", "ftp://minio")], "s3.endpoint: it is no address"),
+            (&[("AWS_ENDPOINT_URL", "http://u:00123@minio")], "s3.endpoint: it holds a user"),
+            (&[("AWS_ENDPOINT_URL", "http://minio?a=00123")], "s3.endpoint: it has more than"),
+            (
+                &[("AWS_ENDPOINT_URL", "http://a"), ("MINIO_ENDPOINT", "b")],
+                "minio.endpoint: s3.endpoint (AWS_ENDPOINT_URL) is another one",
+            ),
+            (
+                &[("MINIO_ENDPOINT", "http://minio"), ("MINIO_SECURE", "true")],
+                "minio.endpoint: its scheme and minio.secure",
+            ),
+            (&[("MINIO_SECURE", "perhaps")], "minio.secure: \"perhaps\" is neither"),
+            (&[("LAKE__CREATE_BUCKETS", "2")], "lake.create_buckets: \"2\" is neither"),
+            (&[("S3__REQUEST_SECS", "0")], "s3.request_secs"),
+            (&[("S3__RETRIES", "101")], "s3.retries"),
+            (&[("MINIO_ACCESS_KEY", "MA-00123")], "minio.secret_key: it is wanted"),
+        ];
+        for (variables, said) in cases {
+            let error = with(&[*variables, &AWS[..]].concat()).unwrap_err().to_string();
+            assert!(error.contains(said), "{error} instead of {said}");
+            assert!(!error.contains("00123"), "{error}");
+        }
+        let error = with(&[("AWS_ENDPOINT_URL", "http://minio")]).unwrap_err().to_string();
+        assert!(error.contains("s3.access_key_id: it is wanted"), "{error}");
+        let said = [("AWS_ENDPOINT_URL", "http://store.example"), ("AWS_ALLOW_HTTP", "true")];
+        assert!(with(&[&said[..], &AWS[..]].concat()).is_ok());
+        // A lake on the local disk needs none of it.
+        let local = [("LAKE_URL", "./data/{layer}"), ("AWS_ENDPOINT_URL", "nonsense")];
+        assert!(with(&local).is_ok());
+    }
+
+    #[test]
+    fn keys_are_never_shown() {
+        let token = [("AWS_SESSION_TOKEN", "T-00123"), ("MINIO_ENDPOINT", "http://u:00123@minio")];
+        let pairs = [&AWS[..], &MINIO[..], &token].concat();
+        let shown = |loaded: Loaded| format!("{:?} {:?}", loaded.settings, loaded.resolved);
+        assert!(with(&pairs).is_err());
+        let pairs = [&AWS[..], &MINIO[..], &token[..1], &[("AWS_REGION", "eu-west-3")]].concat();
+        let shown = shown(with(&pairs).unwrap());
+        assert!(shown.contains("eu-west-3") && !shown.contains("00123"), "{shown}");
+    }
+}
