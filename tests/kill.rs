@@ -107,8 +107,10 @@ fn files_left_half_written_are_cleared_by_the_next_run() {
 fn a_sample_whose_writing_was_interrupted_is_written_again() {
     let shop = Shop::sample(SMALL);
     std::fs::remove_file(shop.data("sources/clients.csv")).unwrap();
-    let lake = goldsmith::lake::Lake::in_directory(&shop.path().join("data/{layer}").display().to_string())
-        .unwrap();
+    let lake = goldsmith::lake::Lake::in_directory(
+        &shop.path().join("data/{layer}").display().to_string(),
+    )
+    .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let is_wanted = || runtime.block_on(goldsmith::jobs::sample_sources::is_wanted(&lake)).unwrap();
     assert!(is_wanted());

@@ -12,7 +12,7 @@ pub const MAY_PASS: &str = "it may pass";
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     /// The location is not one this build can open.
-    #[error("{setting} {url}: {problem}")]
+    #[error("setting {setting}: {url}: {problem}")]
     Location {
         /// The setting that names it.
         setting: &'static str,

@@ -265,7 +265,7 @@ impl Variables {
             named.push((rank, name, key, value));
         }
         // Of several names of one key the full one counts, then the first in the list.
-        named.sort_by(|a, b| b.cmp(a));
+        named.sort_by_key(|(rank, ..)| std::cmp::Reverse(*rank));
         let values = named.into_iter().map(|(_, name, key, value)| {
             let origin = format!("{layer} {name}");
             (key, Value::new(Some(&origin), ValueKind::String(value)))

@@ -102,7 +102,7 @@ fn the_older_systems_figures_come_out_to_a_millionth() {
     assert_eq!(kpis["total_purchases"], 23_663);
     assert!(agrees(&expected["kpis"]["panier_moyen"], &kpis["avg_basket"]), "{kpis}");
     assert!(agrees(&expected["kpis"]["expected_total"], &kpis["expected_value_12m"]), "{kpis}");
-    let quality = shop.json("silver/gen-000001/quality_report.json");
+    let quality = shop.json(&format!("{}/quality_report.json", shop.made("silver", 1)));
     for (dataset, rows) in [("clients", 1_500), ("achats", 23_663)] {
         assert_eq!(quality[dataset]["rows_valid"], rows);
         assert_eq!(quality[dataset]["rejected"], serde_json::json!({}));

@@ -73,7 +73,7 @@ fn what_cannot_be_scored_is_refused_in_one_sentence() {
     std::fs::write(&file, bad).unwrap();
     score(&shop).refused(1, &["new.csv", "no valid purchase", "1 rows were rejected"]);
     shop.run(&["check"]).good();
-    std::fs::write(shop.data("gold/gen-000001/models.json"), "{}").unwrap();
+    std::fs::write(shop.data(&format!("{}/models.json", shop.made("gold", 1))), "{}").unwrap();
     score(&shop).refused(1, &["models.json", "SHA-256", "goldsmith refresh makes it again"]);
 }
 
@@ -81,7 +81,7 @@ fn what_cannot_be_scored_is_refused_in_one_sentence() {
 fn models_that_are_lost_are_found_missing_and_made_again() {
     let shop = Shop::published(SPEC);
     shop.run(&["check"]).good();
-    let models = shop.data("gold/gen-000001/models.json");
+    let models = shop.data(&format!("{}/models.json", shop.made("gold", 1)));
     let before = std::fs::read(&models).unwrap();
     std::fs::remove_file(&models).unwrap();
     let ran = shop.run(&["check"]);
@@ -90,7 +90,10 @@ fn models_that_are_lost_are_found_missing_and_made_again() {
     // The sources have not changed, and still there is something to do.
     shop.run(&["refresh"]).good();
     shop.run(&["check"]).good();
-    assert_eq!(std::fs::read(shop.data("gold/gen-000002/models.json")).unwrap(), before);
+    assert_eq!(
+        std::fs::read(shop.data(&format!("{}/models.json", shop.made("gold", 2)))).unwrap(),
+        before
+    );
     let ran = shop.run(&["refresh"]).good();
     assert!(ran.out.contains("nothing changed"), "{}", ran.out);
 }

@@ -81,7 +81,8 @@ fn gold_bytes(spec: Spec, threads: &str, most_rows: &str) -> Vec<Vec<u8>> {
         ("MODELS__MAX_FIT_ROWS", most_rows),
     ];
     shop.run_with(&["refresh"], &settings).good();
-    let path = |file: &str| shop.data(&format!("gold/gen-000001/{file}"));
+    let folder = shop.made("gold", 1);
+    let path = |file: &str| shop.data(&format!("{folder}/{file}"));
     let files = [
         "churn_predictions.parquet",
         "clv_predictions.parquet",

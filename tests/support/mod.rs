@@ -167,6 +167,15 @@ impl Shop {
         names
     }
 
+    /// The folder of its data that a run put a generation into, as `gold/gen-000001/run-000001`.
+    pub fn made(&self, layer: &str, generation: u64) -> String {
+        let folder = format!("{layer}/gen-{generation:06}");
+        let runs = self.names(&folder).into_iter().filter(|name| name.starts_with("run-"));
+        let runs: Vec<String> = runs.collect();
+        assert_eq!(runs.len(), 1, "{runs:?} in {folder}");
+        format!("{folder}/{}", runs[0])
+    }
+
     /// The physical names of the tables of these generations.
     pub fn physical_names(&self, generations: &[u64]) -> BTreeSet<String> {
         let manifests = generations
