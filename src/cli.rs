@@ -20,6 +20,7 @@ use crate::domain::words::counted;
 use crate::jobs::check::{self, CheckError};
 use crate::jobs::refresh::{Outcome, RefreshError, Refresher, Report};
 use crate::jobs::score::{self, ScoreError};
+use crate::jobs::upkeep::{self, Swept, UpkeepError, Vacuum, Verified};
 use crate::jobs::{AbortAt, Observer, sample_sources};
 use crate::lake::{Lake, LakeError};
 use crate::pipeline::PipelineError;
@@ -88,6 +89,11 @@ enum Command {
     },
     /// Verify what is published against its manifest and the data contract.
     Check,
+    /// Look after the lake.
+    Lake {
+        #[command(subcommand)]
+        command: LakeCommand,
+    },
     /// Serve an earlier generation again: the one before, or the one named.
     Rollback {
         /// Generation to serve.
@@ -99,6 +105,26 @@ enum Command {
     Dictionary,
     /// Print the resolved settings and where each came from; secrets are masked.
     Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum LakeCommand {
+    /// What is there, by layer and generation.
+    Ls,
+    /// Read everything that manifests refer to and compare it with their hashes.
+    Verify,
+    /// Remove what no generation that is kept refers to, and what a broken run left behind.
+    Vacuum {
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+        /// Source files in bronze as well, those that no kept generation was made of.
+        #[arg(long, requires = "older_than")]
+        bronze: bool,
+        /// How long ago such source files came, at least, in days.
+        #[arg(long, value_name = "DAYS", requires = "bronze")]
+        older_than: Option<u32>,
+    },
 }
 
 /// Why a command failed.
@@ -116,6 +142,9 @@ pub enum CliError {
     /// The lake cannot be used.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The lake was not looked after.
+    #[error(transparent)]
+    Upkeep(#[from] UpkeepError),
     /// The refresh did not publish.
     #[error(transparent)]
     Refresh(#[from] RefreshError),
@@ -148,6 +177,9 @@ pub enum CliError {
     /// What is published is not what it should be; the report has been printed.
     #[error("what is published deviates from its manifest or the contract")]
     Deviates,
+    /// What lies in the lake is not what was written; the report has been printed.
+    #[error("the lake is damaged")]
+    Damaged,
     /// The OpenAPI document cannot be written.
     #[error("the OpenAPI document cannot be rendered")]
     OpenApi(#[from] serde_json::Error),
@@ -242,6 +274,12 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
             let store = open_store(&settings)?;
             let lake = LakeOpener::new(&settings)?.open()?;
             closing(&store, check(store.as_ref(), &lake)).await
+        }
+        Command::Lake { command } => {
+            let settings = prepare("warn")?;
+            let store = open_store(&settings)?;
+            let lake = LakeOpener::new(&settings)?.open()?;
+            closing(&store, look_after(&settings, &lake, store.as_ref(), command)).await
         }
         Command::Rollback { generation } => {
             let settings = prepare("warn")?;
@@ -515,6 +553,58 @@ fn write_whole(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
     staged.write_all(bytes)?;
     staged.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+async fn look_after(
+    settings: &Settings,
+    lake: &Lake,
+    store: &dyn GoldStore,
+    command: LakeCommand,
+) -> Result<(), CliError> {
+    match command {
+        LakeCommand::Ls => {
+            let mut table = screen_table(&["layer", "generation", "objects", "bytes", "state"]);
+            for holding in upkeep::list(lake, store).await? {
+                table.add_row([
+                    lake.place(holding.layer),
+                    holding.generation.map_or_else(String::new, |number| number.to_string()),
+                    holding.objects.to_string(),
+                    holding.bytes.to_string(),
+                    holding.state,
+                ]);
+            }
+            right_align(&mut table, &[1, 2, 3]);
+            say!("{table}");
+            Ok(())
+        }
+        LakeCommand::Verify => {
+            let Verified { objects, bytes, problems } = upkeep::verify(lake, store).await?;
+            for problem in &problems {
+                say!("{problem}");
+            }
+            say!("{} of {bytes} bytes as written", counted(objects, "object"));
+            if problems.is_empty() { Ok(()) } else { Err(CliError::Damaged) }
+        }
+        LakeCommand::Vacuum { dry_run, bronze, older_than } => {
+            let days = older_than.filter(|_| bronze).map(u64::from);
+            let order = Vacuum {
+                keep_generations: settings.keep_generations,
+                is_dry: dry_run,
+                bronze_older_than: days.map(|days| Duration::from_hours(24 * days)),
+            };
+            let Swept { objects, half_written } = upkeep::vacuum(lake, store, order).await?;
+            let verb = if dry_run { "would remove" } else { "removed" };
+            for (path, bytes) in &objects {
+                say!("{verb} {path} ({bytes} bytes)");
+            }
+            let bytes: u64 = objects.iter().map(|(_, bytes)| bytes).sum();
+            say!(
+                "{verb} {} of {bytes} bytes and {half_written} half-written",
+                counted(objects.len(), "object")
+            );
+            Ok(())
+        }
+    }
 }
 
 async fn check(store: &dyn GoldStore, lake: &Lake) -> Result<(), CliError> {

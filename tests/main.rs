@@ -31,6 +31,7 @@ mod cli;
 mod documents;
 mod jobs;
 mod kill;
+mod lake;
 mod models;
 mod publishing;
 mod refresh;

@@ -17,11 +17,13 @@ pub enum RunKind {
     Refresh,
     /// Serving an earlier generation again.
     Rollback,
+    /// Removing from the lake what no generation needs.
+    Vacuum,
 }
 
 impl RunKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Refresh, Self::Rollback];
+    pub const ALL: [Self; 3] = [Self::Refresh, Self::Rollback, Self::Vacuum];
 
     /// The word for this kind in stores and answers.
     #[must_use]
@@ -29,6 +31,7 @@ impl RunKind {
         match self {
             Self::Refresh => "refresh",
             Self::Rollback => "rollback",
+            Self::Vacuum => "vacuum",
         }
     }
 }
@@ -320,6 +323,12 @@ impl RunOrder {
     #[must_use]
     pub fn rollback(trigger: RunTrigger) -> Self {
         Self { kind: RunKind::Rollback, ..Self::refresh(trigger, RefreshRequest::default()) }
+    }
+
+    /// Removing from the lake what no generation needs.
+    #[must_use]
+    pub fn vacuum(trigger: RunTrigger) -> Self {
+        Self { kind: RunKind::Vacuum, ..Self::refresh(trigger, RefreshRequest::default()) }
     }
 }
 

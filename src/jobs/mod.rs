@@ -14,6 +14,7 @@ pub mod runner;
 pub mod sample_sources;
 pub mod score;
 mod sources;
+pub mod upkeep;
 
 use std::fmt;
 use std::time::Duration;

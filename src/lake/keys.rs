@@ -22,6 +22,29 @@ pub fn bronze(kind: SourceKind, sha256: &str) -> String {
     format!("{}/{sha256}.csv", kind.word())
 }
 
+/// Whether a path in bronze is one that [`bronze`] gives.
+#[must_use]
+pub fn is_bronze(path: &str) -> bool {
+    let name = [SourceKind::Clients, SourceKind::Achats]
+        .into_iter()
+        .find_map(|kind| path.strip_prefix(kind.word())?.strip_prefix('/')?.strip_suffix(".csv"));
+    name.is_some_and(|name| name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// What the probe of conditional writes is made with, in gold.
+#[must_use]
+pub fn probe(by_chance: &str) -> String {
+    format!("{PROBE}{by_chance}")
+}
+
+const PROBE: &str = ".probe-";
+
+/// Whether a name in gold is one that [`probe`] gives.
+#[must_use]
+pub fn is_probe(name: &str) -> bool {
+    name.starts_with(PROBE)
+}
+
 /// The manifest of a generation, in gold: its commit point.
 #[must_use]
 pub fn manifest(number: u64) -> String {

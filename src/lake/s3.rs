@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::http::Watched;
-use super::{LakeError, Result};
+use super::{LakeError, Result, keys};
 use crate::telemetry::sentence;
 
 /// How an S3 store is reached.
@@ -290,7 +290,7 @@ impl Bucket {
         let mut random = [0; 8];
         // A probe that meets another's by chance only finds a worse store.
         let _ = getrandom::fill(&mut random);
-        let key = self.key(&format!(".probe-{}", hex::encode(random)));
+        let key = self.key(&keys::probe(&hex::encode(random)));
         let key = &Path::from(key);
         let create = || async {
             let put = self.store.put_opts(

@@ -2,6 +2,8 @@
 
 pub mod cdnow;
 pub mod mongo;
+pub mod proxy;
+pub mod s3;
 pub mod task;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,308 @@
+//! Looking after the lake: what is there, whether it still is what was written, and removing what no
+//! manifest within retention refers to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::domain::manifest::{Manifest, TableFile};
+use crate::domain::run::{RunEnd, RunOrder, RunTrigger};
+use crate::domain::time::Timestamp;
+use crate::jobs::refresh::RefreshError;
+use crate::lake::{Lake, LakeError, Layer, Stamp, keys};
+use crate::store::{GoldStore, StoreError, end_run, failed};
+
+/// Why the lake was not looked after.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// The lake refused.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The serving store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A manifest cannot be read: what it refers to is not known.
+    #[error(transparent)]
+    Manifest(RefreshError),
+}
+
+type Result<T> = std::result::Result<T, UpkeepError>;
+
+/// Objects of a layer that belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The layer.
+    pub layer: Layer,
+    /// The generation they belong to; `None` in sources and bronze.
+    pub generation: Option<u64>,
+    /// How many there are.
+    pub objects: usize,
+    /// Bytes of them all.
+    pub bytes: u64,
+    /// What they are, in words.
+    pub state: String,
+}
+
+/// What is known of the generations: those the store keeps, and those the lake has a manifest of.
+struct Known {
+    served: Option<u64>,
+    /// By the store, whatever the lake has.
+    stored: BTreeMap<u64, Manifest>,
+    /// By the lake.
+    in_lake: BTreeMap<u64, Manifest>,
+}
+
+impl Known {
+    async fn of(lake: &Lake, store: &dyn GoldStore) -> Result<Self> {
+        let served = store.active().await?.map(|active| active.manifest.generation);
+        let stored = store.generations().await?;
+        let stored: BTreeMap<u64, Manifest> =
+            stored.into_iter().map(|kept| (kept.manifest.generation, kept.manifest)).collect();
+        let mut in_lake = BTreeMap::new();
+        let mut numbers: BTreeSet<u64> =
+            generations(lake, Layer::Gold).await?.into_iter().collect();
+        // A listing may be late.
+        numbers.extend(stored.keys());
+        for number in numbers {
+            if let Some(manifest) = manifest(lake, number).await? {
+                in_lake.insert(number, manifest);
+            }
+        }
+        Ok(Self { served, stored, in_lake })
+    }
+
+    /// The generations that are kept: the store's, and as many of the newest in the lake.
+    fn kept(&self, keep: usize) -> BTreeSet<u64> {
+        let newest = self.in_lake.keys().rev().take(keep);
+        self.stored.keys().chain(newest).copied().collect()
+    }
+
+    /// What the store and the lake have of a generation; usually the same.
+    fn manifests(&self, number: u64) -> impl Iterator<Item = &Manifest> {
+        self.stored.get(&number).into_iter().chain(self.in_lake.get(&number))
+    }
+}
+
+/// The manifest of a generation in the lake; `None` when it is not committed.
+async fn manifest(lake: &Lake, generation: u64) -> Result<Option<Manifest>> {
+    let path = keys::manifest(generation);
+    let Some(bytes) = lake.get(Layer::Gold, &path).await? else { return Ok(None) };
+    let read = serde_json::from_slice(&bytes).map_err(|source| {
+        UpkeepError::Manifest(RefreshError::Manifest {
+            path: lake.locate(Layer::Gold, &path),
+            source,
+        })
+    });
+    read.map(Some)
+}
+
+/// The numbers of the generations that have a folder in a layer.
+async fn generations(lake: &Lake, layer: Layer) -> Result<Vec<u64>> {
+    let folders = lake.folders(layer).await?;
+    Ok(folders.iter().filter_map(|folder| keys::generation_number(folder)).collect())
+}
+
+/// What is where: a line for each layer and generation, in the order data take.
+///
+/// # Errors
+/// [`UpkeepError`].
+pub async fn list(lake: &Lake, store: &dyn GoldStore) -> Result<Vec<Holding>> {
+    let known = Known::of(lake, store).await?;
+    let mut holdings = Vec::new();
+    let mut sources = Vec::new();
+    for name in lake.names(Layer::Sources).await? {
+        sources.extend(lake.stamp(Layer::Sources, &name).await?);
+    }
+    holdings.push(holding(Layer::Sources, None, &sources, String::new()));
+    let bronze = lake.list(Layer::Bronze, "").await?;
+    let used = bronze_of(known.stored.values().chain(known.in_lake.values()));
+    let unused = bronze.iter().filter(|object| !used.contains(&object.path)).count();
+    let state = if unused == 0 { String::new() } else { format!("{unused} of no generation") };
+    holdings.push(holding(Layer::Bronze, None, &bronze, state));
+    for layer in [Layer::Silver, Layer::Gold] {
+        for number in generations(lake, layer).await? {
+            let objects = lake.list(layer, &keys::generation(number)).await?;
+            let mut words = vec![match known.in_lake.get(&number) {
+                Some(manifest) => format!("as of {}", manifest.as_of),
+                None => "not committed".to_owned(),
+            }];
+            if known.served == Some(number) {
+                words.push("served".to_owned());
+            } else if known.stored.contains_key(&number) {
+                words.push("kept".to_owned());
+            } else if known.in_lake.contains_key(&number) {
+                words.push("not published".to_owned());
+            }
+            holdings.push(holding(layer, Some(number), &objects, words.join(", ")));
+        }
+    }
+    Ok(holdings)
+}
+
+fn holding(layer: Layer, generation: Option<u64>, objects: &[Stamp], state: String) -> Holding {
+    let bytes = objects.iter().map(|object| object.size_bytes).sum();
+    Holding { layer, generation, objects: objects.len(), bytes, state }
+}
+
+/// What manifests refer to in bronze.
+fn bronze_of<'m>(manifests: impl Iterator<Item = &'m Manifest>) -> BTreeSet<String> {
+    manifests.flat_map(|manifest| &manifest.sources).map(|source| source.bronze.clone()).collect()
+}
+
+/// What a verification found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Objects that were read.
+    pub objects: usize,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// What is wrong, a sentence each.
+    pub problems: Vec<String>,
+}
+
+/// Reads everything that manifests refer to and compares it with their hashes.
+///
+/// # Errors
+/// [`UpkeepError`]; an object that is missing or damaged is a finding, not an error.
+pub async fn verify(lake: &Lake, store: &dyn GoldStore) -> Result<Verified> {
+    let known = Known::of(lake, store).await?;
+    let mut verified = Verified::default();
+    let mut expected: BTreeMap<(&str, String), (Layer, u64, String)> = BTreeMap::new();
+    let mut add = |layer: Layer, path: &str, size: u64, sha256: &str| {
+        expected.insert((layer.word(), path.to_owned()), (layer, size, sha256.to_owned()));
+    };
+    for manifest in known.stored.values().chain(known.in_lake.values()) {
+        for file in &manifest.sources {
+            add(Layer::Bronze, &file.bronze, file.size_bytes, &file.sha256);
+        }
+        for file in manifest.gold_files() {
+            add(Layer::Gold, &file.path, file.size_bytes, &file.sha256);
+        }
+        for file in manifest.silver.iter().flat_map(|silver| silver.all()) {
+            add(Layer::Silver, &file.path, file.size_bytes, &file.sha256);
+        }
+    }
+    for number in known.stored.keys().filter(|number| !known.in_lake.contains_key(number)) {
+        let path = lake.locate(Layer::Gold, &keys::manifest(*number));
+        verified.problems.push(format!("{path} is missing"));
+    }
+    for ((_, path), (layer, size, sha256)) in expected {
+        match lake.verify(layer, &path, &sha256).await {
+            Ok(()) => {
+                verified.objects += 1;
+                verified.bytes += size;
+            }
+            Err(error @ LakeError::Damaged { .. }) => verified.problems.push(error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(verified)
+}
+
+/// How a vacuum is to go.
+#[derive(Debug, Clone, Copy)]
+pub struct Vacuum {
+    /// Generations to keep in the lake, besides those the store keeps.
+    pub keep_generations: usize,
+    /// Whether to only say what would be removed.
+    pub is_dry: bool,
+    /// How old source files in bronze have to be to go, if no kept generation was made of them; `None`:
+    /// bronze is left alone.
+    pub bronze_older_than: Option<Duration>,
+}
+
+/// What a vacuum removed, or would.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Where the objects lay, and their bytes.
+    pub objects: Vec<(String, u64)>,
+    /// Files and uploads that a run left half-written.
+    pub half_written: usize,
+}
+
+/// Removes what no manifest within retention refers to and what a broken run left behind. Nothing but
+/// what runs write is looked at. Unless it is dry, no run can go on meanwhile.
+///
+/// # Errors
+/// [`UpkeepError`], also while a run goes on.
+pub async fn vacuum(lake: &Lake, store: &dyn GoldStore, order: Vacuum) -> Result<Swept> {
+    if order.is_dry {
+        return sweep(lake, store, order).await;
+    }
+    let _hold = lake.lock()?;
+    let publisher = store.publisher(&RunOrder::vacuum(RunTrigger::Cli)).await?;
+    let swept = sweep(lake, store, order).await;
+    let end = swept.as_ref().map_or_else(|error| failed(error), |_| RunEnd::Succeeded);
+    end_run(publisher, end).await;
+    swept
+}
+
+async fn sweep(lake: &Lake, store: &dyn GoldStore, order: Vacuum) -> Result<Swept> {
+    // Everything is known before anything goes.
+    let known = Known::of(lake, store).await?;
+    let kept = known.kept(order.keep_generations);
+    let mut swept = Swept::default();
+    let mut doomed: Vec<(Layer, Stamp)> = Vec::new();
+    for layer in [Layer::Gold, Layer::Silver] {
+        for number in generations(lake, layer).await? {
+            let Some(used) = used(&known, &kept, layer, number) else { continue };
+            let objects = lake.list(layer, &keys::generation(number)).await?;
+            let unused = objects.into_iter().filter(|object| !used.contains(&object.path));
+            let mut unused: Vec<Stamp> = unused.collect();
+            // Without its manifest there is no generation, with it there is all of it.
+            unused.sort_by_key(|object| object.path != keys::manifest(number));
+            doomed.extend(unused.into_iter().map(|object| (layer, object)));
+        }
+    }
+    for name in lake.names(Layer::Gold).await?.iter().filter(|name| keys::is_probe(name)) {
+        doomed.extend(lake.stamp(Layer::Gold, name).await?.map(|object| (Layer::Gold, object)));
+    }
+    if let Some(age) = order.bronze_older_than {
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let until = Timestamp::now().0.saturating_sub(age);
+        let used = bronze_of(kept.iter().flat_map(|number| known.manifests(*number)));
+        let objects = lake.list(Layer::Bronze, "").await?.into_iter();
+        let unused = objects.filter(|object| {
+            keys::is_bronze(&object.path)
+                && !used.contains(&object.path)
+                && object.written_at < until
+        });
+        doomed.extend(unused.map(|object| (Layer::Bronze, object)));
+    }
+    for (layer, object) in doomed {
+        if !order.is_dry {
+            lake.delete(layer, &object.path).await?;
+        }
+        swept.objects.push((lake.locate(layer, &object.path), object.size_bytes));
+    }
+    for layer in Layer::WRITTEN {
+        swept.half_written += lake.sweep_half_written(layer, |_| true, order.is_dry).await?;
+    }
+    Ok(swept)
+}
+
+/// The paths within a generation's folder that are referred to; `None` where that is not known.
+fn used(
+    known: &Known,
+    kept: &BTreeSet<u64>,
+    layer: Layer,
+    number: u64,
+) -> Option<BTreeSet<String>> {
+    let mut used = BTreeSet::new();
+    if !kept.contains(&number) {
+        return Some(used);
+    }
+    let mut add = |file: &TableFile| used.insert(file.path.clone());
+    for manifest in known.manifests(number) {
+        if layer == Layer::Gold {
+            manifest.gold_files().for_each(|file| {
+                add(file);
+            });
+        } else {
+            manifest.silver.as_ref()?.all().for_each(|file| {
+                add(file);
+            });
+        }
+    }
+    used.insert(keys::manifest(number));
+    Some(used)
+}
