@@ -462,6 +462,10 @@ fn print_report(report: &Report) {
     steps.add_row(["total".to_owned(), seconds(total), String::new()]);
     right_align(&mut steps, &[1]);
     say!("{steps}");
+    match telemetry::retries() {
+        0 => {}
+        retries => say!(" {} in passing, each made again", counted(retries, "failure")),
+    }
     if let Some(megabytes) = peak_memory_mb() {
         say!(" peak memory {megabytes} MB");
     }

@@ -5,6 +5,7 @@
 //! results.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -56,6 +57,7 @@ where
     Ok(())
 }
 
+static ALL_RETRIES: AtomicU64 = AtomicU64::new(0);
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 static RETRIES: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
     let what = Opts::new(
@@ -69,9 +71,16 @@ static RETRIES: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
 
 /// Counts an attempt that failed in passing: of what, and why.
 pub fn count_retry(what: &str, cause: &str) {
+    ALL_RETRIES.fetch_add(1, Ordering::Relaxed);
     if let Some(retries) = RETRIES.as_ref() {
         retries.with_label_values(&[what, cause]).inc();
     }
+}
+
+/// How many attempts failed in passing so far, whatever they were.
+#[must_use]
+pub fn retries() -> u64 {
+    ALL_RETRIES.load(Ordering::Relaxed)
 }
 
 /// Everything that is counted in this process, in the text format of Prometheus.

@@ -1,4 +1,4 @@
-//! Is it up, can it answer, how old is what it answers?
+//! Is it up, can it answer, how old is what it answers, what went wrong in passing?
 
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use super::state::State;
 use super::table::refuse_parameters;
 use crate::domain::time::Timestamp;
 use crate::store::Result;
+use crate::telemetry::metrics as counted;
 
 /// What a health route answers.
 type Answered = std::result::Result<HttpResponse, ApiError>;
@@ -131,4 +132,18 @@ pub async fn ready(state: web::Data<State>, request: HttpRequest) -> Answered {
         ));
     }
     Ok(HttpResponse::Ok().json(answer))
+}
+
+/// What is counted, for Prometheus
+///
+/// Attempts that failed in passing and were made again, by what was tried and why it failed. Since
+/// the process started.
+#[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics",
+    responses((status = 200, description = "Prometheus' text format", body = String,
+        content_type = "text/plain; version=0.0.4",
+        example = "goldsmith_retries_total{cause=\"503\",what=\"lake request\"} 3")))]
+#[route("/metrics", method = "GET", method = "HEAD")]
+pub async fn metrics(request: HttpRequest) -> Answered {
+    refuse_parameters(&request)?;
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(counted()))
 }

@@ -52,6 +52,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(health::report)
         .service(health::live)
         .service(health::ready)
+        .service(health::metrics)
         .service(admin::refresh::start)
         .service(admin::runs::list)
         .service(admin::runs::one)

@@ -108,7 +108,8 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-fn is_passing(error: &object_store::Error) -> bool {
+/// Whether the same request may succeed a little later.
+pub fn is_passing(error: &object_store::Error) -> bool {
     use object_store::Error as E;
     match error {
         E::NotFound { .. }

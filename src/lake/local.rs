@@ -57,20 +57,29 @@ impl Directory {
         })
     }
 
-    /// Names of the files directly in it. What is no file, or has a name that is not UTF-8, is
-    /// somebody else's. (The object store's own listing fails as a whole on a name it cannot express.)
+    /// Names of the files and of the folders directly in it. What is neither, or has a name that is
+    /// not UTF-8, is somebody else's. (The object store's own listing fails as a whole on a name it
+    /// cannot express.)
     ///
     /// # Errors
     /// [`LakeError::Directory`].
-    pub fn names(&self) -> Result<Vec<String>> {
-        let listed = || -> std::io::Result<Vec<String>> {
-            let mut names = Vec::new();
+    pub fn level(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let listed = || -> std::io::Result<_> {
+            let (mut names, mut folders) = (Vec::new(), Vec::new());
             for entry in std::fs::read_dir(&self.root)? {
                 let entry = entry?;
-                let is_file = std::fs::metadata(entry.path()).is_ok_and(|meta| meta.is_file());
-                names.extend(entry.file_name().into_string().ok().filter(|_| is_file));
+                let (Ok(name), Ok(meta)) =
+                    (entry.file_name().into_string(), std::fs::metadata(entry.path()))
+                else {
+                    continue;
+                };
+                if meta.is_file() {
+                    names.push(name);
+                } else if meta.is_dir() {
+                    folders.push(name);
+                }
             }
-            Ok(names)
+            Ok((names, folders))
         };
         listed().map_err(|source| self.failed(source))
     }

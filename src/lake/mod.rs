@@ -5,7 +5,7 @@
 //! ([`parquet`]) but not what is in it. What only a directory or only S3 needs is in [`local`] and [`s3`].
 
 pub mod error;
-mod http;
+pub mod http;
 pub mod keys;
 pub mod local;
 pub mod location;
@@ -228,37 +228,36 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Directory`], [`LakeError::Object`].
     pub async fn names(&self, layer: Layer) -> Result<Vec<String>> {
-        let LayerStore { store, place, .. } = self.layer(layer);
-        let mut names: Vec<String> = if let Place::Directory(directory) = place {
-            directory.names()?
-        } else {
-            let listed = store.list_with_delimiter(None).await;
-            let listed = listed.map_err(self.failed("list", layer, ""))?;
-            let names = listed.objects.iter().filter_map(|object| object.location.filename());
-            names.map(str::to_owned).collect()
-        };
-        names.sort();
-        Ok(names)
+        Ok(self.level(layer).await?.0)
     }
 
     /// Names of the folders directly in a layer, in byte order.
     ///
     /// # Errors
-    /// [`LakeError::Object`].
+    /// [`LakeError::Directory`], [`LakeError::Object`].
     pub async fn folders(&self, layer: Layer) -> Result<Vec<String>> {
-        let listed = self
-            .layer(layer)
-            .store
-            .list_with_delimiter(None)
-            .await
-            .map_err(self.failed("list", layer, ""))?;
-        let mut names: Vec<String> = listed
-            .common_prefixes
-            .iter()
-            .filter_map(|prefix| prefix.filename().map(str::to_owned))
-            .collect();
+        Ok(self.level(layer).await?.1)
+    }
+
+    /// What lies directly in a layer: files and folders.
+    async fn level(&self, layer: Layer) -> Result<(Vec<String>, Vec<String>)> {
+        let LayerStore { store, place, .. } = self.layer(layer);
+        let (mut names, mut folders) = match place {
+            Place::Directory(directory) => directory.level()?,
+            Place::Bucket(bucket) => bucket.level().await?,
+            Place::Memory => {
+                let listed = store.list_with_delimiter(None).await;
+                let listed = listed.map_err(self.failed("list", layer, ""))?;
+                let name = |path: &Path| path.filename().map(str::to_owned);
+                (
+                    listed.objects.iter().filter_map(|object| name(&object.location)).collect(),
+                    listed.common_prefixes.iter().filter_map(name).collect(),
+                )
+            }
+        };
         names.sort();
-        Ok(names)
+        folders.sort();
+        Ok((names, folders))
     }
 
     /// All objects in a folder of a layer, by path in byte order.

@@ -8,22 +8,29 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
 use futures::future::join_all;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer};
-use object_store::client::{HttpConnector, HttpError, HttpRequest, HttpResponse};
+use object_store::client::{HttpConnector, HttpError, HttpRequest};
 use object_store::path::Path;
 use object_store::{
     BackoffConfig, ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, PutMode,
     RetryConfig,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::error::is_passing;
 use super::http::Watched;
 use super::{LakeError, Result, keys};
 use crate::telemetry::sentence;
+
+/// Before a request that failed in passing is made again; each pause is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// However often it has failed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How an S3 store is reached.
 #[derive(Debug, Clone)]
@@ -99,8 +106,8 @@ impl S3 {
             .with_http_connector(self.http.clone())
             .with_retry(RetryConfig {
                 backoff: BackoffConfig {
-                    init_backoff: Duration::from_millis(100),
-                    max_backoff: Duration::from_secs(5),
+                    init_backoff: FIRST_PAUSE,
+                    max_backoff: LONGEST_PAUSE,
                     base: 2.0,
                 },
                 max_retries: options.retries,
@@ -187,18 +194,30 @@ impl Bucket {
         LakeError::Object { action, path: format!("s3://{}", self.name), source }
     }
 
-    /// Asks something that object_store has no word for.
+    /// Asks something that object_store has no word for, again while it fails in passing.
     async fn ask(
         &self,
         method: http::Method,
         key: &str,
         query: &[(&str, &str)],
         body: Bytes,
-    ) -> object_store::Result<HttpResponse> {
-        let generic = |source: Box<dyn std::error::Error + Send + Sync>| Error::Generic {
-            store: "S3",
-            source,
-        };
+    ) -> object_store::Result<Bytes> {
+        let patience = ExponentialBuilder::new()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(self.s3.options.retries)
+            .with_jitter();
+        let attempt = || self.ask_once(method.clone(), key, query, body.clone());
+        attempt.retry(patience).when(is_passing).await
+    }
+
+    async fn ask_once(
+        &self,
+        method: http::Method,
+        key: &str,
+        query: &[(&str, &str)],
+        body: Bytes,
+    ) -> object_store::Result<Bytes> {
         let mut address = self.s3.address(&self.name);
         if !key.is_empty() {
             address = format!("{address}/{}", utf8_percent_encode(key, &KEPT_IN_PATH));
@@ -218,10 +237,10 @@ impl Bucket {
         let told = |error: HttpError| generic(error.into());
         let answer = client.execute(request).await.map_err(told)?;
         let status = answer.status();
-        if status.is_success() {
-            return Ok(answer);
-        }
         let said = answer.into_body().bytes().await.map_err(told)?;
+        if status.is_success() {
+            return Ok(said);
+        }
         let refused = Refused { status, said: String::from_utf8_lossy(&said).into_owned() };
         Err(generic(refused.into()))
     }
@@ -328,6 +347,43 @@ impl Bucket {
         Ok(honours)
     }
 
+    /// Names of the objects and of the folders directly beneath the prefix. (object_store's own listing
+    /// fails as a whole on a key that is no path of its, whoever put it there.)
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn level(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let prefix = if self.prefix.is_empty() { String::new() } else { self.key("") };
+        let (mut names, mut folders) = (Vec::new(), Vec::new());
+        let mut token = String::new();
+        loop {
+            let mut query = vec![
+                ("list-type", "2"),
+                ("delimiter", "/"),
+                ("encoding-type", "url"),
+                ("prefix", prefix.as_str()),
+            ];
+            if !token.is_empty() {
+                query.push(("continuation-token", &token));
+            }
+            let page = self.ask(http::Method::GET, "", &query, Bytes::new()).await;
+            let page = page.and_then(|page| read_xml::<Page>(&page));
+            let page = page.map_err(|error| self.failed("list", error))?;
+            let name = |key: &str| -> Option<String> {
+                let key = percent_decode_str(key).decode_utf8().ok()?;
+                let name = key.strip_prefix(&prefix)?.trim_end_matches('/');
+                // What is no path could not be read either.
+                (!name.is_empty() && Path::parse(name).is_ok()).then(|| name.to_owned())
+            };
+            names.extend(page.contents.iter().filter_map(|object| name(&object.key)));
+            folders.extend(page.common_prefixes.iter().filter_map(|common| name(&common.prefix)));
+            match page.next_continuation_token {
+                Some(next) if page.is_truncated => token = next,
+                _ => return Ok((names, folders)),
+            }
+        }
+    }
+
     /// The whole key of a path of the layer.
     fn key(&self, path: &str) -> String {
         if self.prefix.is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) }
@@ -344,17 +400,9 @@ impl Bucket {
                 query.push(("key-marker", &key_marker));
                 query.push(("upload-id-marker", &upload_marker));
             }
-            let page = async {
-                let answer = self.ask(http::Method::GET, "", &query, Bytes::new()).await?;
-                let generic = |source: Box<dyn std::error::Error + Send + Sync>| Error::Generic {
-                    store: "S3",
-                    source,
-                };
-                let text = answer.into_body().bytes().await.map_err(|e| generic(e.into()))?;
-                let text = String::from_utf8_lossy(&text);
-                quick_xml::de::from_str::<Uploads>(&text).map_err(|e| generic(e.into()))
-            };
-            let page = page.await.map_err(|e| self.failed("list unfinished uploads in", e))?;
+            let page = self.ask(http::Method::GET, "", &query, Bytes::new()).await;
+            let page = page.and_then(|page| read_xml::<Uploads>(&page));
+            let page = page.map_err(|error| self.failed("list unfinished uploads in", error))?;
             all.extend(page.upload.into_iter().filter(|upload| upload.key.starts_with(&prefix)));
             match (page.is_truncated, page.next_key_marker) {
                 (true, Some(next)) if !next.is_empty() => {
@@ -401,6 +449,15 @@ impl Bucket {
     }
 }
 
+fn generic(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::Generic { store: "S3", source }
+}
+
+fn read_xml<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> object_store::Result<T> {
+    let text = String::from_utf8_lossy(bytes);
+    quick_xml::de::from_str(&text).map_err(|error| generic(error.into()))
+}
+
 /// A refusal of what we asked by ourselves.
 #[derive(Debug, thiserror::Error)]
 #[error("{status}: {said}")]
@@ -423,6 +480,30 @@ struct Unfinished {
     /// The whole key it was to have.
     key: String,
     upload_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    #[serde(default)]
+    contents: Vec<Listed>,
+    #[serde(default)]
+    common_prefixes: Vec<Common>,
+    #[serde(default)]
+    is_truncated: bool,
+    next_continuation_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    key: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Common {
+    prefix: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,1 +1,168 @@
-//! placeholder
+//! `goldsmith lake ls|verify|vacuum`, on disk and on S3.
+
+use goldsmith::lake::{Lake, Layer};
+
+use super::s3::shop_on;
+use crate::support::s3::shared;
+use crate::support::{SMALL, Shop};
+
+/// A shop with its lake on disk, and one with it on S3, with that lake.
+fn both() -> [(Shop, Lake); 2] {
+    let on_disk = Shop::sample(SMALL);
+    let disk = Lake::in_directory(&on_disk.data("{layer}").display().to_string()).unwrap();
+    let (on_s3, template) = shop_on(&shared(), Shop::sample(SMALL));
+    [(on_disk, disk), (on_s3, shared().lake(&template))]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_is_shown_by_layer_and_generation() {
+    for (shop, lake) in both() {
+        shop.run(&["refresh"]).good();
+        shop.run(&["refresh", "--force"]).good();
+        shop.run(&["rollback"]).good();
+        lake.put(Layer::Gold, "gen-000009/run-000009/kpis.parquet", "half".into()).await.unwrap();
+        let shown = shop.run(&["lake", "ls"]).good().out;
+        let line = |layer: Layer, generation: &str| -> Vec<String> {
+            let place = lake.place(layer);
+            let place = place.rsplit('/').next().unwrap();
+            let lines = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let found = lines.into_iter().find(|words| {
+                words.first().is_some_and(|word| word.ends_with(place))
+                    && (generation.is_empty() || words.get(1) == Some(&generation))
+            });
+            found.unwrap_or_else(|| panic!("{place} {generation}: {shown}"))[1..]
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect()
+        };
+        let clients = std::fs::metadata(shop.data("sources/clients.csv")).unwrap().len();
+        let achats = std::fs::metadata(shop.data("sources/achats.csv")).unwrap().len();
+        assert_eq!(line(Layer::Bronze, ""), ["2", &(clients + achats).to_string()]);
+        // 23 tables, the models, the manifest.
+        assert_eq!(line(Layer::Gold, "1")[1], "25");
+        assert!(line(Layer::Gold, "1").ends_with(&["served".to_owned()]), "{shown}");
+        assert!(line(Layer::Gold, "2").ends_with(&["kept".to_owned()]), "{shown}");
+        assert_eq!(line(Layer::Gold, "9")[1..], ["1", "4", "not", "committed"]);
+        assert!(line(Layer::Silver, "1").contains(&"served".to_owned()), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_object_is_read_and_what_is_wrong_is_named() {
+    for (shop, lake) in both() {
+        shop.run(&["refresh"]).good();
+        let good = shop.run(&["lake", "verify"]).good();
+        assert!(good.out.contains("bytes as written"), "{}", good.out);
+        let silver = lake.list(Layer::Silver, "gen-000001").await.unwrap();
+        let lost = &silver.iter().find(|object| object.path.contains("mois=")).unwrap().path;
+        lake.delete(Layer::Silver, lost).await.unwrap();
+        let gold = lake.list(Layer::Gold, "gen-000001").await.unwrap();
+        let bad = &gold.iter().find(|object| object.path.ends_with("kpis.parquet")).unwrap().path;
+        lake.put(Layer::Gold, bad, "something else".into()).await.unwrap();
+        let found = shop.run(&["lake", "verify"]);
+        assert_eq!(found.code, Some(1), "{found:?}");
+        assert!(found.err.contains("error: the lake is damaged"), "{found:?}");
+        for said in [format!("{lost} is damaged: it is missing"), format!("{bad} is damaged: its")]
+        {
+            assert!(found.out.contains(&said), "{said} is not in {}", found.out);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vacuum_removes_what_no_kept_generation_needs_and_nothing_else() {
+    for (shop, lake) in both() {
+        shop.run(&["refresh"]).good();
+        let first = lake.list(Layer::Bronze, "achats").await.unwrap().remove(0).path;
+        // Other purchases, so that the first file is of no kept generation in the end.
+        let achats = std::fs::read_to_string(shop.data("sources/achats.csv")).unwrap();
+        let fewer: Vec<&str> = achats.lines().take(1_400).collect();
+        shop.put("achats.csv", (fewer.join("\n") + "\n").as_bytes());
+        shop.run(&["refresh"]).good();
+        let kept = lake.list(Layer::Gold, "gen-000002").await.unwrap();
+
+        // What a broken run, a run that lost its right, a probe and other people leave behind.
+        for (layer, path) in [
+            (Layer::Gold, "gen-000007/run-000031/kpis.parquet"),
+            (Layer::Gold, "gen-000002/run-000030/kpis.parquet"),
+            (Layer::Silver, "gen-000007/run-000031/achats/mois=2024-01/part-0.parquet"),
+            (Layer::Gold, ".probe-00ff"),
+            (Layer::Gold, "readme.txt"),
+            (Layer::Gold, "reports/2025.pdf"),
+            (Layer::Bronze, "achats/by-hand.csv"),
+        ] {
+            lake.put(layer, path, "left".into()).await.unwrap();
+        }
+        let all = || async {
+            let mut paths = Vec::new();
+            for layer in Layer::WRITTEN {
+                let listed = lake.list(layer, "").await.unwrap();
+                paths.extend(listed.into_iter().map(|object| format!("{layer:?} {}", object.path)));
+            }
+            paths.retain(|path| !path.ends_with(".refresh.lock"));
+            paths
+        };
+        let before = all().await;
+        let dry = shop.run(&["lake", "vacuum", "--dry-run"]).good().out;
+        assert!(dry.contains("would remove 4 objects of 16 bytes and 0 half-written"), "{dry}");
+        assert_eq!(all().await, before);
+        let done = shop.run(&["lake", "vacuum"]).good().out;
+        assert!(done.contains("removed 4 objects of 16 bytes"), "{done}");
+        for gone in ["run-000031/kpis", "run-000030/kpis", "mois=2024-01", ".probe-00ff"] {
+            assert!(done.contains(gone), "{gone} is not in {done}");
+        }
+        let after = all().await;
+        assert_eq!(after.len(), before.len() - 4);
+        for stays in ["Gold readme.txt", "Gold reports/2025.pdf", "Bronze achats/by-hand.csv"] {
+            assert!(after.contains(&stays.to_owned()), "{stays}");
+        }
+        assert_eq!(lake.list(Layer::Gold, "gen-000002").await.unwrap(), kept);
+
+        // Bronze only when asked for, old enough, and of no kept generation: both are kept still.
+        for arguments in [&["--bronze"][..], &["--older-than", "0"]] {
+            let wrong = shop.run(&[&["lake", "vacuum"], arguments].concat());
+            assert_eq!(wrong.code, Some(2), "{wrong:?}");
+        }
+        let bronze = ["lake", "vacuum", "--bronze", "--older-than", "0"];
+        let none = shop.run(&bronze).good().out;
+        assert!(none.contains("removed 0 objects"), "{none}");
+        let two = [("PUBLISH__KEEP_GENERATIONS", "2")];
+        for _ in 0..2 {
+            shop.run_with(&["refresh", "--force"], &two).good();
+        }
+        let young = ["lake", "vacuum", "--bronze", "--older-than", "1"];
+        let none = shop.run_with(&young, &two).good().out;
+        assert!(none.contains("removed 0 objects"), "{none}");
+        let old = shop.run_with(&bronze, &two).good().out;
+        assert!(old.contains("removed 1 object of") && old.contains(&first), "{old}");
+        shop.run(&["lake", "verify"]).good();
+        shop.run(&["check"]).good();
+        // It is a run like others: not beside one, and recorded.
+        let kinds: String = shop
+            .sqlite()
+            .query_row(
+                "SELECT group_concat(json_extract(record, '$.kind')) FROM goldsmith_runs",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(kinds.matches("vacuum").count(), 4, "{kinds}");
+    }
+}
+
+#[test]
+fn a_vacuum_waits_for_nobody_and_disturbs_nobody() {
+    let shop = Shop::published(SMALL);
+    let lake = Lake::in_directory(&shop.data("{layer}").display().to_string()).unwrap();
+    let held = lake.lock().unwrap();
+    shop.run(&["lake", "vacuum"]).refused(1, &["another refresh is running"]);
+    shop.run(&["lake", "vacuum", "--dry-run"]).good();
+    drop(held);
+    // A manifest that cannot be read: nothing is removed, as nobody knows what it refers to.
+    let gold = shop.data("gold/gen-000001");
+    std::fs::write(gold.join("manifest.json"), "{").unwrap();
+    std::fs::create_dir_all(gold.join("run-000009")).unwrap();
+    std::fs::write(gold.join("run-000009/x.parquet"), "x").unwrap();
+    shop.run(&["lake", "vacuum"]).refused(1, &["gen-000001/manifest.json is not a manifest"]);
+    assert!(gold.join("run-000009/x.parquet").exists());
+}

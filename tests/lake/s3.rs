@@ -1,1 +1,269 @@
-//! placeholder
+//! What only an S3 store can refuse, ignore or hold.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use goldsmith::lake::{Lake, LakeError, Layer};
+use goldsmith::telemetry::sentence;
+use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::client::HttpRequest;
+
+use crate::support::s3::{Server, open, shared, unique};
+use crate::support::{Running, SMALL, Shop};
+
+/// Where a test's own buckets are, and the shop that keeps its lake there.
+pub fn shop_on(server: &Server, shop: Shop) -> (Shop, String) {
+    let template = format!("s3://{}-{{layer}}", unique());
+    let variables = server.variables();
+    let shop = shop.with_settings(&variables).with_settings(&[
+        ("LAKE_URL", &template),
+        ("LAKE_SOURCES_URL", "./data/sources"),
+        ("SQLITE_PATH", "./data/serving.db"),
+    ]);
+    (shop, template)
+}
+
+/// Insists that no text holds a key.
+#[track_caller]
+pub fn assert_no_keys(server: &Server, text: &str) {
+    assert!(!text.contains(&server.secret), "{text}");
+    assert!(!text.contains(&server.key), "{text}");
+}
+
+#[test]
+fn wrong_keys_are_one_sentence_without_them() {
+    let good = shared();
+    let other_key = Server { key: "NOSUCHKEY00123".to_owned(), ..good.clone() };
+    let other_secret = Server { secret: "wrong00123".to_owned(), ..good.clone() };
+    for (server, code) in
+        [(other_key, "InvalidAccessKeyId"), (other_secret, "SignatureDoesNotMatch")]
+    {
+        let (shop, _) = shop_on(&server, Shop::sample(SMALL));
+        let log = [("RUST_LOG", "debug")];
+        let ran = shop.run_with(&["refresh"], &log);
+        let said = ["cannot look into s3://gt-", "403 Forbidden", code];
+        let ran = ran.refused(1, &said);
+        // At once: keys do not become right by waiting.
+        assert!(!ran.err.contains("trying again"), "{}", ran.err);
+        assert_no_keys(&server, &ran.err);
+        assert_no_keys(&server, &ran.out);
+        let record: String = shop
+            .sqlite()
+            .query_row("SELECT record FROM goldsmith_runs", [], |row| row.get(0))
+            .unwrap();
+        assert!(record.contains("403 Forbidden"), "{record}");
+        assert_no_keys(&server, &record);
+        let settings = shop.run(&["settings"]).good();
+        assert!(settings.out.contains(&server.endpoint), "{}", settings.out);
+        assert_no_keys(&server, &settings.out);
+    }
+}
+
+#[test]
+fn a_missing_bucket_is_named_or_created_as_the_settings_say() {
+    let (shop, template) = shop_on(&shared(), Shop::sample(SMALL));
+    let bucket = template.strip_prefix("s3://").unwrap().replace("{layer}", "bronze");
+    let never = [("LAKE__CREATE_BUCKETS", "false")];
+    for command in [&["refresh"][..], &["refresh", "--force"]] {
+        let said = [&format!("there is no bucket {bucket}")[..], "lake.create_buckets"];
+        shop.run_with(command, &never).refused(1, &said);
+    }
+    shop.run(&["lake", "ls"]).refused(1, &["cannot list s3://", "NoSuchBucket"]);
+    shop.run(&["refresh"]).good();
+    shop.run_with(&["refresh", "--force"], &never).good();
+    shop.run(&["check"]).good();
+}
+
+/// A store that takes everything and keeps nothing, for what no real one here does: it ignores the
+/// conditions of writes.
+fn careless() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let mut asked = Vec::new();
+                let mut part = [0; 4_096];
+                while !String::from_utf8_lossy(&asked).contains("\r\n\r\n") {
+                    let read = stream.read(&mut part).unwrap();
+                    asked.extend_from_slice(&part[..read]);
+                }
+                let answer = "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 0\r\n\
+                              Connection: close\r\n\r\n";
+                let _ = stream.write_all(answer.as_bytes());
+            });
+        }
+    });
+    endpoint
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_conditions_is_found_out_and_used_with_a_warning() {
+    let server = Server { endpoint: careless(), ..shared() };
+    let lake = server.lake("s3://careless/{layer}");
+    lake.prepare().await.unwrap();
+    // What the lease has to decide is written either way.
+    for content in ["one", "another"] {
+        lake.commit(Layer::Gold, "gen-000001/manifest.json", content.into()).await.unwrap();
+    }
+    let careful = shared().lake(&format!("s3://{}/{{layer}}", unique()));
+    careful.prepare().await.unwrap();
+    careful.commit(Layer::Gold, "gen-000001/manifest.json", "one".into()).await.unwrap();
+    let error = careful.commit(Layer::Gold, "gen-000001/manifest.json", "another".into()).await;
+    assert!(matches!(error, Err(LakeError::Taken(_))), "{error:?}");
+    // Nothing of the probe stays.
+    assert_eq!(careful.names(Layer::Gold).await.unwrap(), [""; 0]);
+}
+
+/// Puts an object under a key that no path of ours can be.
+async fn put_raw(server: &Server, bucket: &str, key: &str) {
+    let credential = AwsCredential {
+        key_id: server.key.clone(),
+        secret_key: server.secret.clone(),
+        token: None,
+    };
+    let url = format!("{}/{bucket}/{key}", server.endpoint);
+    let mut request = HttpRequest::new(bytes::Bytes::from_static(b"x").into());
+    *request.method_mut() = http::Method::PUT;
+    *request.uri_mut() = url.parse().unwrap();
+    AwsAuthorizer::new(&credential, "s3", "us-east-1").try_authorize(&mut request, None).unwrap();
+    let (parts, _) = request.into_parts();
+    let sent = reqwest::Client::new().put(&url).headers(parts.headers).body("x").send().await;
+    let status = sent.unwrap().status();
+    assert!(status.is_success(), "{key}: {status}");
+}
+
+#[tokio::test]
+async fn keys_that_no_path_can_be_are_somebody_elses() {
+    for prefix in ["", "analytics/"] {
+        let (server, bucket) = (shared(), unique());
+        let lake = server.lake(&format!("s3://{bucket}/{prefix}{{layer}}"));
+        lake.prepare().await.unwrap();
+        lake.put(Layer::Sources, "clients.csv", "x".into()).await.unwrap();
+        lake.put(Layer::Gold, "gen-000001/run-000001/kpis.parquet", "x".into()).await.unwrap();
+        for layer in ["sources", "gold"] {
+            for key in ["", "older/", "a//b.csv", "/c.csv", "line%0Abreak.csv"] {
+                // A key with a slash at its end is how consoles make folders.
+                put_raw(&server, &bucket, &format!("{prefix}{layer}/{key}")).await;
+            }
+        }
+        assert_eq!(lake.names(Layer::Sources).await.unwrap(), ["clients.csv"], "{prefix}");
+        let folders = lake.folders(Layer::Gold).await.unwrap();
+        assert_eq!(folders, ["a", "gen-000001", "older"], "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn uploads_that_were_left_unfinished_are_given_up() {
+    let server = shared();
+    let bucket = unique();
+    let lake = server.lake(&format!("s3://{bucket}/{{layer}}"));
+    lake.prepare().await.unwrap();
+    // One is dropped in the middle with the runtime it went on in, as a killed process leaves it.
+    let store = std::sync::Arc::new(
+        object_store::aws::AmazonS3Builder::new()
+            .with_endpoint(&server.endpoint)
+            .with_allow_http(true)
+            .with_bucket_name(&bucket)
+            .with_access_key_id(&server.key)
+            .with_secret_access_key(&server.secret)
+            .with_http_connector(
+                goldsmith::lake::http::Watched::new(Duration::from_secs(20)).unwrap(),
+            )
+            .build()
+            .unwrap(),
+    );
+    use object_store::ObjectStoreExt as _;
+    for key in ["gold/gen-000001/run-000001/kpis.parquet", "gold/mois=2025-01/é.parquet", "other/x"]
+    {
+        let path = object_store::path::Path::parse(key).unwrap();
+        let mut upload = store.put_multipart(&path).await.unwrap();
+        upload.put_part(vec![0; 5 << 20].into()).await.unwrap();
+        std::mem::forget(upload);
+    }
+    assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, true).await.unwrap(), 2);
+    let kpis: fn(&str) -> bool = |name| name == "kpis.parquet";
+    assert_eq!(lake.sweep_half_written(Layer::Gold, kpis, false).await.unwrap(), 1);
+    assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, false).await.unwrap(), 1);
+    assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, true).await.unwrap(), 0);
+    assert_eq!(lake.sweep_half_written(Layer::Silver, |_| true, true).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn nobody_there_may_pass_and_is_told_with_its_cause() {
+    let endpoint = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let server = Server { endpoint, ..shared() };
+    let mut options = server.options();
+    options.retries = 1;
+    let lake: Lake = open("s3://{layer}", options);
+    for error in [
+        lake.prepare().await.unwrap_err(),
+        lake.get(Layer::Gold, "x").await.unwrap_err(),
+        lake.digest(Layer::Sources, "x").await.unwrap_err(),
+        lake.put(Layer::Gold, "x", "y".into()).await.unwrap_err(),
+        lake.names(Layer::Sources).await.unwrap_err(),
+    ] {
+        let told = sentence(&error);
+        assert!(told.contains("Connection refused"), "{told}");
+        assert!(told.contains("s3://"), "{told}");
+        assert!(error.is_transient(), "{told}");
+        assert_no_keys(&server, &format!("{told} {error:?}"));
+    }
+}
+
+#[test]
+fn who_serves_does_not_notice_that_the_lake_is_away_and_who_refreshes_is_told_why() {
+    let server = shared();
+    let (shop, _) = shop_on(&server, Shop::sample(SMALL));
+    shop.run(&["refresh"]).good();
+    let endpoint = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let away = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("ADMIN_TOKEN", "t"),
+        ("S3__RETRIES", "0"),
+        ("REFRESH__STEP_SECS", "4"),
+        ("RUST_LOG", "debug"),
+    ];
+    let running = Running::start(&shop, &["serve"], &away);
+    assert_eq!(running.http.get("/health/ready").status, 200);
+    let before = running.http.data("/kpis");
+    let wait = [("Prefer", "wait=60")];
+    let ended = running.http.ask("POST", "/admin/refresh", "t", &wait, "").json()["data"].take();
+    assert_eq!(ended["state"], "failed", "{ended}");
+    let error = ended["error"].as_str().unwrap();
+    assert!(error.starts_with("the step sources did not end within 4 s"), "{error}");
+    assert!(error.contains("Connection refused"), "{error}");
+    assert_eq!(running.http.data("/kpis"), before);
+    assert_eq!(running.http.get("/customers?limit=5").status, 200);
+    let counted = running.http.get("/metrics").text;
+    let refused = "goldsmith_retries_total{cause=\"connect\",what=\"lake request\"} ";
+    assert!(counted.contains(refused), "{counted}");
+    let (code, log) = running.stop();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("a request to the lake failed in passing"), "{log}");
+    assert_no_keys(&server, &(log + &ended.to_string()));
+}
+
+#[test]
+fn a_server_that_never_answers_holds_a_run_no_longer_than_a_step_may_take() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    // Connections are taken by the system, and nobody reads from them.
+    let (shop, _) = shop_on(&Server { endpoint, ..shared() }, Shop::sample(SMALL));
+    for (settings, said) in [
+        ([("REFRESH__STEP_SECS", "2"), ("S3__REQUEST_SECS", "30")], "(refresh.step_secs)"),
+        ([("REFRESH__STEP_SECS", "4"), ("S3__REQUEST_SECS", "1")], "at last: "),
+    ] {
+        let ran = shop.run_with(&["refresh"], &settings);
+        ran.refused(1, &["the step sources did not end within", said]);
+    }
+    drop(listener);
+}

@@ -37,7 +37,7 @@ pub fn concrete(path: &str, id: &str) -> String {
 
 /// Whether a documented path answers from tables: not about the service, not as a stream.
 pub fn answers_from_tables(path: &str) -> bool {
-    !["/health", "/admin/", "/events"].iter().any(|other| path.starts_with(other))
+    !["/health", "/metrics", "/admin/", "/events"].iter().any(|other| path.starts_with(other))
 }
 
 /// A data directory with sources, gone at the end of the test.

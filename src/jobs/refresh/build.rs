@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -30,6 +31,9 @@ use crate::pipeline::silver::{self, Silver};
 use crate::pipeline::tables;
 use crate::store::Publisher;
 use crate::telemetry::spawn_blocking;
+
+/// Objects that are being written at once, each in parts: a store that is far away answers late.
+const WRITERS: usize = 3;
 
 impl Refresher {
     /// Bronze, silver and gold of a new generation; the manifest is written last.
@@ -111,10 +115,14 @@ impl Refresher {
         let Gold { tables, proof, as_of, purchases_after_as_of } =
             compute(move || gold::complete(refined, &trained, &rules, &last, trained_at)).await?;
         let mut entries = Vec::with_capacity(tables.len());
-        for table in tables {
-            let name = table.table.name;
-            entries.push(self.write_gold(run.folder, table, steps).await?);
-            steps.observer.advanced(Step::Proof, name);
+        {
+            let (steps, folder) = (&*steps, run.folder);
+            let writes = tables.into_iter().map(|table| self.write_gold(folder, table, steps));
+            let mut written = stream::iter(writes).buffered(WRITERS);
+            while let Some(entry) = written.try_next().await? {
+                steps.observer.advanced(Step::Proof, &entry.name);
+                entries.push(entry);
+            }
         }
         steps.observer.reached("proof");
         let manifest = Manifest {
@@ -230,23 +238,20 @@ impl Refresher {
         silver: Silver,
         steps: &Steps<'_>,
     ) -> Result<(Silver, SilverFiles)> {
-        let write =
-            |path, frame: &DataFrame| self.write_frame(Layer::Silver, path, frame.clone(), steps);
+        let write = |path, frame| self.write_frame(Layer::Silver, path, frame, steps);
         let (rejected_clients, rejected_achats) =
             (folder.rejects(SourceKind::Clients), folder.rejects(SourceKind::Achats));
-        let clients = write(folder.silver_clients(), &silver.clients).await?;
-        let rejected_clients = write(rejected_clients, &silver.rejected_clients).await?;
-        let rejected_achats = write(rejected_achats, &silver.rejected_achats).await?;
+        let clients = write(folder.silver_clients(), silver.clients.clone()).await?;
+        let rejected_clients = write(rejected_clients, silver.rejected_clients.clone()).await?;
+        let rejected_achats = write(rejected_achats, silver.rejected_achats.clone()).await?;
         let (silver, months) = spawn_blocking(move || {
             let months = silver::by_month(&silver.achats)?;
             Ok::<_, RefreshError>((silver, months))
         })
         .await?;
-        let mut achats = Vec::with_capacity(months.len());
-        for (month, frame) in months {
-            let path = folder.silver_achats(&month);
-            achats.push(self.write_frame(Layer::Silver, path, frame, steps).await?);
-        }
+        let writes =
+            months.into_iter().map(|(month, frame)| write(folder.silver_achats(&month), frame));
+        let achats = stream::iter(writes).buffered(WRITERS).try_collect().await?;
         let (path, report) = (folder.quality_report(), silver.report.clone());
         let report = self.write_json(Layer::Silver, path, report, steps).await?;
         let files = SilverFiles { clients, achats, rejected_clients, rejected_achats, report };

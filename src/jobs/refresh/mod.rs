@@ -112,12 +112,14 @@ pub enum RefreshError {
     #[error("the run was cancelled")]
     Cancelled,
     /// A step hangs.
-    #[error("the step {step} did not end within {limit_secs} s (refresh.step_secs)")]
+    #[error("the step {step} did not end within {limit_secs} s (refresh.step_secs){trouble}")]
     TooLong {
         /// Which.
         step: Step,
         /// The limit, seconds.
         limit_secs: u64,
+        /// What last failed in passing, if anything did.
+        trouble: String,
     },
     /// A manifest cannot be read or written.
     #[error("{path} is not a manifest")]
@@ -264,10 +266,7 @@ impl Refresher {
         let outcome = tokio::select! {
             outcome = AssertUnwindSafe(work).catch_unwind() => outcome,
             () = listen(publisher.as_ref(), cancel) => unreachable!("it listens for ever"),
-            step = overdue => Ok(Err(RefreshError::TooLong {
-                step,
-                limit_secs: self.longest_step.as_secs(),
-            })),
+            error = overdue => Ok(Err(error)),
         };
         let end = match &outcome {
             Ok(Ok(_)) => RunEnd::Succeeded,

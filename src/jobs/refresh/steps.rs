@@ -1,6 +1,7 @@
 //! The steps of a run: timed, told, written into its record, tried again when what failed may pass,
 //! and stopped where somebody asked for it.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use backon::Retryable as _;
@@ -29,6 +30,8 @@ pub struct Steps<'a> {
     started: Instant,
     /// The step that goes on and may be given up, and since when.
     current: watch::Sender<Option<(Step, Instant)>>,
+    /// What last failed in passing, to tell of a step that never gets further.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl<'a> Steps<'a> {
@@ -39,11 +42,13 @@ impl<'a> Steps<'a> {
     ) -> Self {
         let (done, notes) = (Vec::new(), RunNotes::default());
         let current = watch::Sender::new(None);
-        Self { publisher, observer, cancel, done, notes, started: Instant::now(), current }
+        let (started, trouble) = (Instant::now(), Arc::default());
+        Self { publisher, observer, cancel, done, notes, started, current, trouble }
     }
 
-    /// Returns the step that takes longer than this, when it does.
-    pub fn overdue(&self, limit: Duration) -> impl Future<Output = Step> + use<> {
+    /// Returns an error when a step takes longer than this.
+    pub fn overdue(&self, limit: Duration) -> impl Future<Output = RefreshError> + use<> {
+        let trouble = Arc::clone(&self.trouble);
         let mut current = self.current.subscribe();
         async move {
             loop {
@@ -54,7 +59,15 @@ impl<'a> Steps<'a> {
                         let left = limit.saturating_sub(since.elapsed());
                         match tokio::time::timeout(left, current.changed()).await {
                             Ok(changed) => changed,
-                            Err(_) => return step,
+                            Err(_) => {
+                                let trouble = lock(&trouble).take();
+                                let trouble = trouble.map(|told| format!("; at last: {told}"));
+                                return RefreshError::TooLong {
+                                    step,
+                                    limit_secs: limit.as_secs(),
+                                    trouble: trouble.unwrap_or_default(),
+                                };
+                            }
                         }
                     }
                 };
@@ -68,6 +81,7 @@ impl<'a> Steps<'a> {
     pub async fn start(&mut self, step: Step, parts: usize) -> Result<()> {
         self.go_on()?;
         self.started = Instant::now();
+        *lock(&self.trouble) = None;
         self.current.send_replace(Some((step, self.started)));
         self.observer.started(step, parts as u64);
         self.notes.steps.push(RunStep {
@@ -115,7 +129,7 @@ impl<'a> Steps<'a> {
             let work = self.go_on().map(|()| work());
             async { work?.await }
         };
-        tries(action, attempt, self.cancel.clone()).await
+        tries(action, attempt, self.cancel.clone(), &self.trouble).await
     }
 
     /// The same for what is not to be left half done: who cancels is not heard, and it may take its time.
@@ -124,8 +138,12 @@ impl<'a> Steps<'a> {
         F: Future<Output = Result<T>>,
     {
         self.current.send_replace(None);
-        tries(action, work, CancellationToken::new()).await
+        tries(action, work, CancellationToken::new(), &self.trouble).await
     }
+}
+
+fn lock(trouble: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    trouble.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tries something again while it fails in passing; `cancel` ends a pause between tries.
@@ -133,6 +151,7 @@ async fn tries<T, F>(
     action: &str,
     attempt: impl FnMut() -> F,
     cancel: CancellationToken,
+    trouble: &Mutex<Option<String>>,
 ) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -150,6 +169,7 @@ where
         .notify(|error, pause| {
             let (error, seconds) = (sentence(error), pause.as_secs_f64());
             count_retry(STEP, action);
+            *lock(trouble) = Some(error.clone());
             tracing::warn!(action, error, seconds, "failed in passing; trying again");
         })
         .await
