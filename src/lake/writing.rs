@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::reading::{IN_FLIGHT, PART_BYTES};
-use super::{Lake, LakeError, Layer, Result, object_path};
+use super::{Lake, LakeError, Layer, Result, object_path, s3};
 use crate::domain::manifest::TableFile;
 use crate::telemetry::spawn_blocking;
 
@@ -55,7 +55,16 @@ impl Lake {
                 return Err(self.not_made(layer, path, error));
             }
         };
-        upload.finish().await.map_err(self.failed("write", layer, path))?;
+        if let Err(error) = upload.finish().await {
+            // If the answer was lost, asking for the last step again finds no upload any more.
+            let stored = self.stamp(layer, path).await;
+            let is_there = stored
+                .is_ok_and(|stored| stored.is_some_and(|stored| stored.size_bytes == size_bytes));
+            let is_lost = is_there && s3::says(&error, "NoSuchUpload");
+            if !is_lost {
+                return Err(self.failed("write", layer, path)(error));
+            }
+        }
         Ok(TableFile { path: path.to_owned(), size_bytes, sha256 })
     }
 

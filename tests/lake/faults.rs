@@ -1,1 +1,191 @@
-//! placeholder
+//! What goes wrong between us and an S3 server, and what becomes of it.
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use goldsmith::lake::Layer;
+
+use super::s3::{assert_no_keys, shop_on};
+use super::{PART, pattern};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::s3::{Server, own, shared, unique};
+use crate::support::{Running, SMALL, Shop};
+
+/// Whether a request is the first of its kind. Probes have a name of their own each time.
+struct FirstTries(Mutex<HashSet<String>>);
+
+impl FirstTries {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    fn is_first(&self, method: &str, path: &str) -> bool {
+        let upload = path.split("uploadId=").next().unwrap();
+        !path.contains(".probe-") && self.0.lock().unwrap().insert(format!("{method} {upload}"))
+    }
+}
+
+/// A shop on the shared server by this way.
+fn shop_by(proxy: &Proxy) -> (Shop, Server, String) {
+    let server = Server { endpoint: proxy.endpoint.clone(), ..shared() };
+    let (shop, template) = shop_on(&server, Shop::sample(SMALL));
+    (shop, server, template)
+}
+
+/// Insists that every object is what it should be, looked at without the way.
+fn assert_whole(shop: &Shop) {
+    let direct = [("AWS_ENDPOINT_URL", shared().endpoint)];
+    let direct: Vec<(&str, &str)> = direct.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    assert_eq!(shop.run_with(&["lake", "verify"], &direct).good().code, Some(0));
+    assert_eq!(shop.run_with(&["check"], &direct).good().code, Some(0));
+}
+
+#[test]
+fn a_store_that_asks_to_slow_down_is_asked_again_and_every_retry_is_told() {
+    let first = FirstTries::new();
+    let proxy = Proxy::to(&shared().endpoint, move |_, method, path| {
+        if first.is_first(method, path) { Fault::SlowDown } else { Fault::None }
+    });
+    let (shop, server, _) = shop_by(&proxy);
+    let ran = shop.run_with(&["refresh"], &[("RUST_LOG", "warn")]).good();
+    let faults = proxy.faults();
+    assert!(faults > 100, "{faults}");
+    assert_eq!(ran.err.matches("failed in passing").count(), faults);
+    assert_eq!(ran.err.matches("cause=\"503\"").count(), faults, "{}", ran.err);
+    assert!(ran.out.contains(&format!("{faults} failures in passing")), "{}", ran.out);
+    assert_no_keys(&server, &ran.err);
+    assert_whole(&shop);
+
+    // The same as a metric, of a process that serves.
+    let running = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", "t")]);
+    let wait = [("Prefer", "wait=120")];
+    let force = r#"{"force": true}"#;
+    let ended = running.http.ask("POST", "/admin/refresh", "t", &wait, force).json();
+    assert_eq!(ended["data"]["state"], "succeeded", "{ended}");
+    let more = proxy.faults() - faults;
+    let counted = running.http.get("/metrics").text;
+    let line = format!("goldsmith_retries_total{{cause=\"503\",what=\"lake request\"}} {more}");
+    assert!(more > 50 && counted.lines().any(|told| told == line), "{line} is not in {counted}");
+}
+
+#[test]
+fn connections_that_are_reset_in_mid_transfer_are_made_again() {
+    let first = FirstTries::new();
+    let proxy = Proxy::to(&shared().endpoint, move |number, method, path| {
+        match (first.is_first(method, path), method, number % 2) {
+            (false, ..) => Fault::None,
+            (true, "PUT" | "POST", 0) => Fault::ResetBody(700),
+            (true, ..) => Fault::ResetAnswer(40),
+        }
+    });
+    let (shop, ..) = shop_by(&proxy);
+    let ran = shop.run(&["refresh"]).good();
+    assert!(proxy.faults() > 50, "{ran:?}");
+    assert_whole(&shop);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_objects_survive_resets_of_their_parts() {
+    let first = FirstTries::new();
+    let count = Mutex::new(0);
+    let proxy = Proxy::to(&shared().endpoint, move |number, method, path| {
+        // Parts that are fetched have one path: some of them are cut off, not all.
+        let is_part = method == "GET" && path.contains("large") && number % 3 == 0;
+        let mut cut = count.lock().unwrap();
+        if is_part && *cut < 6 {
+            *cut += 1;
+            return Fault::ResetAnswer(PART / 2);
+        }
+        match (first.is_first(method, path), number % 2) {
+            (false, _) => Fault::None,
+            (true, 0) if method == "PUT" => Fault::ResetBody(PART / 3),
+            (true, _) => Fault::ResetAnswer(10),
+        }
+    });
+    let server = Server { endpoint: proxy.endpoint.clone(), ..shared() };
+    let lake = server.lake(&format!("s3://{}/{{layer}}", unique()));
+    while let Err(error) = lake.prepare().await {
+        assert!(error.is_transient(), "{error}");
+    }
+    let content = pattern(6 * PART + 12_345);
+    let written = content.clone();
+    let file =
+        lake.write(Layer::Gold, "large.parquet", move |to| to.write_all(&written)).await.unwrap();
+    assert!(lake.get_file(Layer::Gold, &file).await.unwrap() == content);
+    assert!(lake.get_file(Layer::Gold, &file).await.unwrap() == content);
+    assert!(proxy.faults() > 10, "{}", proxy.faults());
+    // An upload whose number got lost on the way can only be found afterwards.
+    assert!(lake.sweep_half_written(Layer::Gold, |_| true, false).await.unwrap() <= 1);
+    assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, true).await.unwrap(), 0);
+}
+
+#[test]
+fn a_server_that_stalls_now_and_then_only_costs_time() {
+    /// Longer than anybody waits.
+    const LONG: Duration = Duration::from_mins(10);
+    let first = FirstTries::new();
+    let proxy = Proxy::to(&shared().endpoint, move |_, method, path| {
+        let is_chosen = ["clients.parquet", "kpis.parquet", "/bronze", "manifest.json", "uploads"]
+            .iter()
+            .any(|part| path.contains(part));
+        if is_chosen && first.is_first(method, path) { Fault::Stall(LONG) } else { Fault::None }
+    });
+    let (shop, ..) = shop_by(&proxy);
+    shop.run_with(&["refresh"], &[("S3__REQUEST_SECS", "2")]).good();
+    assert!(proxy.faults() >= 5, "{}", proxy.faults());
+    assert_whole(&shop);
+}
+
+#[test]
+fn a_server_that_is_far_away_only_costs_time() {
+    let far = Duration::from_millis(300);
+    let proxy = Proxy::to(&shared().endpoint, move |_, _, _| Fault::Delay(far));
+    let (shop, ..) = shop_by(&proxy);
+    shop.run(&["refresh"]).good();
+    assert_whole(&shop);
+}
+
+#[test]
+fn a_server_that_stalls_in_the_middle_fails_the_run_and_the_next_one_puts_it_right() {
+    const LONG: Duration = Duration::from_mins(10);
+    let is_broken = Arc::new(Mutex::new(true));
+    let broken = Arc::clone(&is_broken);
+    let proxy = Proxy::to(&shared().endpoint, move |_, method, path| {
+        let is_table = method == "PUT" && path.contains("customers.parquet");
+        if is_table && *broken.lock().unwrap() { Fault::Stall(LONG) } else { Fault::None }
+    });
+    let (shop, ..) = shop_by(&proxy);
+    let limits = [("S3__REQUEST_SECS", "5"), ("REFRESH__STEP_SECS", "30")];
+    let ran = shop.run_with(&["refresh"], &limits);
+    ran.refused(1, &["the step proof did not end within 30 s", "at last: cannot write s3://"]);
+    *is_broken.lock().unwrap() = false;
+    shop.run(&["refresh"]).good();
+    assert_whole(&shop);
+}
+
+#[test]
+fn a_gateway_that_is_killed_and_started_again_in_mid_run_does_not_fail_the_run() {
+    let gateway = Arc::new(Mutex::new(own().gateway()));
+    let endpoint = gateway.lock().unwrap().server().endpoint;
+    let first = FirstTries::new();
+    let doomed = Arc::clone(&gateway);
+    let proxy = Proxy::to(&endpoint, move |_, method, path| {
+        let is_moment = method == "PUT" && path.contains("/customer_features.parquet");
+        if is_moment && first.is_first(method, path) {
+            let mut gateway = doomed.lock().unwrap();
+            gateway.kill();
+            let doomed = Arc::clone(&doomed);
+            std::thread::spawn(move || doomed.lock().unwrap().start_again());
+        }
+        Fault::None
+    });
+    let own = gateway.lock().unwrap().server();
+    let server = Server { endpoint: proxy.endpoint.clone(), ..own.clone() };
+    let (shop, _) = shop_on(&server, Shop::sample(SMALL));
+    let ran = shop.run(&["refresh"]).good();
+    assert!(ran.out.contains("in passing, each made again"), "{}", ran.out);
+    shop.run(&["lake", "verify"]).good();
+    shop.run(&["check"]).good();
+}
