@@ -4,6 +4,7 @@ use std::io::{Cursor, Write};
 use std::ops::Range;
 
 use polars::prelude::*;
+use polars_parquet::write::schema_to_metadata_key;
 
 use super::reading::Fetched;
 
@@ -15,7 +16,12 @@ pub const ROW_GROUP: usize = 100_000;
 /// # Errors
 /// Whatever the encoder or the writer says.
 pub fn encode(frame: &mut DataFrame, to: impl Write) -> PolarsResult<()> {
+    // The types as others know them: in lists, pandas cannot read the texts that Polars has.
+    let types = frame.schema().to_arrow(CompatLevel::oldest());
+    let types = schema_to_metadata_key(&types);
+    let types = vec![(types.key, types.value.unwrap_or_default())];
     ParquetWriter::new(to)
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(types)))
         .with_compression(ParquetCompression::Zstd(None))
         .with_statistics(StatisticsOptions::full())
         .with_row_group_size(Some(ROW_GROUP))

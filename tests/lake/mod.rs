@@ -1,6 +1,7 @@
 //! The lake's contract, the same for memory, the local disk and a real S3 server.
 
 mod command;
+mod documents;
 mod faults;
 mod refresh;
 mod s3;

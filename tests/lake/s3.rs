@@ -16,11 +16,10 @@ use crate::support::{Running, SMALL, Shop};
 pub fn shop_on(server: &Server, shop: Shop) -> (Shop, String) {
     let template = format!("s3://{}-{{layer}}", unique());
     let variables = server.variables();
-    let shop = shop.with_settings(&variables).with_settings(&[
-        ("LAKE_URL", &template),
-        ("LAKE_SOURCES_URL", "./data/sources"),
-        ("SQLITE_PATH", "./data/serving.db"),
-    ]);
+    let sources = shop.data("sources").display().to_string();
+    let shop = shop
+        .with_settings(&variables)
+        .with_settings(&[("LAKE_URL", &template), ("LAKE_SOURCES_URL", &sources)]);
     (shop, template)
 }
 
