@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::manifest::{Manifest, TableFile};
+use crate::domain::manifest::{Manifest, SilverFiles, TableFile};
 use crate::domain::run::{RunEnd, RunOrder, RunTrigger};
 use crate::domain::time::Timestamp;
 use crate::jobs::refresh::RefreshError;
@@ -177,7 +177,7 @@ pub async fn verify(lake: &Lake, store: &dyn GoldStore) -> Result<Verified> {
         for file in manifest.gold_files() {
             add(Layer::Gold, &file.path, file.size_bytes, &file.sha256);
         }
-        for file in manifest.silver.iter().flat_map(|silver| silver.all()) {
+        for file in manifest.silver.iter().flat_map(SilverFiles::all) {
             add(Layer::Silver, &file.path, file.size_bytes, &file.sha256);
         }
     }

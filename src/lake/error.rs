@@ -109,6 +109,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 /// Whether the same request may succeed a little later.
+#[must_use]
 pub fn is_passing(error: &object_store::Error) -> bool {
     use object_store::Error as E;
     match error {

@@ -16,7 +16,9 @@ use crate::domain::manifest::TableFile;
 use crate::telemetry::spawn_blocking;
 
 /// Bytes of a part.
-pub const PART_BYTES: u64 = 8 << 20;
+pub const PART: usize = 8 << 20;
+/// The same, as lengths of objects are counted.
+const PART_BYTES: u64 = PART as u64;
 /// Parts of one object that are on their way at once.
 pub const IN_FLIGHT: usize = 4;
 
@@ -52,7 +54,7 @@ impl Lake {
         let if_match = found.meta.e_tag.clone();
         drop(found);
         let (lake, path) = (self.clone(), path.to_owned());
-        let starts = (0..size).step_by(usize::try_from(PART_BYTES).unwrap_or(usize::MAX));
+        let starts = (0..size).step_by(PART);
         let parts = stream::iter(starts).map(move |start| {
             let (lake, path, location) = (lake.clone(), path.clone(), location.clone());
             let range = GetRange::Bounded(start..size.min(start + PART_BYTES));

@@ -318,10 +318,9 @@ impl Bucket {
                 PutMode::Create.into(),
             );
             match put.await {
-                Ok(_) => Ok(true),
+                // Written, or by a store that does not know what is asked of it.
+                Ok(_) | Err(Error::NotImplemented { .. }) => Ok(true),
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
-                // A store that does not know what is asked of it.
-                Err(Error::NotImplemented { .. }) => Ok(true),
                 Err(error) if says(&error, "NotImplemented") => Ok(true),
                 Err(error) => Err(error),
             }
@@ -467,6 +466,7 @@ struct Refused {
 }
 
 /// Whether an error's causes name this code of S3.
+#[must_use]
 pub fn says(error: &Error, code: &str) -> bool {
     let first: &(dyn std::error::Error + 'static) = error;
     std::iter::successors(Some(first), |error| error.source())

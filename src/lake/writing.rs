@@ -10,13 +10,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::reading::{IN_FLIGHT, PART_BYTES};
+use super::reading::{IN_FLIGHT, PART};
 use super::{Lake, LakeError, Layer, Result, object_path, s3};
 use crate::domain::manifest::TableFile;
 use crate::telemetry::spawn_blocking;
-
-/// Bytes of a part.
-const PART: usize = PART_BYTES as usize;
 
 impl Lake {
     /// Writes what `produce` writes, on a thread that may block, as one object. Says what a manifest

@@ -10,12 +10,10 @@ use std::io::{Read, Write};
 
 use bytes::Bytes;
 use futures::future::join_all;
-use goldsmith::lake::reading::{Fetched, PART_BYTES};
+use goldsmith::lake::reading::{Fetched, PART};
 use goldsmith::lake::{Lake, LakeError, Layer};
 
 use crate::support::s3::{shared, unique};
-
-const PART: usize = PART_BYTES as usize;
 
 /// A lake of each kind, with what its directory needs to live.
 struct Kinds {

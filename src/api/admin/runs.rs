@@ -23,7 +23,7 @@ pub struct RunView {
     /// Its number; later runs have greater ones.
     #[schema(example = 12)]
     run: u64,
-    /// `refresh` or `rollback`.
+    /// `refresh`, `rollback` or `vacuum` (of the lake).
     #[schema(example = "refresh")]
     kind: &'static str,
     /// What started it: `api`, `cli`, `schedule`, `startup` or `watch` (source files that changed).
@@ -263,7 +263,7 @@ fn parse(query: &str) -> Result<RunQuery, ApiError> {
     })
 }
 
-/// Refreshes and rollbacks
+/// Refreshes, rollbacks and vacuums
 ///
 /// The newest first.
 #[utoipa::path(get, path = "/admin/runs", tag = super::TAG, operation_id = "admin_runs",

@@ -45,29 +45,7 @@ impl Refresher {
         steps: &mut Steps<'_>,
     ) -> Result<Manifest> {
         let files = inputs.files;
-        let silver = match inputs.given {
-            Given::Silver(kept) => {
-                steps.start(Step::Silver, 1).await?;
-                steps.again("reading silver", || kept::silver(&self.lake, &kept)).await?
-            }
-            given => {
-                let is_new = matches!(given, Given::Sources);
-                if is_new {
-                    self.keep_sources(&files, false, steps).await?;
-                }
-                steps.start(Step::Silver, 1).await?;
-                match self.clean(&files, run.started_at, steps).await {
-                    // Bronze is what its names say: the sources still are.
-                    Err(RefreshError::Lake(LakeError::Damaged { path, problem })) if is_new => {
-                        tracing::warn!(path, problem, "a source file is kept anew");
-                        self.keep_sources(&files, true, steps).await?;
-                        steps.start(Step::Silver, 1).await?;
-                        self.clean(&files, run.started_at, steps).await?
-                    }
-                    cleaned => cleaned?,
-                }
-            }
-        };
+        let silver = self.silver(inputs.given, &files, run.started_at, steps).await?;
         let (silver, written) = self.write_silver(run.folder, silver, steps).await?;
         let bytes = written.all().map(|file| file.size_bytes).sum();
         steps.observer.reached("silver");
@@ -158,6 +136,35 @@ impl Refresher {
         );
         steps.finish(Step::Proof, &summary, flow).await;
         Ok(manifest)
+    }
+
+    /// Silver from wherever the pipeline begins; what comes from source files is kept in bronze first.
+    async fn silver(
+        &self,
+        given: Given,
+        files: &[SourceFile],
+        run_start: Timestamp,
+        steps: &mut Steps<'_>,
+    ) -> Result<Silver> {
+        if let Given::Silver(kept) = given {
+            steps.start(Step::Silver, 1).await?;
+            return steps.again("reading silver", || kept::silver(&self.lake, &kept)).await;
+        }
+        let is_new = matches!(given, Given::Sources);
+        if is_new {
+            self.keep_sources(files, false, steps).await?;
+        }
+        steps.start(Step::Silver, 1).await?;
+        match self.clean(files, run_start, steps).await {
+            // Bronze is what its names say: the sources still are.
+            Err(RefreshError::Lake(LakeError::Damaged { path, problem })) if is_new => {
+                tracing::warn!(path, problem, "a source file is kept anew");
+                self.keep_sources(files, true, steps).await?;
+                steps.start(Step::Silver, 1).await?;
+                self.clean(files, run_start, steps).await
+            }
+            cleaned => cleaned,
+        }
     }
 
     /// Trains, judges and scores; returns what it was given as well.

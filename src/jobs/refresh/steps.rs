@@ -57,18 +57,17 @@ impl<'a> Steps<'a> {
                     None => current.changed().await,
                     Some((step, since)) => {
                         let left = limit.saturating_sub(since.elapsed());
-                        match tokio::time::timeout(left, current.changed()).await {
-                            Ok(changed) => changed,
-                            Err(_) => {
-                                let trouble = lock(&trouble).take();
-                                let trouble = trouble.map(|told| format!("; at last: {told}"));
-                                return RefreshError::TooLong {
-                                    step,
-                                    limit_secs: limit.as_secs(),
-                                    trouble: trouble.unwrap_or_default(),
-                                };
-                            }
-                        }
+                        let changed = tokio::time::timeout(left, current.changed()).await;
+                        let Ok(changed) = changed else {
+                            let trouble = lock(&trouble).take();
+                            let trouble = trouble.map(|told| format!("; at last: {told}"));
+                            return RefreshError::TooLong {
+                                step,
+                                limit_secs: limit.as_secs(),
+                                trouble: trouble.unwrap_or_default(),
+                            };
+                        };
+                        changed
                     }
                 };
                 if changed.is_err() {
