@@ -56,8 +56,8 @@ async fn every_object_is_read_and_what_is_wrong_is_named() {
         let silver = lake.list(Layer::Silver, "gen-000001").await.unwrap();
         let lost = &silver.iter().find(|object| object.path.contains("mois=")).unwrap().path;
         lake.delete(Layer::Silver, lost).await.unwrap();
-        let gold = lake.list(Layer::Gold, "gen-000001").await.unwrap();
-        let bad = &gold.iter().find(|object| object.path.ends_with("kpis.parquet")).unwrap().path;
+        let tables = lake.list(Layer::Gold, "gen-000001").await.unwrap();
+        let bad = &tables.iter().find(|object| object.path.ends_with("kpis.parquet")).unwrap().path;
         lake.put(Layer::Gold, bad, "something else".into()).await.unwrap();
         let found = shop.run(&["lake", "verify"]);
         assert_eq!(found.code, Some(1), "{found:?}");

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use goldsmith::lake::Layer;
+use goldsmith::lake::reading::PART;
 
 use super::pattern;
 use super::s3::{assert_no_keys, shop_on};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::s3::{Server, own, shared, unique};
 use crate::support::{Running, SMALL, Shop};
-use goldsmith::lake::reading::PART;
 
 /// Whether a request is the first of its kind. Probes have a name of their own each time.
 struct FirstTries(Mutex<HashSet<String>>);

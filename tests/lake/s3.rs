@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use goldsmith::lake::{Lake, LakeError, Layer};
 use goldsmith::telemetry::sentence;
-use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::ObjectStoreExt as _;
+use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential};
 use object_store::client::HttpRequest;
 
 use crate::support::s3::{Server, open, shared, unique};
@@ -162,7 +163,7 @@ async fn uploads_that_were_left_unfinished_are_given_up() {
     lake.prepare().await.unwrap();
     // One is dropped in the middle with the runtime it went on in, as a killed process leaves it.
     let store = std::sync::Arc::new(
-        object_store::aws::AmazonS3Builder::new()
+        AmazonS3Builder::new()
             .with_endpoint(&server.endpoint)
             .with_allow_http(true)
             .with_bucket_name(&bucket)
@@ -174,7 +175,6 @@ async fn uploads_that_were_left_unfinished_are_given_up() {
             .build()
             .unwrap(),
     );
-    use object_store::ObjectStoreExt as _;
     for key in ["gold/gen-000001/run-000001/kpis.parquet", "gold/mois=2025-01/é.parquet", "other/x"]
     {
         let path = object_store::path::Path::parse(key).unwrap();

@@ -135,15 +135,12 @@ fn pass_on(
     let sending = std::thread::spawn(move || {
         let _ = std::io::copy(&mut (&mut body).take(length), &mut server);
     });
-    match fault {
-        Fault::ResetAnswer(bytes) => {
-            std::io::copy(&mut (&mut answer).take(bytes as u64), &mut client)?;
-            reset(client);
-        }
-        _ => {
-            std::io::copy(&mut answer, &mut client)?;
-            let _ = client.shutdown(Shutdown::Both);
-        }
+    if let Fault::ResetAnswer(bytes) = fault {
+        std::io::copy(&mut (&mut answer).take(bytes as u64), &mut client)?;
+        reset(client);
+    } else {
+        std::io::copy(&mut answer, &mut client)?;
+        let _ = client.shutdown(Shutdown::Both);
     }
     let _ = answer.shutdown(Shutdown::Both);
     let _ = sending.join();
