@@ -594,6 +594,7 @@ async fn look_after(
             let order = Vacuum {
                 keep_generations: settings.keep_generations,
                 is_dry: dry_run,
+                limit: settings.refresh.step,
                 bronze_older_than: days.map(|days| Duration::from_hours(24 * days)),
             };
             let Swept { objects, half_written } = upkeep::vacuum(lake, store, order).await?;

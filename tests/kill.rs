@@ -86,8 +86,8 @@ fn a_process_killed_at_any_moment_leaves_a_whole_generation() {
 fn files_left_half_written_are_cleared_by_the_next_run() {
     let shop = about_to_change();
     let staged = [
-        "bronze/achats/ab.csv#1",
-        "silver/gen-000009/clients.parquet#2",
+        &format!("bronze/achats/{}.csv#1", "ab".repeat(32)),
+        "silver/gen-000009/run-000009/clients.parquet#2",
         "gold/gen-000009/kpis.parquet#1",
     ];
     for path in staged {

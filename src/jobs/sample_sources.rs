@@ -1,10 +1,10 @@
 //! The sample data set as source files, for a shop that has none yet.
 
+use std::io::Write as _;
+
 use super::refresh::RefreshError;
 use super::sources;
 use crate::domain::manifest::SourceKind;
-use std::io::Write as _;
-
 use crate::lake::writing::PartWriter;
 use crate::lake::{Lake, Layer};
 use crate::sample::{self, SampleError, Spec};

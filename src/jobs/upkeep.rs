@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::manifest::{Manifest, SilverFiles, TableFile};
+use crate::domain::manifest::{Manifest, SilverFiles, SourceKind, TableFile};
 use crate::domain::run::{RunEnd, RunOrder, RunTrigger};
 use crate::domain::time::Timestamp;
 use crate::jobs::refresh::RefreshError;
 use crate::lake::{Lake, LakeError, Layer, Stamp, keys};
-use crate::store::{GoldStore, StoreError, end_run, failed};
+use crate::store::{GoldStore, Publisher, StoreError, end_run, failed};
 
 /// Why the lake was not looked after.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,11 @@ pub enum UpkeepError {
     /// The serving store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It took too long.
+    #[error(
+        "the vacuum did not end within {0} s (refresh.step_secs); what is left is for the next one"
+    )]
+    TooLong(u64),
     /// A manifest cannot be read: what it refers to is not known.
     #[error(transparent)]
     Manifest(RefreshError),
@@ -49,6 +54,8 @@ struct Known {
     stored: BTreeMap<u64, Manifest>,
     /// By the lake.
     in_lake: BTreeMap<u64, Manifest>,
+    /// Those that have a folder in silver or gold.
+    folders: BTreeSet<u64>,
 }
 
 impl Known {
@@ -58,16 +65,16 @@ impl Known {
         let stored: BTreeMap<u64, Manifest> =
             stored.into_iter().map(|kept| (kept.manifest.generation, kept.manifest)).collect();
         let mut in_lake = BTreeMap::new();
-        let mut numbers: BTreeSet<u64> =
-            generations(lake, Layer::Gold).await?.into_iter().collect();
-        // A listing may be late.
-        numbers.extend(stored.keys());
-        for number in numbers {
-            if let Some(manifest) = manifest(lake, number).await? {
-                in_lake.insert(number, manifest);
+        let in_gold = generations(lake, Layer::Gold).await?;
+        let in_silver = generations(lake, Layer::Silver).await?;
+        // A listing may be late: what only one of them shows is asked for as well.
+        let folders: BTreeSet<u64> = in_gold.iter().chain(&in_silver).copied().collect();
+        for number in folders.iter().chain(stored.keys()) {
+            if let Some(manifest) = manifest(lake, *number).await? {
+                in_lake.insert(*number, manifest);
             }
         }
-        Ok(Self { served, stored, in_lake })
+        Ok(Self { served, stored, in_lake, folders })
     }
 
     /// The generations that are kept: the store's, and as many of the newest in the lake.
@@ -113,7 +120,7 @@ pub async fn list(lake: &Lake, store: &dyn GoldStore) -> Result<Vec<Holding>> {
         sources.extend(lake.stamp(Layer::Sources, &name).await?);
     }
     holdings.push(holding(Layer::Sources, None, &sources, String::new()));
-    let bronze = lake.list(Layer::Bronze, "").await?;
+    let bronze = bronze(lake).await?;
     let used = bronze_of(known.stored.values().chain(known.in_lake.values()));
     let unused = bronze.iter().filter(|object| !used.contains(&object.path)).count();
     let state = if unused == 0 { String::new() } else { format!("{unused} of no generation") };
@@ -141,6 +148,16 @@ pub async fn list(lake: &Lake, store: &dyn GoldStore) -> Result<Vec<Holding>> {
 fn holding(layer: Layer, generation: Option<u64>, objects: &[Stamp], state: String) -> Holding {
     let bytes = objects.iter().map(|object| object.size_bytes).sum();
     Holding { layer, generation, objects: objects.len(), bytes, state }
+}
+
+/// The source files that are kept in bronze.
+async fn bronze(lake: &Lake) -> Result<Vec<Stamp>> {
+    let mut objects = Vec::new();
+    for kind in [SourceKind::Clients, SourceKind::Achats] {
+        objects.extend(lake.list(Layer::Bronze, kind.word()).await?);
+    }
+    objects.retain(|object| keys::is_bronze(&object.path));
+    Ok(objects)
 }
 
 /// What manifests refer to in bronze.
@@ -208,6 +225,8 @@ pub struct Vacuum {
     /// How old source files in bronze have to be to go, if no kept generation was made of them; `None`:
     /// bronze is left alone.
     pub bronze_older_than: Option<Duration>,
+    /// Longest time it may take.
+    pub limit: Duration,
 }
 
 /// What a vacuum removed, or would.
@@ -226,24 +245,33 @@ pub struct Swept {
 /// [`UpkeepError`], also while a run goes on.
 pub async fn vacuum(lake: &Lake, store: &dyn GoldStore, order: Vacuum) -> Result<Swept> {
     if order.is_dry {
-        return sweep(lake, store, order).await;
+        return sweep(lake, store, None, order).await;
     }
     let _hold = lake.lock()?;
     let publisher = store.publisher(&RunOrder::vacuum(RunTrigger::Cli)).await?;
-    let swept = sweep(lake, store, order).await;
+    let sweep = sweep(lake, store, Some(publisher.as_ref()), order);
+    let swept = tokio::time::timeout(order.limit, sweep).await;
+    let swept = swept.unwrap_or(Err(UpkeepError::TooLong(order.limit.as_secs())));
     let end = swept.as_ref().map_or_else(|error| failed(error), |_| RunEnd::Succeeded);
     end_run(publisher, end).await;
     swept
 }
 
-async fn sweep(lake: &Lake, store: &dyn GoldStore, order: Vacuum) -> Result<Swept> {
+async fn sweep(
+    lake: &Lake,
+    store: &dyn GoldStore,
+    publisher: Option<&dyn Publisher>,
+    order: Vacuum,
+) -> Result<Swept> {
+    /// Objects that are removed before the right to is looked after again.
+    const AT_A_TIME: usize = 20;
     // Everything is known before anything goes.
     let known = Known::of(lake, store).await?;
     let kept = known.kept(order.keep_generations);
     let mut swept = Swept::default();
     let mut doomed: Vec<(Layer, Stamp)> = Vec::new();
     for layer in [Layer::Gold, Layer::Silver] {
-        for number in generations(lake, layer).await? {
+        for number in known.folders.iter().copied() {
             let Some(used) = used(&known, &kept, layer, number) else { continue };
             let objects = lake.list(layer, &keys::generation(number)).await?;
             let unused = objects.into_iter().filter(|object| !used.contains(&object.path));
@@ -260,22 +288,25 @@ async fn sweep(lake: &Lake, store: &dyn GoldStore, order: Vacuum) -> Result<Swep
         let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         let until = Timestamp::now().0.saturating_sub(age);
         let used = bronze_of(kept.iter().flat_map(|number| known.manifests(*number)));
-        let objects = lake.list(Layer::Bronze, "").await?.into_iter();
-        let unused = objects.filter(|object| {
-            keys::is_bronze(&object.path)
-                && !used.contains(&object.path)
-                && object.written_at < until
-        });
+        let unused = bronze(lake)
+            .await?
+            .into_iter()
+            .filter(|object| !used.contains(&object.path) && object.written_at < until);
         doomed.extend(unused.map(|object| (Layer::Bronze, object)));
     }
-    for (layer, object) in doomed {
-        if !order.is_dry {
-            lake.delete(layer, &object.path).await?;
+    for some in doomed.chunks(AT_A_TIME) {
+        if let Some(publisher) = publisher {
+            publisher.confirm_held().await?;
         }
-        swept.objects.push((lake.locate(layer, &object.path), object.size_bytes));
+        for (layer, object) in some {
+            if !order.is_dry {
+                lake.delete(*layer, &object.path).await?;
+            }
+            swept.objects.push((lake.locate(*layer, &object.path), object.size_bytes));
+        }
     }
     for layer in Layer::WRITTEN {
-        swept.half_written += lake.sweep_half_written(layer, |_| true, order.is_dry).await?;
+        swept.half_written += lake.sweep_half_written(layer, keys::is_ours, order.is_dry).await?;
     }
     Ok(swept)
 }

@@ -67,6 +67,9 @@ pub enum LakeError {
     /// An object became another one while it was being read.
     #[error("{0} changed while it was being read")]
     Changed(String),
+    /// Writing an object met another writing of it, or came to nothing.
+    #[error("{0} could not be finished: somebody else wrote it, or gave its upload up")]
+    Disturbed(String),
     /// What is written cannot be made.
     #[error("cannot make {path}")]
     Produce {
@@ -92,7 +95,7 @@ impl LakeError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Changed(_) => true,
+            Self::Changed(_) | Self::Disturbed(_) => true,
             Self::Object { source, .. } => is_passing(source),
             other => chain(other).any(is_passing_io),
         }

@@ -31,6 +31,13 @@ pub fn is_bronze(path: &str) -> bool {
     name.is_some_and(|name| name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
+/// Whether a path in bronze, silver or gold is one that runs write.
+#[must_use]
+pub fn is_ours(path: &str) -> bool {
+    let folder = path.split('/').next().unwrap_or_default();
+    is_bronze(path) || is_probe(path) || (folder != path && generation_number(folder).is_some())
+}
+
 /// What the probe of conditional writes is made with, in gold.
 #[must_use]
 pub fn probe(by_chance: &str) -> String {

@@ -95,35 +95,42 @@ impl Directory {
         }
     }
 
-    /// Deletes files that were left half-written, if `is_ours` says of the name they were to have that
+    /// Deletes files that were left half-written, if `is_ours` says of the path they were to have that
     /// a run writes such, unless it `is_dry`. Returns how many there are.
     ///
     /// # Errors
     /// [`LakeError::Directory`].
-    pub fn sweep_half_written(&self, is_ours: fn(&str) -> bool, is_dry: bool) -> Result<usize> {
-        sweep_staged(&self.root, is_ours, is_dry).map_err(|source| self.failed(source))
+    pub fn sweep_half_written(
+        &self,
+        is_ours: impl Fn(&str) -> bool,
+        is_dry: bool,
+    ) -> Result<usize> {
+        let sweep = || -> std::io::Result<usize> {
+            let mut staged = Vec::new();
+            find_staged(&self.root, &mut staged)?;
+            staged.retain(|path| {
+                let path = path.strip_prefix(&self.root).ok().and_then(Path::to_str);
+                let path = path.and_then(|path| path.rsplit_once('#'));
+                path.is_some_and(|(path, attempt)| is_ours(path) && attempt.parse::<u32>().is_ok())
+            });
+            for path in staged.iter().filter(|_| !is_dry) {
+                std::fs::remove_file(path)?;
+            }
+            Ok(staged.len())
+        };
+        sweep().map_err(|source| self.failed(source))
     }
 }
 
-/// Removes files named as the local object store stages them: `name#1`.
-fn sweep_staged(folder: &Path, is_ours: fn(&str) -> bool, is_dry: bool) -> std::io::Result<usize> {
-    let mut staged = 0;
+/// Files named as the local object store stages them: `name#1`.
+fn find_staged(folder: &Path, staged: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            staged += sweep_staged(&entry.path(), is_ours, is_dry)?;
-        }
-        let name = entry.file_name();
-        let is_staged = name
-            .to_str()
-            .and_then(|name| name.rsplit_once('#'))
-            .is_some_and(|(name, attempt)| is_ours(name) && attempt.parse::<u32>().is_ok());
-        if is_staged {
-            staged += 1;
-            if !is_dry {
-                std::fs::remove_file(entry.path())?;
-            }
+            find_staged(&entry.path(), staged)?;
+        } else if entry.file_name().to_str().is_some_and(|name| name.contains('#')) {
+            staged.push(entry.path());
         }
     }
-    Ok(staged)
+    Ok(())
 }

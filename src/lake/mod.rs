@@ -14,6 +14,7 @@ pub mod reading;
 pub mod s3;
 pub mod writing;
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -62,15 +63,22 @@ impl Layer {
 }
 
 /// A layer's objects, and where they lie for people.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct LayerStore {
     store: Arc<dyn ObjectStore>,
     place: Place,
     shown: String,
 }
 
+impl fmt::Debug for LayerStore {
+    // A client would show its access key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
 /// What a layer is besides a store of objects.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Place {
     Directory(Directory),
     Bucket(Bucket),
@@ -347,11 +355,13 @@ impl Lake {
                 object_store::Error::AlreadyExists { .. }
                 | object_store::Error::Precondition { .. },
             ) => {
-                // Ours, if the answer to an earlier try was lost.
-                if self.get(layer, path).await? == Some(bytes) {
-                    Ok(())
-                } else {
-                    Err(LakeError::Taken(self.locate(layer, path)))
+                let place = self.locate(layer, path);
+                match self.get(layer, path).await? {
+                    // Ours, if the answer to an earlier try was lost.
+                    Some(found) if found == bytes => Ok(()),
+                    Some(_) => Err(LakeError::Taken(place)),
+                    // Somebody else's, or an earlier try of ours, is still under way.
+                    None => Err(LakeError::Disturbed(place)),
                 }
             }
             Err(error) => Err(self.failed("write", layer, path)(error)),
@@ -391,8 +401,8 @@ impl Lake {
     }
 
     /// Removes what a killed process left half-written anywhere in a layer, if `is_ours` says of the
-    /// name it was to have that a run writes such. Returns how much it was, where that is counted.
-    /// Only for who holds the lake.
+    /// path it was to have that we write such, unless it `is_dry`. Returns how much there is. Only for
+    /// who holds the lake. Nothing of ours is left half-written in sources in a bucket.
     ///
     /// # Errors
     /// [`LakeError::Directory`], [`LakeError::Object`].
@@ -403,6 +413,7 @@ impl Lake {
         is_dry: bool,
     ) -> Result<usize> {
         match &self.layer(layer).place {
+            Place::Bucket(_) if layer == Layer::Sources => Ok(0),
             Place::Directory(directory) => directory.sweep_half_written(is_ours, is_dry),
             Place::Bucket(bucket) => bucket.sweep_unfinished(is_ours, is_dry).await,
             Place::Memory => Ok(0),

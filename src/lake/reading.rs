@@ -10,6 +10,7 @@ use object_store::{GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Lake, LakeError, Layer, Place, Result, object_path};
 use crate::domain::manifest::TableFile;
@@ -53,7 +54,7 @@ impl Lake {
         // All parts are to be of the object that was found.
         let if_match = found.meta.e_tag.clone();
         drop(found);
-        let (lake, path) = (self.clone(), path.to_owned());
+        let (lake, path, shown) = (self.clone(), path.to_owned(), self.locate(layer, path));
         let starts = (0..size).step_by(PART);
         let parts = stream::iter(starts).map(move |start| {
             let (lake, path, location) = (lake.clone(), path.clone(), location.clone());
@@ -63,7 +64,8 @@ impl Lake {
                 if_match: if_match.clone(),
                 ..GetOptions::default()
             };
-            async move {
+            // By itself: a part is not to wait for whoever takes the one before.
+            let part = tokio::spawn(async move {
                 let part = lake.layer(layer).store.get_opts(&location, options).await;
                 let part = match part {
                     Ok(part) => part.bytes().await,
@@ -76,7 +78,9 @@ impl Lake {
                     }
                     error => lake.failed("read", layer, &path)(error),
                 })
-            }
+            });
+            let (part, shown) = (AbortOnDropHandle::new(part), shown.clone());
+            async move { part.await.unwrap_or_else(|_| Err(LakeError::Changed(shown))) }
         });
         Ok(Some(parts.buffered(IN_FLIGHT).boxed()))
     }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
@@ -55,6 +55,13 @@ pub struct S3Options {
     pub retries: usize,
 }
 
+impl S3Options {
+    /// A request that has failed for so long is not tried again.
+    fn longest(&self) -> Duration {
+        3 * self.request
+    }
+}
+
 /// An S3 store; what is found out about its buckets is kept as long as this lives.
 pub struct S3 {
     options: S3Options,
@@ -63,11 +70,13 @@ pub struct S3 {
 }
 
 /// What is known of a bucket.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Found {
     exists: bool,
-    /// Whether it refuses to overwrite what was to be created; `None` before the probe.
-    honours_conditions: Option<bool>,
+    /// Whether it has been seen to refuse to overwrite what was to be created.
+    honours_conditions: bool,
+    /// Its client, with the credentials it was given for a time.
+    store: Option<Arc<AmazonS3>>,
 }
 
 impl fmt::Debug for S3 {
@@ -95,6 +104,10 @@ impl S3 {
     /// # Errors
     /// [`LakeError::Object`] when the options contradict each other.
     pub fn bucket(self: &Arc<Self>, name: &str, prefix: &str) -> Result<Bucket> {
+        if let Some(store) = self.found(name).store {
+            let (s3, name) = (Arc::clone(self), name.to_owned());
+            return Ok(Bucket { s3, store, name, prefix: prefix.to_owned() });
+        }
         let options = &self.options;
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(name)
@@ -112,7 +125,7 @@ impl S3 {
                 },
                 max_retries: options.retries,
                 // No more tries after it; one that is under way has its own limit.
-                retry_timeout: 3 * options.request,
+                retry_timeout: options.longest(),
             });
         if let Some((id, secret)) = &options.keys {
             builder = builder
@@ -139,7 +152,9 @@ impl S3 {
             path: format!("s3://{name}"),
             source,
         })?;
-        let (s3, store, name) = (Arc::clone(self), Arc::new(store), name.to_owned());
+        let store = Arc::new(store);
+        self.note(name, |found| found.store = Some(Arc::clone(&store)));
+        let (s3, name) = (Arc::clone(self), name.to_owned());
         Ok(Bucket { s3, store, name, prefix: prefix.to_owned() })
     }
 
@@ -156,7 +171,7 @@ impl S3 {
 
     fn found(&self, bucket: &str) -> Found {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.get(bucket).copied().unwrap_or_default()
+        found.get(bucket).cloned().unwrap_or_default()
     }
 
     fn note(&self, bucket: &str, change: impl FnOnce(&mut Found)) {
@@ -171,7 +186,7 @@ fn in_host(endpoint: &str, bucket: &str) -> String {
 }
 
 /// A prefix of a bucket.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Bucket {
     s3: Arc<S3>,
     store: Arc<AmazonS3>,
@@ -208,7 +223,8 @@ impl Bucket {
             .with_max_times(self.s3.options.retries)
             .with_jitter();
         let attempt = || self.ask_once(method.clone(), key, query, body.clone());
-        attempt.retry(patience).when(is_passing).await
+        let (started, limit) = (Instant::now(), self.s3.options.longest());
+        attempt.retry(patience).when(|error| is_passing(error) && started.elapsed() < limit).await
     }
 
     async fn ask_once(
@@ -303,8 +319,8 @@ impl Bucket {
     pub async fn honours_conditions(&self) -> Result<bool> {
         /// Of one key at once.
         const WRITERS: usize = 8;
-        if let Some(known) = self.s3.found(&self.name).honours_conditions {
-            return Ok(known);
+        if self.s3.found(&self.name).honours_conditions {
+            return Ok(true);
         }
         let mut random = [0; 8];
         // A probe that meets another's by chance only finds a worse store.
@@ -329,7 +345,8 @@ impl Bucket {
             let at_once = join_all((0..WRITERS).map(|_| create())).await;
             let winners = at_once.into_iter().filter(|won| !matches!(won, Ok(false)));
             let winners = winners.collect::<object_store::Result<Vec<bool>>>()?.len();
-            Ok(winners == 1 && !create().await?)
+            // The answer to the one that won may have been lost.
+            Ok(winners <= 1 && !create().await?)
         };
         let honours = probe.await;
         // Left over, it is removed by the next vacuum.
@@ -342,7 +359,7 @@ impl Bucket {
                  store's lease alone"
             );
         }
-        self.s3.note(&self.name, |found| found.honours_conditions = Some(honours));
+        self.s3.note(&self.name, |found| found.honours_conditions = honours);
         Ok(honours)
     }
 
@@ -369,7 +386,7 @@ impl Bucket {
             let page = page.and_then(|page| read_xml::<Page>(&page));
             let page = page.map_err(|error| self.failed("list", error))?;
             let name = |key: &str| -> Option<String> {
-                let key = percent_decode_str(key).decode_utf8().ok()?;
+                let key = decode_key(key)?;
                 let name = key.strip_prefix(&prefix)?.trim_end_matches('/');
                 // What is no path could not be read either.
                 (!name.is_empty() && Path::parse(name).is_ok()).then(|| name.to_owned())
@@ -413,12 +430,16 @@ impl Bucket {
         }
     }
 
-    /// Gives up uploads that were left unfinished, if `is_ours` says of the name they were to have
+    /// Gives up uploads that were left unfinished, if `is_ours` says of the path they were to have
     /// that a run writes such, unless it `is_dry`. Returns how many there are.
     ///
     /// # Errors
     /// [`LakeError::Object`].
-    pub async fn sweep_unfinished(&self, is_ours: fn(&str) -> bool, is_dry: bool) -> Result<usize> {
+    pub async fn sweep_unfinished(
+        &self,
+        is_ours: impl Fn(&str) -> bool,
+        is_dry: bool,
+    ) -> Result<usize> {
         let unfinished = match self.unfinished().await {
             Ok(unfinished) => unfinished,
             Err(error) if error.is_transient() => return Err(error),
@@ -428,8 +449,9 @@ impl Bucket {
                 return Ok(0);
             }
         };
-        let name = |upload: &Unfinished| is_ours(upload.key.rsplit('/').next().unwrap_or_default());
-        let ours: Vec<Unfinished> = unfinished.into_iter().filter(name).collect();
+        let prefix = self.key("");
+        let path = |upload: &Unfinished| upload.key.strip_prefix(&prefix).is_some_and(&is_ours);
+        let ours: Vec<Unfinished> = unfinished.into_iter().filter(path).collect();
         for upload in ours.iter().filter(|_| !is_dry) {
             self.give_up(upload).await?;
         }
@@ -455,6 +477,12 @@ fn generic(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
 fn read_xml<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> object_store::Result<T> {
     let text = String::from_utf8_lossy(bytes);
     quick_xml::de::from_str(&text).map_err(|error| generic(error.into()))
+}
+
+/// A key as listings write it: as a form does, a space as `+` (Amazon, MinIO), or as `%20` (Ceph).
+fn decode_key(key: &str) -> Option<String> {
+    let key = key.replace('+', " ");
+    percent_decode_str(&key).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 /// A refusal of what we asked by ourselves.
@@ -515,4 +543,22 @@ struct Uploads {
     is_truncated: bool,
     next_key_marker: Option<String>,
     next_upload_id_marker: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_of_every_store_name_the_same_keys() {
+        for (listed, key) in [
+            ("sources/clients+2024.csv", "sources/clients 2024.csv"),
+            ("sources/clients%202024.csv", "sources/clients 2024.csv"),
+            ("sources%2Fa%2Bb.csv", "sources/a+b.csv"),
+            ("%C3%A9t%C3%A9%25.csv", "été%.csv"),
+        ] {
+            assert_eq!(decode_key(listed).as_deref(), Some(key));
+        }
+        assert_eq!(decode_key("%FF"), None);
+    }
 }

@@ -54,12 +54,11 @@ impl Lake {
         };
         if let Err(error) = upload.finish().await {
             // If the answer was lost, asking for the last step again finds no upload any more.
-            let stored = self.stamp(layer, path).await;
-            let is_there = stored
-                .is_ok_and(|stored| stored.is_some_and(|stored| stored.size_bytes == size_bytes));
-            let is_lost = is_there && s3::says(&error, "NoSuchUpload");
-            if !is_lost {
+            if !s3::says(&error, "NoSuchUpload") {
                 return Err(self.failed("write", layer, path)(error));
+            }
+            if self.digest(layer, path).await? != Some((size_bytes, sha256.clone())) {
+                return Err(LakeError::Disturbed(self.locate(layer, path)));
             }
         }
         Ok(TableFile { path: path.to_owned(), size_bytes, sha256 })

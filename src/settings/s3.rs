@@ -98,9 +98,12 @@ fn check_s3(
     let is_of_minio = by_aws.is_none() && by_minio.is_some();
     let minio =
         keys(("minio.access_key", minio.access_key), ("minio.secret_key", minio.secret_key))?;
-    let (first, second) = if is_of_minio { (minio, aws) } else { (aws, minio) };
-    let session_token = secret(raw.session_token).filter(|_| !is_of_minio || first.is_none());
-    let keys = first.or(second);
+    // At AWS those of a MinIO are nobody's.
+    let minio = minio.filter(|_| by_aws.is_some() || by_minio.is_some());
+    let takes_minio = minio.is_some() && (is_of_minio || aws.is_none());
+    check_sendable("s3.session_token", &raw.session_token)?;
+    let session_token = secret(raw.session_token).filter(|_| !takes_minio);
+    let keys = if takes_minio { minio } else { aws };
     let identity: Vec<(&'static str, String)> = [
         ("aws_web_identity_token_file", raw.web_identity_token_file),
         ("aws_role_arn", raw.role_arn),
@@ -129,6 +132,10 @@ fn check_s3(
             return Err(invalid("s3.access_key_id", problem.to_owned()));
         }
     }
+    if !raw.region.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        let problem = format!("{:?} is no region as eu-west-3 is", raw.region);
+        return Err(invalid("s3.region", problem));
+    }
     Ok(S3 {
         create_buckets: create_buckets.unwrap_or(url.is_some()),
         endpoint: url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
@@ -147,12 +154,23 @@ fn keys(
     (id_name, id): (&'static str, String),
     (secret_name, secret_key): (&'static str, String),
 ) -> Result<Option<(SecretString, SecretString)>, SettingsError> {
+    check_sendable(id_name, &id)?;
+    check_sendable(secret_name, &secret_key)?;
     match (secret(id), secret(secret_key)) {
         (Some(id), Some(secret_key)) => Ok(Some((id, secret_key))),
         (None, None) => Ok(None),
         (Some(_), None) => Err(invalid(secret_name, format!("it is wanted beside {id_name}"))),
         (None, Some(_)) => Err(invalid(id_name, format!("it is wanted beside {secret_name}"))),
     }
+}
+
+/// Refuses what no header can carry, without repeating it.
+fn check_sendable(key: &'static str, text: &str) -> Result<(), SettingsError> {
+    if text.chars().all(|c| c.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let problem = "it holds a space, the end of a line or another character that no key has";
+    Err(invalid(key, problem.to_owned()))
 }
 
 /// Words that people and other programs write for yes and no; `None` when not set.
@@ -258,6 +276,14 @@ mod tests {
         let minio = s3(&[&[("MINIO_ENDPOINT", "minio:9000")], &MINIO[..], &AWS[..]].concat());
         assert_eq!(minio.endpoint.as_deref(), Some("http://minio:9000"));
         assert_eq!(minio.keys.unwrap().0.expose_secret(), "MA-00123");
+        // At AWS a MinIO's keys are nobody's, and a token goes with the keys it belongs to.
+        let token = [("AWS_SESSION_TOKEN", "T")];
+        let machine = s3(&[&MINIO[..], &token].concat());
+        assert!(machine.keys.is_none() && machine.session_token.is_some());
+        let minio = s3(&[&[("MINIO_ENDPOINT", "minio")], &MINIO[..], &AWS[..], &token].concat());
+        assert!(minio.session_token.is_none());
+        let lent = s3(&[&[("AWS_ENDPOINT_URL", "http://minio")], &MINIO[..]].concat());
+        assert_eq!(lent.keys.unwrap().0.expose_secret(), "MA-00123");
         let real = s3(&AWS);
         assert_eq!((real.endpoint, real.create_buckets), (None, false));
         let specific = [
@@ -307,6 +333,9 @@ mod tests {
             (&[("S3__REQUEST_SECS", "0")], "s3.request_secs"),
             (&[("S3__RETRIES", "101")], "s3.retries"),
             (&[("MINIO_ACCESS_KEY", "MA-00123")], "minio.secret_key: it is wanted"),
+            (&[("AWS_SESSION_TOKEN", "T-00123\n")], "s3.session_token: it holds"),
+            (&[("MINIO_SECRET_KEY", "é00123")], "minio.secret_key: it holds"),
+            (&[("AWS_REGION", "eu west")], "s3.region: \"eu west\" is no region"),
         ];
         for (variables, said) in cases {
             let error = with(&[*variables, &AWS[..]].concat()).unwrap_err().to_string();

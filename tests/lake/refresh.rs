@@ -153,6 +153,14 @@ fn a_source_file_that_is_damaged_in_bronze_is_kept_anew() {
     let kept = shop.names("bronze/achats").remove(0);
     let path = shop.data(&format!("bronze/achats/{kept}"));
     let good = std::fs::read(&path).unwrap();
+    // One that is no text any more is not taken for a bad source either.
+    for flipped in [0x81, 1] {
+        let mut bad = good.clone();
+        bad[200] ^= flipped;
+        std::fs::write(&path, &bad).unwrap();
+        shop.run(&["refresh", "--force"]).good();
+        assert!(std::fs::read(&path).unwrap() == good, "{flipped}");
+    }
     let mut bad = good.clone();
     bad[200] ^= 1;
     std::fs::write(&path, &bad).unwrap();

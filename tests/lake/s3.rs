@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use goldsmith::lake::{Lake, LakeError, Layer};
+use goldsmith::lake::{Lake, LakeError, Layer, keys};
 use goldsmith::telemetry::sentence;
 use object_store::ObjectStoreExt as _;
 use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential};
@@ -183,7 +183,9 @@ async fn uploads_that_were_left_unfinished_are_given_up() {
         std::mem::forget(upload);
     }
     assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, true).await.unwrap(), 2);
-    let kpis: fn(&str) -> bool = |name| name == "kpis.parquet";
+    // Somebody else's is left alone.
+    assert_eq!(lake.sweep_half_written(Layer::Gold, keys::is_ours, true).await.unwrap(), 1);
+    let kpis: fn(&str) -> bool = |path| path.ends_with("/kpis.parquet");
     assert_eq!(lake.sweep_half_written(Layer::Gold, kpis, false).await.unwrap(), 1);
     assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, false).await.unwrap(), 1);
     assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, true).await.unwrap(), 0);
@@ -211,7 +213,7 @@ async fn nobody_there_may_pass_and_is_told_with_its_cause() {
         assert!(told.contains("Connection refused"), "{told}");
         assert!(told.contains("s3://"), "{told}");
         assert!(error.is_transient(), "{told}");
-        assert_no_keys(&server, &format!("{told} {error:?}"));
+        assert_no_keys(&server, &format!("{told} {error:?} {lake:?}"));
     }
 }
 
@@ -259,8 +261,9 @@ fn a_server_that_never_answers_holds_a_run_no_longer_than_a_step_may_take() {
     let (shop, _) = shop_on(&Server { endpoint, ..shared() }, Shop::sample(SMALL));
     for (settings, said) in [
         ([("REFRESH__STEP_SECS", "2"), ("S3__REQUEST_SECS", "30")], "(refresh.step_secs)"),
-        ([("REFRESH__STEP_SECS", "4"), ("S3__REQUEST_SECS", "1")], "at last: "),
+        ([("REFRESH__STEP_SECS", "8"), ("S3__REQUEST_SECS", "1")], "at last: "),
     ] {
+        let settings = [settings[0], settings[1], ("S3__RETRIES", "0")];
         let ran = shop.run_with(&["refresh"], &settings);
         ran.refused(1, &["the step sources did not end within", said]);
     }

@@ -28,7 +28,7 @@ use crate::pipeline::model::history::History;
 use crate::pipeline::model::{self, Artefact, LastSegments, Trained};
 use crate::pipeline::silver::quality::check_gate;
 use crate::pipeline::silver::{self, Silver};
-use crate::pipeline::tables;
+use crate::pipeline::{PipelineError, tables};
 use crate::store::Publisher;
 use crate::telemetry::spawn_blocking;
 
@@ -158,7 +158,7 @@ impl Refresher {
         match self.clean(files, run_start, steps).await {
             // Bronze is what its names say: the sources still are.
             Err(RefreshError::Lake(LakeError::Damaged { path, problem })) if is_new => {
-                tracing::warn!(path, problem, "a source file is kept anew");
+                tracing::warn!(path, problem, "a source file is damaged and kept anew");
                 self.keep_sources(files, true, steps).await?;
                 steps.start(Step::Silver, 1).await?;
                 self.clean(files, run_start, steps).await
@@ -227,7 +227,20 @@ impl Refresher {
             let achats = sources::texts(&self.lake, files, SourceKind::Achats);
             Ok(compute(move || silver::refine(clients, achats, &rules)).await?)
         };
-        let mut silver = steps.again("reading and cleaning the source files", refine).await?;
+        let mut silver = match steps.again("reading and cleaning the source files", refine).await {
+            // What cannot be understood may not be what came.
+            Err(error @ RefreshError::Pipeline(PipelineError::BadSource { .. })) => {
+                let verify = async || {
+                    for file in files {
+                        self.lake.verify(Layer::Bronze, &file.bronze, &file.sha256).await?;
+                    }
+                    Ok(())
+                };
+                steps.again("verifying bronze", verify).await?;
+                return Err(error);
+            }
+            cleaned => cleaned?,
+        };
         for (quality, kind) in [
             (&mut silver.report.clients, SourceKind::Clients),
             (&mut silver.report.achats, SourceKind::Achats),

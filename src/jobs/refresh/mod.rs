@@ -10,6 +10,7 @@ mod inputs;
 mod publish;
 mod steps;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -258,6 +259,8 @@ impl Refresher {
                 return Err(error);
             }
         };
+        // Stopped with the process's wish, with the record's, and when a step takes too long.
+        let cancel = &cancel.child_token();
         let mut steps = Steps::new(publisher.as_ref(), observer, cancel);
         let overdue = steps.overdue(self.longest_step);
         // Boxed: with all it holds between its steps it is large to move about.
@@ -266,7 +269,11 @@ impl Refresher {
         let outcome = tokio::select! {
             outcome = AssertUnwindSafe(work).catch_unwind() => outcome,
             () = listen(publisher.as_ref(), cancel) => unreachable!("it listens for ever"),
-            error = overdue => Ok(Err(error)),
+            error = overdue => {
+                // What works on a thread of its own stops at its next batch.
+                cancel.cancel();
+                Ok(Err(error))
+            }
         };
         let end = match &outcome {
             Ok(Ok(_)) => RunEnd::Succeeded,
@@ -309,6 +316,7 @@ impl Refresher {
         steps.start(Step::Sources, 1).await?;
         steps.again("looking at the lake", async || Ok(self.lake.prepare().await?)).await?;
         let newest = kept.last().map(|newest| newest.manifest.generation);
+        let stored: BTreeSet<u64> = kept.iter().map(|kept| kept.manifest.generation).collect();
         let (inputs, request) = self.read_inputs(request, newest, steps).await?;
         let fingerprint = self.fingerprint(&inputs.files, request);
         let bytes: u64 = inputs.files.iter().map(|file| file.size_bytes).sum();
@@ -320,36 +328,30 @@ impl Refresher {
             && let Some(active) = &active
             && let Some(newest) = kept.last()
             && is_current(&newest.manifest, &fingerprint, run_start)
-            && self.has_models(&newest.manifest).await?
+            && steps.again("reading the models", || self.has_models(&newest.manifest)).await?
         {
-            steps.again("clearing up", || self.clear_debris()).await?;
-            self.repair(publisher, active, steps.cancel).await?;
-            publisher.sweep(self.keep_generations).await?;
+            steps.again("clearing up", || self.clear_debris(publisher, &stored)).await?;
+            let repair = || self.repair(publisher, active, steps.cancel);
+            steps.again("looking over what is served", repair).await?;
+            let sweep = async || Ok(publisher.sweep(self.keep_generations).await?);
+            steps.again("removing older generations", sweep).await?;
             return Ok(Outcome::Unchanged {
                 generation: newest.manifest.generation,
                 active: active.manifest.generation,
             });
         }
 
-        let committed = steps.again("clearing up", || self.clear_debris()).await?;
-        let newest_stored = newest.unwrap_or(0);
-        // What a listing does not show is asked for: a number is never used twice.
-        let mut newest_lake = committed.last().copied().unwrap_or(0).max(newest_stored);
-        let mut last_in_lake = None;
-        while let Some(manifest) = self.manifest(newest_lake + 1).await? {
-            newest_lake += 1;
-            last_in_lake = Some(manifest);
-        }
-        if last_in_lake.is_none() && newest_lake > newest_stored {
-            last_in_lake = self.manifest(newest_lake).await?;
-        }
+        let committed =
+            steps.again("clearing up", || self.clear_debris(publisher, &stored)).await?;
+        let (newest_lake, last_in_lake) =
+            self.newest_in_lake(&committed, newest.unwrap_or(0), steps).await?;
         // A generation that is complete in the lake and was never published.
         let left_over = match last_in_lake {
             Some(manifest)
                 if !request.force
                     && is_current(&manifest, &fingerprint, run_start)
                     && self.passes_gate(&manifest, kept.last())
-                    && self.has_models(&manifest).await? =>
+                    && steps.again("reading the models", || self.has_models(&manifest)).await? =>
             {
                 Some(manifest)
             }
@@ -389,7 +391,7 @@ impl Refresher {
 
         let (tables_written, tables_reused) = self.publish(publisher, &manifest, steps).await?;
         // The new generation is served by now: what is left over is for the next run.
-        let not_swept = self.sweep(publisher, steps).await.err();
+        let not_swept = self.sweep_in_time(publisher, steps).await.err();
         Ok(Outcome::Published(Box::new(Report {
             manifest,
             not_swept,
@@ -398,6 +400,29 @@ impl Refresher {
             tables_reused,
             steps: std::mem::take(&mut steps.done),
         })))
+    }
+
+    /// The greatest number of a generation that is committed in the lake or stored, and its manifest where
+    /// it is not stored. What a listing does not show is asked for: a number is never used twice.
+    async fn newest_in_lake(
+        &self,
+        committed: &[u64],
+        newest_stored: u64,
+        steps: &Steps<'_>,
+    ) -> Result<(u64, Option<Manifest>)> {
+        let mut newest = newest_stored;
+        let mut last = None;
+        if let Some(listed) = committed.last().copied().filter(|listed| *listed > newest) {
+            newest = listed;
+            last = steps.again("reading a manifest", || self.manifest(listed)).await?;
+        }
+        while let Some(manifest) =
+            steps.again("reading a manifest", || self.manifest(newest + 1)).await?
+        {
+            newest += 1;
+            last = Some(manifest);
+        }
+        Ok((newest, last))
     }
 
     /// What the request is to be made of, and the request as it then stands.
@@ -476,22 +501,27 @@ impl Refresher {
     }
 
     /// Removes what ended runs left behind and returns the generations that are committed,
-    /// ascending.
-    async fn clear_debris(&self) -> Result<Vec<u64>> {
+    /// ascending. Whether one is committed is asked for by its name.
+    async fn clear_debris(
+        &self,
+        publisher: &dyn Publisher,
+        stored: &BTreeSet<u64>,
+    ) -> Result<Vec<u64>> {
         for layer in Layer::WRITTEN {
-            self.lake.sweep_half_written(layer, |_| true, false).await?;
+            self.lake.sweep_half_written(layer, keys::is_ours, false).await?;
         }
+        let in_gold = self.generation_folders(Layer::Gold).await?;
+        let in_silver = self.generation_folders(Layer::Silver).await?;
         let mut committed = Vec::new();
-        for number in self.generation_folders(Layer::Gold).await? {
+        for number in in_gold.iter().chain(&in_silver).copied().collect::<BTreeSet<u64>>() {
             if self.lake.get(Layer::Gold, &keys::manifest(number)).await?.is_some() {
                 committed.push(number);
-            } else {
-                self.lake.delete_folder(Layer::Gold, &keys::generation(number)).await?;
-            }
-        }
-        for number in self.generation_folders(Layer::Silver).await? {
-            if !committed.contains(&number) {
-                self.lake.delete_folder(Layer::Silver, &keys::generation(number)).await?;
+            } else if !stored.contains(&number) {
+                for (layer, folders) in [(Layer::Gold, &in_gold), (Layer::Silver, &in_silver)] {
+                    if folders.contains(&number) {
+                        self.remove(publisher, layer, number).await?;
+                    }
+                }
             }
         }
         Ok(committed)
@@ -506,13 +536,14 @@ impl Refresher {
         Ok(numbers)
     }
 
-    /// Removes a generation from a layer. Its manifest goes first: without it there is no generation, with
-    /// it there is all of it.
-    async fn remove(&self, layer: Layer, generation: u64) -> Result<()> {
+    /// Removes a generation from a layer, if the run still has the right to. Its manifest goes first:
+    /// without it there is no generation, with it there is all of it.
+    async fn remove(&self, publisher: &dyn Publisher, layer: Layer, number: u64) -> Result<()> {
+        publisher.confirm_held().await?;
         if layer == Layer::Gold {
-            self.lake.delete(layer, &keys::manifest(generation)).await?;
+            self.lake.delete(layer, &keys::manifest(number)).await?;
         }
-        Ok(self.lake.delete_folder(layer, &keys::generation(generation)).await?)
+        Ok(self.lake.delete_folder(layer, &keys::generation(number)).await?)
     }
 
     async fn manifest(&self, generation: u64) -> Result<Option<Manifest>> {
@@ -527,19 +558,37 @@ impl Refresher {
         Ok(Some(manifest))
     }
 
-    /// Removes generations no longer kept, from the store first.
+    /// Sweeps, for no longer than a step may take: that is no failure of the run any more.
+    async fn sweep_in_time(&self, publisher: &dyn Publisher, steps: &mut Steps<'_>) -> Result<()> {
+        steps.stop_limiting();
+        let swept = tokio::time::timeout(self.longest_step, self.sweep(publisher, steps)).await;
+        swept.unwrap_or_else(|_| {
+            let (limit_secs, trouble) = (self.longest_step.as_secs(), String::new());
+            Err(RefreshError::TooLong { step: Step::Sweep, limit_secs, trouble })
+        })
+    }
+
+    /// Removes generations no longer kept, from the store first; none that came after the newest it
+    /// knows.
     async fn sweep(&self, publisher: &dyn Publisher, steps: &mut Steps<'_>) -> Result<()> {
         steps.start(Step::Sweep, 1).await?;
-        let dropped = publisher.sweep(self.keep_generations).await?;
-        let stored = self.store.generations().await?;
-        let mut kept: Vec<u64> = stored.iter().map(|kept| kept.manifest.generation).collect();
-        let in_lake = self.generation_folders(Layer::Gold).await?;
-        kept.extend(in_lake.iter().rev().take(self.keep_generations));
+        let sweep = async || Ok(publisher.sweep(self.keep_generations).await?);
+        let dropped = steps.again("removing older generations", sweep).await?;
+        let list = async || Ok(self.store.generations().await?);
+        let stored = steps.again("listing generations", list).await?;
+        let mut kept: BTreeSet<u64> = stored.iter().map(|kept| kept.manifest.generation).collect();
+        let newest = kept.last().copied().unwrap_or(0);
+        let list = || self.generation_folders(Layer::Gold);
+        let in_gold = steps.again("listing generations", list).await?;
+        let list = || self.generation_folders(Layer::Silver);
+        let in_silver = steps.again("listing generations", list).await?;
+        kept.extend(in_gold.iter().rev().take(self.keep_generations));
         let mut folders = 0;
-        for layer in [Layer::Gold, Layer::Silver] {
-            for number in self.generation_folders(layer).await? {
-                if !kept.contains(&number) {
-                    self.remove(layer, number).await?;
+        for (layer, numbers) in [(Layer::Gold, in_gold), (Layer::Silver, in_silver)] {
+            for number in numbers {
+                if number < newest && !kept.contains(&number) {
+                    let remove = || self.remove(publisher, layer, number);
+                    steps.again("removing older generations", remove).await?;
                     folders += 1;
                 }
             }

@@ -30,6 +30,7 @@ pub struct Steps<'a> {
     started: Instant,
     /// The step that goes on and may be given up, and since when.
     current: watch::Sender<Option<(Step, Instant)>>,
+    is_limited: bool,
     /// What last failed in passing, to tell of a step that never gets further.
     trouble: Arc<Mutex<Option<String>>>,
 }
@@ -43,7 +44,14 @@ impl<'a> Steps<'a> {
         let (done, notes) = (Vec::new(), RunNotes::default());
         let current = watch::Sender::new(None);
         let (started, trouble) = (Instant::now(), Arc::default());
-        Self { publisher, observer, cancel, done, notes, started, current, trouble }
+        let is_limited = true;
+        Self { publisher, observer, cancel, done, notes, started, current, is_limited, trouble }
+    }
+
+    /// What comes from now on is not to fail the run, however long it takes.
+    pub fn stop_limiting(&mut self) {
+        self.is_limited = false;
+        self.current.send_replace(None);
     }
 
     /// Returns an error when a step takes longer than this.
@@ -81,7 +89,9 @@ impl<'a> Steps<'a> {
         self.go_on()?;
         self.started = Instant::now();
         *lock(&self.trouble) = None;
-        self.current.send_replace(Some((step, self.started)));
+        if self.is_limited {
+            self.current.send_replace(Some((step, self.started)));
+        }
         self.observer.started(step, parts as u64);
         self.notes.steps.push(RunStep {
             step: step.to_string(),
@@ -96,7 +106,10 @@ impl<'a> Steps<'a> {
 
     pub async fn finish(&mut self, step: Step, summary: &str, flow: Flow) {
         let took = self.started.elapsed();
-        self.current.send_replace(None);
+        // What comes before the next step is limited as well.
+        if self.is_limited {
+            self.current.send_replace(Some((step, Instant::now())));
+        }
         tracing::info!(%step, seconds = took.as_secs_f64(), "{summary}");
         self.observer.finished(step, took, summary);
         self.done.push(StepDone { step, took, summary: summary.to_owned() });

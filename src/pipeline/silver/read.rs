@@ -99,6 +99,8 @@ pub fn read(kind: SourceKind, files: Vec<SourceText<'_>>) -> Result<DataFrame> {
     raw.finish()
 }
 
+/// Bytes within which the header row has to end.
+const MOST_HEAD_BYTES: usize = 1 << 20;
 /// Bytes the parser asks for at a time.
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -117,7 +119,12 @@ impl<'a> Opened<'a> {
         let head = read_head(text.as_mut())
             .map_err(|source| PipelineError::Unreadable { file: name.clone(), source })?;
         let bad = |problem: String| PipelineError::BadSource { file: name.clone(), problem };
-        if head.trim_ascii().is_empty() {
+        let rest = head.trim_ascii_start();
+        if head.len() + BOM.len() >= MOST_HEAD_BYTES && header_row(rest).len() == rest.len() {
+            let most = MOST_HEAD_BYTES >> 20;
+            return Err(bad(format!("no header row ends within the first {most} MiB")));
+        }
+        if rest.is_empty() {
             return Err(bad("the file is empty".to_owned()));
         }
         let separator = guess_separator(&head);
@@ -228,6 +235,9 @@ fn read_head(text: &mut dyn BufRead) -> std::io::Result<Vec<u8>> {
         let taken = ready.len().min(BUFFER_BYTES);
         head.extend_from_slice(&ready[..taken]);
         text.consume(taken);
+        if head.len() >= MOST_HEAD_BYTES {
+            break;
+        }
         if head.len() >= BOM.len() {
             let rest = head.strip_prefix(BOM).unwrap_or(&head).trim_ascii_start();
             if header_row(rest).len() < rest.len() {
