@@ -3,9 +3,11 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::{MultipartUpload, ObjectStoreExt as _};
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -75,7 +77,7 @@ impl Lake {
         let location = object_path(path);
         let first = parts.recv().await.unwrap_or_default();
         let Some(second) = parts.recv().await else {
-            return Ok(Upload::Whole { store: store.clone(), location, bytes: first });
+            return Ok(Upload::Whole { store: Arc::clone(store), location, bytes: first });
         };
         let begun = store.put_multipart(&location).await;
         let mut upload = Begun { upload: Some(begun.map_err(self.failed("write", layer, path))?) };
@@ -131,11 +133,7 @@ impl Lake {
 
 /// All parts are stored; the object is there with the last step.
 enum Upload {
-    Whole {
-        store: std::sync::Arc<dyn object_store::ObjectStore>,
-        location: object_store::path::Path,
-        bytes: Bytes,
-    },
+    Whole { store: Arc<dyn ObjectStore>, location: Path, bytes: Bytes },
     Parts(Begun),
 }
 
