@@ -54,7 +54,7 @@ fn plain(server: &s3::Server, bucket: &str) -> Arc<AmazonS3> {
         .with_bucket_name(bucket)
         .with_access_key_id(&server.key)
         .with_secret_access_key(&server.secret)
-        .with_http_connector(Watched::new(Duration::from_mins(5)).unwrap());
+        .with_http_connector(Watched::new(Duration::from_mins(5), &[]).unwrap());
     Arc::new(store.build().unwrap())
 }
 

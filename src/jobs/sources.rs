@@ -20,6 +20,10 @@ pub async fn find(lake: &Lake) -> Result<Vec<(SourceKind, String)>, RefreshError
         .filter_map(|name| Some((SourceKind::of_file(&name)?, name)))
         .collect();
     found.sort();
+    if let Some((_, name)) = found.iter().find(|(_, name)| name.contains(char::is_control)) {
+        let path = lake.locate(Layer::Sources, &name.escape_default().to_string());
+        return Err(RefreshError::Unspeakable(path));
+    }
     Ok(found)
 }
 

@@ -67,6 +67,9 @@ pub enum LakeError {
     /// An object became another one while it was being read.
     #[error("{0} changed while it was being read")]
     Changed(String),
+    /// A source file is not the one it was when it was hashed.
+    #[error("{0} was replaced while it was being read; refresh again")]
+    Replaced(String),
     /// Writing an object met another writing of it, or came to nothing.
     #[error("{0} could not be finished: somebody else wrote it, or gave its upload up")]
     Disturbed(String),

@@ -2,6 +2,7 @@
 //! in a metric, and so that no answer carries a key into an error.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use object_store::client::{
     HttpResponseBody, HttpService,
 };
 use reqwest::{Client, Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::error::MAY_PASS;
 use crate::telemetry::{count_retry, sentence};
@@ -31,6 +33,8 @@ pub struct Watched {
     /// For what takes a while to send, during which nothing is heard.
     sender: Client,
     silence: Duration,
+    /// What no text from outside may show.
+    hidden: Arc<[SecretString]>,
 }
 
 impl fmt::Debug for Watched {
@@ -41,11 +45,12 @@ impl fmt::Debug for Watched {
 }
 
 impl Watched {
-    /// A client that gives up an answer it hears nothing of for so long.
+    /// A client that gives up an answer it hears nothing of for so long, and shows none of these
+    /// secrets, whoever repeats them.
     ///
     /// # Errors
     /// When this machine's certificates cannot be read.
-    pub fn new(silence: Duration) -> reqwest::Result<Self> {
+    pub fn new(silence: Duration, hidden: &[SecretString]) -> reqwest::Result<Self> {
         let builder = || {
             Client::builder()
                 .user_agent(concat!("goldsmith/", env!("CARGO_PKG_VERSION")))
@@ -54,7 +59,7 @@ impl Watched {
                 .redirect(reqwest::redirect::Policy::none())
         };
         let client = builder().read_timeout(silence).build()?;
-        Ok(Self { client, sender: builder().build()?, silence })
+        Ok(Self { client, sender: builder().build()?, silence, hidden: hidden.into() })
     }
 }
 
@@ -95,11 +100,11 @@ impl HttpService for Watched {
             }
         };
         let status = answer.status();
-        if status.is_client_error() || status.is_server_error() {
-            return Ok(refusal(&told, &method, answer).await);
+        if !status.is_success() {
+            return Ok(self.refusal(&told, &method, answer).await);
         }
         if method == Method::POST {
-            return good_or_refusal(&told, answer).await;
+            return self.good_or_refusal(&told, answer).await;
         }
         let (parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
         let body = HttpResponseBody::new(body.map_err(move |error| {
@@ -108,6 +113,73 @@ impl HttpService for Watched {
             error
         }));
         Ok(HttpResponse::from_parts(parts, body))
+    }
+}
+
+impl Watched {
+    /// A refusal with its code and message for a body: the rest repeats what was asked, keys included. One
+    /// that may pass has a status that object_store repeats the request after, and only such a one.
+    async fn refusal(
+        &self,
+        told: &str,
+        method: &Method,
+        answer: reqwest::Response,
+    ) -> HttpResponse {
+        let status = answer.status();
+        let headers = answer.headers().clone();
+        let refused = Refused::read(&answer.text().await.unwrap_or_default());
+        let (shown, said) = judge(status, method, refused.as_ref());
+        let said = self.hide(said);
+        if shown.is_server_error() {
+            note(told, status.as_str(), &said);
+        }
+        let mut refusal = HttpResponse::new(said.into());
+        *refusal.status_mut() = shown;
+        *refusal.headers_mut() = headers;
+        refusal
+    }
+
+    /// The answer to what takes a store long: it may have begun with a good status before it knew.
+    async fn good_or_refusal(
+        &self,
+        told: &str,
+        answer: reqwest::Response,
+    ) -> Result<HttpResponse, HttpError> {
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.bytes().await.map_err(|error| {
+            let error = broken(error);
+            note(told, cause(error.kind()), &sentence(&error));
+            error
+        })?;
+        let refused = Refused::read(&String::from_utf8_lossy(&body));
+        let mut passed = match refused {
+            None => {
+                let mut good = HttpResponse::new(body.into());
+                *good.status_mut() = status;
+                good
+            }
+            Some(refused) => {
+                let failed = StatusCode::INTERNAL_SERVER_ERROR;
+                let (shown, said) = judge(failed, &Method::POST, Some(&refused));
+                let said = self.hide(said);
+                note(told, failed.as_str(), &said);
+                let mut refusal = HttpResponse::new(said.into());
+                *refusal.status_mut() = shown;
+                refusal
+            }
+        };
+        *passed.headers_mut() = headers;
+        Ok(passed)
+    }
+
+    /// A text without our secrets.
+    fn hide(&self, mut text: String) -> String {
+        for secret in self.hidden.iter().map(ExposeSecret::expose_secret) {
+            if !secret.is_empty() {
+                text = text.replace(secret, "***");
+            }
+        }
+        text
     }
 }
 
@@ -130,22 +202,6 @@ impl Refused {
         };
         if text.starts_with("<Error") { quick_xml::de::from_str(text).ok() } else { None }
     }
-}
-
-/// A refusal with its code and message for a body: the rest repeats what was asked, keys included. One
-/// that may pass has a status that object_store repeats the request after, and only such a one.
-async fn refusal(told: &str, method: &Method, answer: reqwest::Response) -> HttpResponse {
-    let status = answer.status();
-    let headers = answer.headers().clone();
-    let refused = Refused::read(&answer.text().await.unwrap_or_default());
-    let (shown, said) = judge(status, method, refused.as_ref());
-    if shown.is_server_error() {
-        note(told, status.as_str(), &said);
-    }
-    let mut refusal = HttpResponse::new(said.into());
-    *refusal.status_mut() = shown;
-    *refusal.headers_mut() = headers;
-    refusal
 }
 
 /// The status to pass on, a server's error if and only if it may pass, and what was said.
@@ -179,34 +235,6 @@ fn judge(status: StatusCode, method: &Method, refused: Option<&Refused>) -> (Sta
     } else {
         (status, said)
     }
-}
-
-/// The answer to what takes a store long: it may have begun with a good status before it knew.
-async fn good_or_refusal(told: &str, answer: reqwest::Response) -> Result<HttpResponse, HttpError> {
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let body = answer.bytes().await.map_err(|error| {
-        let error = broken(error);
-        note(told, cause(error.kind()), &sentence(&error));
-        error
-    })?;
-    let refused = Refused::read(&String::from_utf8_lossy(&body));
-    let mut passed = match refused {
-        None => {
-            let mut good = HttpResponse::new(body.into());
-            *good.status_mut() = status;
-            good
-        }
-        Some(refused) => {
-            let failed = StatusCode::INTERNAL_SERVER_ERROR;
-            let (shown, said) = judge(failed, &Method::POST, Some(&refused));
-            note(told, failed.as_str(), &said);
-            let mut refusal = HttpResponse::new(said.into());
-            *refusal.status_mut() = shown;
-            refusal
-        }
-    };
-    *passed.headers_mut() = headers;
-    Ok(passed)
 }
 
 /// An attempt that failed in passing: object_store tries again while tries are left.

@@ -49,7 +49,8 @@ const PROBE: &str = ".probe-";
 /// Whether a name in gold is one that [`probe`] gives.
 #[must_use]
 pub fn is_probe(name: &str) -> bool {
-    name.starts_with(PROBE)
+    name.strip_prefix(PROBE)
+        .is_some_and(|chance| chance.len() == 16 && chance.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
 /// The manifest of a generation, in gold: its commit point.
@@ -66,11 +67,14 @@ pub struct Folder {
     pub generation: u64,
     /// The run that makes it.
     pub run: u64,
+    /// Tells runs of the same number apart, which two serving stores have.
+    pub by_chance: u32,
 }
 
 impl Folder {
     fn file(self, name: &str) -> String {
-        format!("{}/run-{:06}/{name}", generation(self.generation), self.run)
+        let Self { generation: number, run, by_chance } = self;
+        format!("{}/run-{run:06}-{by_chance:08x}/{name}", generation(number))
     }
 
     /// A gold table.

@@ -61,6 +61,13 @@ impl Location {
         let url = template.url.replace("{layer}", layer.word());
         match url.split_once("://") {
             None if url.is_empty() => Err(refuse("it is empty")),
+            // A drive's letter is no scheme.
+            None if url.split_once(":/").is_some_and(|(scheme, _)| {
+                scheme.len() > 1 && scheme.bytes().all(|c| c.is_ascii_alphanumeric())
+            }) =>
+            {
+                Err(refuse("after the scheme come two slashes, as in s3://{layer}"))
+            }
             None => Ok(Self::Directory(url)),
             Some(("file", path)) => Ok(Self::Directory(path.to_owned())),
             Some(("s3", place)) => {
@@ -173,6 +180,7 @@ mod tests {
             ("s3://lake/../{layer}", "its prefix is to be"),
             ("s3://key:00123@lake/{layer}", "***@lake/{layer}: a bucket's name is"),
             ("", "it is empty"),
+            ("s3:/lake/{layer}", "after the scheme come two slashes"),
         ] {
             let error = all(url).unwrap_err().to_string();
             assert!(error.contains(said) && !error.contains("00123"), "{url}: {error}");

@@ -273,6 +273,11 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Object`].
     pub async fn list(&self, layer: Layer, folder: &str) -> Result<Vec<Stamp>> {
+        if let Place::Bucket(bucket) = &self.layer(layer).place {
+            let mut objects = bucket.list(folder).await?;
+            objects.sort_by(|a, b| a.path.cmp(&b.path));
+            return Ok(objects);
+        }
         let listed = self.layer(layer).store.list(Some(&object_path(folder)));
         let listed = listed.map_ok(|object| Stamp {
             path: object.location.to_string(),
@@ -387,8 +392,10 @@ impl Lake {
     /// [`LakeError::Object`], [`LakeError::Directory`].
     pub async fn delete_folder(&self, layer: Layer, folder: &str) -> Result<()> {
         let LayerStore { store, place, .. } = self.layer(layer);
-        let prefix = object_path(folder);
-        let paths = store.list(Some(&prefix)).map_ok(|object| object.location).boxed();
+        let objects = self.list(layer, folder).await?;
+        // What is no path of ours is somebody else's.
+        let paths = objects.iter().filter_map(|object| Path::parse(&object.path).ok().map(Ok));
+        let paths = futures::stream::iter(paths.collect::<Vec<_>>()).boxed();
         store
             .delete_stream(paths)
             .try_collect::<Vec<_>>()

@@ -269,6 +269,10 @@ impl BufRead for Reader {
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 None => {
                     if self.expected.as_ref().is_some_and(|expected| *expected != self.digest().1) {
+                        if self.layer == Layer::Sources {
+                            let path = self.lake.locate(self.layer, &self.path);
+                            return Err(io::Error::other(LakeError::Replaced(path)));
+                        }
                         let problem = "its SHA-256 is not the one in its manifest";
                         return Err(io::Error::other(self.damaged(problem)));
                     }

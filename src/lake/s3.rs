@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 use super::error::is_passing;
 use super::http::Watched;
-use super::{LakeError, Result, keys};
+use super::{LakeError, Result, Stamp, keys};
 use crate::telemetry::sentence;
 
 /// Before a request that failed in passing is made again; each pause is twice the one before.
@@ -72,7 +72,6 @@ pub struct S3 {
 /// What is known of a bucket.
 #[derive(Clone, Default)]
 struct Found {
-    exists: bool,
     /// Whether it has been seen to refuse to overwrite what was to be created.
     honours_conditions: bool,
     /// Its client, with the credentials it was given for a time.
@@ -91,7 +90,9 @@ impl S3 {
     /// # Errors
     /// [`LakeError::Object`] when there can be no client.
     pub fn new(options: S3Options) -> Result<Self> {
-        let http = Watched::new(options.request).map_err(|source| LakeError::Object {
+        let keys = options.keys.iter().flat_map(|(id, secret)| [id.clone(), secret.clone()]);
+        let hidden: Vec<SecretString> = keys.chain(options.session_token.clone()).collect();
+        let http = Watched::new(options.request, &hidden).map_err(|source| LakeError::Object {
             action: "prepare a client for",
             path: "S3".to_owned(),
             source: Error::Generic { store: "S3", source: Box::new(source) },
@@ -266,13 +267,11 @@ impl Bucket {
     /// # Errors
     /// [`LakeError::NoBucket`], [`LakeError::Object`].
     pub async fn prepare(&self, place: &str) -> Result<()> {
-        if self.s3.found(&self.name).exists {
-            return Ok(());
-        }
         let prefix = format!("{}/", self.prefix);
         let query =
             [("list-type", "2"), ("max-keys", "1"), ("prefix", prefix.trim_start_matches('/'))];
-        match self.ask(http::Method::GET, "", &query, Bytes::new()).await {
+        let looked = self.ask(http::Method::GET, "", &query, Bytes::new()).await;
+        match looked.and_then(|page| read_page(&page)) {
             Ok(_) => {}
             Err(error) if !says(&error, "NoSuchBucket") => {
                 return Err(self.failed("look into", error));
@@ -283,7 +282,6 @@ impl Bucket {
             }
             Err(_) => self.create().await?,
         }
-        self.s3.note(&self.name, |found| found.exists = true);
         Ok(())
     }
 
@@ -363,39 +361,59 @@ impl Bucket {
         Ok(honours)
     }
 
-    /// Names of the objects and of the folders directly beneath the prefix. (object_store's own listing
-    /// fails as a whole on a key that is no path of its, whoever put it there.)
+    /// Names of the objects and of the folders directly beneath the prefix.
     ///
     /// # Errors
     /// [`LakeError::Object`].
     pub async fn level(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let (objects, folders) = self.list_keys("", "/").await?;
+        Ok((objects.into_iter().map(|object| object.path).collect(), folders))
+    }
+
+    /// Everything in a folder beneath the prefix, by its path in the layer.
+    ///
+    /// # Errors
+    /// [`LakeError::Object`].
+    pub async fn list(&self, folder: &str) -> Result<Vec<Stamp>> {
+        Ok(self.list_keys(folder, "").await?.0)
+    }
+
+    /// Objects in a folder, and folders where there is a delimiter. (object_store's own listing fails as
+    /// a whole on a key that is no path of its, whoever put it there.)
+    async fn list_keys(&self, folder: &str, delimiter: &str) -> Result<(Vec<Stamp>, Vec<String>)> {
         let prefix = if self.prefix.is_empty() { String::new() } else { self.key("") };
-        let (mut names, mut folders) = (Vec::new(), Vec::new());
+        let within = if folder.is_empty() { prefix.clone() } else { format!("{prefix}{folder}/") };
+        let (mut objects, mut folders) = (Vec::new(), Vec::new());
         let mut token = String::new();
         loop {
-            let mut query = vec![
-                ("list-type", "2"),
-                ("delimiter", "/"),
-                ("encoding-type", "url"),
-                ("prefix", prefix.as_str()),
-            ];
+            let mut query =
+                vec![("list-type", "2"), ("encoding-type", "url"), ("prefix", within.as_str())];
+            if !delimiter.is_empty() {
+                query.push(("delimiter", delimiter));
+            }
             if !token.is_empty() {
                 query.push(("continuation-token", &token));
             }
             let page = self.ask(http::Method::GET, "", &query, Bytes::new()).await;
-            let page = page.and_then(|page| read_xml::<Page>(&page));
+            let page = page.and_then(|page| read_page(&page));
             let page = page.map_err(|error| self.failed("list", error))?;
-            let name = |key: &str| -> Option<String> {
-                let key = decode_key(key)?;
+            for object in &page.contents {
+                let Some(path) = decode_key(&object.key) else { continue };
+                let Some(path) = path.strip_prefix(&prefix) else { continue };
+                // What ends in a slash is how consoles show a folder.
+                if !path.is_empty() && !path.ends_with('/') {
+                    objects.push(object.stamp(path));
+                }
+            }
+            let folder = |common: &Common| -> Option<String> {
+                let key = decode_key(&common.prefix)?;
                 let name = key.strip_prefix(&prefix)?.trim_end_matches('/');
-                // What is no path could not be read either.
-                (!name.is_empty() && Path::parse(name).is_ok()).then(|| name.to_owned())
+                (!name.is_empty()).then(|| name.to_owned())
             };
-            names.extend(page.contents.iter().filter_map(|object| name(&object.key)));
-            folders.extend(page.common_prefixes.iter().filter_map(|common| name(&common.prefix)));
+            folders.extend(page.common_prefixes.iter().filter_map(folder));
             match page.next_continuation_token {
                 Some(next) if page.is_truncated => token = next,
-                _ => return Ok((names, folders)),
+                _ => return Ok((objects, folders)),
             }
         }
     }
@@ -526,6 +544,25 @@ struct Page {
 #[serde(rename_all = "PascalCase")]
 struct Listed {
     key: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    last_modified: String,
+}
+
+impl Listed {
+    fn stamp(&self, path: &str) -> Stamp {
+        let written_at = self.last_modified.parse().map_or(0, jiff::Timestamp::as_microsecond);
+        Stamp { path: path.to_owned(), size_bytes: self.size, written_at }
+    }
+}
+
+/// A page of a listing, which only an S3 store answers with.
+fn read_page(bytes: &[u8]) -> object_store::Result<Page> {
+    if !String::from_utf8_lossy(bytes).contains("<ListBucketResult") {
+        return Err(generic("what answers there is no S3 store".into()));
+    }
+    read_xml(bytes)
 }
 
 #[derive(Debug, Deserialize)]

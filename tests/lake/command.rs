@@ -86,8 +86,9 @@ async fn a_vacuum_removes_what_no_kept_generation_needs_and_nothing_else() {
             (Layer::Gold, "gen-000007/run-000031/kpis.parquet"),
             (Layer::Gold, "gen-000002/run-000030/kpis.parquet"),
             (Layer::Silver, "gen-000007/run-000031/achats/mois=2024-01/part-0.parquet"),
-            (Layer::Gold, ".probe-00ff"),
+            (Layer::Gold, ".probe-00ff00ff00ff00ff"),
             (Layer::Gold, "readme.txt"),
+            (Layer::Gold, ".probe-results.txt"),
             (Layer::Gold, "reports/2025.pdf"),
             (Layer::Bronze, "achats/by-hand.csv"),
         ] {
@@ -108,12 +109,19 @@ async fn a_vacuum_removes_what_no_kept_generation_needs_and_nothing_else() {
         assert_eq!(all().await, before);
         let done = shop.run(&["lake", "vacuum"]).good().out;
         assert!(done.contains("removed 4 objects of 16 bytes"), "{done}");
-        for gone in ["run-000031/kpis", "run-000030/kpis", "mois=2024-01", ".probe-00ff"] {
+        for gone in
+            ["run-000031/kpis", "run-000030/kpis", "mois=2024-01", ".probe-00ff00ff00ff00ff"]
+        {
             assert!(done.contains(gone), "{gone} is not in {done}");
         }
         let after = all().await;
         assert_eq!(after.len(), before.len() - 4);
-        for stays in ["Gold readme.txt", "Gold reports/2025.pdf", "Bronze achats/by-hand.csv"] {
+        for stays in [
+            "Gold readme.txt",
+            "Gold .probe-results.txt",
+            "Gold reports/2025.pdf",
+            "Bronze achats/by-hand.csv",
+        ] {
             assert!(after.contains(&stays.to_owned()), "{stays}");
         }
         assert_eq!(lake.list(Layer::Gold, "gen-000002").await.unwrap(), kept);

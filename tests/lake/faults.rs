@@ -190,3 +190,73 @@ fn a_gateway_that_is_killed_and_started_again_in_mid_run_does_not_fail_the_run()
     shop.run(&["lake", "verify"]).good();
     shop.run(&["check"]).good();
 }
+
+/// A way on which what `is_chosen` says hangs for as long as it is broken.
+fn hanging(
+    is_chosen: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
+) -> (Proxy, Arc<Mutex<bool>>) {
+    const LONG: Duration = Duration::from_mins(10);
+    let is_broken = Arc::new(Mutex::new(true));
+    let broken = Arc::clone(&is_broken);
+    let proxy = Proxy::to(&shared().endpoint, move |_, method, path| {
+        let hangs = *broken.lock().unwrap() && is_chosen(method, path);
+        if hangs { Fault::Stall(LONG) } else { Fault::None }
+    });
+    (proxy, is_broken)
+}
+
+#[test]
+fn nothing_that_a_run_asks_of_the_lake_can_hold_it_longer_than_a_step_may_take() {
+    let asked = Arc::new(Mutex::new(("", "")));
+    let now = Arc::clone(&asked);
+    let (proxy, _) = hanging(move |method, path| {
+        let (chosen, part) = *now.lock().unwrap();
+        !part.is_empty() && method == chosen && path.contains(part)
+    });
+    let (shop, ..) = shop_by(&proxy);
+    shop.run(&["refresh"]).good();
+    for what in [
+        ("GET", "uploads"),
+        ("GET", "-gold?"),
+        ("GET", "manifest.json"),
+        ("PUT", "/models.json"),
+        ("HEAD", "-silver/"),
+        ("PUT", "/kpis.parquet"),
+    ] {
+        *asked.lock().unwrap() = what;
+        let limits = [("S3__REQUEST_SECS", "60"), ("REFRESH__STEP_SECS", "6")];
+        let ran = shop.run_with(&["refresh", "--force"], &limits);
+        let said = ["did not end within 6 s (refresh.step_secs)"];
+        assert_eq!(ran.code, Some(1), "{what:?}: {ran:?}");
+        ran.refused(1, &said);
+    }
+    *asked.lock().unwrap() = ("", "");
+    shop.run(&["refresh", "--force"]).good();
+    assert_whole(&shop);
+}
+
+#[test]
+fn who_cancels_does_not_wait_for_a_server_that_hangs() {
+    let (proxy, is_broken) = hanging(|_, path| path.contains("uploads"));
+    let (shop, ..) = shop_by(&proxy);
+    *is_broken.lock().unwrap() = false;
+    shop.run(&["refresh"]).good();
+    *is_broken.lock().unwrap() = true;
+    let running = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", "t")]);
+    let force = r#"{"force": true}"#;
+    let begun = running.http.ask("POST", "/admin/refresh", "t", &[], force).json();
+    let run = format!("/admin/runs/{}", begun["data"]["run"]);
+    let record = || running.http.get_as(&run, Some("t")).json()["data"].take();
+    let started = std::time::Instant::now();
+    // It hangs when the step before has ended.
+    while proxy.faults() == 0 {
+        assert!(started.elapsed() < Duration::from_mins(1), "{}", record());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running.http.ask("POST", &format!("{run}/cancel"), "t", &[], "");
+    while record()["state"] == "running" {
+        assert!(started.elapsed() < Duration::from_mins(5), "{}", record());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(record()["state"], "cancelled");
+}

@@ -8,7 +8,7 @@ use goldsmith::lake::{Lake, Layer};
 
 use super::s3::shop_on;
 use crate::support::s3::{shared, unique};
-use crate::support::{Running, SMALL, Shop};
+use crate::support::{Ran, Running, SMALL, Shop};
 
 /// Tables that tell of the run and of the one before it.
 const OF_THE_RUN: [&str; 2] = ["ml_model_metrics", "segment_migration"];
@@ -119,6 +119,40 @@ async fn a_run_that_is_killed_leaves_nothing_that_the_next_one_does_not_clear() 
         assert_eq!(lake.sweep_half_written(layer, |_| true, true).await.unwrap(), 0);
     }
     shop.run(&["lake", "verify"]).good();
+}
+
+#[test]
+fn two_serving_stores_on_one_lake_never_publish_what_is_not_there() {
+    // It is not meant, and on S3 nothing keeps them from it.
+    let (one, template) = shop_on(&shared(), Shop::sample(SMALL));
+    let sources = one.data("sources").display().to_string();
+    let server = shared();
+    let other = Shop::empty().with_settings(&server.variables()).with_settings(&[
+        ("LAKE_URL", &template),
+        ("LAKE_SOURCES_URL", &sources),
+        ("MODELS__SEED", "7"),
+    ]);
+    let mut published = 0;
+    for pause in [0, 300, 900] {
+        let first = one.start(&["refresh", "--force"]);
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        let second = other.start(&["refresh", "--force"]);
+        for (shop, child) in [(&one, first), (&other, second)] {
+            let ran = Ran::at_end_of(child);
+            match ran.code {
+                Some(0) => {
+                    published += 1;
+                    shop.run(&["check"]).good();
+                }
+                _ => {
+                    ran.refused(1, &["s3://"]);
+                }
+            }
+        }
+        one.run(&["lake", "verify"]).good();
+        other.run(&["lake", "verify"]).good();
+    }
+    assert!(published > 0);
 }
 
 #[test]

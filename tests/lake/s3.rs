@@ -90,8 +90,8 @@ fn careless() -> String {
                     let read = stream.read(&mut part).unwrap();
                     asked.extend_from_slice(&part[..read]);
                 }
-                let answer = "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 0\r\n\
-                              Connection: close\r\n\r\n";
+                let answer = "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 19\r\n\
+                              Connection: close\r\n\r\n<ListBucketResult/>";
                 let _ = stream.write_all(answer.as_bytes());
             });
         }
@@ -149,10 +149,32 @@ async fn keys_that_no_path_can_be_are_somebody_elses() {
                 put_raw(&server, &bucket, &format!("{prefix}{layer}/{key}")).await;
             }
         }
-        assert_eq!(lake.names(Layer::Sources).await.unwrap(), ["clients.csv"], "{prefix}");
-        let folders = lake.folders(Layer::Gold).await.unwrap();
-        assert_eq!(folders, ["a", "gen-000001", "older"], "{prefix}");
+        let names = lake.names(Layer::Sources).await.unwrap();
+        assert_eq!(names, ["clients.csv", "line\nbreak.csv"], "{prefix}");
+        let listed = lake.list(Layer::Gold, "").await.unwrap();
+        let listed: Vec<&str> = listed.iter().map(|object| object.path.as_str()).collect();
+        let ours = "gen-000001/run-000001/kpis.parquet";
+        assert_eq!(listed, ["/c.csv", "a//b.csv", ours, "line\nbreak.csv"], "{prefix}");
+        lake.delete_folder(Layer::Gold, "a").await.unwrap();
+        lake.delete_folder(Layer::Gold, "gen-000001").await.unwrap();
+        assert_eq!(lake.list(Layer::Gold, "").await.unwrap().len(), 3, "{prefix}");
+        assert_eq!(lake.folders(Layer::Gold).await.unwrap(), ["a", "older"], "{prefix}");
     }
+}
+
+#[test]
+fn a_source_file_that_cannot_be_asked_for_is_not_left_out_in_silence() {
+    let (shop, template) = shop_on(&shared(), Shop::sample(SMALL));
+    let shop = shop.with_settings(&[("LAKE_SOURCES_URL", &template)]);
+    shop.run(&["refresh"]).refused(1, &["there is no clients*.csv in s3://gt-"]);
+    let (server, bucket) = (shared(), template.replace("s3://", "").replace("{layer}", "sources"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(put_raw(&server, &bucket, "achats%0A2024.csv"));
+    shop.run(&["refresh"]).refused(1, &["achats\\n2024.csv holds a control character"]);
+    // On a disk as well.
+    let shop = Shop::sample(SMALL);
+    shop.put("clients\t2.csv", b"x");
+    shop.run(&["refresh"]).refused(1, &["clients\\t2.csv holds a control character"]);
 }
 
 #[tokio::test]
@@ -170,7 +192,7 @@ async fn uploads_that_were_left_unfinished_are_given_up() {
             .with_access_key_id(&server.key)
             .with_secret_access_key(&server.secret)
             .with_http_connector(
-                goldsmith::lake::http::Watched::new(Duration::from_secs(20)).unwrap(),
+                goldsmith::lake::http::Watched::new(Duration::from_secs(20), &[]).unwrap(),
             )
             .build()
             .unwrap(),

@@ -309,6 +309,33 @@ impl Refresher {
         steps.again("writing to the lake", write).await
     }
 
+    /// Makes sure that everything a manifest refers to is there: somebody may have tidied up.
+    async fn find_all(&self, manifest: &Manifest) -> Result<()> {
+        /// Objects that are asked for at once.
+        const AT_ONCE: usize = 8;
+        let mut all = Vec::new();
+        for file in &manifest.sources {
+            all.push((Layer::Bronze, file.bronze.clone(), file.size_bytes));
+        }
+        for file in manifest.silver.iter().flat_map(SilverFiles::all) {
+            all.push((Layer::Silver, file.path.clone(), file.size_bytes));
+        }
+        for file in manifest.gold_files() {
+            all.push((Layer::Gold, file.path.clone(), file.size_bytes));
+        }
+        let found = all.into_iter().map(|(layer, path, size)| self.find(layer, path, size));
+        stream::iter(found).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    async fn find(&self, layer: Layer, path: String, size_bytes: u64) -> Result<()> {
+        let found = self.lake.stamp(layer, &path).await?;
+        if found.is_some_and(|found| found.size_bytes == size_bytes) {
+            return Ok(());
+        }
+        let (path, problem) = (self.lake.locate(layer, &path), "it is gone again".to_owned());
+        Err(LakeError::Damaged { path, problem }.into())
+    }
+
     /// Makes the generation exist. What decides is the right to publish: it is asked for once more;
     /// where the store can, another run's manifest is not written over either.
     async fn commit(
@@ -323,6 +350,7 @@ impl Refresher {
         })?;
         let json = Bytes::from(json);
         let commit = async || {
+            self.find_all(manifest).await?;
             publisher.confirm_held().await?;
             Ok(self.lake.commit(Layer::Gold, &path, json.clone()).await?)
         };

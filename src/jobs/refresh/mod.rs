@@ -89,6 +89,9 @@ pub enum RefreshError {
     /// Nobody knows which files its silver is.
     #[error("generation {0} does not list its silver: begin from its bronze")]
     NoSilver(u64),
+    /// A file has a name that cannot be asked for.
+    #[error("the name of {0} holds a control character; rename it")]
+    Unspeakable(String),
     /// A file disappeared while it was being read.
     #[error("{0} disappeared while it was being read")]
     Vanished(String),
@@ -369,7 +372,11 @@ impl Refresher {
                 (_, known) => known.unwrap_or(false),
             };
             let run = Run {
-                folder: Folder { generation: newest_lake + 1, run: publisher.run() },
+                folder: Folder {
+                    generation: newest_lake + 1,
+                    run: publisher.run(),
+                    by_chance: by_chance(),
+                },
                 fingerprint,
                 started_at: run_start,
                 request,
@@ -597,6 +604,14 @@ impl Refresher {
         steps.finish(Step::Sweep, &summary, Flow::default()).await;
         Ok(())
     }
+}
+
+/// A number that no other run has, most likely.
+fn by_chance() -> u32 {
+    let mut random = [0; 4];
+    // Without chance the number of the run has to do.
+    let _ = getrandom::fill(&mut random);
+    u32::from_le_bytes(random)
 }
 
 /// Whether a run with this fingerprint would give this generation again. A row that was rejected

@@ -139,7 +139,12 @@ impl<'a> Steps<'a> {
     {
         let attempt = || {
             let work = self.go_on().map(|()| work());
-            async { work?.await }
+            async {
+                tokio::select! {
+                    done = work? => done,
+                    () = self.cancel.cancelled() => Err(RefreshError::Cancelled),
+                }
+            }
         };
         tries(action, attempt, self.cancel.clone(), &self.trouble).await
     }
