@@ -211,7 +211,7 @@ impl Lake {
             }
         }
         if let Place::Bucket(bucket) = &self.layer(Layer::Gold).place {
-            bucket.honours_conditions().await?;
+            bucket.probe().await?;
         }
         Ok(())
     }
@@ -335,7 +335,8 @@ impl Lake {
         Ok(())
     }
 
-    /// Writes an object that is to be written once, a manifest. Where the store honours it, one that
+    /// Writes an object that is to be written once, a manifest. Where the store honours it, as
+    /// [`Self::prepare`] has found out, one that
     /// another run has written is left as it is and refused; elsewhere the caller's right to publish
     /// is all that keeps runs apart.
     ///
@@ -346,7 +347,7 @@ impl Lake {
         let is_guarded = match place {
             // Who has its lock is alone.
             Place::Directory(_) => false,
-            Place::Bucket(bucket) => bucket.honours_conditions().await?,
+            Place::Bucket(bucket) => bucket.honours_conditions(),
             Place::Memory => true,
         };
         if !is_guarded {

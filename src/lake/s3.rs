@@ -207,7 +207,8 @@ impl Bucket {
     }
 
     fn failed(&self, action: &'static str, source: Error) -> LakeError {
-        LakeError::Object { action, path: format!("s3://{}", self.name), source }
+        let path = format!("s3://{}/{}", self.name, self.prefix);
+        LakeError::Object { action, path: path.trim_end_matches('/').to_owned(), source }
     }
 
     /// Asks something that object_store has no word for, again while it fails in passing.
@@ -308,17 +309,23 @@ impl Bucket {
         }
     }
 
-    /// Whether the store refuses to overwrite what was to be created. Found out once: of several
-    /// writers of one key exactly one has to win, and one that comes later has to lose. A store that
-    /// does not is told of in the log.
+    /// Whether the store has been seen to refuse to overwrite what was to be created.
+    #[must_use]
+    pub fn honours_conditions(&self) -> bool {
+        self.s3.found(&self.name).honours_conditions
+    }
+
+    /// Finds out, unless that is known, whether the store refuses to overwrite what was to be created:
+    /// of several writers of one key exactly one has to win, and one that comes later has to lose. A
+    /// store that does not is told of in the log, and asked again by the next run.
     ///
     /// # Errors
     /// [`LakeError::Object`].
-    pub async fn honours_conditions(&self) -> Result<bool> {
+    pub async fn probe(&self) -> Result<()> {
         /// Of one key at once.
         const WRITERS: usize = 8;
-        if self.s3.found(&self.name).honours_conditions {
-            return Ok(true);
+        if self.honours_conditions() {
+            return Ok(());
         }
         let mut random = [0; 8];
         // A probe that meets another's by chance only finds a worse store.
@@ -358,7 +365,7 @@ impl Bucket {
             );
         }
         self.s3.note(&self.name, |found| found.honours_conditions = honours);
-        Ok(honours)
+        Ok(())
     }
 
     /// Names of the objects and of the folders directly beneath the prefix.
