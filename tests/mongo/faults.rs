@@ -227,9 +227,10 @@ fn refusals_that_pass_are_tried_again() {
         let before = server.failed();
         server.fail(2, data);
         let ran = shop.run(&["refresh"]).good();
-        // Of commands that come at once the server may refuse one more than it was told to.
         let failed = server.failed() - before;
-        assert!((2..=3).contains(&failed), "{command} {failure}: {failed}");
+        // Views are pointed several at once: one more was seen refused there than was asked for.
+        let most = if command == "collMod" { 3 } else { 2 };
+        assert!((2..=most).contains(&failed), "{command} {failure}: {failed}");
         retried += usize::from(ran.err.contains("trying again"));
         shop.run(&["check"]).good();
     }
