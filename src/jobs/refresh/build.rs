@@ -6,7 +6,6 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use polars::prelude::DataFrame;
-use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::inputs::{Given, Inputs};
@@ -272,13 +271,29 @@ impl Refresher {
         let writes =
             months.into_iter().map(|(month, frame)| write(folder.silver_achats(&month), frame));
         let achats = stream::iter(writes).buffered(WRITERS).try_collect().await?;
-        let (path, report) = (folder.quality_report(), silver.report.clone());
-        let report = self.write_json(Layer::Silver, path, report, steps).await?;
+        let report = silver.report.clone();
+        let encode = move |to: &mut PartWriter| serde_json::to_writer_pretty(to, &report);
+        let report = self.write(Layer::Silver, folder.quality_report(), encode, steps).await?;
         let files = SilverFiles { clients, achats, rejected_clients, rejected_achats, report };
         Ok((silver, files))
     }
 
-    /// Writes a frame as Parquet, in parts while it is being encoded.
+    /// Writes what `encode` makes, in parts while it is being made, again while that fails in passing.
+    async fn write<E>(
+        &self,
+        layer: Layer,
+        path: String,
+        encode: impl FnOnce(&mut PartWriter) -> std::result::Result<(), E> + Clone + Send + 'static,
+        steps: &Steps<'_>,
+    ) -> Result<TableFile>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let write = async || Ok(self.lake.write(layer, &path, encode.clone()).await?);
+        steps.again("writing to the lake", write).await
+    }
+
+    /// Writes a frame as Parquet.
     async fn write_frame(
         &self,
         layer: Layer,
@@ -286,27 +301,8 @@ impl Refresher {
         frame: DataFrame,
         steps: &Steps<'_>,
     ) -> Result<TableFile> {
-        let write = async || {
-            let mut frame = frame.clone();
-            let encode = move |to: &mut PartWriter| parquet::encode(&mut frame, to);
-            Ok(self.lake.write(layer, &path, encode).await?)
-        };
-        steps.again("writing to the lake", write).await
-    }
-
-    async fn write_json<T: Serialize + Clone + Send + 'static>(
-        &self,
-        layer: Layer,
-        path: String,
-        value: T,
-        steps: &Steps<'_>,
-    ) -> Result<TableFile> {
-        let write = async || {
-            let value = value.clone();
-            let encode = move |to: &mut PartWriter| serde_json::to_writer_pretty(to, &value);
-            Ok(self.lake.write(layer, &path, encode).await?)
-        };
-        steps.again("writing to the lake", write).await
+        let encode = move |to: &mut PartWriter| parquet::encode(&mut frame.clone(), to);
+        self.write(layer, path, encode, steps).await
     }
 
     /// Makes sure that everything a manifest refers to is there: somebody may have tidied up.
@@ -382,13 +378,8 @@ impl Refresher {
         steps: &Steps<'_>,
     ) -> Result<TableFile> {
         let artefact = Arc::new(artefact);
-        let path = folder.models();
-        let write = async || {
-            let artefact = Arc::clone(&artefact);
-            let encode = move |to: &mut PartWriter| serde_json::to_writer(to, artefact.as_ref());
-            Ok(self.lake.write(Layer::Gold, &path, encode).await?)
-        };
-        steps.again("writing to the lake", write).await
+        let encode = move |to: &mut PartWriter| serde_json::to_writer(to, artefact.as_ref());
+        self.write(Layer::Gold, folder.models(), encode, steps).await
     }
 
     async fn write_gold(
