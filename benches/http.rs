@@ -101,7 +101,7 @@ fn servers() -> &'static Servers {
             let pairs = pairs.map(|(name, value)| (name.to_owned(), value)).to_vec();
             let settings = settings::load_from(None, Vec::new(), pairs).unwrap().settings;
             // As `serve` logs, to nowhere.
-            telemetry::init(&settings.log, "info", std::io::sink).unwrap();
+            logging::init(&settings.log, "info", std::io::sink).unwrap();
             in_background(move || {
                 let store = open_store(&settings).unwrap();
                 let application = Application::build(&settings, store).unwrap();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use goldsmith::domain::manifest::TableFile;
-use goldsmith::lake::http::Watched;
+use goldsmith::lake::http::InstrumentedClient;
 use goldsmith::lake::{Lake, Layer, parquet};
 use goldsmith::sample::{Spec, generate};
 use object_store::ObjectStoreExt as _;
@@ -54,7 +54,7 @@ fn plain(server: &s3::Server, bucket: &str) -> Arc<AmazonS3> {
         .with_bucket_name(bucket)
         .with_access_key_id(&server.key)
         .with_secret_access_key(&server.secret)
-        .with_http_connector(Watched::new(Duration::from_mins(5), &[]).unwrap());
+        .with_http_connector(InstrumentedClient::new(Duration::from_mins(5), &[]).unwrap());
     Arc::new(store.build().unwrap())
 }
 

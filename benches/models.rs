@@ -18,12 +18,14 @@ use std::process::Command;
 use std::time::Instant;
 
 use goldsmith::domain::time::Timestamp;
-use goldsmith::pipeline::model::buying::{self, Dropout, Pattern};
-use goldsmith::pipeline::model::evaluation::Amounts;
-use goldsmith::pipeline::model::history::History;
-use goldsmith::pipeline::model::matrix::Matrix;
-use goldsmith::pipeline::model::spending::{self, Spend};
-use goldsmith::pipeline::model::{LastSegments, Rules, boosted, forest, segmentation, train};
+use goldsmith::pipeline::ml::history::History;
+use goldsmith::pipeline::ml::matrix::Matrix;
+use goldsmith::pipeline::ml::methods::bg_nbd::{self, Dropout, Pattern};
+use goldsmith::pipeline::ml::methods::gamma_gamma::{self, Spend};
+use goldsmith::pipeline::ml::methods::{boosted, forest};
+use goldsmith::pipeline::ml::metrics::RegressionMetrics;
+use goldsmith::pipeline::ml::tasks::segmentation;
+use goldsmith::pipeline::ml::{LastSegments, TrainingOptions, train};
 use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::pipeline::silver::{self, refine};
 use goldsmith::sample::{Spec, generate};
@@ -34,8 +36,8 @@ use smartcore::ensemble::random_forest_regressor::{
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::xgboost::{XGRegressor, XGRegressorParameters};
 
-const RULES: Rules =
-    Rules { seed: 42, min_customers: 50, churn_horizon_days: 60, max_fit_rows: 50_000 };
+const RULES: TrainingOptions =
+    TrainingOptions { seed: 42, min_customers: 50, churn_horizon_days: 60, max_fit_rows: 50_000 };
 /// Purchases per customer.
 const PURCHASES: u32 = 16;
 
@@ -67,7 +69,7 @@ fn prepare(file: &str, customers: u32) {
     let spec = Spec { customers, purchases: customers * PURCHASES, seed: 42, dirty: 0.0 };
     let files = generate(spec).unwrap();
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
-    let rules = silver::Rules { max_amount: 10_000.0, run_start: Timestamp::now() };
+    let rules = silver::CleaningOptions { max_amount: 10_000.0, run_start: Timestamp::now() };
     let source = |name: &'static str| vec![SourceText::of(name, bytes(name))];
     let silver = refine(source("clients.csv"), source("achats.csv"), &rules).unwrap();
     let mut fact = silver
@@ -93,7 +95,7 @@ fn train_all(file: &str) {
         .entries
         .iter()
         .filter(|entry| entry.serves)
-        .map(|entry| format!("{} by {}", entry.task.word(), entry.method.word()))
+        .map(|entry| format!("{} by {}", entry.task.as_str(), entry.method.as_str()))
         .collect();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("").to_owned();
@@ -151,7 +153,7 @@ fn libraries(history: &History, dir: &Path) {
     let (seconds, trees) = timed(|| boosted::fit(rows, spend, boosted::Target::Mean, 42).unwrap());
     println!("lifetime value: {} rows to fit", rows.rows());
     let judged = |foretold: &[f64]| {
-        let Amounts { mae, rmse, .. } = value.amounts(foretold);
+        let RegressionMetrics { mae, rmse, .. } = value.amounts(foretold);
         format!("MAE {mae:.2}, RMSE {rmse:.2}")
     };
     let told = judged(&trees.predict_all(&value.held.0));

@@ -20,12 +20,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
+use goldsmith::catalogue::{CATALOGUE, CUSTOMERS};
 use goldsmith::domain::manifest::{Memo, TableEntry, Totals, table_in_physical_name};
-use goldsmith::domain::rows::{Batch, Cells};
-use goldsmith::domain::run::{RefreshRequest, RunEnd, RunOrder, RunTrigger};
+use goldsmith::domain::rows::{Batch, ColumnValues};
 use goldsmith::domain::schema::ColumnType;
 use goldsmith::domain::time::{Day, Timestamp};
-use goldsmith::pipeline::tables::{CATALOGUE, CUSTOMERS};
+use goldsmith::runs::{RefreshRequest, RunEnd, RunSpec, RunTrigger};
 use goldsmith::sample::{Spec, generate};
 use goldsmith::settings;
 use goldsmith::startup::{Application, open_store};
@@ -90,28 +90,30 @@ fn customers(first: usize, rows: usize) -> Batch {
         let mixed = move |id: usize| id.wrapping_mul(2_654_435_761).rotate_left(7) % 99_991 + place;
         if column.nullable && !column.name.ends_with("_purchase") {
             return match column.ty {
-                ColumnType::Text => Cells::Text(vec![None; rows]),
-                ColumnType::Int => Cells::Int(vec![None; rows]),
-                _ => Cells::Float(vec![None; rows]),
+                ColumnType::Text => ColumnValues::Text(vec![None; rows]),
+                ColumnType::Int => ColumnValues::Int(vec![None; rows]),
+                _ => ColumnValues::Float(vec![None; rows]),
             };
         }
         let day = move |id: usize| Day(number(16_000 + mixed(id) % 4_000));
         match column.ty {
             ColumnType::Int if column.name == "id_client" => {
-                Cells::Int(ids().map(|id| Some(i64::from(number(id)))).collect())
+                ColumnValues::Int(ids().map(|id| Some(i64::from(number(id)))).collect())
             }
-            ColumnType::Int => {
-                Cells::Int(ids().map(|id| Some(i64::from(number(mixed(id) % 500)))).collect())
+            ColumnType::Int => ColumnValues::Int(
+                ids().map(|id| Some(i64::from(number(mixed(id) % 500)))).collect(),
+            ),
+            ColumnType::Float | ColumnType::Money => ColumnValues::Float(
+                ids().map(|id| Some(f64::from(number(mixed(id))) / 100.0)).collect(),
+            ),
+            ColumnType::Bool => {
+                ColumnValues::Bool(ids().map(|id| Some(mixed(id) % 2 == 0)).collect())
             }
-            ColumnType::Float | ColumnType::Money => {
-                Cells::Float(ids().map(|id| Some(f64::from(number(mixed(id))) / 100.0)).collect())
-            }
-            ColumnType::Bool => Cells::Bool(ids().map(|id| Some(mixed(id) % 2 == 0)).collect()),
-            ColumnType::Date => Cells::Date(ids().map(|id| Some(day(id))).collect()),
-            ColumnType::Timestamp => Cells::Timestamp(
+            ColumnType::Date => ColumnValues::Date(ids().map(|id| Some(day(id))).collect()),
+            ColumnType::Timestamp => ColumnValues::Timestamp(
                 ids().map(|id| Some(Timestamp(day(id).start().0 + 1_000_000))).collect(),
             ),
-            ColumnType::Text | ColumnType::TextList => Cells::Text(
+            ColumnType::Text | ColumnType::TextList => ColumnValues::Text(
                 ids()
                     .map(|id| {
                         Some(match column.name {
@@ -136,8 +138,8 @@ fn publish(server: &Server) {
     let sum = |name: &str| -> f64 {
         let place = CUSTOMERS.columns.iter().position(|column| column.name == name).unwrap();
         let values = blocks.iter().map(|block| match &block.columns[place] {
-            Cells::Float(values) => values.iter().flatten().sum(),
-            Cells::Int(values) => {
+            ColumnValues::Float(values) => values.iter().flatten().sum(),
+            ColumnValues::Int(values) => {
                 values.iter().flatten().map(|v| f64::from(i32::try_from(*v).unwrap())).sum()
             }
             _ => 0.0,
@@ -166,7 +168,7 @@ fn publish(server: &Server) {
             };
             let rows = blocks.clone();
             let publisher = store
-                .publisher(&RunOrder::refresh(RunTrigger::Cli, RefreshRequest::default()))
+                .publisher(&RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default()))
                 .await
                 .unwrap();
             if !last.is_empty() {

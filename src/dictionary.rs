@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::catalogue::{self, legacy};
 use crate::domain::schema::{Column, ColumnType, Direction, Fields, Table};
-use crate::pipeline::tables::{self, older};
 
 /// `docs/DATA_DICTIONARY.md`.
 #[must_use]
@@ -19,14 +19,14 @@ pub fn markdown() -> String {
          several, `_all` for a single row. Integers are int64, numbers and money doubles, dates and \
          timestamps BSON dates (a date is midnight UTC), which keep milliseconds.\n",
     );
-    for table in tables::ALL {
+    for table in catalogue::ALL {
         describe(table, &mut text);
     }
     text.push_str(
         "\n## Older names\n\nServed beside the tables, as views of the serving store, for dashboards that know them.\n\n\
          | name | table | fields |\n|---|---|---|\n",
     );
-    for view in older::ALL {
+    for view in legacy::ALL {
         let fields = match view.fields {
             Fields::All => "all".to_owned(),
             Fields::Renamed(fields) => {
@@ -69,7 +69,7 @@ fn describe(table: &Table, text: &mut String) {
             text,
             "| {} | {} | {null} | {} | {} |",
             column.name,
-            column.ty.word(),
+            column.ty.as_str(),
             range(column),
             column.doc
         );

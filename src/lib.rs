@@ -6,21 +6,25 @@
 //!                              pipeline::silver  pipeline::gold
 //! ```
 //!
-//! Reading order: [`pipeline::tables`] (what there is), [`jobs::refresh`] (how it comes about),
+//! Reading order: [`catalogue`] (what there is), [`jobs::refresh`] (how it comes about),
 //! [`store`] (how it is served), [`api`] (how it is asked for). `docs/ARCHITECTURE.md` walks one
 //! refresh and one request through all of it.
 
 pub mod api;
+pub mod blocking;
+pub mod catalogue;
 pub mod cli;
 pub mod dictionary;
 pub mod domain;
+pub mod error_chain;
 pub mod jobs;
 pub mod lake;
 pub mod lock;
+pub mod logging;
+pub mod metrics;
 pub mod pipeline;
+pub mod runs;
 pub mod sample;
-pub mod screen;
 pub mod settings;
 pub mod startup;
 pub mod store;
-pub mod telemetry;

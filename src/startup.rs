@@ -17,23 +17,23 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::api::home::HomePage;
 use crate::api::problems::{ensure_problem, not_taken};
+use crate::api::request_span::RequestSpan;
 use crate::api::state::{State, Tokens};
 use crate::api::{self, home, openapi};
-use crate::jobs::house::{self, Plan};
+use crate::catalogue;
+use crate::jobs::background::{self, Plan};
 use crate::jobs::notify::{Metabase, Notifier};
 use crate::jobs::refresh::Refresher;
 use crate::jobs::runner::Runner;
 use crate::lake::location::Template;
 use crate::lake::s3::{S3, S3Options};
 use crate::lake::{Lake, LakeError};
-use crate::pipeline::model::Rules;
+use crate::pipeline::ml::TrainingOptions;
 use crate::pipeline::silver::quality::Gate;
-use crate::pipeline::tables;
 use crate::settings::{self, Loaded, Notify, Refresh, Settings};
 use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{GoldStore, Operator, StoreError};
-use crate::telemetry::RequestSpan;
+use crate::store::{GoldStore, RunControl, StoreError};
 
 /// The exit code of a process that ended at a second signal, as shells tell that of ctrl-c.
 pub const EXIT_AT_ONCE: i32 = 130;
@@ -88,7 +88,7 @@ pub enum StartupError {
 /// Outside a tokio runtime.
 pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupError> {
     let Some(mongodb) = &settings.mongodb else {
-        return Ok(Arc::new(SqliteStore::open(&settings.sqlite_path, &tables::CATALOGUE)?));
+        return Ok(Arc::new(SqliteStore::open(&settings.sqlite_path, &catalogue::CATALOGUE)?));
     };
     let options = MongoOptions {
         uri: mongodb.uri.clone(),
@@ -99,7 +99,7 @@ pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupErro
         write: Duration::from_secs(mongodb.write_secs),
         lease: Duration::from_secs(mongodb.lease_secs),
     };
-    Ok(Arc::new(MongoStore::open(options, &tables::CATALOGUE)?))
+    Ok(Arc::new(MongoStore::open(options, &catalogue::CATALOGUE)?))
 }
 
 /// Limits the threads of the pipeline: to what the settings say, else, in a process that serves, to one
@@ -176,7 +176,7 @@ pub fn refresher(settings: &Settings, lake: Lake, store: Arc<dyn GoldStore>) -> 
             max_row_drop: settings.quality.max_row_drop,
         },
         max_amount: settings.quality.max_amount,
-        models: Rules {
+        models: TrainingOptions {
             seed: settings.models.seed,
             min_customers: settings.models.min_customers,
             churn_horizon_days: settings.churn_horizon_days,
@@ -312,7 +312,7 @@ impl Application {
         let plan = Plan { schedule, jitter, watch };
         let state = web::Data::new(State::new(
             store,
-            Arc::new(runner.clone()) as Arc<dyn Operator>,
+            Arc::new(runner.clone()) as Arc<dyn RunControl>,
             settings.http.cache_bytes,
             Tokens { read: settings.read_token.clone(), admin: admin_token.token.clone() },
             &document,
@@ -373,7 +373,7 @@ impl Application {
     /// [`StartupError::Serve`].
     pub async fn run(self) -> Result<(), StartupError> {
         let Self { server, runner, plan, grace, mut signals, .. } = self;
-        tokio::spawn(house::keep(runner.clone(), plan));
+        tokio::spawn(background::keep(runner.clone(), plan));
         let (handle, running) = (server.handle(), runner.clone());
         let stopping = runner.stopping();
         let listening = tokio::spawn(async move {

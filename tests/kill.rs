@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use goldsmith::pipeline::tables;
+use goldsmith::catalogue;
 use goldsmith::sample::{Spec, generate};
 
 use crate::support::{SMALL, Shop, TestApp};

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use goldsmith::catalogue::{self, older};
 use goldsmith::domain::manifest::{Manifest, Memo, Published, QualityReport, TableEntry, Totals};
 use goldsmith::domain::query::{Comparison, Filter, Query, Search};
-use goldsmith::domain::rows::{Batch, Cells, Value};
-use goldsmith::domain::run::{
-    Flow, KeptKey, RefreshRequest, RowCounts, RunEnd, RunKind, RunNotes, RunOrder, RunPage,
-    RunQuality, RunQuery, RunRecord, RunState, RunStep, RunTrigger, StartAt,
-};
+use goldsmith::domain::rows::{Batch, ColumnValues, Value};
 use goldsmith::domain::schema::{Column, ColumnType, Direction, Table, View};
 use goldsmith::domain::time::{Day, Timestamp};
-use goldsmith::pipeline::tables::{self, older};
+use goldsmith::runs::{
+    Flow, IdempotencyRecord, RefreshRequest, RowCounts, RunEnd, RunKind, RunNotes, RunPage,
+    RunQuality, RunQuery, RunRecord, RunSpec, RunState, RunStep, RunTrigger, StartAt,
+};
 use goldsmith::store::mongo::MongoStore;
 use goldsmith::store::sqlite::SqliteStore;
 use goldsmith::store::{GoldStore, Publisher, RowSource, RunLog as _, StoreError, rollback};
@@ -25,12 +25,12 @@ const MONTHS: &Table = &tables::MONTHLY_REVENUE;
 /// Rows of revenue_by_country.
 fn countries(rows: &[(&str, f64)]) -> Batch {
     let floats = |of: fn(f64) -> f64| {
-        Cells::Float(rows.iter().map(|(_, revenue)| Some(of(*revenue))).collect())
+        ColumnValues::Float(rows.iter().map(|(_, revenue)| Some(of(*revenue))).collect())
     };
-    let ones = || Cells::Int(vec![Some(1); rows.len()]);
+    let ones = || ColumnValues::Int(vec![Some(1); rows.len()]);
     Batch {
         columns: vec![
-            Cells::Text(rows.iter().map(|(pays, _)| Some((*pays).to_owned())).collect()),
+            ColumnValues::Text(rows.iter().map(|(pays, _)| Some((*pays).to_owned())).collect()),
             floats(|r| r),
             ones(),
             floats(|r| r),
@@ -44,15 +44,15 @@ fn countries(rows: &[(&str, f64)]) -> Batch {
 
 /// A row of monthly_revenue with every nullable value null.
 fn month() -> Batch {
-    let null = || Cells::Float(vec![None]);
+    let null = || ColumnValues::Float(vec![None]);
     Batch {
         columns: vec![
-            Cells::Text(vec![Some("2024-02".to_owned())]),
-            Cells::Date(vec![Day::parse("2024-02-01")]),
-            Cells::Float(vec![Some(0.0)]),
-            Cells::Int(vec![Some(0)]),
+            ColumnValues::Text(vec![Some("2024-02".to_owned())]),
+            ColumnValues::Date(vec![Day::parse("2024-02-01")]),
+            ColumnValues::Float(vec![Some(0.0)]),
+            ColumnValues::Int(vec![Some(0)]),
             null(),
-            Cells::Int(vec![Some(0)]),
+            ColumnValues::Int(vec![Some(0)]),
             null(),
             null(),
             null(),
@@ -124,8 +124,8 @@ fn texts(page: &goldsmith::store::Page) -> Vec<String> {
 }
 
 /// A refresh like any other.
-fn usual() -> RunOrder {
-    RunOrder::refresh(RunTrigger::Cli, RefreshRequest::default())
+fn usual() -> RunSpec {
+    RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default())
 }
 
 fn failed(error: &str) -> RunEnd {
@@ -203,7 +203,7 @@ async fn keeps_a_line_of_one(store: &dyn GoldStore) {
     let as_of = Timestamp::parse("2025-12-31T23:59:59.999999");
     let request =
         RefreshRequest { as_of, force: true, start_at: StartAt::Bronze, inputs_of: Some(3) };
-    let order = RunOrder::refresh(RunTrigger::Api, request);
+    let order = RunSpec::refresh(RunTrigger::Api, request);
     let (waiting, is_new) = store.enqueue(&order).await.unwrap();
     assert!(is_new);
     assert_eq!(store.enqueue(&usual()).await.unwrap(), (waiting, false));
@@ -217,7 +217,7 @@ async fn keeps_a_line_of_one(store: &dyn GoldStore) {
     other.end(RunEnd::Succeeded).await.unwrap();
     assert_eq!(record(store, waiting).await.unwrap().state, RunState::Enqueued);
 
-    let turn = RunOrder { enqueued: Some(waiting), ..order };
+    let turn = RunSpec { enqueued: Some(waiting), ..order };
     let begun = store.publisher(&turn).await.unwrap();
     assert_eq!(begun.run(), waiting);
     let running = record(store, waiting).await.unwrap();
@@ -230,30 +230,30 @@ async fn keeps_a_line_of_one(store: &dyn GoldStore) {
     let again = store.publisher(&turn).await.unwrap_err();
     assert!(matches!(again, StoreError::NotEnqueued(run) if run == waiting), "{again}");
 
-    store.ask_cancel(next).await.unwrap();
+    store.request_cancel(next).await.unwrap();
     let cancelled = record(store, next).await.unwrap();
     assert_eq!((cancelled.state, cancelled.ended_at.is_some()), (RunState::Cancelled, true));
-    let turn = RunOrder { enqueued: Some(next), ..usual() };
+    let turn = RunSpec { enqueued: Some(next), ..usual() };
     let gone = store.publisher(&turn).await.unwrap_err();
     assert!(matches!(gone, StoreError::NotEnqueued(run) if run == next), "{gone}");
     let (last, is_new) = store.enqueue(&usual()).await.unwrap();
     assert!(is_new && last > next);
-    store.ask_cancel(last).await.unwrap();
+    store.request_cancel(last).await.unwrap();
 }
 
 /// A wish to stop reaches the run; a run whose process is gone is found so.
 async fn stops_runs_that_go_on(store: &dyn GoldStore) {
     let run = hold(store).await;
     let number = run.run();
-    assert!(!run.is_cancel_asked().await.unwrap());
-    store.ask_cancel(number).await.unwrap();
-    store.settle().await.unwrap();
-    assert!(run.is_cancel_asked().await.unwrap());
+    assert!(!run.cancel_requested().await.unwrap());
+    store.request_cancel(number).await.unwrap();
+    store.mark_interrupted().await.unwrap();
+    assert!(run.cancel_requested().await.unwrap());
     let asked = record(store, number).await.unwrap();
-    assert_eq!((asked.state, asked.is_cancel_asked), (RunState::Running, true));
+    assert_eq!((asked.state, asked.cancel_requested), (RunState::Running, true));
     run.end(RunEnd::Cancelled).await.unwrap();
-    store.ask_cancel(number).await.unwrap();
-    store.ask_cancel(1 << 40).await.unwrap();
+    store.request_cancel(number).await.unwrap();
+    store.request_cancel(1 << 40).await.unwrap();
     assert_eq!(record(store, number).await.unwrap().state, RunState::Cancelled);
 
     // One that has switched did what it was for.
@@ -271,7 +271,7 @@ async fn stops_runs_that_go_on(store: &dyn GoldStore) {
     let ends = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while record(store, number).await.unwrap().state == RunState::Running {
         assert!(std::time::Instant::now() < ends, "it was never found to be gone");
-        store.settle().await.unwrap();
+        store.mark_interrupted().await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     assert_eq!(record(store, number).await.unwrap().state, RunState::Interrupted);
@@ -280,7 +280,7 @@ async fn stops_runs_that_go_on(store: &dyn GoldStore) {
 /// However many ask, for an instant of the schedule there is one run.
 async fn runs_each_occurrence_once(store: &dyn GoldStore) {
     let at = |text: &str| Timestamp::parse(text);
-    let order = |occurrence| RunOrder { occurrence, trigger: RunTrigger::Schedule, ..usual() };
+    let order = |occurrence| RunSpec { occurrence, trigger: RunTrigger::Schedule, ..usual() };
     let first = order(at("2026-01-21T03:00:00"));
     let run = store.publisher(&first).await.unwrap();
     assert_eq!(record(store, run.run()).await.unwrap().occurrence, first.occurrence);
@@ -297,13 +297,13 @@ async fn runs_each_occurrence_once(store: &dyn GoldStore) {
     let (waiting, _) = store.enqueue(&later).await.unwrap();
     let again = store.publisher(&later).await.unwrap_err();
     assert!(matches!(again, StoreError::AlreadyRun(_)), "{again}");
-    let turn = RunOrder { enqueued: Some(waiting), ..later };
+    let turn = RunSpec { enqueued: Some(waiting), ..later };
     store.publisher(&turn).await.unwrap().end(RunEnd::Succeeded).await.unwrap();
     // One that was stopped with its process is made up for, one that somebody stopped is not.
     for (instant, is_asked) in [("2026-01-21T05:00:00", false), ("2026-01-21T06:00:00", true)] {
         let stopped = store.publisher(&order(at(instant))).await.unwrap();
         if is_asked {
-            store.ask_cancel(stopped.run()).await.unwrap();
+            store.request_cancel(stopped.run()).await.unwrap();
         }
         stopped.end(RunEnd::Cancelled).await.unwrap();
         let again = store.publisher(&order(at(instant))).await;
@@ -319,7 +319,7 @@ async fn runs_each_occurrence_once(store: &dyn GoldStore) {
 }
 
 async fn keeps_keys(store: &dyn GoldStore) {
-    let kept = |run| Some(KeptKey { asked: "this".to_owned(), run });
+    let kept = |run| Some(IdempotencyRecord { asked: "this".to_owned(), run });
     assert_eq!(store.claim_key("k", "this").await.unwrap(), None);
     assert_eq!(store.claim_key("k", "that").await.unwrap(), kept(None));
     store.keep_key("k", Some(7)).await.unwrap();
@@ -349,7 +349,7 @@ async fn forgets_old_runs(store: &dyn GoldStore) {
     let left: Vec<u64> = left.iter().map(|run| run.run).collect();
     assert_eq!(left, [last.run(), last.run() - 1, waiting, published]);
     last.end(RunEnd::Succeeded).await.unwrap();
-    store.ask_cancel(waiting).await.unwrap();
+    store.request_cancel(waiting).await.unwrap();
 }
 
 /// Writing happens once, is checked, and is undone as a whole when it does not fit.
@@ -503,7 +503,7 @@ async fn keeps_goes_back_and_sweeps(store: &dyn GoldStore, one: &Published) {
 
 async fn lets_one_publish_at_a_time(store: &dyn GoldStore) {
     let publisher = hold(store).await;
-    let second = store.publisher(&RunOrder::rollback(RunTrigger::Cli)).await.unwrap_err();
+    let second = store.publisher(&RunSpec::rollback(RunTrigger::Cli)).await.unwrap_err();
     assert!(matches!(second, StoreError::Locked(_)), "{second}");
     publisher.end(RunEnd::Succeeded).await.unwrap();
     hold(store).await.end(failed("it was too much")).await.unwrap();
@@ -836,13 +836,13 @@ async fn instants_keep_their_milliseconds_and_days_their_date() {
     let table = &tables::CUSTOMER_METRICS;
     let instant = Timestamp::parse("1999-12-31T23:59:59.999999").unwrap();
     let columns = table.columns.iter().map(|column| match column.ty {
-        ColumnType::Int => Cells::Int(vec![Some(7)]),
-        ColumnType::Float | ColumnType::Money => Cells::Float(vec![Some(1.0)]),
-        ColumnType::Bool => Cells::Bool(vec![Some(true)]),
-        ColumnType::Text => Cells::Text(vec![Some("x".to_owned())]),
-        ColumnType::TextList => Cells::TextList(vec![Some(Vec::new())]),
-        ColumnType::Date => Cells::Date(vec![Some(instant.day())]),
-        ColumnType::Timestamp => Cells::Timestamp(vec![Some(instant)]),
+        ColumnType::Int => ColumnValues::Int(vec![Some(7)]),
+        ColumnType::Float | ColumnType::Money => ColumnValues::Float(vec![Some(1.0)]),
+        ColumnType::Bool => ColumnValues::Bool(vec![Some(true)]),
+        ColumnType::Text => ColumnValues::Text(vec![Some("x".to_owned())]),
+        ColumnType::TextList => ColumnValues::TextList(vec![Some(Vec::new())]),
+        ColumnType::Date => ColumnValues::Date(vec![Some(instant.day())]),
+        ColumnType::Timestamp => ColumnValues::Timestamp(vec![Some(instant)]),
     });
     let batch = Batch { columns: columns.collect(), rows: 1 };
     let stored = entry(table, "a", 1, 1.0, 7);

@@ -10,16 +10,16 @@ use utoipa_actix_web::OpenApiFactory;
 use super::envelope::Answer;
 use super::error::ApiError;
 use super::extract::Reader;
-use super::openapi::{self, Documented};
-use super::parameters::{self, Extras};
+use super::openapi::{self, RouteDoc};
+use super::parameters::{self, ListOptions};
 use super::table::{TableRoute, refuse_parameters, register};
+use crate::catalogue;
 use crate::domain::query::Query;
 use crate::domain::rows::{Value, parse_whole};
 use crate::domain::schema::{Column, ColumnType, View};
-use crate::pipeline::tables;
 
-const CUSTOMERS: View = View::of(&tables::CUSTOMERS);
-const PURCHASES: View = View::of(&tables::FACT_ACHATS);
+const CUSTOMERS: View = View::of(&catalogue::CUSTOMERS);
+const PURCHASES: View = View::of(&catalogue::FACT_ACHATS);
 /// What narrows either table to one customer.
 static ID: Column = Column::new("id_client", ColumnType::Int, "customer");
 
@@ -32,7 +32,7 @@ pub fn list() -> TableRoute {
         "Customers with all that is known of them",
         CUSTOMERS,
     )
-    .with(Extras { ranges: true, search: &["nom", "email"] })
+    .with(ListOptions { ranges: true, search: &["nom", "email"] })
 }
 
 /// `/customers/{id}`: one customer.
@@ -76,7 +76,7 @@ async fn purchases(
     request: HttpRequest,
 ) -> Result<Answer, ApiError> {
     let id = parse_id(&path)?;
-    let asked = parameters::parse(PURCHASES, Extras::default(), request.query_string())?;
+    let asked = parameters::parse(PURCHASES, ListOptions::default(), request.query_string())?;
     let answer = reader.list(&asked.with(&ID, Value::Int(id))).await?;
     if answer.total() == 0 && reader.one(&by_id(id)).await?.is_none() {
         return Err(unknown(id));
@@ -99,7 +99,7 @@ impl HttpServiceFactory for PurchasesRoute {
 impl OpenApiFactory for CustomerRoute {
     fn paths(&self) -> Paths {
         let mut documented =
-            Documented::new("/customers/{id}", "customers", "One customer", CUSTOMERS);
+            RouteDoc::new("/customers/{id}", "customers", "One customer", CUSTOMERS);
         documented.parameters = vec![openapi::id_parameter()];
         documented.paths()
     }
@@ -113,10 +113,10 @@ impl OpenApiFactory for PurchasesRoute {
     fn paths(&self) -> Paths {
         let summary = "What one customer bought";
         let mut documented =
-            Documented::new("/customers/{id}/purchases", "customers", summary, PURCHASES);
+            RouteDoc::new("/customers/{id}/purchases", "customers", summary, PURCHASES);
         documented.is_list = true;
         documented.parameters = vec![openapi::id_parameter()];
-        documented.parameters.extend(openapi::list_parameters(PURCHASES, Extras::default()));
+        documented.parameters.extend(openapi::list_parameters(PURCHASES, ListOptions::default()));
         documented.paths()
     }
 

@@ -60,7 +60,7 @@ pub enum ApiError {
     Unpublished(String),
     /// The store failed.
     Store(StoreError),
-    /// Asked whether it can answer, it cannot: the store failed.
+    /// StartedRun whether it can answer, it cannot: the store failed.
     Degraded(StoreError),
     /// The answer cannot be written as JSON.
     Render(serde_json::Error),

@@ -21,8 +21,8 @@ use super::admin::runs::{number, utc};
 use super::error::ApiError;
 use super::extract::{Admin, Listener};
 use super::table::refuse_parameters;
-use crate::domain::event::{Happening, RunEvent, events_of};
-use crate::domain::run::{RunQuery, RunRecord};
+use crate::runs::event::{Happening, RunEvent, events_of};
+use crate::runs::{RunQuery, RunRecord};
 use crate::store::{GoldStore, StoreError};
 
 /// Between looks at the store.
@@ -95,7 +95,7 @@ fn frame(event: RunEvent) -> Bytes {
     };
     let name = match event.what {
         Happening::Run(state) => {
-            view.state = Some(state.word());
+            view.state = Some(state.as_str());
             "run"
         }
         Happening::Step(step) => {
@@ -109,7 +109,7 @@ fn frame(event: RunEvent) -> Bytes {
             "generation"
         }
         Happening::End(state) => {
-            view.state = Some(state.word());
+            view.state = Some(state.as_str());
             "end"
         }
     };
@@ -140,7 +140,7 @@ enum Scope {
 }
 
 /// Somebody who listens.
-struct Listening {
+struct EventStream {
     store: Arc<dyn GoldStore>,
     stopping: CancellationToken,
     scope: Scope,
@@ -152,7 +152,7 @@ struct Listening {
     last_sent: Instant,
 }
 
-impl Listening {
+impl EventStream {
     fn new(store: Arc<dyn GoldStore>, stopping: CancellationToken, scope: Scope) -> Self {
         let hello = Bytes::from(format!("retry: {COME_BACK}\n\n"));
         let (told, next) = (BTreeMap::new(), VecDeque::from([hello]));
@@ -269,7 +269,7 @@ pub async fn all(listener: Listener, request: HttpRequest) -> Result<HttpRespons
     let heard = last_heard(&request)?;
     let Listener { store, stopping, feed } = listener;
     let latest = feed.latest(store.as_ref()).await?;
-    let mut listening = Listening::new(Arc::clone(&store), stopping, Scope::All(feed));
+    let mut listening = EventStream::new(Arc::clone(&store), stopping, Scope::All(feed));
     match heard {
         None => listening.skip(&latest),
         Some((run, number)) => {
@@ -317,7 +317,7 @@ pub async fn one(
     let heard = last_heard(&request)?.filter(|(of, _)| *of == run);
     let record = super::admin::runs::find_record(&admin, run).await?;
     let stopping = admin.operator.stopping();
-    let mut listening = Listening::new(Arc::clone(&admin.store), stopping, Scope::One(run));
+    let mut listening = EventStream::new(Arc::clone(&admin.store), stopping, Scope::One(run));
     listening.told.extend(heard);
     listening.tell(std::slice::from_ref(&record));
     // The first thing sent is no event.

@@ -18,7 +18,7 @@ use super::events::Feed;
 use super::state::{Rendered, State};
 use crate::domain::manifest::Published;
 use crate::domain::query::Query;
-use crate::store::{GoldStore, Operator};
+use crate::store::{GoldStore, RunControl};
 
 /// The right to read one generation, resolved once per request, so that no answer mixes two.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ pub struct Admin {
     /// The serving store.
     pub store: Arc<dyn GoldStore>,
     /// Starts and stops runs.
-    pub operator: Arc<dyn Operator>,
+    pub operator: Arc<dyn RunControl>,
     /// When the request arrived.
     pub started: Instant,
 }

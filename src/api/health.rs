@@ -11,8 +11,8 @@ use super::error::{ApiError, Problem};
 use super::state::State;
 use super::table::refuse_parameters;
 use crate::domain::time::Timestamp;
+use crate::metrics;
 use crate::store::Result;
-use crate::telemetry::metrics as counted;
 
 /// What a health route answers.
 type Answered = std::result::Result<HttpResponse, ApiError>;
@@ -134,7 +134,7 @@ pub async fn ready(state: web::Data<State>, request: HttpRequest) -> Answered {
     Ok(HttpResponse::Ok().json(answer))
 }
 
-/// What is counted, for Prometheus
+/// What is metrics::metrics, for Prometheus
 ///
 /// Attempts that failed in passing and were made again, by what was tried and why it failed. Since
 /// the process started.
@@ -145,5 +145,7 @@ pub async fn ready(state: web::Data<State>, request: HttpRequest) -> Answered {
 #[route("/metrics", method = "GET", method = "HEAD")]
 pub async fn metrics(request: HttpRequest) -> Answered {
     refuse_parameters(&request)?;
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(counted()))
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(metrics::metrics()))
 }

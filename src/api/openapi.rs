@@ -19,7 +19,7 @@ use utoipa_actix_web::AppExt;
 use super::envelope::Meta;
 use super::error::{ApiError, PROBLEM_JSON, Problem};
 use super::parameters::{
-    Accepted, DEFAULT_LIMIT, Extras, MAX_LIMIT, MAX_SEARCH_CHARS, Role, accepted, sortable,
+    DEFAULT_LIMIT, ListOptions, MAX_LIMIT, MAX_SEARCH_CHARS, ParamSpec, Role, accepted, sortable,
 };
 use super::state::State;
 use super::table::refuse_parameters;
@@ -157,7 +157,7 @@ fn add_refusals(paths: &mut Paths) {
 }
 
 /// A table route as the document shows it.
-pub struct Documented {
+pub struct RouteDoc {
     path: &'static str,
     tag: &'static str,
     summary: &'static str,
@@ -170,7 +170,7 @@ pub struct Documented {
     pub parameters: Vec<Parameter>,
 }
 
-impl Documented {
+impl RouteDoc {
     /// A route without parameters that answers one object.
     #[must_use]
     pub fn new(path: &'static str, tag: &'static str, summary: &'static str, view: View) -> Self {
@@ -224,7 +224,7 @@ impl Documented {
 
 /// The parameters of a list, from the same entries that parse them.
 #[must_use]
-pub fn list_parameters(view: View, extras: Extras) -> Vec<Parameter> {
+pub fn list_parameters(view: View, extras: ListOptions) -> Vec<Parameter> {
     accepted(view, extras).iter().map(|accepted| query_parameter(view, accepted)).collect()
 }
 
@@ -246,7 +246,7 @@ pub fn path_parameter(name: &str, description: &str, ty: ColumnType) -> Paramete
         .build()
 }
 
-fn query_parameter(view: View, accepted: &Accepted) -> Parameter {
+fn query_parameter(view: View, accepted: &ParamSpec) -> Parameter {
     let (description, schema) = match accepted.role {
         Role::Limit => (
             "Most rows to answer".to_owned(),

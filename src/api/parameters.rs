@@ -1,6 +1,6 @@
 //! Query strings into typed queries, and the list of what a route accepts.
 //!
-//! The same [`Accepted`] list parses, refuses and documents, so the three cannot disagree.
+//! The same [`ParamSpec`] list parses, refuses and documents, so the three cannot disagree.
 
 use url::form_urlencoded;
 
@@ -70,7 +70,7 @@ impl Given {
 
 /// What a list route accepts beyond equality filters.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Extras {
+pub struct ListOptions {
     /// Whether `{field}_min` and `{field}_max` are accepted.
     pub ranges: bool,
     /// The columns `q` searches; empty for no `q`.
@@ -79,7 +79,7 @@ pub struct Extras {
 
 /// One parameter of a route.
 #[derive(Debug, Clone)]
-pub struct Accepted {
+pub struct ParamSpec {
     /// Its name.
     pub name: String,
     /// What it does.
@@ -103,20 +103,20 @@ pub enum Role {
 
 /// Every parameter of a list over a view, in the order they are documented.
 #[must_use]
-pub fn accepted(view: View, extras: Extras) -> Vec<Accepted> {
+pub fn accepted(view: View, extras: ListOptions) -> Vec<ParamSpec> {
     let mut all = vec![
-        Accepted { name: "limit".to_owned(), role: Role::Limit },
-        Accepted { name: "offset".to_owned(), role: Role::Offset },
-        Accepted { name: "sort".to_owned(), role: Role::Sort },
+        ParamSpec { name: "limit".to_owned(), role: Role::Limit },
+        ParamSpec { name: "offset".to_owned(), role: Role::Offset },
+        ParamSpec { name: "sort".to_owned(), role: Role::Sort },
     ];
     if !extras.search.is_empty() {
-        all.push(Accepted { name: "q".to_owned(), role: Role::Search(extras.search) });
+        all.push(ParamSpec { name: "q".to_owned(), role: Role::Search(extras.search) });
     }
     for (field, column) in view.columns() {
         if column.ty == ColumnType::TextList {
             continue;
         }
-        let filter = |suffix: &str, comparison| Accepted {
+        let filter = |suffix: &str, comparison| ParamSpec {
             name: format!("{field}{suffix}"),
             role: Role::Filter(column, comparison),
         };
@@ -143,7 +143,7 @@ pub fn sortable(view: View) -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`ApiError::InvalidParameter`] naming the parameter and what would be valid.
-pub fn parse(view: View, extras: Extras, query_string: &str) -> Result<Query, ApiError> {
+pub fn parse(view: View, extras: ListOptions, query_string: &str) -> Result<Query, ApiError> {
     let mut query = Query::first(view, DEFAULT_LIMIT);
     if query_string.is_empty() {
         return Ok(query);
@@ -197,7 +197,7 @@ pub fn parse(view: View, extras: Extras, query_string: &str) -> Result<Query, Ap
             }
             Role::Filter(column, comparison) => {
                 let value = parse_value(column, comparison, &text).ok_or_else(|| {
-                    let detail = format!("{text:?} cannot be read as {}", column.ty.word());
+                    let detail = format!("{text:?} cannot be read as {}", column.ty.as_str());
                     refuse(detail, vec![example(column.ty).to_owned()])
                 })?;
                 query.filters.push(Filter { column, comparison, value });
@@ -253,12 +253,12 @@ pub fn example(ty: ColumnType) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tables;
+    use crate::catalogue;
 
-    const RANGES: Extras = Extras { ranges: true, search: &["nom"] };
+    const RANGES: ListOptions = ListOptions { ranges: true, search: &["nom"] };
 
     fn customers(query: &str) -> Result<Query, ApiError> {
-        parse(View::of(&tables::CUSTOMERS), RANGES, query)
+        parse(View::of(&catalogue::CUSTOMERS), RANGES, query)
     }
 
     #[test]

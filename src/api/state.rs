@@ -13,7 +13,7 @@ use utoipa::openapi::OpenApi;
 use super::error::READ_METHODS;
 use super::events::Feed;
 use super::openapi;
-use crate::store::{GoldStore, Operator};
+use crate::store::{GoldStore, RunControl};
 
 /// An answer's data, rendered once: what a table held cannot change under its physical name.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ impl Weighter<String, Arc<Rendered>> for ByBytes {
 /// What requests have to carry.
 #[derive(Debug, Clone)]
 pub struct Tokens {
-    /// Asked of every request for data, when set.
+    /// StartedRun of every request for data, when set.
     pub read: Option<SecretString>,
-    /// Asked of every admin request.
+    /// StartedRun of every admin request.
     pub admin: SecretString,
 }
 
@@ -51,7 +51,7 @@ pub struct State {
     /// Where answers come from.
     pub store: Arc<dyn GoldStore>,
     /// What starts and stops runs.
-    pub operator: Arc<dyn Operator>,
+    pub operator: Arc<dyn RunControl>,
     /// What happens, for who listens.
     pub feed: Arc<Feed>,
     /// Rendered answers by physical table and query; `None` when switched off.
@@ -73,7 +73,7 @@ impl State {
     /// When the document cannot be written as JSON.
     pub fn new(
         store: Arc<dyn GoldStore>,
-        operator: Arc<dyn Operator>,
+        operator: Arc<dyn RunControl>,
         cache_bytes: u64,
         tokens: Tokens,
         document: &OpenApi,

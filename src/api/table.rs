@@ -10,8 +10,8 @@ use utoipa_actix_web::OpenApiFactory;
 use super::envelope::Answer;
 use super::error::ApiError;
 use super::extract::Reader;
-use super::openapi::{self, Documented};
-use super::parameters::{self, Extras};
+use super::openapi::{self, RouteDoc};
+use super::parameters::{self, ListOptions};
 use super::problems::method_not_allowed;
 use crate::domain::query::Query;
 use crate::domain::rows::Value;
@@ -42,7 +42,7 @@ pub struct Preset {
 /// Whether the answer is a list or one object.
 #[derive(Debug, Clone, Copy)]
 enum Shape {
-    List(Extras),
+    List(ListOptions),
     One,
 }
 
@@ -50,7 +50,7 @@ impl TableRoute {
     /// A list with paging, order and equality filters.
     #[must_use]
     pub fn list(path: &'static str, tag: &'static str, summary: &'static str, view: View) -> Self {
-        Self { path, tag, summary, view, shape: Shape::List(Extras::default()), preset: None }
+        Self { path, tag, summary, view, shape: Shape::List(ListOptions::default()), preset: None }
     }
 
     /// The only row of a table.
@@ -61,7 +61,7 @@ impl TableRoute {
 
     /// The same list, accepting more.
     #[must_use]
-    pub fn with(mut self, extras: Extras) -> Self {
+    pub fn with(mut self, extras: ListOptions) -> Self {
         self.shape = Shape::List(extras);
         self
     }
@@ -134,7 +134,7 @@ impl HttpServiceFactory for TableRoute {
 
 impl OpenApiFactory for TableRoute {
     fn paths(&self) -> Paths {
-        let mut documented = Documented::new(self.path, self.tag, self.summary, self.view);
+        let mut documented = RouteDoc::new(self.path, self.tag, self.summary, self.view);
         documented.is_list = matches!(self.shape, Shape::List(_));
         if let Shape::List(extras) = self.shape {
             documented.parameters = openapi::list_parameters(self.view, extras);

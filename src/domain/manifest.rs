@@ -39,7 +39,7 @@ impl SourceKind {
 
     /// The name of the data set in paths and reports.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Clients => "clients",
             Self::Achats => "achats",

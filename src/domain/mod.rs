@@ -5,12 +5,9 @@
 
 pub mod diff;
 pub mod digest;
-pub mod event;
 pub mod manifest;
 pub mod query;
 pub mod rows;
-pub mod run;
-pub mod schedule;
 pub mod schema;
+pub mod text;
 pub mod time;
-pub mod words;

@@ -83,7 +83,7 @@ impl Serialize for Value {
 
 /// The values of one column in a block of rows.
 #[derive(Debug, Clone)]
-pub enum Cells {
+pub enum ColumnValues {
     /// Integers.
     Int(Vec<Option<i64>>),
     /// Floats.
@@ -104,7 +104,7 @@ pub enum Cells {
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// One entry per column of the table.
-    pub columns: Vec<Cells>,
+    pub columns: Vec<ColumnValues>,
     /// How many rows every column holds.
     pub rows: usize,
 }

@@ -1,7 +1,7 @@
 //! The shape of a table: columns with one declared type each, a key, a natural order.
 //!
 //! Only the types live here; the tables themselves are written down in
-//! [`crate::pipeline::tables`].
+//! [`crate::catalogue`].
 
 /// The one type of a column. Decides how a value is stored and printed, whatever it looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub enum ColumnType {
 impl ColumnType {
     /// The word for this type in documents and error messages.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Int => "integer",
             Self::Float => "number",
@@ -194,7 +194,7 @@ pub struct Catalogue {
     /// Every table.
     pub tables: &'static [&'static Table],
     /// The older names to serve beside the tables' own.
-    pub older_views: &'static [&'static View],
+    pub legacy_views: &'static [&'static View],
 }
 
 impl Catalogue {

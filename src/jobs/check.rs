@@ -1,9 +1,9 @@
 //! `check`: do the store, and the lake for the models, hold what the manifest and the contract say?
 
+use crate::catalogue;
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::schema::Table;
 use crate::lake::{Lake, LakeError, Layer};
-use crate::pipeline::tables;
 use crate::store::{Audit, GoldStore, StoreError};
 
 /// Why nothing can be said.
@@ -50,8 +50,8 @@ pub async fn check(store: &dyn GoldStore, lake: &Lake) -> Result<Findings, Check
         let (names, models, tables) = (Vec::new(), Vec::new(), Vec::new());
         return Ok(Findings { generation: None, names, models, tables });
     };
-    let mut found = Vec::with_capacity(tables::ALL.len());
-    for table in tables::ALL {
+    let mut found = Vec::with_capacity(catalogue::ALL.len());
+    for table in catalogue::ALL {
         let (rows, problems) = match active.manifest.table(table.name) {
             None => (0, vec!["the manifest does not list it".to_owned()]),
             Some(entry) => match store.audit(table, entry).await? {
@@ -99,7 +99,7 @@ fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Publish
         problems.push(format!("the indexes {} are missing", audit.missing_indexes.join(", ")));
     }
     // The proof: the totals still are those of the purchases.
-    let fact = active.manifest.table(tables::FACT_ACHATS.name).and_then(|fact| fact.totals);
+    let fact = active.manifest.table(catalogue::FACT_ACHATS.name).and_then(|fact| fact.totals);
     let as_written = entry.totals.map(|totals| (totals, Totals::HALF_CENT));
     let as_bought = fact.map(|totals| (totals, Totals::HALF_CENT + rounding(entry.rows)));
     for (expected, tolerance) in [as_written, as_bought].into_iter().flatten() {

@@ -1,13 +1,13 @@
 //! How two generations that are kept differ, from their tables in the lake.
 
+use crate::blocking::spawn_blocking;
 use crate::domain::diff::{GenerationDiff, TableChange};
 use crate::domain::manifest::{Manifest, TableEntry};
 use crate::lake::Lake;
 use crate::pipeline::{compare, tables};
 use crate::store::{GoldStore, StoreError};
-use crate::telemetry::spawn_blocking;
 
-use super::kept;
+use super::generation_reader;
 use super::refresh::RefreshError;
 
 /// Why two generations were not compared.
@@ -46,7 +46,7 @@ pub async fn diff(
     let (earlier, later) = (find(from)?, find(to)?);
     let mut diff =
         GenerationDiff { from, to, kpis: Vec::new(), migrations: Vec::new(), tables: Vec::new() };
-    for table in tables::ALL {
+    for table in catalogue::ALL {
         let name = table.name;
         let (was, is) = (earlier.table(name), later.table(name));
         let rows = |entry: Option<&TableEntry>| entry.map_or(0, |entry| entry.rows);
@@ -63,17 +63,24 @@ pub async fn diff(
             diff.tables.push(unread(rows(is), rows(was)));
             continue;
         };
-        let is_told = [tables::KPIS.name, tables::models::CUSTOMER_SEGMENTS.name].contains(&name);
+        let is_told =
+            [catalogue::KPIS.name, catalogue::models::CUSTOMER_SEGMENTS.name].contains(&name);
         if was.content_hash == is.content_hash && !is_told {
             diff.tables.push(unread(0, 0));
             continue;
         }
-        let (was, is) = (kept::table(lake, was, None).await?, kept::table(lake, is, None).await?);
+        let (was, is) = (
+            generation_reader::table(lake, was, None).await?,
+            generation_reader::table(lake, is, None).await?,
+        );
         let compared = spawn_blocking(move || {
             let change = compare::tables(table, &was, &is)?;
-            let kpis =
-                if name == tables::KPIS.name { compare::figures(&was, &is)? } else { Vec::new() };
-            let migrations = if name == tables::models::CUSTOMER_SEGMENTS.name {
+            let kpis = if name == catalogue::KPIS.name {
+                compare::figures(&was, &is)?
+            } else {
+                Vec::new()
+            };
+            let migrations = if name == catalogue::models::CUSTOMER_SEGMENTS.name {
                 compare::segments(&was, &is)?
             } else {
                 Vec::new()

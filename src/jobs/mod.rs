@@ -4,17 +4,17 @@
 //! every step; progress bars, plain lines and logs are all watchers. [`runner`] runs it in the background,
 //! [`house`] by the clock, and [`notify`] tells others how it ended.
 
+pub mod background;
 pub mod check;
 pub mod diff;
-pub mod house;
-mod kept;
+mod generation_reader;
+pub mod maintenance;
 pub mod notify;
 pub mod refresh;
 pub mod runner;
 pub mod sample_sources;
 pub mod score;
 mod sources;
-pub mod upkeep;
 
 use std::fmt;
 use std::time::Duration;
@@ -149,9 +149,9 @@ impl Observer for Box<dyn Observer> {
 }
 
 /// Watches nothing: the record has it all.
-pub struct Unwatched;
+pub struct NoObserver;
 
-impl Observer for Unwatched {
+impl Observer for NoObserver {
     fn started(&self, _step: Step, _parts: u64) {}
     fn advanced(&self, _step: Step, _part: &str) {}
     fn finished(&self, _step: Step, _took: Duration, _summary: &str) {}

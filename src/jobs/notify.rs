@@ -10,11 +10,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use sha2::Sha256;
 
-use crate::domain::run::{RunQuality, RunQuery, RunRecord, RunState};
 use crate::domain::time::Timestamp;
+use crate::error_chain::describe;
 use crate::jobs::patience;
+use crate::runs::{RunQuality, RunQuery, RunRecord, RunState};
 use crate::store::GoldStore;
-use crate::telemetry::sentence;
 
 /// When a message was signed, in seconds since 1970.
 pub const TIMESTAMP_HEADER: &str = "X-Goldsmith-Timestamp";
@@ -66,11 +66,11 @@ impl<'a> Message<'a> {
     fn of(record: &'a RunRecord) -> Self {
         let utc = |instant: Timestamp| format!("{instant}Z");
         Self {
-            event: format!("run.{}", record.state.word()),
+            event: format!("run.{}", record.state.as_str()),
             run: record.run,
-            kind: record.kind.word(),
-            trigger: record.trigger.word(),
-            state: record.state.word(),
+            kind: record.kind.as_str(),
+            trigger: record.trigger.as_str(),
+            state: record.state.as_str(),
             started_at: utc(record.started_at),
             ended_at: record.ended_at.map(utc),
             generation_before: record.before,
@@ -84,14 +84,14 @@ impl<'a> Message<'a> {
 
 /// Why somebody was not told. Addresses are not repeated: they may hold what lets one in.
 #[derive(Debug, thiserror::Error)]
-enum Untold {
+enum NotifyError {
     #[error("it cannot be reached")]
     Unreachable(#[source] reqwest::Error),
     #[error("it answered {0}")]
     Refused(StatusCode),
 }
 
-impl Untold {
+impl NotifyError {
     /// Whether telling again may help.
     fn is_transient(&self) -> bool {
         match self {
@@ -126,7 +126,7 @@ impl Notifier {
         let record = match store.runs(RunQuery::one(run)).await {
             Ok(page) => page.runs.into_iter().next(),
             Err(error) => {
-                tracing::warn!(run, error = sentence(&error), "nobody was told how the run ended");
+                tracing::warn!(run, error = describe(&error), "nobody was told how the run ended");
                 return;
             }
         };
@@ -149,18 +149,19 @@ impl Notifier {
         let send = || async {
             // Signed anew each time, so that the time stamp is that of this try.
             let sent = request().timeout(PATIENCE).send().await;
-            let status = sent.map_err(|error| Untold::Unreachable(error.without_url()))?.status();
-            if status.is_success() { Ok(()) } else { Err(Untold::Refused(status)) }
+            let status =
+                sent.map_err(|error| NotifyError::Unreachable(error.without_url()))?.status();
+            if status.is_success() { Ok(()) } else { Err(NotifyError::Refused(status)) }
         };
         let told = send
             .retry(patience())
-            .when(Untold::is_transient)
+            .when(NotifyError::is_transient)
             .notify(|error, _| {
-                tracing::warn!(run, error = sentence(error), "{name} was not told; trying again");
+                tracing::warn!(run, error = describe(error), "{name} was not told; trying again");
             })
             .await;
         if let Err(error) = told {
-            tracing::warn!(run, error = sentence(&error), "{name} was not told how the run ended");
+            tracing::warn!(run, error = describe(&error), "{name} was not told how the run ended");
         }
     }
 

@@ -18,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 use super::diff::{DiffError, diff};
 use super::notify::Notifier;
 use super::refresh::{RefreshError, Refresher};
-use super::{AbortAt, Unwatched};
+use super::{AbortAt, NoObserver};
 use crate::domain::diff::GenerationDiff;
 use crate::domain::digest::sha256_hex;
-use crate::domain::run::{
-    Asked, IfRunning, KeptKey, RefreshRequest, Refusal, RunKind, RunOrder, RunQuery, RunRecord,
-    RunState, RunTrigger, Wish,
-};
+use crate::error_chain::describe;
 use crate::lake::LakeError;
-use crate::store::{GoldStore, Operator, StoreError, end_run, failed as failure, rollback};
-use crate::telemetry::sentence;
+use crate::runs::{
+    IdempotencyRecord, IfRunning, RefreshCommand, RefreshRequest, RunKind, RunQuery, RunRecord,
+    RunSpec, RunState, RunTrigger, StartError, StartedRun,
+};
+use crate::store::{GoldStore, RunControl, StoreError, end_run, failed as failure, rollback};
 
 /// Makes what a refresh works with, when one is asked for: who only serves needs no lake.
 pub type MakeRefresher = Box<dyn Fn() -> Result<Refresher, RefreshError> + Send + Sync>;
@@ -166,8 +166,12 @@ impl Runner {
     /// Starts a refresh, or does as `if_running` says while one goes on.
     ///
     /// # Errors
-    /// [`Refusal`].
-    pub async fn start(&self, order: RunOrder, if_running: IfRunning) -> Result<Asked, Refusal> {
+    /// [`StartError`].
+    pub async fn start(
+        &self,
+        order: RunSpec,
+        if_running: IfRunning,
+    ) -> Result<StartedRun, StartError> {
         let inner = Arc::clone(&self.0);
         self.0
             .whole(async move {
@@ -180,7 +184,7 @@ impl Runner {
     /// Looks after what other processes left behind: ends the records of runs whose process is gone, and
     /// begins the run in line.
     pub async fn tidy(&self) {
-        match self.0.store.settle().await {
+        match self.0.store.mark_interrupted().await {
             Ok(settled) => {
                 for run in settled {
                     tracing::warn!(run, "the process of a run is gone");
@@ -189,7 +193,7 @@ impl Runner {
                 }
             }
             // A store that is away is told of by whoever needs it.
-            Err(error) => tracing::debug!(error = sentence(&error), "runs could not be settled"),
+            Err(error) => tracing::debug!(error = describe(&error), "runs could not be settled"),
         }
         if let Ok(Some(_)) = self.0.in_line().await {
             Arc::clone(&self.0).attend();
@@ -212,10 +216,10 @@ impl Inner {
     /// Does something to its end, also when whoever waits for it gives up.
     async fn whole<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-    ) -> Result<T, Refusal> {
+        work: impl Future<Output = Result<T, StartError>> + Send + 'static,
+    ) -> Result<T, StartError> {
         let done = self.runtime.spawn(work).await;
-        done.unwrap_or_else(|error| Err(Refusal::Failed(error.to_string())))
+        done.unwrap_or_else(|error| Err(StartError::Failed(error.to_string())))
     }
 
     /// The record of a run; `None` when there is none.
@@ -237,22 +241,22 @@ impl Inner {
     }
 
     /// Starts what somebody wishes for, once for each key.
-    async fn grant(self: Arc<Self>, wish: Wish) -> Result<Asked, Refusal> {
+    async fn grant(self: Arc<Self>, wish: RefreshCommand) -> Result<StartedRun, StartError> {
         let _starting = self.starting.lock().await;
-        let Wish { request, if_running, key } = wish;
-        let order = RunOrder::refresh(RunTrigger::Api, request);
+        let RefreshCommand { request, if_running, key } = wish;
+        let order = RunSpec::refresh(RunTrigger::Api, request);
         let Some(key) = key else { return self.start(order, if_running).await };
         let asked = serde_json::json!([request, if_running]).to_string();
         let asked = sha256_hex(asked.as_bytes());
         if let Some(kept) = self.claim(&key, &asked).await? {
             if kept.asked != asked {
-                return Err(Refusal::OtherKey(key));
+                return Err(StartError::OtherKey(key));
             }
             // One whose record is forgotten already is as good as none.
             if let Some(run) = kept.run
                 && self.record(run).await.map_err(failed)?.is_some()
             {
-                return Ok(Asked { run, is_new: false });
+                return Ok(StartedRun { run, is_new: false });
             }
         }
         let started = self.start(order, if_running).await;
@@ -263,7 +267,7 @@ impl Inner {
 
     /// Takes a key, or finds what it stands for. One that a process took and did not live to keep is taken
     /// over.
-    async fn claim(&self, key: &str, asked: &str) -> Result<Option<KeptKey>, Refusal> {
+    async fn claim(&self, key: &str, asked: &str) -> Result<Option<IdempotencyRecord>, StartError> {
         /// Longer than it takes to start a run.
         const LOOKS: u32 = 20;
         for _ in 0..LOOKS {
@@ -280,20 +284,20 @@ impl Inner {
     /// Starts a run, or does as `if_running` says; the caller holds the right to start.
     async fn start(
         self: &Arc<Self>,
-        order: RunOrder,
+        order: RunSpec,
         if_running: IfRunning,
-    ) -> Result<Asked, Refusal> {
+    ) -> Result<StartedRun, StartError> {
         /// Who has what a run needs and no record yet, or none any more, has one soon or is gone.
         const LOOKS: u32 = 10;
         for _ in 0..LOOKS {
             if self.running(None).is_none() {
                 match self.begin(&order).await {
-                    Ok(run) => return Ok(Asked { run, is_new: true }),
+                    Ok(run) => return Ok(StartedRun { run, is_new: true }),
                     Err(error) if is_busy(&error) => {}
                     Err(RefreshError::Store(error @ StoreError::AlreadyRun(_))) => {
-                        return Err(Refusal::Busy(sentence(&error)));
+                        return Err(StartError::Busy(describe(&error)));
                     }
-                    Err(error) => return Err(Refusal::Failed(sentence(&error))),
+                    Err(error) => return Err(StartError::Failed(describe(&error))),
                 }
             }
             if if_running == IfRunning::Queue {
@@ -305,34 +309,34 @@ impl Inner {
             tokio::time::sleep(LOOK).await;
         }
         let location = self.store.location();
-        Err(Refusal::Busy(format!("something that is no refresh is going on in {location}")))
+        Err(StartError::Busy(format!("something that is no refresh is going on in {location}")))
     }
 
-    async fn enqueue(self: &Arc<Self>, order: RunOrder) -> Result<Asked, Refusal> {
+    async fn enqueue(self: &Arc<Self>, order: RunSpec) -> Result<StartedRun, StartError> {
         let enqueued = self.store.enqueue(&order).await;
         let (run, is_new) = enqueued.map_err(|error| match error {
-            StoreError::AlreadyRun(_) => Refusal::Busy(sentence(&error)),
+            StoreError::AlreadyRun(_) => StartError::Busy(describe(&error)),
             error => failed(error),
         })?;
         Arc::clone(self).attend();
         if is_new {
-            return Ok(Asked { run, is_new });
+            return Ok(StartedRun { run, is_new });
         }
         match self.record(run).await.map_err(failed)? {
             Some(record) => join(&record, &order),
-            None => Ok(Asked { run, is_new }),
+            None => Ok(StartedRun { run, is_new }),
         }
     }
 
     /// Begins a run and lets it go on by itself. Returns its number. Without a lake it fails at once.
-    async fn begin(self: &Arc<Self>, order: &RunOrder) -> Result<u64, RefreshError> {
+    async fn begin(self: &Arc<Self>, order: &RunSpec) -> Result<u64, RefreshError> {
         let refresher = match (self.make)() {
             Ok(refresher) => refresher,
             Err(error) => {
                 let publisher = self.store.publisher(order).await?;
                 let run = publisher.run();
                 end_run(publisher, failure(&error)).await;
-                tracing::error!(run, error = sentence(&error), "the refresh failed");
+                tracing::error!(run, error = describe(&error), "the refresh failed");
                 let inner = Arc::clone(self);
                 self.runtime.spawn(async move { inner.tell(run).await });
                 return Ok(run);
@@ -344,7 +348,7 @@ impl Inner {
         let (reached, stage) = watch::channel(Stage::Running);
         *self.current() = Some(Current { run, cancel: cancel.clone(), stage });
         let inner = Arc::clone(self);
-        let observer = AbortAt { point: self.abort_at.clone(), inner: Unwatched };
+        let observer = AbortAt { point: self.abort_at.clone(), inner: NoObserver };
         self.runtime.spawn(async move {
             let work = AssertUnwindSafe(refresher.run(begun, &observer, &cancel));
             match work.catch_unwind().await {
@@ -353,7 +357,7 @@ impl Inner {
                     tracing::info!(run, "the refresh was cancelled");
                 }
                 Ok(Err(error)) => {
-                    tracing::error!(run, error = sentence(&error), "the refresh failed");
+                    tracing::error!(run, error = describe(&error), "the refresh failed");
                 }
                 // The panic itself is told where it happened.
                 Err(_) => tracing::error!(run, "the refresh panicked"),
@@ -412,10 +416,10 @@ impl Inner {
                 current.reaches(Stage::Ended).await;
                 continue;
             }
-            let order = RunOrder {
+            let order = RunSpec {
                 occurrence: waiting.occurrence,
                 enqueued: Some(waiting.run),
-                ..RunOrder::refresh(waiting.trigger, waiting.request)
+                ..RunSpec::refresh(waiting.trigger, waiting.request)
             };
             let begun = {
                 let _starting = self.starting.lock().await;
@@ -425,15 +429,15 @@ impl Inner {
                 // The next look finds what is in line now.
                 Ok(_) | Err(RefreshError::Store(StoreError::NotEnqueued(_))) => {}
                 Err(RefreshError::Store(error @ StoreError::AlreadyRun(_))) => {
-                    let (run, why) = (waiting.run, sentence(&error));
+                    let (run, why) = (waiting.run, describe(&error));
                     tracing::info!(run, why, "the run in line is not needed any more");
-                    if self.store.ask_cancel(run).await.is_err() {
+                    if self.store.request_cancel(run).await.is_err() {
                         tokio::time::sleep(TROUBLE).await;
                     }
                 }
                 Err(error) if is_busy(&error) => tokio::time::sleep(LOOK).await,
                 Err(error) => {
-                    let (run, error) = (waiting.run, sentence(&error));
+                    let (run, error) = (waiting.run, describe(&error));
                     tracing::warn!(run, error, "the run in line cannot begin; trying again");
                     tokio::time::sleep(TROUBLE).await;
                 }
@@ -443,21 +447,21 @@ impl Inner {
 }
 
 #[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over
-fn failed(error: StoreError) -> Refusal {
-    Refusal::Failed(sentence(&error))
+fn failed(error: StoreError) -> StartError {
+    StartError::Failed(describe(&error))
 }
 
 /// Takes a run for what was asked for, if it was asked for the same, or nothing in particular is wanted.
-fn join(record: &RunRecord, order: &RunOrder) -> Result<Asked, Refusal> {
+fn join(record: &RunRecord, order: &RunSpec) -> Result<StartedRun, StartError> {
     let run = record.run;
     if order.request == RefreshRequest::default() || order.request == record.request {
-        return Ok(Asked { run, is_new: false });
+        return Ok(StartedRun { run, is_new: false });
     }
     let (stands, hint) = match record.state {
         RunState::Enqueued => ("is in line", "when it has begun"),
         _ => ("is going on", "with if_running=queue, or when it has ended"),
     };
-    Err(Refusal::Busy(format!(
+    Err(StartError::Busy(format!(
         "run {run} {stands}, which was asked for other things than this request; ask again {hint}"
     )))
 }
@@ -471,8 +475,8 @@ fn is_busy(error: &RefreshError) -> bool {
 }
 
 #[async_trait]
-impl Operator for Runner {
-    async fn refresh(&self, wish: Wish) -> Result<Asked, Refusal> {
+impl RunControl for Runner {
+    async fn refresh(&self, wish: RefreshCommand) -> Result<StartedRun, StartError> {
         self.0.whole(Arc::clone(&self.0).grant(wish)).await
     }
 
@@ -490,7 +494,7 @@ impl Operator for Runner {
         })
     }
 
-    async fn diff(&self, from: u64, to: u64) -> Result<GenerationDiff, Refusal> {
+    async fn diff(&self, from: u64, to: u64) -> Result<GenerationDiff, StartError> {
         let inner = Arc::clone(&self.0);
         let compared = self.0.runtime.spawn(async move {
             let lake = (inner.make)().map_err(DiffError::from)?.lake;
@@ -499,10 +503,10 @@ impl Operator for Runner {
         match compared.await {
             Ok(Ok(diff)) => Ok(diff),
             Ok(Err(error @ DiffError::NoGeneration(..))) => {
-                Err(Refusal::NotThere(sentence(&error)))
+                Err(StartError::NotThere(describe(&error)))
             }
-            Ok(Err(error)) => Err(Refusal::Failed(sentence(&error))),
-            Err(error) => Err(Refusal::Failed(error.to_string())),
+            Ok(Err(error)) => Err(StartError::Failed(describe(&error))),
+            Err(error) => Err(StartError::Failed(error.to_string())),
         }
     }
 
@@ -511,7 +515,7 @@ impl Operator for Runner {
             current.cancel.cancel();
         }
         let record = self.0.record(run).await?;
-        self.0.store.ask_cancel(run).await?;
+        self.0.store.request_cancel(run).await?;
         if record.is_some_and(|record| record.state == RunState::Enqueued) {
             // If it began meanwhile, it is told of when it has ended.
             let inner = Arc::clone(&self.0);

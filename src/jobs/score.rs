@@ -4,16 +4,16 @@ use std::path::Path;
 
 use polars::prelude::DataFrame;
 
+use crate::blocking::spawn_blocking;
 use crate::domain::time::Timestamp;
 use crate::lake::{Lake, LakeError, Layer};
-use crate::pipeline::model::facts::Facts;
-use crate::pipeline::model::history::History;
-use crate::pipeline::model::{self, Artefact, churn, clv, segmentation};
+use crate::pipeline::ml::history::History;
+use crate::pipeline::ml::snapshot::CustomerSnapshot;
+use crate::pipeline::ml::{self, Artefact, churn, clv, segmentation};
 use crate::pipeline::silver::read::SourceText;
-use crate::pipeline::silver::{self, Rules};
+use crate::pipeline::silver::{self, CleaningOptions};
 use crate::pipeline::{PipelineError, Result as PipelineResult};
 use crate::store::{GoldStore, StoreError};
-use crate::telemetry::spawn_blocking;
 
 /// Why nothing was scored.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +111,7 @@ pub async fn score(
         let path = file.display().to_string();
         let opened = std::fs::File::open(&file)
             .map_err(|source| ScoreError::File { path: path.clone(), source })?;
-        let rules = Rules { max_amount, run_start: Timestamp::now() };
+        let rules = CleaningOptions { max_amount, run_start: Timestamp::now() };
         let text = Box::new(std::io::BufReader::new(opened));
         let source = SourceText { name: path.clone(), text };
         let refined = silver::purchases_of_anyone(vec![source], &rules)?;
@@ -119,7 +119,7 @@ pub async fn score(
         let history = History::new(&refined.valid)?;
         let last = history.last().unwrap_or(artefact.as_of);
         let as_of = asked.unwrap_or(artefact.as_of.max(last));
-        let scores = model::score(&artefact, &Facts::of(history.up_to(as_of)));
+        let scores = model::score(&artefact, &CustomerSnapshot::of(history.up_to(as_of)));
         if scores.is_empty() {
             let rejected = refined.rejected.height();
             return Err(ScoreError::Empty { path, as_of, rejected });
@@ -163,10 +163,10 @@ fn to_csv(artefact: &Artefact, scores: &[model::Score]) -> Result<Vec<u8>, csv::
             score.churn_probability.to_string(),
             churn::risk_level(score.churn_probability).to_owned(),
             score.factors.join("; "),
-            artefact.churn.method().word().to_owned(),
+            artefact.churn.method().as_str().to_owned(),
             cents(score.predicted_clv_12m),
             clv::segment(score.predicted_clv_12m).to_owned(),
-            artefact.clv.method().word().to_owned(),
+            artefact.clv.method().as_str().to_owned(),
             or_empty(score.expected.p_alive),
             or_empty(score.expected.purchases_12m),
             score.expected.spend_12m.map_or_else(String::new, cents),

@@ -16,7 +16,8 @@ use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::MAY_PASS;
-use crate::telemetry::{count_retry, sentence};
+use crate::error_chain::describe;
+use crate::metrics::count_retry;
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -27,7 +28,7 @@ const WHAT: &str = "lake request";
 
 /// Hands out clients that share their connections.
 #[derive(Clone)]
-pub struct Watched {
+pub struct InstrumentedClient {
     /// Gives up an answer it hears nothing of.
     client: Client,
     /// For what takes a while to send, during which nothing is heard.
@@ -37,14 +38,14 @@ pub struct Watched {
     hidden: Arc<[SecretString]>,
 }
 
-impl fmt::Debug for Watched {
+impl fmt::Debug for InstrumentedClient {
     // Requests carry signatures: nothing of them is to be told by accident.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watched")
+        f.write_str("InstrumentedClient")
     }
 }
 
-impl Watched {
+impl InstrumentedClient {
     /// A client that gives up an answer it hears nothing of for so long, and shows none of these
     /// secrets, whoever repeats them.
     ///
@@ -63,14 +64,14 @@ impl Watched {
     }
 }
 
-impl HttpConnector for Watched {
+impl HttpConnector for InstrumentedClient {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
 }
 
 #[async_trait]
-impl HttpService for Watched {
+impl HttpService for InstrumentedClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (parts, body) = request.into_parts();
         // Without the query: it may hold a signature.
@@ -95,7 +96,7 @@ impl HttpService for Watched {
             Ok(answer) => answer,
             Err(error) => {
                 let error = broken(error);
-                note(&told, cause(error.kind()), &sentence(&error));
+                note(&told, cause(error.kind()), &describe(&error));
                 return Err(error);
             }
         };
@@ -109,14 +110,14 @@ impl HttpService for Watched {
         let (parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
         let body = HttpResponseBody::new(body.map_err(move |error| {
             let error = broken(error);
-            note(&told, cause(error.kind()), &sentence(&error));
+            note(&told, cause(error.kind()), &describe(&error));
             error
         }));
         Ok(HttpResponse::from_parts(parts, body))
     }
 }
 
-impl Watched {
+impl InstrumentedClient {
     /// A refusal with its code and message for a body: the rest repeats what was asked, keys included. One
     /// that may pass has a status that object_store repeats the request after, and only such a one.
     async fn refusal(
@@ -148,7 +149,7 @@ impl Watched {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(|error| {
             let error = broken(error);
-            note(told, cause(error.kind()), &sentence(&error));
+            note(told, cause(error.kind()), &describe(&error));
             error
         })?;
         let refused = Refused::read(&String::from_utf8_lossy(&body));

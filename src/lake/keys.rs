@@ -19,7 +19,7 @@ pub fn generation_number(folder: &str) -> Option<u64> {
 /// A source file in bronze, by its content: `clients/<sha256>.csv`.
 #[must_use]
 pub fn bronze(kind: SourceKind, sha256: &str) -> String {
-    format!("{}/{sha256}.csv", kind.word())
+    format!("{}/{sha256}.csv", kind.as_str())
 }
 
 /// Whether a path in bronze is one that [`bronze`] gives.
@@ -27,7 +27,7 @@ pub fn bronze(kind: SourceKind, sha256: &str) -> String {
 pub fn is_bronze(path: &str) -> bool {
     let name = [SourceKind::Clients, SourceKind::Achats]
         .into_iter()
-        .find_map(|kind| path.strip_prefix(kind.word())?.strip_prefix('/')?.strip_suffix(".csv"));
+        .find_map(|kind| path.strip_prefix(kind.as_str())?.strip_prefix('/')?.strip_suffix(".csv"));
     name.is_some_and(|name| name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
@@ -110,7 +110,7 @@ impl Folder {
     /// The rejected rows of a data set, in silver.
     #[must_use]
     pub fn rejects(self, kind: SourceKind) -> String {
-        format!("{}/{}.parquet", self.rejects_folder(), kind.word())
+        format!("{}/{}.parquet", self.rejects_folder(), kind.as_str())
     }
 
     /// The quality report, in silver.

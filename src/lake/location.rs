@@ -40,14 +40,14 @@ impl Location {
                 *other as usize > layer as usize && places[*other as usize].overlaps(place)
             });
             if let Some(other) = shared {
-                let (template, other) = (&templates[other as usize], other.word());
+                let (template, other) = (&templates[other as usize], other.as_str());
                 let problem = if template.url.contains("{layer}") {
-                    format!("{} and {other} would lie in one another", layer.word())
+                    format!("{} and {other} would lie in one another", layer.as_str())
                 } else {
                     format!(
                         "{} and {other} would lie in one another; it must contain {{layer}}, as \
                          ./data/{{layer}} and s3://{{layer}} do",
-                        layer.word()
+                        layer.as_str()
                     )
                 };
                 return Err(refuse(template, problem));
@@ -58,7 +58,7 @@ impl Location {
 
     fn parse(layer: Layer, template: &Template) -> Result<Self> {
         let refuse = |problem: &str| refuse(template, problem.to_owned());
-        let url = template.url.replace("{layer}", layer.word());
+        let url = template.url.replace("{layer}", layer.as_str());
         match url.split_once("://") {
             None if url.is_empty() => Err(refuse("it is empty")),
             // A drive's letter is no scheme.

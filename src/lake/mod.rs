@@ -52,7 +52,7 @@ impl Layer {
 
     /// What `{layer}` in the location stands for.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Sources => "sources",
             Self::Bronze => "bronze",
@@ -87,13 +87,13 @@ enum Place {
 
 /// What keeps other processes out of a lake, where the lake itself can.
 #[derive(Debug)]
-pub struct Hold {
+pub struct LakeLock {
     _lock: Option<Lock>,
 }
 
 /// What is known of an object without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
+pub struct ObjectMeta {
     /// Path within the layer.
     pub path: String,
     /// Length in bytes.
@@ -162,7 +162,7 @@ impl Lake {
             layers: Layer::ALL.map(|layer| LayerStore {
                 store: Arc::new(InMemory::new()),
                 place: Place::Memory,
-                shown: format!("memory://{}", layer.word()),
+                shown: format!("memory://{}", layer.as_str()),
             }),
         }
     }
@@ -222,13 +222,13 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::Locked`], [`LakeError::Directory`].
-    pub fn lock(&self) -> Result<Hold> {
+    pub fn lock(&self) -> Result<LakeLock> {
         let directory =
             Layer::WRITTEN.into_iter().rev().find_map(|layer| match &self.layer(layer).place {
                 Place::Directory(directory) => Some(directory),
                 Place::Bucket(_) | Place::Memory => None,
             });
-        Ok(Hold { _lock: directory.map(Directory::lock).transpose()? })
+        Ok(LakeLock { _lock: directory.map(Directory::lock).transpose()? })
     }
 
     /// Names of the files directly in a layer (not in its folders), in byte order.
@@ -272,19 +272,19 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::Object`].
-    pub async fn list(&self, layer: Layer, folder: &str) -> Result<Vec<Stamp>> {
+    pub async fn list(&self, layer: Layer, folder: &str) -> Result<Vec<ObjectMeta>> {
         if let Place::Bucket(bucket) = &self.layer(layer).place {
             let mut objects = bucket.list(folder).await?;
             objects.sort_by(|a, b| a.path.cmp(&b.path));
             return Ok(objects);
         }
         let listed = self.layer(layer).store.list(Some(&object_path(folder)));
-        let listed = listed.map_ok(|object| Stamp {
+        let listed = listed.map_ok(|object| ObjectMeta {
             path: object.location.to_string(),
             size_bytes: object.size,
             written_at: object.last_modified.timestamp_micros(),
         });
-        let mut objects: Vec<Stamp> =
+        let mut objects: Vec<ObjectMeta> =
             listed.try_collect().await.map_err(self.failed("list", layer, folder))?;
         objects.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(objects)
@@ -310,9 +310,9 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::Object`].
-    pub async fn stamp(&self, layer: Layer, path: &str) -> Result<Option<Stamp>> {
+    pub async fn stamp(&self, layer: Layer, path: &str) -> Result<Option<ObjectMeta>> {
         match self.layer(layer).store.head(&object_path(path)).await {
-            Ok(meta) => Ok(Some(Stamp {
+            Ok(meta) => Ok(Some(ObjectMeta {
                 path: path.to_owned(),
                 size_bytes: meta.size,
                 written_at: meta.last_modified.timestamp_micros(),

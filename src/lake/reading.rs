@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Lake, LakeError, Layer, Place, Result, object_path};
+use crate::blocking::spawn_blocking;
 use crate::domain::manifest::TableFile;
-use crate::telemetry::spawn_blocking;
 
 /// Bytes of a part.
 pub const PART: usize = 8 << 20;

@@ -23,9 +23,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::error::is_passing;
-use super::http::Watched;
-use super::{LakeError, Result, Stamp, keys};
-use crate::telemetry::sentence;
+use super::http::InstrumentedClient;
+use super::{LakeError, ObjectMeta, Result, keys};
+use crate::error_chain::describe;
 
 /// Before a request that failed in passing is made again; each pause is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -65,7 +65,7 @@ impl S3Options {
 /// An S3 store; what is found out about its buckets is kept as long as this lives.
 pub struct S3 {
     options: S3Options,
-    http: Watched,
+    http: InstrumentedClient,
     found: Mutex<HashMap<String, Found>>,
 }
 
@@ -92,10 +92,12 @@ impl S3 {
     pub fn new(options: S3Options) -> Result<Self> {
         let keys = options.keys.iter().flat_map(|(id, secret)| [id.clone(), secret.clone()]);
         let hidden: Vec<SecretString> = keys.chain(options.session_token.clone()).collect();
-        let http = Watched::new(options.request, &hidden).map_err(|source| LakeError::Object {
-            action: "prepare a client for",
-            path: "S3".to_owned(),
-            source: Error::Generic { store: "S3", source: Box::new(source) },
+        let http = InstrumentedClient::new(options.request, &hidden).map_err(|source| {
+            LakeError::Object {
+                action: "prepare a client for",
+                path: "S3".to_owned(),
+                source: Error::Generic { store: "S3", source: Box::new(source) },
+            }
         })?;
         Ok(Self { options, http, found: Mutex::default() })
     }
@@ -381,13 +383,17 @@ impl Bucket {
     ///
     /// # Errors
     /// [`LakeError::Object`].
-    pub async fn list(&self, folder: &str) -> Result<Vec<Stamp>> {
+    pub async fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>> {
         Ok(self.list_keys(folder, "").await?.0)
     }
 
     /// Objects in a folder, and folders where there is a delimiter. (object_store's own listing fails as
     /// a whole on a key that is no path of its, whoever put it there.)
-    async fn list_keys(&self, folder: &str, delimiter: &str) -> Result<(Vec<Stamp>, Vec<String>)> {
+    async fn list_keys(
+        &self,
+        folder: &str,
+        delimiter: &str,
+    ) -> Result<(Vec<ObjectMeta>, Vec<String>)> {
         let prefix = if self.prefix.is_empty() { String::new() } else { self.key("") };
         let within = if folder.is_empty() { prefix.clone() } else { format!("{prefix}{folder}/") };
         let (mut objects, mut folders) = (Vec::new(), Vec::new());
@@ -470,7 +476,7 @@ impl Bucket {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
                 // Not every store and every user can.
-                tracing::debug!(error = sentence(&error), "unfinished uploads are left alone");
+                tracing::debug!(error = describe(&error), "unfinished uploads are left alone");
                 return Ok(0);
             }
         };
@@ -558,9 +564,9 @@ struct Listed {
 }
 
 impl Listed {
-    fn stamp(&self, path: &str) -> Stamp {
+    fn stamp(&self, path: &str) -> ObjectMeta {
         let written_at = self.last_modified.parse().map_or(0, jiff::Timestamp::as_microsecond);
-        Stamp { path: path.to_owned(), size_bytes: self.size, written_at }
+        ObjectMeta { path: path.to_owned(), size_bytes: self.size, written_at }
     }
 }
 

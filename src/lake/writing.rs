@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 
 use super::reading::{IN_FLIGHT, PART};
 use super::{Lake, LakeError, Layer, Result, object_path, s3};
+use crate::blocking::spawn_blocking;
 use crate::domain::manifest::TableFile;
-use crate::telemetry::spawn_blocking;
 
 impl Lake {
     /// Writes what `produce` writes, on a thread that may block, as one object. Says what a manifest

@@ -7,7 +7,7 @@ use polars::prelude::*;
 use super::PipelineError;
 use crate::domain::diff::{KpiChange, Migration, TableChange};
 use crate::domain::schema::Table;
-use crate::pipeline::model::frames::read_segments;
+use crate::pipeline::ml::frames::read_segments;
 
 /// What the joined frame calls the later one's columns.
 const LATER: &str = "__later";
@@ -110,7 +110,7 @@ pub fn segments(from: &DataFrame, to: &DataFrame) -> Result<Vec<Migration>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tables::{KPIS, REVENUE_BY_COUNTRY};
+    use crate::catalogue::{KPIS, REVENUE_BY_COUNTRY};
 
     fn countries(rows: &[(&str, f64)]) -> DataFrame {
         let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();

@@ -10,7 +10,7 @@
 //!                                            └▶ model::train ▶ segments, churn, lifetime value
 //!                                     │ gold::complete ▶ customers, kpis, gold::proof
 //!                                     ▼
-//!                one frame per entry of tables::ALL
+//!                one frame per entry of catalogue::ALL
 //! ```
 //!
 //! Collecting a frame blocks, so all of this runs on blocking threads only.
@@ -18,9 +18,8 @@
 pub mod compare;
 pub mod error;
 pub mod gold;
-pub mod model;
+pub mod ml;
 pub mod rows;
 pub mod silver;
-pub mod tables;
 
 pub use error::{PipelineError, Result};

@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use super::tables::data_type;
-use crate::domain::rows::{Batch, Cells};
+use crate::domain::rows::{Batch, ColumnValues};
 use crate::domain::schema::{ColumnType, Table};
 use crate::domain::time::{Day, Timestamp};
 
@@ -35,20 +35,22 @@ pub fn batches(
             .iter()
             .zip(table.columns)
             .map(|(series, column)| to_cells(&series.slice(offset, rows), column.ty))
-            .collect::<PolarsResult<Vec<Cells>>>()?;
+            .collect::<PolarsResult<Vec<ColumnValues>>>()?;
         Ok(Batch { columns: cells, rows })
     }))
 }
 
-fn to_cells(series: &Series, ty: ColumnType) -> PolarsResult<Cells> {
+fn to_cells(series: &Series, ty: ColumnType) -> PolarsResult<ColumnValues> {
     Ok(match ty {
-        ColumnType::Int => Cells::Int(series.i64()?.iter().collect()),
-        ColumnType::Float | ColumnType::Money => Cells::Float(series.f64()?.iter().collect()),
-        ColumnType::Bool => Cells::Bool(series.bool()?.iter().collect()),
-        ColumnType::Text => {
-            Cells::Text(series.str()?.iter().map(|text| text.map(str::to_owned)).collect())
+        ColumnType::Int => ColumnValues::Int(series.i64()?.iter().collect()),
+        ColumnType::Float | ColumnType::Money => {
+            ColumnValues::Float(series.f64()?.iter().collect())
         }
-        ColumnType::TextList => Cells::TextList(
+        ColumnType::Bool => ColumnValues::Bool(series.bool()?.iter().collect()),
+        ColumnType::Text => {
+            ColumnValues::Text(series.str()?.iter().map(|text| text.map(str::to_owned)).collect())
+        }
+        ColumnType::TextList => ColumnValues::TextList(
             series
                 .list()?
                 .series_iter()
@@ -60,11 +62,13 @@ fn to_cells(series: &Series, ty: ColumnType) -> PolarsResult<Cells> {
         ),
         ColumnType::Date => {
             let days = series.to_physical_repr();
-            Cells::Date(days.i32()?.iter().map(|day| day.map(Day)).collect())
+            ColumnValues::Date(days.i32()?.iter().map(|day| day.map(Day)).collect())
         }
         ColumnType::Timestamp => {
             let micros = series.to_physical_repr();
-            Cells::Timestamp(micros.i64()?.iter().map(|micros| micros.map(Timestamp)).collect())
+            ColumnValues::Timestamp(
+                micros.i64()?.iter().map(|micros| micros.map(Timestamp)).collect(),
+            )
         }
     })
 }

@@ -5,7 +5,7 @@
 //! `ground_truth.json`, so that a model can be held against them.
 
 mod catalogue;
-mod dirt;
+mod corruption;
 mod people;
 mod population;
 
@@ -84,7 +84,7 @@ pub fn generate(spec: Spec) -> Result<Files, SampleError> {
     let shop = population::simulate(spec, &mut stream(1))?;
     let mut clients = people::rows(&shop, &mut stream(2));
     let mut achats = catalogue::rows(&shop, &mut stream(3));
-    let injected = dirt::soil(spec.dirty, &mut clients, &mut achats, &mut stream(4));
+    let injected = corruption::soil(spec.dirty, &mut clients, &mut achats, &mut stream(4));
     let achats = to_csv(&catalogue::HEADER, &achats)?;
     let clients = to_csv(&people::HEADER, &clients)?;
     let truth = json!({

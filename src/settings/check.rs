@@ -7,10 +7,9 @@ use serde::Deserialize;
 
 use super::SettingsError;
 use super::s3::{RawLake, RawMinio, RawS3, check_lake};
-use super::tree::{
-    Http, Log, LogFormat, Metabase, Models, MongoDb, Notify, Quality, Refresh, Sample, Settings,
-};
-use crate::domain::schedule::Schedule;
+use super::tree::{Http, Metabase, Models, MongoDb, Notify, Quality, Refresh, Sample, Settings};
+use crate::logging::{LogFormat, LogOptions};
+use crate::runs::schedule::Schedule;
 
 /// What the HTTP server can start.
 const MOST_WORKERS: usize = 512;
@@ -332,7 +331,10 @@ pub fn check(raw: Raw) -> Result<Settings, SettingsError> {
         mongodb: check_mongodb(raw.mongodb)?,
         admin_token: secret(raw.auth.admin_token),
         read_token: secret(raw.auth.read_token),
-        log: Log { format, filter: Some(raw.log.filter).filter(|filter| !filter.is_empty()) },
+        log: LogOptions {
+            format,
+            filter: Some(raw.log.filter).filter(|filter| !filter.is_empty()),
+        },
         quality: raw.quality,
         models: raw.models,
         churn_horizon_days: raw.churn.horizon_days,

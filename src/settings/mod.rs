@@ -16,8 +16,7 @@ use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKin
 
 use check::{Raw, check};
 pub use tree::{
-    Http, Lake, Log, LogFormat, Metabase, Models, MongoDb, Notify, Quality, Refresh, S3, Sample,
-    Settings,
+    Http, Lake, Metabase, Models, MongoDb, Notify, Quality, Refresh, S3, Sample, Settings,
 };
 
 const DEFAULTS: &str = include_str!("../default.toml");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::domain::schedule::Schedule;
+use crate::logging::LogOptions;
+use crate::runs::schedule::Schedule;
 
 /// The settings, checked.
 #[derive(Debug, Clone)]
@@ -26,7 +27,7 @@ pub struct Settings {
     /// `auth.read_token`
     pub read_token: Option<SecretString>,
     /// `[log]`
-    pub log: Log,
+    pub log: LogOptions,
     /// `[quality]`
     pub quality: Quality,
     /// `[models]`
@@ -108,24 +109,6 @@ pub struct MongoDb {
     pub write_secs: u64,
     /// How long the right to publish outlives its holder, seconds.
     pub lease_secs: u64,
-}
-
-/// `[log]`
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// Shape of a line.
-    pub format: LogFormat,
-    /// Filter directives; `None` for the command's default.
-    pub filter: Option<String>,
-}
-
-/// Shape of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// `[quality]`

@@ -18,12 +18,13 @@ use crate::domain::diff::GenerationDiff;
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::rows::{Batch, Value};
-use crate::domain::run::{
-    Asked, KeptKey, Refusal, RunEnd, RunNotes, RunOrder, RunPage, RunQuery, RunTrigger, Wish,
-};
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
-use crate::telemetry::{causes, sentence};
+use crate::error_chain::{causes, describe};
+use crate::runs::{
+    IdempotencyRecord, RefreshCommand, RunEnd, RunNotes, RunPage, RunQuery, RunSpec, RunTrigger,
+    StartError, StartedRun,
+};
 
 /// The cause beneath a store's error.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -212,7 +213,7 @@ pub trait GoldStore: RunLog + fmt::Debug {
     /// # Errors
     /// [`StoreError::Locked`] while another process holds it; [`StoreError::NotEnqueued`] and
     /// [`StoreError::AlreadyRun`] when the order has been carried out meanwhile.
-    async fn publisher(&self, order: &RunOrder) -> Result<Box<dyn Publisher>>;
+    async fn publisher(&self, order: &RunSpec) -> Result<Box<dyn Publisher>>;
 }
 
 /// What a store remembers of runs. Every process on the store sees the same.
@@ -226,19 +227,19 @@ pub trait RunLog: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::AlreadyRun`] when there is one for this instant of the schedule.
-    async fn enqueue(&self, order: &RunOrder) -> Result<(u64, bool)>;
+    async fn enqueue(&self, order: &RunSpec) -> Result<(u64, bool)>;
 
     /// Ends a run that is enqueued as cancelled; notes of one that goes on that it is to stop. Of
     /// one that has ended nothing changes.
-    async fn ask_cancel(&self, run: u64) -> Result<()>;
+    async fn request_cancel(&self, run: u64) -> Result<()>;
 
     /// Ends the records of runs whose process is gone, if nobody holds the right to publish: interrupted, or
     /// succeeded if they had switched. Which those were.
-    async fn settle(&self) -> Result<Vec<u64>>;
+    async fn mark_interrupted(&self) -> Result<Vec<u64>>;
 
     /// Takes a key for what is asked for (its SHA-256), before it is carried out. `None` when it is the
     /// caller's now, else what was asked for under it within the last [`KEY_LIFE`].
-    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<KeptKey>>;
+    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<IdempotencyRecord>>;
 
     /// Keeps the run that came of what a claimed key was for; `None` gives the key back.
     async fn keep_key(&self, key: &str, run: Option<u64>) -> Result<()>;
@@ -258,7 +259,7 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     async fn note(&self, notes: &RunNotes) -> Result<()>;
 
     /// Whether somebody asked for the run to stop, here or elsewhere.
-    async fn is_cancel_asked(&self) -> Result<bool>;
+    async fn cancel_requested(&self) -> Result<bool>;
 
     /// Learns from the store whether this process still has the right to publish, before something
     /// that cannot be undone.
@@ -305,12 +306,12 @@ pub trait Publisher: Send + Sync + fmt::Debug {
 
 /// Starts runs for whoever asks.
 #[async_trait]
-pub trait Operator: Send + Sync + fmt::Debug {
+pub trait RunControl: Send + Sync + fmt::Debug {
     /// Starts a refresh; while one goes on, joins it or has one more wait behind it.
     ///
     /// # Errors
-    /// [`Refusal`].
-    async fn refresh(&self, wish: Wish) -> std::result::Result<Asked, Refusal>;
+    /// [`StartError`].
+    async fn refresh(&self, wish: RefreshCommand) -> std::result::Result<StartedRun, StartError>;
 
     /// Serves an earlier generation again: the generation served before, and now.
     ///
@@ -321,8 +322,8 @@ pub trait Operator: Send + Sync + fmt::Debug {
     /// How two generations that are kept differ.
     ///
     /// # Errors
-    /// [`Refusal::NotThere`] when one is not kept, [`Refusal::Failed`] when its tables cannot be read.
-    async fn diff(&self, from: u64, to: u64) -> std::result::Result<GenerationDiff, Refusal>;
+    /// [`StartError::NotThere`] when one is not kept, [`StartError::Failed`] when its tables cannot be read.
+    async fn diff(&self, from: u64, to: u64) -> std::result::Result<GenerationDiff, StartError>;
 
     /// Asks a run to stop at the next point where nothing is half done, wherever it goes on.
     ///
@@ -388,18 +389,18 @@ pub async fn rollback(
     store: &dyn GoldStore,
     trigger: RunTrigger,
     asked: Option<u64>,
-) -> Result<Switched> {
-    let publisher = store.publisher(&RunOrder::rollback(trigger)).await?;
+) -> Result<RollbackOutcome> {
+    let publisher = store.publisher(&RunSpec::rollback(trigger)).await?;
     let run = publisher.run();
     let went = go_back(store, publisher.as_ref(), asked).await;
     let end = went.as_ref().map_or_else(|error| failed(error), |_| RunEnd::Succeeded);
     end_run(publisher, end).await;
-    went.map(|(from, to)| Switched { run, from, to })
+    went.map(|(from, to)| RollbackOutcome { run, from, to })
 }
 
 /// What [`rollback`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Switched {
+pub struct RollbackOutcome {
     /// The number of its run.
     pub run: u64,
     /// The generation that was served.
@@ -411,13 +412,13 @@ pub struct Switched {
 /// The end of a run with this error.
 #[must_use]
 pub fn failed(error: &dyn std::error::Error) -> RunEnd {
-    RunEnd::Failed { error: sentence(error), causes: causes(error) }
+    RunEnd::Failed { error: describe(error), causes: causes(error) }
 }
 
 /// Ends a run; a record that cannot be ended is logged.
 pub async fn end_run(publisher: Box<dyn Publisher>, end: RunEnd) {
     if let Err(error) = publisher.end(end).await {
-        tracing::warn!(error = sentence(&error), "the end of the run could not be recorded");
+        tracing::warn!(error = describe(&error), "the end of the run could not be recorded");
     }
 }
 

@@ -215,7 +215,7 @@ fn a_run_that_is_cancelled_publishes_nothing_and_the_next_one_is_clean() {
         (&next["data"]["state"], &next["data"]["generation"]),
         (&"succeeded".into(), &1.into())
     );
-    // Accepted for ever, and without effect.
+    // ParamSpec for ever, and without effect.
     let again = app.admin("POST", &format!("/admin/runs/{run}/cancel"));
     assert_eq!((again.status, &again.json()["data"]["state"]), (202, &"cancelled".into()));
     assert_eq!(app.admin("POST", "/admin/runs/99/cancel").status, 404);

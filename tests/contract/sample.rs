@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use goldsmith::domain::manifest::DatasetQuality;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::silver::read::SourceText;
-use goldsmith::pipeline::silver::{Rules, Silver, refine};
+use goldsmith::pipeline::silver::{CleaningOptions, Silver, refine};
 use goldsmith::sample::{Spec, generate};
 use polars::prelude::ChunkAgg;
 use serde_json::Value;
@@ -16,7 +16,10 @@ fn refined(dirty: f64) -> (Silver, Value) {
     let files = generate(Spec { dirty, ..SPEC }).unwrap();
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
     let source = |name: &'static str| vec![SourceText::of(name, bytes(name))];
-    let rules = Rules { max_amount: 10_000.0, run_start: Timestamp::parse("2026-06-01").unwrap() };
+    let rules = CleaningOptions {
+        max_amount: 10_000.0,
+        run_start: Timestamp::parse("2026-06-01").unwrap(),
+    };
     let silver = refine(source("clients.csv"), source("achats.csv"), &rules).unwrap();
     (silver, serde_json::from_slice(bytes("ground_truth.json")).unwrap())
 }

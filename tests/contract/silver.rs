@@ -5,7 +5,7 @@ use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::PipelineError;
 use goldsmith::pipeline::silver::quality::{Gate, check_gate};
 use goldsmith::pipeline::silver::read::SourceText;
-use goldsmith::pipeline::silver::{Rules, Silver, refine};
+use goldsmith::pipeline::silver::{CleaningOptions, Silver, refine};
 use polars::prelude::{AnyValue, DataFrame};
 
 const CLIENTS: &str =
@@ -19,7 +19,7 @@ fn try_refine(
     let clients: Vec<_> = clients.iter().map(|(name, bytes)| SourceText::of(name, bytes)).collect();
     let achats: Vec<_> = achats.iter().map(|(name, bytes)| SourceText::of(name, bytes)).collect();
     let run_start = Timestamp::parse("2025-01-01").unwrap();
-    refine(clients, achats, &Rules { max_amount: 10_000.0, run_start })
+    refine(clients, achats, &CleaningOptions { max_amount: 10_000.0, run_start })
 }
 
 fn refined(clients: &str, achats: &str) -> Silver {

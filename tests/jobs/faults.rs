@@ -1,7 +1,7 @@
 //! What can go wrong under a server that refreshes: it goes on answering, and the next run is clean.
 
-use goldsmith::domain::run::{RefreshRequest, RunEnd, RunOrder, RunTrigger};
-use goldsmith::pipeline::tables;
+use goldsmith::catalogue;
+use goldsmith::runs::{RefreshRequest, RunEnd, RunSpec, RunTrigger};
 use goldsmith::sample::{Spec, generate};
 use goldsmith::store::GoldStore as _;
 use goldsmith::store::mongo::MongoStore;
@@ -207,7 +207,7 @@ fn a_server_that_stalled_while_publishing_is_fenced_off() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let store = MongoStore::open(db.options(), &tables::CATALOGUE).unwrap();
-        let order = RunOrder::refresh(RunTrigger::Cli, RefreshRequest::default());
+        let order = RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default());
         let publisher = store.publisher(&order).await.unwrap();
         let served = publisher.active().await.unwrap().unwrap();
         publisher.activate(&served, &|_| {}).await.unwrap();

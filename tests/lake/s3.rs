@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use goldsmith::error_chain::describe;
 use goldsmith::lake::{Lake, LakeError, Layer, keys};
-use goldsmith::telemetry::sentence;
 use object_store::ObjectStoreExt as _;
 use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential};
 use object_store::client::HttpRequest;
@@ -192,7 +192,8 @@ async fn uploads_that_were_left_unfinished_are_given_up() {
             .with_access_key_id(&server.key)
             .with_secret_access_key(&server.secret)
             .with_http_connector(
-                goldsmith::lake::http::Watched::new(Duration::from_secs(20), &[]).unwrap(),
+                goldsmith::lake::http::InstrumentedClient::new(Duration::from_secs(20), &[])
+                    .unwrap(),
             )
             .build()
             .unwrap(),
@@ -231,7 +232,7 @@ async fn nobody_there_may_pass_and_is_told_with_its_cause() {
         lake.put(Layer::Gold, "x", "y".into()).await.unwrap_err(),
         lake.names(Layer::Sources).await.unwrap_err(),
     ] {
-        let told = sentence(&error);
+        let told = describe(&error);
         assert!(told.contains("Connection refused"), "{told}");
         assert!(told.contains("s3://"), "{told}");
         assert!(error.is_transient(), "{told}");

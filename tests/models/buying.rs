@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
-use goldsmith::pipeline::model::buying::{self, Dropout, Pattern};
-use goldsmith::pipeline::model::chance::Chance;
-use goldsmith::pipeline::model::describe;
-use goldsmith::pipeline::model::facts::Facts;
-use goldsmith::pipeline::model::likelihood::Maximum;
-use goldsmith::pipeline::model::report::{Entry, Method, Task};
-use goldsmith::pipeline::model::spending::{self, Spend};
+use goldsmith::pipeline::ml::methods::bg_nbd::{self, Dropout, Pattern};
+use goldsmith::pipeline::ml::methods::gamma_gamma::{self, Spend};
+use goldsmith::pipeline::ml::methods::likelihood::MleFit;
+use goldsmith::pipeline::ml::report::{Candidate, Method, Task};
+use goldsmith::pipeline::ml::report_text;
+use goldsmith::pipeline::ml::sampling::SeededSampler;
+use goldsmith::pipeline::ml::snapshot::CustomerSnapshot;
 use goldsmith::sample::Spec;
 
 use super::{history, truth};
@@ -64,10 +64,10 @@ fn sparse(seed: u64) -> Spec {
 fn deviations(spec: Spec) -> Vec<(&'static str, f64)> {
     let history = history(spec);
     let truth = truth(spec);
-    let facts = Facts::of(history.up_to(history.last().unwrap()));
+    let facts = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
     let buys = buying::fit(Dropout::AfterRepeat, &facts.patterns).unwrap();
     let spends = spending::fit(&facts.spends).unwrap();
-    let of = |maximum: &Maximum, names: &[&'static str]| -> Vec<(&'static str, f64)> {
+    let of = |maximum: &MleFit, names: &[&'static str]| -> Vec<(&'static str, f64)> {
         let estimates = maximum.parameters.iter().zip(maximum.standard_errors.as_ref().unwrap());
         let pairs = names.iter().zip(estimates);
         pairs
@@ -107,7 +107,7 @@ fn standard_errors_are_honest_over_many_shops() {
 fn two_kinds_of_customers_make_no_silent_nonsense_of_amounts() {
     // Half of the customers spend about 180 EUR a time, half about 12: not what Gamma-Gamma takes
     // levels to be.
-    let chance = Chance::new(5, "two kinds");
+    let chance = SeededSampler::new(5, "two kinds");
     let spends: Vec<Spend> = (0..600)
         .map(|id| {
             let level = if id % 2 == 0 { 180.0 } else { 12.0 };
@@ -117,7 +117,7 @@ fn two_kinds_of_customers_make_no_silent_nonsense_of_amounts() {
         })
         .collect();
     let fitted = spending::fit(&spends).unwrap();
-    let mut entry = Entry::new(Task::Buying, Method::MbgNbd, "", "");
+    let mut entry = Candidate::new(Task::PurchaseModel, Method::MbgNbd, "", "");
     describe::spending(&fitted, &mut entry);
     // A customer's mean does not come nearer to their level with more transactions: p has no end.
     assert!(entry.note.contains("Gamma-Gamma: the data do not determine p,"), "{}", entry.note);

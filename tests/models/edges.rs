@@ -2,13 +2,13 @@
 
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::gold::{self, Gold};
-use goldsmith::pipeline::model::buying::{self, Dropout};
-use goldsmith::pipeline::model::explain::Typical;
-use goldsmith::pipeline::model::facts::Facts;
-use goldsmith::pipeline::model::history::History;
-use goldsmith::pipeline::model::outlook::Expected;
-use goldsmith::pipeline::model::report::{Figures, Method, Task};
-use goldsmith::pipeline::model::{LastSegments, Trained, churn, score, train};
+use goldsmith::pipeline::ml::explain::ReferenceCustomer;
+use goldsmith::pipeline::ml::history::History;
+use goldsmith::pipeline::ml::methods::bg_nbd::{self, Dropout};
+use goldsmith::pipeline::ml::purchase_forecast::Expected;
+use goldsmith::pipeline::ml::report::{Method, Metrics, Task};
+use goldsmith::pipeline::ml::snapshot::CustomerSnapshot;
+use goldsmith::pipeline::ml::{LastSegments, Trained, churn, score, train};
 use polars::prelude::*;
 
 use super::{RULES, refined, serving};
@@ -85,7 +85,8 @@ fn with_fewer_than_fifty_customers_baselines_serve_and_say_so() {
         // Four tasks, and the baselines of two under their own names.
         assert_eq!(table(&gold, "ml_model_metrics").height(), 6);
         let said = format!("skipped: {said} and fewer than 50");
-        let of_buying = trained.entries.iter().find(|entry| entry.task == Task::Buying).unwrap();
+        let of_buying =
+            trained.entries.iter().find(|entry| entry.task == Task::PurchaseModel).unwrap();
         assert!(!of_buying.serves && of_buying.note.contains(&said), "{}", of_buying.note);
     }
 }
@@ -228,9 +229,9 @@ fn a_shop_of_regulars_stops_at_the_leak_check_and_the_rule_is_judged_all_the_sam
     let entry = serving(&trained, Task::Churn);
     assert_eq!(entry.customers, 200);
     assert!(entry.held_out > 40 && entry.fitted + entry.held_out == 200);
-    let Some(Figures::Churn(figures)) = &entry.figures else { panic!("{entry:?}") };
+    let Some(Metrics::Churn(figures)) = &entry.figures else { panic!("{entry:?}") };
     assert!(figures.brier < 0.01 && figures.accuracy > 0.99, "{figures:?}");
-    let Some(Figures::Churn(of_median)) = &entry.baseline else { panic!("{entry:?}") };
+    let Some(Metrics::Churn(of_median)) = &entry.baseline else { panic!("{entry:?}") };
     assert!(of_median.brier > 0.05, "{of_median:?}");
     // Who is gone is not taken for somebody who comes next week.
     for score in &trained.scores {
@@ -257,11 +258,11 @@ fn who_bought_once_long_ago_is_told_so_in_words_that_are_true() {
         "montant" => amounts, "produit" => vec!["Tea"; purchases.len()])
     .unwrap();
     let history = History::new(&frame).unwrap();
-    let facts = Facts::of(history.up_to(history.last().unwrap()));
+    let facts = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
     // By a model of buying, whichever method serves.
     let fitted = buying::fit(Dropout::AfterAny, &facts.patterns).unwrap();
-    let typical = Typical::of(&facts.patterns, &facts.spends);
-    trained.artefact.churn = churn::Model::Buying(fitted.model, typical);
+    let typical = ReferenceCustomer::of(&facts.patterns, &facts.spends);
+    trained.artefact.churn = churn::Model::PurchaseModel(fitted.model, typical);
     let scores = score(&trained.artefact, &facts);
     let once = scores.iter().find(|score| score.id_client == 81).unwrap();
     assert!(once.churn_probability > 0.8, "{}", once.churn_probability);
@@ -305,7 +306,7 @@ fn one_price_for_everything_is_no_reason_to_expect_nothing() {
         let (times, spend) = (purchases_12m.unwrap(), spend_12m.unwrap());
         assert!((spend - times * 19.9).abs() < 0.02 * spend, "{score:?}");
     }
-    let told = trained.entries.iter().find(|entry| entry.task == Task::Buying).unwrap();
+    let told = trained.entries.iter().find(|entry| entry.task == Task::PurchaseModel).unwrap();
     assert!(told.note.contains("Gamma-Gamma: the data do not determine"), "{}", told.note);
 }
 

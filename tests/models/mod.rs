@@ -7,16 +7,16 @@ mod score;
 mod stability;
 
 use goldsmith::domain::time::Timestamp;
-use goldsmith::pipeline::model::history::History;
-use goldsmith::pipeline::model::report::{Entry, Task};
-use goldsmith::pipeline::model::{Rules, Trained};
+use goldsmith::pipeline::ml::history::History;
+use goldsmith::pipeline::ml::report::{Candidate, Task};
+use goldsmith::pipeline::ml::{Trained, TrainingOptions};
 use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::pipeline::silver::{self, Silver, refine};
 use goldsmith::sample::{Spec, generate};
 
 /// How models are trained unless settings say otherwise.
-const RULES: Rules =
-    Rules { seed: 42, min_customers: 50, churn_horizon_days: 60, max_fit_rows: 50_000 };
+const RULES: TrainingOptions =
+    TrainingOptions { seed: 42, min_customers: 50, churn_horizon_days: 60, max_fit_rows: 50_000 };
 
 fn files(spec: Spec) -> Vec<(&'static str, Vec<u8>)> {
     generate(spec).unwrap()
@@ -26,7 +26,7 @@ fn refined(files: &[(&str, Vec<u8>)]) -> Silver {
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
     let source = |name: &'static str| vec![SourceText::of(name, bytes(name))];
     let run_start = Timestamp::parse("2026-06-01").unwrap();
-    let rules = silver::Rules { max_amount: 10_000.0, run_start };
+    let rules = silver::CleaningOptions { max_amount: 10_000.0, run_start };
     refine(source("clients.csv"), source("achats.csv"), &rules).unwrap()
 }
 
@@ -43,6 +43,6 @@ fn truth(spec: Spec) -> serde_json::Value {
 }
 
 /// The entry of what serves a task.
-fn serving(trained: &Trained, task: Task) -> &Entry {
+fn serving(trained: &Trained, task: Task) -> &Candidate {
     trained.entries.iter().find(|entry| entry.task == task && entry.serves).unwrap()
 }

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use goldsmith::pipeline::model::report::{Figures, Method};
-use goldsmith::pipeline::model::{LastSegments, boosted, forest, segmentation, train};
+use goldsmith::pipeline::ml::report::{Method, Metrics};
+use goldsmith::pipeline::ml::{LastSegments, boosted, forest, segmentation, train};
 use goldsmith::sample::Spec;
 
 use super::{RULES, history};
@@ -53,7 +53,7 @@ fn training_judges_on_the_rows_it_did_not_fit() {
     let trained = train(&history, history.last().unwrap(), &RULES, &LastSegments::new());
     let entry = trained.entries.iter().find(|entry| entry.method == Method::Forest).unwrap();
     assert_eq!((entry.fitted, entry.held_out), (labels.len(), churn.held.1.len()));
-    let Some(Figures::Churn(figures)) = &entry.figures else { panic!("{entry:?}") };
+    let Some(Metrics::Churn(figures)) = &entry.figures else { panic!("{entry:?}") };
     let auc = churn.auc(&trees.predict_all(&churn.held.0));
     assert!((figures.roc_auc.unwrap() - auc).abs() < 1e-12);
     assert_eq!(entry.calibration.iter().map(|bin| bin.count).sum::<usize>(), entry.held_out);

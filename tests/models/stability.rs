@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use goldsmith::pipeline::model::evaluation::adjusted_rand_index;
-use goldsmith::pipeline::model::history::History;
-use goldsmith::pipeline::model::report::Task;
-use goldsmith::pipeline::model::segmentation::PROSPECT;
-use goldsmith::pipeline::model::{LastSegments, Trained, segment_name, train};
+use goldsmith::pipeline::ml::history::History;
+use goldsmith::pipeline::ml::metrics::adjusted_rand_index;
+use goldsmith::pipeline::ml::report::Task;
+use goldsmith::pipeline::ml::tasks::segmentation::PROSPECT;
+use goldsmith::pipeline::ml::{LastSegments, Trained, segment_name, train};
 use goldsmith::sample::Spec;
 use polars::prelude::*;
 

@@ -2,9 +2,9 @@
 //! business names only.
 
 use futures::TryStreamExt;
+use goldsmith::catalogue::{self, older};
 use goldsmith::domain::manifest::table_in_physical_name;
 use goldsmith::domain::schema::{Column, ColumnType, Table, View};
-use goldsmith::pipeline::tables::{self, older};
 use goldsmith::sample::{Spec, generate};
 use mongodb::bson::{Bson, Document, doc};
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use goldsmith::domain::run::{RefreshRequest, RunEnd, RunOrder, RunTrigger};
-use goldsmith::pipeline::tables::CATALOGUE;
+use goldsmith::catalogue::CATALOGUE;
+use goldsmith::runs::{RefreshRequest, RunEnd, RunSpec, RunTrigger};
 use goldsmith::sample::{Spec, generate};
 use goldsmith::store::GoldStore;
 use goldsmith::store::mongo::MongoStore;
@@ -317,7 +317,7 @@ fn a_second_refresh_is_refused_while_one_is_publishing() {
     wait(async {
         let store = MongoStore::open(db.options(), &CATALOGUE).unwrap();
         let publisher = store
-            .publisher(&RunOrder::refresh(RunTrigger::Cli, RefreshRequest::default()))
+            .publisher(&RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default()))
             .await
             .unwrap();
         let second = tokio::task::block_in_place(|| shop.run(&["refresh"]));

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use futures::TryStreamExt;
-use goldsmith::pipeline::tables::{self, older};
+use goldsmith::catalogue::{self, older};
 use goldsmith::sample::{Spec, generate};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Database};

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use goldsmith::pipeline::model::buying::Pattern;
+use goldsmith::pipeline::ml::methods::bg_nbd::Pattern;
 
 /// A customer: time in weeks, amounts in dollars.
 pub struct Customer {

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use goldsmith::domain::time::{DAY_MICROS, Timestamp};
-use goldsmith::pipeline::model::Rules;
-use goldsmith::pipeline::model::chance::{Chance, Split};
-use goldsmith::pipeline::model::evaluation::{Amounts, amounts, auc};
-use goldsmith::pipeline::model::facts::Facts;
-use goldsmith::pipeline::model::features::features;
-use goldsmith::pipeline::model::history::{History, Window};
-use goldsmith::pipeline::model::matrix::{Matrix, select};
-use goldsmith::pipeline::model::segmentation::Rfm;
+use goldsmith::pipeline::ml::TrainingOptions;
+use goldsmith::pipeline::ml::features::features;
+use goldsmith::pipeline::ml::history::{History, Window};
+use goldsmith::pipeline::ml::matrix::{Matrix, select};
+use goldsmith::pipeline::ml::metrics::{RegressionMetrics, amounts, auc};
+use goldsmith::pipeline::ml::sampling::{SeededSampler, Split};
+use goldsmith::pipeline::ml::snapshot::CustomerSnapshot;
+use goldsmith::pipeline::ml::tasks::segmentation::Rfm;
 
 /// Rows of a task, split as training splits them.
 pub struct Task {
@@ -21,7 +21,12 @@ pub struct Task {
 }
 
 impl Task {
-    fn new(history: &History, days: i64, chance: Chance, label: impl Fn(Window) -> f32) -> Self {
+    fn new(
+        history: &History,
+        days: i64,
+        chance: SeededSampler,
+        label: impl Fn(Window) -> f32,
+    ) -> Self {
         let as_of = history.last().unwrap();
         let past = history.up_to(Timestamp(as_of.0 - days * DAY_MICROS));
         let rows = features(&past);
@@ -51,7 +56,7 @@ impl Task {
     }
 
     /// How amounts foretold for those that judge, at least 0, do.
-    pub fn amounts(&self, foretold: &[f64]) -> Amounts {
+    pub fn amounts(&self, foretold: &[f64]) -> RegressionMetrics {
         let came: Vec<f64> = self.held.1.iter().map(|label| f64::from(*label)).collect();
         let foretold: Vec<f64> = foretold.iter().map(|value| value.max(0.0)).collect();
         amounts(&came, &foretold)
@@ -59,22 +64,22 @@ impl Task {
 }
 
 /// Who stayed away.
-pub fn churn(history: &History, rules: &Rules) -> Task {
-    let chance = Chance::new(rules.seed, "churn");
+pub fn churn(history: &History, rules: &TrainingOptions) -> Task {
+    let chance = SeededSampler::new(rules.seed, "churn");
     let label = |window: Window| f32::from(u8::from(window.purchases == 0));
     Task::new(history, rules.churn_horizon_days.into(), chance, label)
 }
 
 /// What was spent in a year.
 #[allow(clippy::cast_possible_truncation)]
-pub fn value(history: &History, rules: &Rules) -> Task {
-    let chance = Chance::new(rules.seed, "clv");
+pub fn value(history: &History, rules: &TrainingOptions) -> Task {
+    let chance = SeededSampler::new(rules.seed, "clv");
     Task::new(history, 365, chance, |window| window.spend as f32)
 }
 
 /// What segments are made of, at the last purchase.
 pub fn rfm(history: &History) -> Vec<Rfm> {
-    let facts = Facts::of(history.up_to(history.last().unwrap()));
+    let facts = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
     (0..facts.len()).map(|row| facts.rfm(row)).collect()
 }
 

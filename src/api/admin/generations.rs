@@ -11,7 +11,7 @@ use crate::api::extract::Admin;
 use crate::api::table::refuse_parameters;
 use crate::domain::diff::{GenerationDiff, KpiChange, Migration};
 use crate::domain::manifest::Published;
-use crate::domain::run::Refusal;
+use crate::runs::StartError;
 
 /// A published generation that is kept.
 #[derive(Debug, Serialize, ToSchema)]
@@ -285,8 +285,8 @@ pub async fn diff(
     refuse_parameters(&request)?;
     let (from, to) = (number(&generations.0)?, number(&generations.1)?);
     let compared = admin.operator.diff(from, to).await.map_err(|refusal| match refusal {
-        Refusal::NotThere(why) => ApiError::NotFound(why),
-        Refusal::Busy(why) | Refusal::Failed(why) | Refusal::OtherKey(why) => {
+        StartError::NotThere(why) => ApiError::NotFound(why),
+        StartError::Busy(why) | StartError::Failed(why) | StartError::OtherKey(why) => {
             ApiError::LakeAway(why)
         }
     })?;

@@ -13,8 +13,8 @@ use super::runs::{RunAnswer, find};
 use crate::api::error::{ApiError, Problem};
 use crate::api::extract::Admin;
 use crate::api::parameters::Given;
-use crate::domain::run::{Asked, IfRunning, RefreshRequest, Refusal, StartAt, Wish};
 use crate::domain::time::Timestamp;
+use crate::runs::{IfRunning, RefreshCommand, RefreshRequest, StartAt, StartError, StartedRun};
 
 /// The header with a key of the request's own.
 const KEY: &str = "Idempotency-Key";
@@ -199,13 +199,13 @@ pub async fn start(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::LargeBody,
         _ => ApiError::BadBody(format!("the body cannot be read: {error}")),
     })?;
-    let wish = Wish { request: parse(&body)?, if_running, key: key(&request)? };
+    let wish = RefreshCommand { request: parse(&body)?, if_running, key: key(&request)? };
     let granted = admin.operator.refresh(wish).await;
-    let Asked { run, is_new } = granted.map_err(|refusal| match refusal {
-        Refusal::Busy(why) => ApiError::Conflict(why),
-        Refusal::NotThere(why) => ApiError::NotFound(why),
-        Refusal::Failed(why) => ApiError::NotStarted(why),
-        Refusal::OtherKey(key) => ApiError::KeyReused(format!(
+    let StartedRun { run, is_new } = granted.map_err(|refusal| match refusal {
+        StartError::Busy(why) => ApiError::Conflict(why),
+        StartError::NotThere(why) => ApiError::NotFound(why),
+        StartError::Failed(why) => ApiError::NotStarted(why),
+        StartError::OtherKey(key) => ApiError::KeyReused(format!(
             "the {KEY} {key:?} was sent with another body or if_running within the last 24 hours"
         )),
     })?;

@@ -12,10 +12,8 @@ use crate::api::error::ApiError;
 use crate::api::extract::Admin;
 use crate::api::parameters::{DEFAULT_LIMIT, Given, MAX_LIMIT};
 use crate::api::table::refuse_parameters;
-use crate::domain::run::{
-    RefreshRequest, RowCounts, RunKind, RunQuery, RunRecord, RunState, RunStep,
-};
 use crate::domain::time::Timestamp;
+use crate::runs::{RefreshRequest, RowCounts, RunKind, RunQuery, RunRecord, RunState, RunStep};
 
 /// One run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,7 +63,7 @@ pub struct RunView {
     /// The causes one by one, the last being the first to happen.
     causes: Vec<String>,
     /// Whether it was asked to stop.
-    is_cancel_asked: bool,
+    cancel_requested: bool,
     /// How much is done, 0 to 1; null of one that did not get to its end.
     #[schema(example = 1.0)]
     progress: Option<f64>,
@@ -176,9 +174,9 @@ impl RunView {
         let (progress, eta) = record.forecast(past, Timestamp::now());
         let step = |step: RunStep| StepView {
             state: if step.ended_at.is_some() {
-                RunState::Succeeded.word()
+                RunState::Succeeded.as_str()
             } else {
-                record.state.word()
+                record.state.as_str()
             },
             seconds: step.ended_at.map(|ended| seconds(step.started_at, ended)),
             step: step.step,
@@ -192,13 +190,13 @@ impl RunView {
         Self {
             outcome: record.outcome(),
             run: record.run,
-            kind: record.kind.word(),
-            trigger: record.trigger.word(),
-            state: record.state.word(),
+            kind: record.kind.as_str(),
+            trigger: record.trigger.as_str(),
+            state: record.state.as_str(),
             request: RequestView {
                 as_of: as_of.map(|as_of| as_of.to_string()),
                 force,
-                start_at: start_at.word(),
+                start_at: start_at.as_str(),
                 inputs_of,
             },
             scheduled_for: record.occurrence.map(utc),
@@ -210,7 +208,7 @@ impl RunView {
             generation: record.generation,
             error: record.error,
             causes: record.causes,
-            is_cancel_asked: record.is_cancel_asked,
+            cancel_requested: record.cancel_requested,
             progress,
             eta: eta.map(utc),
             quality: record.quality.map(|quality| QualityView {
@@ -243,8 +241,8 @@ const PARAMETERS: &[&str] = &["state", "from", "until", "limit", "offset"];
 
 fn parse(query: &str) -> Result<RunQuery, ApiError> {
     let given = Given::parse(query, PARAMETERS)?;
-    let words: Vec<&str> = RunState::ALL.iter().map(|state| state.word()).collect();
-    let state = |text: &str| RunState::ALL.into_iter().find(|state| state.word() == text);
+    let words: Vec<&str> = RunState::ALL.iter().map(|state| state.as_str()).collect();
+    let state = |text: &str| RunState::ALL.into_iter().find(|state| state.as_str() == text);
     let instant = "an instant such as 2026-01-21T03:00:00 (UTC)";
     Ok(RunQuery {
         run: None,
@@ -324,7 +322,7 @@ pub async fn cancel(
     refuse_parameters(&request)?;
     let run = number(&run)?;
     admin.operator.cancel(run).await?;
-    Ok(HttpResponse::Accepted().json(find(&admin, run).await?.0))
+    Ok(HttpResponse::ParamSpec().json(find(&admin, run).await?.0))
 }
 
 /// The number of a run in a path.

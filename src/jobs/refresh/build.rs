@@ -11,25 +11,26 @@ use tokio::sync::Semaphore;
 use super::inputs::{Given, Inputs};
 use super::steps::Steps;
 use super::{ENGINE, RefreshError, Refresher, Result};
+use crate::blocking::spawn_blocking;
+use crate::catalogue;
 use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{
     Manifest, Memo, SilverFiles, SourceFile, SourceKind, TableEntry, TableFile,
 };
-use crate::domain::run::{Flow, RefreshRequest, RunQuality};
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
-use crate::jobs::{Step, kept, sources};
+use crate::jobs::{Step, generation_reader, sources};
 use crate::lake::keys::Folder;
 use crate::lake::writing::PartWriter;
 use crate::lake::{LakeError, Layer, keys, parquet};
+use crate::pipeline::PipelineError;
 use crate::pipeline::gold::{self, Gold, GoldTable, Refined};
-use crate::pipeline::model::history::History;
-use crate::pipeline::model::{self, Artefact, LastSegments, Trained};
+use crate::pipeline::ml::history::History;
+use crate::pipeline::ml::{self, Artefact, LastSegments, Trained};
 use crate::pipeline::silver::quality::check_gate;
 use crate::pipeline::silver::{self, Silver};
-use crate::pipeline::{PipelineError, tables};
+use crate::runs::{Flow, RefreshRequest, RunQuality};
 use crate::store::Publisher;
-use crate::telemetry::spawn_blocking;
 
 /// Objects that are being written at once, each in parts: a store that is far away answers late.
 const WRITERS: usize = 3;
@@ -87,7 +88,7 @@ impl Refresher {
         let models = self.write_models(run.folder, trained.artefact.clone(), steps).await?;
         steps.observer.reached("models");
 
-        steps.start(Step::Proof, tables::ALL.len()).await?;
+        steps.start(Step::Proof, catalogue::ALL.len()).await?;
         let (rules, trained_at) = (self.models, run.started_at.to_second());
         let Gold { tables, proof, as_of, purchases_after_as_of } =
             compute(move || gold::complete(refined, &trained, &rules, &last, trained_at)).await?;
@@ -147,7 +148,9 @@ impl Refresher {
     ) -> Result<Silver> {
         if let Given::Silver(kept) = given {
             steps.start(Step::Silver, 1).await?;
-            return steps.again("reading silver", || kept::silver(&self.lake, &kept)).await;
+            return steps
+                .again("reading silver", || generation_reader::silver(&self.lake, &kept))
+                .await;
         }
         let is_new = matches!(given, Given::Sources);
         if is_new {
@@ -183,7 +186,7 @@ impl Refresher {
         .await?;
         let serving = trained.entries.iter().filter(|entry| entry.serves);
         let told: Vec<String> = serving
-            .map(|entry| format!("{} by {}", entry.task.word(), entry.method.word()))
+            .map(|entry| format!("{} by {}", entry.task.as_str(), entry.method.as_str()))
             .collect();
         let flow = Flow { rows_in: Some(rows), ..Flow::default() };
         steps.finish(Step::Models, &told.join(", "), flow).await;
@@ -220,7 +223,7 @@ impl Refresher {
         run_start: Timestamp,
         steps: &Steps<'_>,
     ) -> Result<Silver> {
-        let rules = silver::Rules { max_amount: self.max_amount, run_start };
+        let rules = silver::CleaningOptions { max_amount: self.max_amount, run_start };
         let refine = async || {
             let clients = sources::texts(&self.lake, files, SourceKind::Clients);
             let achats = sources::texts(&self.lake, files, SourceKind::Achats);
@@ -355,11 +358,13 @@ impl Refresher {
 
     /// Who was in which segment in the last published run; empty when there is none to compare with.
     async fn last_segments(&self, last: Option<&Manifest>) -> Result<LastSegments> {
-        let table = &tables::models::CUSTOMER_SEGMENTS;
+        let table = &catalogue::models::CUSTOMER_SEGMENTS;
         let Some(entry) = last.and_then(|manifest| manifest.table(table.name)) else {
             return Ok(LastSegments::new());
         };
-        match kept::table(&self.lake, entry, Some(&model::frames::SEGMENT_COLUMNS)).await {
+        match generation_reader::table(&self.lake, entry, Some(&model::frames::SEGMENT_COLUMNS))
+            .await
+        {
             Ok(frame) => Ok(spawn_blocking(move || model::frames::read_segments(&frame)).await?),
             // What the lake has lost is nothing to compare with, and no reason to stop.
             Err(RefreshError::Lake(LakeError::Damaged { path, problem })) => {

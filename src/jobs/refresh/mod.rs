@@ -26,15 +26,15 @@ use super::sources;
 use super::{Observer, Step};
 use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{Manifest, Published, SourceFile};
-use crate::domain::run::{Flow, RefreshRequest, RunEnd, RunOrder, StartAt};
 use crate::domain::time::{Day, Timestamp};
+use crate::error_chain::describe;
 use crate::lake::keys::Folder;
-use crate::lake::{Hold, Lake, LakeError, Layer, keys};
+use crate::lake::{Lake, LakeError, LakeLock, Layer, keys};
 use crate::pipeline::PipelineError;
-use crate::pipeline::model::Rules;
+use crate::pipeline::ml::TrainingOptions;
 use crate::pipeline::silver::quality::{Gate, check_gate};
+use crate::runs::{Flow, RefreshRequest, RunEnd, RunSpec, StartAt};
 use crate::store::{GoldStore, Publisher, StoreError, end_run, failed};
-use crate::telemetry::sentence;
 
 /// Between looks whether somebody asked for the run to stop, in whichever process.
 const LISTEN: Duration = Duration::from_millis(500);
@@ -55,7 +55,7 @@ pub struct Refresher {
     /// Greatest acceptable amount of one purchase, EUR.
     pub max_amount: f64,
     /// How models are trained.
-    pub models: Rules,
+    pub models: TrainingOptions,
     /// Generations to keep in lake and store.
     pub keep_generations: usize,
     /// Records of runs to keep in the store.
@@ -215,7 +215,7 @@ pub struct StepDone {
 #[derive(Debug)]
 pub struct Begun {
     /// The lake, or why it cannot be had, which is what becomes of the run.
-    lock: Result<Hold>,
+    lock: Result<LakeLock>,
     publisher: Box<dyn Publisher>,
     request: RefreshRequest,
 }
@@ -234,7 +234,7 @@ impl Refresher {
     ///
     /// # Errors
     /// [`RefreshError`] when another run has either, or the store cannot be used.
-    pub async fn begin(&self, order: &RunOrder) -> Result<Begun> {
+    pub async fn begin(&self, order: &RunSpec) -> Result<Begun> {
         let lock = match self.lake.lock() {
             Err(error @ LakeError::Locked(_)) => return Err(error.into()),
             lock => lock.map_err(RefreshError::from),
@@ -292,7 +292,7 @@ impl Refresher {
         {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(error = sentence(&error), "records of old runs are kept for now");
+                tracing::warn!(error = describe(&error), "records of old runs are kept for now");
             }
             Err(_) => tracing::warn!("records of old runs are kept for now: it takes too long"),
         }
@@ -626,7 +626,7 @@ async fn listen(publisher: &dyn Publisher, cancel: &CancellationToken) {
     loop {
         tokio::time::sleep(LISTEN).await;
         // A store that is away is found out by the steps.
-        if publisher.is_cancel_asked().await.unwrap_or(false) && !cancel.is_cancelled() {
+        if publisher.cancel_requested().await.unwrap_or(false) && !cancel.is_cancelled() {
             tracing::info!(run = publisher.run(), "somebody asked for the run to stop");
             cancel.cancel();
         }

@@ -4,12 +4,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::steps::Steps;
 use super::{RefreshError, Refresher, Result};
+use crate::catalogue;
 use crate::domain::manifest::{Manifest, Published, TableEntry};
-use crate::domain::run::Flow;
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
-use crate::jobs::{Step, kept};
-use crate::pipeline::tables;
+use crate::jobs::{Step, generation_reader};
+use crate::runs::Flow;
 use crate::store::{Cause, Publisher, Reached, StoreError};
 
 impl Refresher {
@@ -27,7 +27,7 @@ impl Refresher {
         let mut flow = Flow { rows_in: Some(0), rows_out: Some(0), bytes: Some(0) };
         for entry in &manifest.tables {
             steps.go_on()?;
-            let Some(table) = tables::by_name(&entry.name) else { continue };
+            let Some(table) = catalogue::by_name(&entry.name) else { continue };
             let write = async || {
                 Ok(!publisher.has_table(table, entry).await?
                     && self.publish_table(publisher, table, entry, &reached, steps.cancel).await?)
@@ -69,7 +69,7 @@ impl Refresher {
         reached: Reached<'_>,
         cancel: &CancellationToken,
     ) -> Result<bool> {
-        let batches = kept::batches(&self.lake, entry, table).await?;
+        let batches = generation_reader::batches(&self.lake, entry, table).await?;
         let all = batches.map(|batch| batch.map_err(Cause::from));
         // An error among the rows undoes the writing.
         let asked = cancel.clone();
@@ -91,7 +91,7 @@ impl Refresher {
         cancel: &CancellationToken,
     ) -> Result<()> {
         for entry in &active.manifest.tables {
-            let Some(table) = tables::by_name(&entry.name) else { continue };
+            let Some(table) = catalogue::by_name(&entry.name) else { continue };
             if !publisher.has_table(table, entry).await? {
                 tracing::warn!(table = table.name, "a table is missing and written again");
                 self.publish_table(publisher, table, entry, &|_| {}, cancel).await?;

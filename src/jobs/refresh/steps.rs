@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{RefreshError, Result, StepDone};
-use crate::domain::run::{Flow, RunNotes, RunStep};
 use crate::domain::time::Timestamp;
+use crate::error_chain::describe;
 use crate::jobs::{Observer, Step, patience};
+use crate::metrics::count_retry;
+use crate::runs::{Flow, RunNotes, RunStep};
 use crate::store::Publisher;
-use crate::telemetry::{count_retry, sentence};
 
 /// What the metric of tries calls these.
 const STEP: &str = "step of a run";
@@ -124,7 +125,7 @@ impl<'a> Steps<'a> {
     /// What cannot be noted is no reason to stop: the steps that write would fail themselves.
     async fn note(&self) {
         if let Err(error) = self.publisher.note(&self.notes).await {
-            tracing::warn!(error = sentence(&error), "how far the run is could not be recorded");
+            tracing::warn!(error = describe(&error), "how far the run is could not be recorded");
         }
     }
 
@@ -184,7 +185,7 @@ where
         })
         .when(RefreshError::is_transient)
         .notify(|error, pause| {
-            let (error, seconds) = (sentence(error), pause.as_secs_f64());
+            let (error, seconds) = (describe(error), pause.as_secs_f64());
             count_retry(STEP, action);
             *lock(trouble) = Some(error.clone());
             tracing::warn!(action, error, seconds, "failed in passing; trying again");
@@ -197,9 +198,9 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::domain::run::{RefreshRequest, RunOrder, RunTrigger};
-    use crate::jobs::Unwatched;
-    use crate::pipeline::tables::CATALOGUE;
+    use crate::catalogue::CATALOGUE;
+    use crate::jobs::NoObserver;
+    use crate::runs::{RefreshRequest, RunSpec, RunTrigger};
     use crate::store::sqlite::SqliteStore;
     use crate::store::{GoldStore as _, StoreError};
 
@@ -217,9 +218,9 @@ mod tests {
     async fn tried(fail: fn() -> RefreshError, cancel: &CancellationToken) -> (u32, Result<()>) {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&dir.path().join("serving.db"), &CATALOGUE).unwrap();
-        let order = RunOrder::refresh(RunTrigger::Cli, RefreshRequest::default());
+        let order = RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default());
         let publisher = store.publisher(&order).await.unwrap();
-        let steps = Steps::new(publisher.as_ref(), &Unwatched, cancel);
+        let steps = Steps::new(publisher.as_ref(), &NoObserver, cancel);
         let count = AtomicU32::new(0);
         let work = async || {
             if count.fetch_add(1, Ordering::Relaxed) == 0 { Err(fail()) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! Gold: every table of [`crate::pipeline::tables`] from silver, and the proof that they agree.
+//! Gold: every table of [`crate::catalogue`] from silver, and the proof that they agree.
 //!
 //! One file per family; [`exact`] holds the arithmetic they share. [`refine`] makes what needs no
 //! model, [`complete`] adds what models say and proves the whole. Frames come out conforming to
@@ -14,16 +14,17 @@ pub mod scores;
 
 use polars::prelude::*;
 
-use crate::domain::manifest::{ProofCheck, Totals};
-use crate::domain::schema::{ColumnType, Direction, Table};
-use crate::domain::time::Timestamp;
-use crate::pipeline::model::report::Task;
-use crate::pipeline::model::{self, LastSegments, Rules, Trained};
-use crate::pipeline::tables::models::{
+use crate::catalogue;
+use crate::catalogue::models::{
     CHURN_PREDICTIONS, CLV_PREDICTIONS, CUSTOMER_SEGMENT_SUMMARY, CUSTOMER_SEGMENTS,
     ML_CALIBRATION, ML_MODEL_METRICS, SEGMENT_MIGRATION,
 };
-use crate::pipeline::{PipelineError, Result, tables};
+use crate::domain::manifest::{ProofCheck, Totals};
+use crate::domain::schema::{ColumnType, Direction, Table};
+use crate::domain::time::Timestamp;
+use crate::pipeline::ml::report::Task;
+use crate::pipeline::ml::{self, LastSegments, Trained, TrainingOptions};
+use crate::pipeline::{PipelineError, Result};
 
 /// One gold table, ready to be written.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub struct GoldTable {
 /// The gold layer of one run.
 #[derive(Debug)]
 pub struct Gold {
-    /// In the order of [`tables::ALL`].
+    /// In the order of [`catalogue::ALL`].
     pub tables: Vec<GoldTable>,
     /// Every check of the proof; all of them hold.
     pub proof: Vec<ProofCheck>,
@@ -94,17 +95,17 @@ pub fn refine(
     let features = scores::customer_features(clients, &fact, as_of)?;
     let scored = scores::customer_scores(&features)?;
     let frames = vec![
-        (&tables::REVENUE_BY_COUNTRY, sales::revenue_by_country(&fact)?),
-        (&tables::REVENUE_BY_PRODUCT, sales::revenue_by_product(&fact)?),
-        (&tables::MONTHLY_REVENUE, sales::monthly_revenue(&fact)?),
-        (&tables::WEEKLY_REVENUE, sales::weekly_revenue(&fact)?),
-        (&tables::DAILY_REVENUE, sales::daily_revenue(&fact)?),
-        (&tables::BASKET_DISTRIBUTION, sales::basket_distribution(&fact)?),
-        (&tables::STATISTICS, sales::statistics(&fact)?),
-        (&tables::COHORT_FIRST_PURCHASE, cohorts::first_purchase(&fact)?),
-        (&tables::COHORT_RETENTION, cohorts::retention(&fact, as_of)?),
-        (&tables::CUSTOMER_FEATURES, features),
-        (&tables::SEGMENT_SUMMARY, scores::segment_summary(&scored)?),
+        (&catalogue::REVENUE_BY_COUNTRY, sales::revenue_by_country(&fact)?),
+        (&catalogue::REVENUE_BY_PRODUCT, sales::revenue_by_product(&fact)?),
+        (&catalogue::MONTHLY_REVENUE, sales::monthly_revenue(&fact)?),
+        (&catalogue::WEEKLY_REVENUE, sales::weekly_revenue(&fact)?),
+        (&catalogue::DAILY_REVENUE, sales::daily_revenue(&fact)?),
+        (&catalogue::BASKET_DISTRIBUTION, sales::basket_distribution(&fact)?),
+        (&catalogue::STATISTICS, sales::statistics(&fact)?),
+        (&catalogue::COHORT_FIRST_PURCHASE, cohorts::first_purchase(&fact)?),
+        (&catalogue::COHORT_RETENTION, cohorts::retention(&fact, as_of)?),
+        (&catalogue::CUSTOMER_FEATURES, features),
+        (&catalogue::SEGMENT_SUMMARY, scores::segment_summary(&scored)?),
     ];
     let purchases_after_as_of = (achats.height() - fact.height()) as u64;
     let clients = clients.select(["id_client"])?;
@@ -118,7 +119,7 @@ pub fn refine(
 pub fn complete(
     refined: Refined,
     trained: &Trained,
-    rules: &Rules,
+    rules: &TrainingOptions,
     last: &LastSegments,
     trained_at: Timestamp,
 ) -> Result<Gold> {
@@ -138,15 +139,15 @@ pub fn complete(
         (&CLV_PREDICTIONS, model::frames::clv_predictions(scores, method(Task::Clv))?),
         (&ML_MODEL_METRICS, model::frames::ml_model_metrics(trained, rules, trained_at)?),
         (&ML_CALIBRATION, model::frames::ml_calibration(entries)?),
-        (&tables::CUSTOMERS, customers::customers(&metrics, &scored, &predicted)?),
-        (&tables::KPIS, kpis::kpis(&metrics, &scored, high_risk, artefact.as_of)?),
-        (&tables::CUSTOMER_METRICS, metrics),
-        (&tables::CUSTOMER_SCORES, scored),
-        (&tables::FACT_ACHATS, fact),
+        (&catalogue::CUSTOMERS, customers::customers(&metrics, &scored, &predicted)?),
+        (&catalogue::KPIS, kpis::kpis(&metrics, &scored, high_risk, artefact.as_of)?),
+        (&catalogue::CUSTOMER_METRICS, metrics),
+        (&catalogue::CUSTOMER_SCORES, scored),
+        (&catalogue::FACT_ACHATS, fact),
     ]);
     let mut proof = proof::agreement(&frames)?;
     let mut built = Vec::with_capacity(frames.len());
-    for table in tables::ALL {
+    for table in catalogue::ALL {
         for (_, frame) in frames.iter().filter(|(entry, _)| entry.name == table.name) {
             let frame = conform(table, frame)?;
             proof.extend(proof::shape(table, &frame)?);
@@ -169,7 +170,7 @@ fn conform(table: &Table, frame: &DataFrame) -> Result<DataFrame> {
         .columns
         .iter()
         .map(|column| {
-            let value = col(column.name).strict_cast(tables::data_type(column.ty));
+            let value = col(column.name).strict_cast(catalogue::data_type(column.ty));
             let value = match column.ty {
                 ColumnType::Money => {
                     let cents = value.round(2, RoundMode::HalfToEven);

@@ -6,9 +6,10 @@
 use polars::prelude::*;
 
 use super::exact::sum_amount;
+use crate::catalogue;
 use crate::domain::manifest::{ProofCheck, Totals};
 use crate::domain::schema::{Column as Declared, ColumnType, Purchases, Table};
-use crate::pipeline::{Result, tables};
+use crate::pipeline::Result;
 
 fn check(what: String, expected: &str, found: &str, holds: bool) -> ProofCheck {
     ProofCheck { what, expected: expected.to_owned(), found: found.to_owned(), holds }
@@ -20,7 +21,7 @@ fn check(what: String, expected: &str, found: &str, holds: bool) -> ProofCheck {
 /// Whatever the frame engine says.
 pub fn agreement(frames: &[(&'static Table, DataFrame)]) -> Result<Vec<ProofCheck>> {
     let mut checks = Vec::new();
-    let fact = frames.iter().find(|(table, _)| table.name == tables::FACT_ACHATS.name);
+    let fact = frames.iter().find(|(table, _)| table.name == catalogue::FACT_ACHATS.name);
     let Some(expected) = fact.map(|(table, frame)| totals(table, frame)).transpose()?.flatten()
     else {
         return Ok(checks);

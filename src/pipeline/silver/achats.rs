@@ -7,7 +7,7 @@ use super::checks::{
     reject_also, split, text, typed, unify_spelling,
 };
 use super::read::SURPLUS;
-use super::{Refined, Rules};
+use super::{CleaningOptions, Refined};
 use crate::pipeline::Result;
 
 const COLUMNS: &[&str] =
@@ -22,7 +22,7 @@ const LARGEST_PRICE: f64 = 1e12;
 ///
 /// # Errors
 /// Whatever the frame engine says.
-pub fn refine(raw: DataFrame, rules: &Rules, known_clients: &Column) -> Result<Refined> {
+pub fn refine(raw: DataFrame, rules: &CleaningOptions, known_clients: &Column) -> Result<Refined> {
     let value = |name: &str| col(typed(name));
 
     let judged = raw
@@ -75,7 +75,7 @@ fn plausible(price: Expr) -> Expr {
     when(is_plausible).then(price).otherwise(lit(NULL))
 }
 
-/// Accepted rows whose optional value is there and cannot be read, by warning.
+/// ParamSpec rows whose optional value is there and cannot be read, by warning.
 fn unreadable(judged: &DataFrame) -> Result<Vec<(&'static str, u64)>> {
     let mut warnings = Vec::new();
     for (name, warning) in [("quantite", "unreadable_quantite"), ("prix", "unreadable_prix")] {

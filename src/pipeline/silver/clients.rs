@@ -7,7 +7,7 @@ use super::checks::{
     text, typed, unify_spelling,
 };
 use super::read::SURPLUS;
-use super::{Refined, Rules};
+use super::{CleaningOptions, Refined};
 use crate::pipeline::Result;
 
 /// What an e-mail address has to look like after trimming and lower-casing.
@@ -20,7 +20,7 @@ const COLUMNS: &[&str] = &["id_client", "nom", "email", "date_inscription", "pay
 ///
 /// # Errors
 /// Whatever the frame engine says.
-pub fn refine(raw: DataFrame, rules: &Rules) -> Result<Refined> {
+pub fn refine(raw: DataFrame, rules: &CleaningOptions) -> Result<Refined> {
     let id = || col(typed("id_client"));
     let signed_up = || col(typed("date_inscription"));
     let is_missing = |name: &str| col(typed(name)).is_null();

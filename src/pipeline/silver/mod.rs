@@ -18,7 +18,7 @@ use read::SourceText;
 
 /// What silver needs to know besides the rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules {
+pub struct CleaningOptions {
     /// Greatest acceptable amount of one purchase, EUR.
     pub max_amount: f64,
     /// Start of the run: later dates lie in the future.
@@ -61,7 +61,7 @@ pub struct Refined {
 pub fn refine(
     clients: Vec<SourceText<'_>>,
     achats: Vec<SourceText<'_>>,
-    rules: &Rules,
+    rules: &CleaningOptions,
 ) -> Result<Silver> {
     let raw_clients = read::read(SourceKind::Clients, clients)?;
     let clients = clients::refine(raw_clients, rules)?;
@@ -81,7 +81,10 @@ pub fn refine(
 ///
 /// # Errors
 /// As [`refine`].
-pub fn purchases_of_anyone(achats: Vec<SourceText<'_>>, rules: &Rules) -> Result<Refined> {
+pub fn purchases_of_anyone(
+    achats: Vec<SourceText<'_>>,
+    rules: &CleaningOptions,
+) -> Result<Refined> {
     let raw = read::read(SourceKind::Achats, achats)?;
     let named = raw.clone().lazy().select([checks::positive_integer("id_client")]).collect()?;
     achats::refine(raw, rules, &named.columns()[0])

@@ -43,7 +43,7 @@ impl<'a> SourceText<'a> {
 pub struct Expected {
     /// The contract's name.
     pub name: &'static str,
-    /// Accepted headers in order of preference, the contract's name first.
+    /// ParamSpec headers in order of preference, the contract's name first.
     pub accepted: &'static [&'static str],
     /// Whether a file without it is unusable.
     pub required: bool,

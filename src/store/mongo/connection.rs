@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::POINTER;
 use super::runs::run_filter;
-use crate::domain::run::{RunQuery, RunState};
+use crate::runs::{RunQuery, RunState};
 use crate::store::{Result, StoreError};
 
 /// The oldest server that is supported, and its wire protocol version.
@@ -227,7 +227,7 @@ impl Connection {
     /// # Errors
     /// The driver's.
     pub async fn running(&self, mut filter: Document) -> std::result::Result<Vec<Document>, Error> {
-        filter.insert("state", RunState::Running.word());
+        filter.insert("state", RunState::Running.as_str());
         self.runs().find(filter).max_time(self.longest).await?.try_collect().await
     }
 
@@ -261,7 +261,7 @@ impl Connection {
 ///
 /// # Errors
 /// What is wrong with the connection string, without quoting it.
-pub fn describe(options: &MongoOptions) -> std::result::Result<String, String> {
+pub fn location_of(options: &MongoOptions) -> std::result::Result<String, String> {
     let uri = options.uri.expose_secret();
     ConnectionString::parse(uri).map_err(|error| match *error.kind {
         // The driver's words may repeat what they are about.
@@ -440,16 +440,16 @@ mod tests {
             ("mongodb://a.example:27018", "mongodb a.example:27018/shop"),
             ("mongodb://user:p%40ss@a,b:1/admin?replicaSet=rs", "mongodb a,b:1/shop"),
         ] {
-            assert_eq!(describe(&options(uri)).unwrap(), shown);
+            assert_eq!(location_of(&options(uri)).unwrap(), shown);
         }
     }
 
     #[test]
     fn a_malformed_string_is_not_repeated() {
-        let named = describe(&options("mongodb://user:secret@host/?readPreference=best"));
+        let named = location_of(&options("mongodb://user:secret@host/?readPreference=best"));
         assert!(named.as_ref().unwrap_err().contains("best"), "{named:?}");
         for uri in ["mongodb://user:secret", "mongodb://us@er:secret@a", "secret", "mongodb://"] {
-            let problem = describe(&options(uri));
+            let problem = location_of(&options(uri));
             assert!(problem.is_err() || uri == "mongodb://us@er:secret@a", "{uri}");
             assert!(!format!("{problem:?}").contains("secret"), "{problem:?}");
         }

@@ -7,7 +7,7 @@
 use mongodb::bson::raw::{CStr, CString, RawElement};
 use mongodb::bson::{Bson, DateTime, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 
-use crate::domain::rows::{Batch, Cells, Value};
+use crate::domain::rows::{Batch, ColumnValues, Value};
 use crate::domain::schema::{Column, ColumnType, Table};
 use crate::domain::time::{DAY_MICROS, Day, Timestamp};
 use crate::store::{Cause, Result, RowSource, StoreError};
@@ -114,20 +114,20 @@ impl Iterator for Batches {
     }
 }
 
-fn append(document: &mut RawDocumentBuf, name: impl AsRef<CStr>, cells: &Cells, row: usize) {
+fn append(document: &mut RawDocumentBuf, name: impl AsRef<CStr>, cells: &ColumnValues, row: usize) {
     /// A value or null.
     fn or_null<'a, T>(value: Option<T>, bson: impl Fn(T) -> RawBsonRef<'a>) -> RawBsonRef<'a> {
         value.map_or(RawBsonRef::Null, bson)
     }
     let date = RawBsonRef::DateTime;
     let value = match cells {
-        Cells::Int(values) => or_null(values[row], RawBsonRef::Int64),
-        Cells::Float(values) => or_null(values[row], RawBsonRef::Double),
-        Cells::Bool(values) => or_null(values[row], RawBsonRef::Boolean),
-        Cells::Text(values) => or_null(values[row].as_deref(), RawBsonRef::String),
-        Cells::Date(values) => or_null(values[row].map(day_to_bson), date),
-        Cells::Timestamp(values) => or_null(values[row].map(instant_to_bson), date),
-        Cells::TextList(values) => match &values[row] {
+        ColumnValues::Int(values) => or_null(values[row], RawBsonRef::Int64),
+        ColumnValues::Float(values) => or_null(values[row], RawBsonRef::Double),
+        ColumnValues::Bool(values) => or_null(values[row], RawBsonRef::Boolean),
+        ColumnValues::Text(values) => or_null(values[row].as_deref(), RawBsonRef::String),
+        ColumnValues::Date(values) => or_null(values[row].map(day_to_bson), date),
+        ColumnValues::Timestamp(values) => or_null(values[row].map(instant_to_bson), date),
+        ColumnValues::TextList(values) => match &values[row] {
             None => RawBsonRef::Null,
             Some(texts) => {
                 let mut list = RawArrayBuf::new();
@@ -142,15 +142,15 @@ fn append(document: &mut RawDocumentBuf, name: impl AsRef<CStr>, cells: &Cells, 
 }
 
 /// A part of a composite key as text.
-fn shown(cells: &Cells, row: usize) -> String {
+fn shown(cells: &ColumnValues, row: usize) -> String {
     match cells {
-        Cells::Int(values) => values[row].map(|value| value.to_string()),
-        Cells::Float(values) => values[row].map(|value| value.to_string()),
-        Cells::Bool(values) => values[row].map(|value| value.to_string()),
-        Cells::Text(values) => values[row].clone(),
-        Cells::TextList(values) => values[row].as_ref().map(|list| list.join(KEY_SEPARATOR)),
-        Cells::Date(values) => values[row].map(|value| value.to_string()),
-        Cells::Timestamp(values) => values[row].map(|value| value.to_string()),
+        ColumnValues::Int(values) => values[row].map(|value| value.to_string()),
+        ColumnValues::Float(values) => values[row].map(|value| value.to_string()),
+        ColumnValues::Bool(values) => values[row].map(|value| value.to_string()),
+        ColumnValues::Text(values) => values[row].clone(),
+        ColumnValues::TextList(values) => values[row].as_ref().map(|list| list.join(KEY_SEPARATOR)),
+        ColumnValues::Date(values) => values[row].map(|value| value.to_string()),
+        ColumnValues::Timestamp(values) => values[row].map(|value| value.to_string()),
     }
     .unwrap_or_default()
 }
@@ -229,12 +229,14 @@ pub fn read_row(
         let Some(place) = place else { continue };
         let column = columns[place].1;
         let stored = element.value().ok().and_then(|stored| read(stored, column));
-        values[place] = Some(stored.ok_or_else(|| undecodable(column.name, column.ty.word()))?);
+        values[place] = Some(stored.ok_or_else(|| undecodable(column.name, column.ty.as_str()))?);
         next = place + 1;
     }
     let present = values.into_iter().zip(columns);
     present
-        .map(|(value, (_, column))| value.ok_or_else(|| undecodable(column.name, column.ty.word())))
+        .map(|(value, (_, column))| {
+            value.ok_or_else(|| undecodable(column.name, column.ty.as_str()))
+        })
         .collect()
 }
 

@@ -11,11 +11,11 @@ use mongodb::bson::{DateTime, doc};
 use mongodb::error::Error;
 use mongodb::options::ReturnDocument;
 
+use super::commands::millis;
 use super::connection::{Connection, DUPLICATE_KEY, code};
 use super::runs::{abandon_running, begin};
-use super::writes::millis;
 use super::{POINTER, whole};
-use crate::domain::run::RunOrder;
+use crate::runs::RunSpec;
 use crate::store::Result;
 
 /// A sign of life that failed is given again after this part of the usual time.
@@ -24,7 +24,7 @@ const SOON: u32 = 8;
 const LEASE: &str = "publish";
 
 /// What came of asking for the lease.
-pub enum Claim {
+pub enum LeaseAttempt {
     /// It is ours, with this token.
     Taken(i64),
     /// Somebody has it; the sign of life changes while they are there.
@@ -45,12 +45,12 @@ pub async fn claim(
     holder: &str,
     nonce: ObjectId,
     silent: Option<DateTime>,
-) -> std::result::Result<Claim, Error> {
+) -> std::result::Result<LeaseAttempt, Error> {
     let leases = connection.leases();
     let ours = doc! { "_id": LEASE, "nonce": nonce };
     if let Some(ours) = leases.find_one(ours).max_time(connection.longest).await? {
         // An earlier try took it and its answer was lost.
-        return Ok(Claim::Taken(whole(&ours, "token").unwrap_or(0)));
+        return Ok(LeaseAttempt::Taken(whole(&ours, "token").unwrap_or(0)));
     }
     let free = doc! { "_id": LEASE, "token": 0_i64, "expires_at": DateTime::from_millis(0) };
     match leases.insert_one(free).await {
@@ -78,18 +78,18 @@ pub async fn claim(
         .return_document(ReturnDocument::After)
         .await?;
     if let Some(taken) = taken {
-        return Ok(Claim::Taken(whole(&taken, "token").unwrap_or(0)));
+        return Ok(LeaseAttempt::Taken(whole(&taken, "token").unwrap_or(0)));
     }
     let held = leases.find_one(doc! { "_id": LEASE }).max_time(connection.longest).await?;
     let sign = held.and_then(|held| held.get_datetime("expires_at").ok().copied());
-    Ok(Claim::Held(sign.unwrap_or(DateTime::from_millis(0))))
+    Ok(LeaseAttempt::Held(sign.unwrap_or(DateTime::from_millis(0))))
 }
 
 /// Raises the fence and starts the run's record: its number, or why it does not begin.
 pub async fn start(
     connection: &Connection,
     token: i64,
-    order: &RunOrder,
+    order: &RunSpec,
     holder: &str,
 ) -> std::result::Result<Result<i64>, Error> {
     connection

@@ -5,6 +5,7 @@
 //! [`switch`]. Documents are made and read in [`documents`] and [`runs`], everything asked of the
 //! server in [`queries`], the way to it is [`connection`].
 
+mod commands;
 mod connection;
 mod documents;
 mod lease;
@@ -12,7 +13,6 @@ mod publisher;
 mod queries;
 mod runs;
 mod switch;
-mod writes;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -35,9 +35,9 @@ use super::{
 };
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
-use crate::domain::run::RunOrder;
 use crate::domain::schema::{Catalogue, Purchases, Table};
-use crate::telemetry::sentence;
+use crate::error_chain::describe;
+use crate::runs::RunSpec;
 use connection::{Connection, Deployment, in_words, is_lasting, is_unreachable};
 use queries::NamedView;
 
@@ -99,9 +99,8 @@ impl MongoStore {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn open(options: MongoOptions, catalogue: &'static Catalogue) -> Result<Self> {
-        let location = connection::describe(&options).map_err(|problem| StoreError::Malformed {
-            setting: "mongodb.uri (MONGODB_URI)",
-            problem,
+        let location = connection::location_of(&options).map_err(|problem| {
+            StoreError::Malformed { setting: "mongodb.uri (MONGODB_URI)", problem }
         })?;
         let inner = Inner {
             options,
@@ -270,7 +269,7 @@ impl MongoStore {
                             .session(&mut session)
                             .await
                             .map_err(failed)?;
-                        // Swept between the two reads, or removed by somebody.
+                        // VacuumReport between the two reads, or removed by somebody.
                         let manifest = manifest.ok_or_else(|| StoreError::Removed {
                             table: format!("the manifest of generation {generation}"),
                             location: self.location(),
@@ -393,7 +392,7 @@ async fn list_collections(
     connection: &Connection,
     filter: Document,
 ) -> std::result::Result<Vec<Document>, Error> {
-    let longest = writes::millis(connection.longest);
+    let longest = commands::millis(connection.longest);
     let command = doc! { "listCollections": 1, "filter": filter, "maxTimeMS": longest };
     connection.db.run_cursor_command(command).await?.try_collect().await
 }
@@ -493,7 +492,7 @@ fn error_words(error: &StoreError) -> String {
         StoreError::Unavailable { source, .. } | StoreError::Unusable { source, .. } => {
             source.to_string()
         }
-        other => sentence(other),
+        other => describe(other),
     }
 }
 
@@ -598,7 +597,7 @@ impl GoldStore for MongoStore {
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
         let (connection, _) = &self.inspected().await?;
         let names = self.quick("listing collections", || list_names(connection)).await?;
-        let expected = queries::named_views(&published.manifest, self.inner.catalogue.older_views);
+        let expected = queries::named_views(&published.manifest, self.inner.catalogue.legacy_views);
         let wrong = expected.into_iter().filter_map(|view| {
             let shown = names.iter().find(|(name, _)| *name == view.name).map(|(_, shown)| shown);
             match shown {
@@ -661,7 +660,7 @@ impl GoldStore for MongoStore {
         }))
     }
 
-    async fn publisher(&self, order: &RunOrder) -> Result<Box<dyn Publisher>> {
+    async fn publisher(&self, order: &RunSpec) -> Result<Box<dyn Publisher>> {
         let publisher = publisher::MongoPublisher::take(self, order).await?;
         self.look_again();
         Ok(Box::new(publisher))

@@ -20,24 +20,24 @@ use mongodb::error::Error;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::AbortHandle;
 
+use super::commands::{Fenced, brevity, carry_out, durable, millis, primary, raw_majority};
 use super::connection::{Connection, Deployment, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND, code};
 use super::documents::Batches;
-use super::lease::{Claim, beat, claim, give_back, renew, sign_of_life, start};
+use super::lease::{LeaseAttempt, beat, claim, give_back, renew, sign_of_life, start};
 use super::queries::{self, NamedView};
 use super::runs::{forget, write_notes};
 use super::switch::Changes;
-use super::writes::{Overtaken, brevity, carry_out, durable, millis, primary, raw_majority};
 use super::{
     MongoStore, Shown, check_stored, holder, list_collections, list_manifests, list_names,
     read_manifest, read_totals, whole,
 };
+use crate::blocking::spawn_blocking;
 use crate::domain::manifest::{Published, TableEntry, table_in_physical_name};
-use crate::domain::run::{RunEnd, RunNotes, RunOrder};
 use crate::domain::schema::{Catalogue, Table};
+use crate::runs::{RunEnd, RunNotes, RunSpec};
 use crate::store::{
     Cause, GoldStore as _, Publisher, Reached, Result, RowSource, StoreError, failed,
 };
-use crate::telemetry::spawn_blocking;
 
 /// Batches in flight at once.
 const WRITERS: usize = 4;
@@ -76,7 +76,7 @@ impl Drop for MongoPublisher {
 impl MongoPublisher {
     /// Takes the lease: at once when it is free, after it has run out when its holder gives no sign
     /// of life.
-    pub async fn take(store: &MongoStore, order: &RunOrder) -> Result<Self> {
+    pub async fn take(store: &MongoStore, order: &RunSpec) -> Result<Self> {
         let (connection, deployment) = store.inspected().await?;
         let lease = store.inner.options.lease;
         let holder = holder();
@@ -89,8 +89,8 @@ impl MongoPublisher {
             let is_silent = |since: &Instant| since.elapsed() > lease;
             let silent = first.filter(|(_, since)| is_silent(since)).map(|(sign, _)| sign);
             match store.quick("taking the right to publish", || claim(silent)).await? {
-                Claim::Taken(token) => break token,
-                Claim::Held(sign) => match first {
+                LeaseAttempt::Taken(token) => break token,
+                LeaseAttempt::Held(sign) => match first {
                     Some((seen, _)) if seen != sign => {
                         return Err(StoreError::Locked(store.location()));
                     }
@@ -124,7 +124,7 @@ impl MongoPublisher {
     }
 
     /// Raises the fence, starts the run's record, notes what is somebody else's.
-    async fn begin(&mut self, order: &RunOrder, holder: &str) -> Result<()> {
+    async fn begin(&mut self, order: &RunSpec, holder: &str) -> Result<()> {
         let (connection, token) = (&self.connection, self.token);
         let begin = || start(connection, token, order, holder);
         self.run = self.store.quick("starting a run", begin).await??;
@@ -176,10 +176,10 @@ impl MongoPublisher {
         self.store.write(&action, dropping).await.map(drop)
     }
 
-    /// Within a write: an error [`Overtaken`] when another holder has taken over.
+    /// Within a write: an error [`Fenced`] when another holder has taken over.
     async fn insist_on_lease(&self) -> std::result::Result<(), Error> {
         let is_held = renew(&self.connection, self.store.inner.options.lease, self.token).await?;
-        if is_held { Ok(()) } else { Err(Error::custom(Overtaken)) }
+        if is_held { Ok(()) } else { Err(Error::custom(Fenced)) }
     }
 
     /// Makes an empty collection; inserting makes one by itself.
@@ -339,7 +339,7 @@ impl MongoPublisher {
     async fn show(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
         let names = self.names().await?;
         let views =
-            queries::named_views(&published.manifest, self.store.inner.catalogue.older_views);
+            queries::named_views(&published.manifest, self.store.inner.catalogue.legacy_views);
         self.refuse_taken_by_others(&names, &views)?;
         // A name of ours that the generation does not have would show a table that is swept.
         let catalogue = self.store.inner.catalogue;
@@ -394,7 +394,7 @@ impl MongoPublisher {
             self.insist_on_lease().await?;
             let pointer = self.connection.read_pointer().await?;
             if pointer.and_then(|pointer| whole(&pointer, "generation")) != generation {
-                return Err(Error::custom(Overtaken));
+                return Err(Error::custom(Fenced));
             }
             match primary(&self.connection.db, make(command)).await {
                 // An earlier try made it and its answer was lost.
@@ -441,7 +441,7 @@ impl MongoPublisher {
 
     /// Whether every older name of a table and its own are free or ours.
     fn refuse_taken_names_of(&self, table: &Table) -> Result<()> {
-        let older = self.store.inner.catalogue.older_views;
+        let older = self.store.inner.catalogue.legacy_views;
         let is_ours = |name: &str| {
             table.name == name
                 || older.iter().any(|view| view.table.name == table.name && view.name == name)
@@ -488,8 +488,8 @@ impl Publisher for MongoPublisher {
         self.store.quick("noting a step", note).await
     }
 
-    async fn is_cancel_asked(&self) -> Result<bool> {
-        let ours = doc! { "_id": self.run, "is_cancel_asked": true };
+    async fn cancel_requested(&self) -> Result<bool> {
+        let ours = doc! { "_id": self.run, "cancel_requested": true };
         let runs = self.connection.runs();
         let ask = runs.find_one(ours).max_time(self.connection.longest);
         Ok(self.store.asked("reading a run", ask.into_future()).await?.is_some())
@@ -562,7 +562,7 @@ impl Publisher for MongoPublisher {
             self.rename(&staging, physical).await
         };
         if let Err(error) = written.await {
-            // Swept by the next run if it cannot be dropped now.
+            // VacuumReport by the next run if it cannot be dropped now.
             if !matches!(error, StoreError::Unavailable { .. }) {
                 let _ = self.drop_collection(&staging).await;
             }
@@ -574,7 +574,7 @@ impl Publisher for MongoPublisher {
 
     async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
         let views =
-            queries::named_views(&published.manifest, self.store.inner.catalogue.older_views);
+            queries::named_views(&published.manifest, self.store.inner.catalogue.legacy_views);
         let names = self.names().await?;
         self.refuse_taken_by_others(&names, &views)?;
         self.refuse_incomplete(&names, published)?;
@@ -647,7 +647,7 @@ impl Publisher for MongoPublisher {
         self.heartbeat.abort();
         let (error, causes) = end.error();
         let ended = doc! { "$set": {
-            "state": end.state().word(), "ended_at": DateTime::now(), "error": error,
+            "state": end.state().as_str(), "ended_at": DateTime::now(), "error": error,
             "causes": causes,
         } };
         let (token, run) = (self.token, self.run);

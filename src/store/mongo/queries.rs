@@ -269,7 +269,7 @@ pub fn other_keys(table: &Table) -> Vec<Document> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tables;
+    use crate::catalogue;
 
     fn keys_of(table: &Table, rows: u64) -> Vec<String> {
         let names = indexes(table, rows);
@@ -278,24 +278,24 @@ mod tests {
 
     #[test]
     fn indexes_follow_from_the_entry() {
-        assert!(keys_of(&tables::CUSTOMERS, SCANNED_ROWS).is_empty());
-        let customers = keys_of(&tables::CUSTOMERS, SCANNED_ROWS + 1);
-        let lists = tables::CUSTOMERS.columns.iter().filter(|c| c.ty == ColumnType::TextList);
-        let expected = tables::CUSTOMERS.columns.len() - lists.count() - 1;
+        assert!(keys_of(&catalogue::CUSTOMERS, SCANNED_ROWS).is_empty());
+        let customers = keys_of(&catalogue::CUSTOMERS, SCANNED_ROWS + 1);
+        let lists = catalogue::CUSTOMERS.columns.iter().filter(|c| c.ty == ColumnType::TextList);
+        let expected = catalogue::CUSTOMERS.columns.len() - lists.count() - 1;
         assert_eq!(customers.len(), expected, "all but the key and lists");
         assert_eq!(customers[0], "nom_1__id_1");
         assert_eq!(
-            keys_of(&tables::FACT_ACHATS, 2_000),
+            keys_of(&catalogue::FACT_ACHATS, 2_000),
             ["id_client_1__id_1", "date_achat_1__id_1"]
         );
-        let products = keys_of(&tables::REVENUE_BY_PRODUCT, 2_000);
+        let products = keys_of(&catalogue::REVENUE_BY_PRODUCT, 2_000);
         assert_eq!(products[..2], ["total_revenue_-1__id_1", "total_revenue_1__id_1"]);
         assert!(products.iter().all(|name| !name.contains("top_countries")));
-        let retention = keys_of(&tables::COHORT_RETENTION, 2_000);
+        let retention = keys_of(&catalogue::COHORT_RETENTION, 2_000);
         assert_eq!(retention[0], "first_purchase_month_1_month_offset_1");
         assert_eq!(retention[1], "month_offset_1_first_purchase_month_1");
         // A server takes at most 64.
-        assert!(tables::ALL.iter().all(|table| indexes(table, 2_000).len() < 64));
+        assert!(catalogue::ALL.iter().all(|table| indexes(table, 2_000).len() < 64));
     }
 
     #[test]

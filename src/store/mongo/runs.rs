@@ -13,11 +13,11 @@ use super::connection::{Connection, DUPLICATE_KEY, code};
 use super::documents::{instant_from_bson, instant_to_bson};
 use super::lease::is_free;
 use super::{MongoStore, whole};
-use crate::domain::run::{
-    Flow, KeptKey, RefreshRequest, RunKind, RunNotes, RunOrder, RunPage, RunQuery, RunRecord,
-    RunState, RunStep, RunTrigger, StartAt,
-};
 use crate::domain::time::Timestamp;
+use crate::runs::{
+    Flow, IdempotencyRecord, RefreshRequest, RunKind, RunNotes, RunPage, RunQuery, RunRecord,
+    RunSpec, RunState, RunStep, RunTrigger, StartAt,
+};
 use crate::store::{KEY_LIFE, Result, RunLog, StoreError, holder};
 
 /// The `_id` of the document that names the run that waits.
@@ -37,19 +37,19 @@ fn write_run(record: &RunRecord) -> Document {
     };
     let mut stored = doc! {
         "_id": number(record.run),
-        "kind": record.kind.word(),
-        "trigger": record.trigger.word(),
+        "kind": record.kind.as_str(),
+        "trigger": record.trigger.as_str(),
         "request": {
             // To the microsecond: a day's end is its last one.
             "as_of_micros": as_of.map(|as_of| as_of.0),
             "force": force,
-            "start_at": start_at.word(),
+            "start_at": start_at.as_str(),
             "inputs_of": inputs_of.map(number),
         },
         "occurrence": record.occurrence.map(instant_to_bson),
-        "state": record.state.word(),
+        "state": record.state.as_str(),
         "has_begun": record.has_begun,
-        "is_cancel_asked": record.is_cancel_asked,
+        "cancel_requested": record.cancel_requested,
         "holder": &record.holder,
         "started_at": instant_to_bson(record.started_at),
         "ended_at": record.ended_at.map(instant_to_bson),
@@ -120,7 +120,7 @@ fn read_request(stored: &Document) -> RefreshRequest {
         force: request.get_bool("force").unwrap_or(false),
         start_at: StartAt::ALL
             .into_iter()
-            .find(|place| place.word() == start_at)
+            .find(|place| place.as_str() == start_at)
             .unwrap_or_default(),
         inputs_of: positive(request, "inputs_of"),
     }
@@ -133,7 +133,7 @@ pub fn run_filter(query: &RunQuery) -> Document {
         filter.insert("_id", i64::try_from(run).unwrap_or(i64::MAX));
     }
     if let Some(state) = query.state {
-        filter.insert("state", state.word());
+        filter.insert("state", state.as_str());
     }
     let mut started = doc! {};
     if let Some(from) = query.from {
@@ -158,8 +158,8 @@ pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord>
     };
     let text = |key: &str| stored.get_str(key).ok().map(str::to_owned);
     let word = |key: &str| stored.get_str(key).unwrap_or_default();
-    let kind = RunKind::ALL.into_iter().find(|kind| kind.word() == word("kind"));
-    let state = RunState::ALL.into_iter().find(|state| state.word() == word("state"));
+    let kind = RunKind::ALL.into_iter().find(|kind| kind.as_str() == word("kind"));
+    let state = RunState::ALL.into_iter().find(|state| state.as_str() == word("state"));
     let causes = stored.get_array("causes").map(Vec::as_slice).unwrap_or_default();
     let quality = stored.get("quality").cloned().unwrap_or(Bson::Null);
     let started_at =
@@ -169,14 +169,14 @@ pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord>
         kind: kind.ok_or_else(|| undecodable("kind", "text"))?,
         trigger: RunTrigger::ALL
             .into_iter()
-            .find(|trigger| trigger.word() == word("trigger"))
+            .find(|trigger| trigger.as_str() == word("trigger"))
             .unwrap_or_default(),
         request: read_request(stored),
         occurrence: instant(stored, "occurrence"),
         state: state.ok_or_else(|| undecodable("state", "text"))?,
         // Before runs could wait, each had begun.
         has_begun: stored.get_bool("has_begun").unwrap_or(true),
-        is_cancel_asked: stored.get_bool("is_cancel_asked").unwrap_or(false),
+        cancel_requested: stored.get_bool("cancel_requested").unwrap_or(false),
         holder: text("holder").ok_or_else(|| undecodable("holder", "text"))?,
         started_at,
         ended_at: instant(stored, "ended_at"),
@@ -190,12 +190,12 @@ pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord>
     })
 }
 
-/// Starts the record of a run: its number, or why it does not begin. Asked again with the same
+/// Starts the record of a run: its number, or why it does not begin. StartedRun again with the same
 /// token, it is the run that began.
 pub async fn begin(
     connection: &Connection,
     token: i64,
-    order: &RunOrder,
+    order: &RunSpec,
     holder: &str,
 ) -> std::result::Result<Result<i64>, Error> {
     let runs = connection.runs();
@@ -212,7 +212,7 @@ pub async fn begin(
         stored
     };
     if let Some(waiting) = order.enqueued {
-        let enqueued = doc! { "_id": number(waiting), "state": RunState::Enqueued.word() };
+        let enqueued = doc! { "_id": number(waiting), "state": RunState::Enqueued.as_str() };
         let begun = runs.replace_one(enqueued, record(waiting)).await?.matched_count > 0;
         leave_line(connection, waiting).await?;
         let run = if begun { Ok(number(waiting)) } else { Err(StoreError::NotEnqueued(waiting)) };
@@ -222,7 +222,7 @@ pub async fn begin(
     if let Some(occurrence) = order.occurrence {
         // Put in line for the same instant between our look and our record: this run is for it.
         let twin = doc! {
-            "occurrence": instant_to_bson(occurrence), "state": RunState::Enqueued.word(),
+            "occurrence": instant_to_bson(occurrence), "state": RunState::Enqueued.as_str(),
         };
         runs.delete_many(twin).await?;
     }
@@ -232,14 +232,14 @@ pub async fn begin(
 /// Refuses a run for an instant of the schedule that another one is for.
 async fn refuse_again(
     connection: &Connection,
-    order: &RunOrder,
+    order: &RunSpec,
 ) -> std::result::Result<Result<()>, Error> {
     let Some(occurrence) = order.occurrence else { return Ok(Ok(())) };
     let other = doc! {
         "occurrence": instant_to_bson(occurrence),
         "_id": { "$ne": order.enqueued.map(number) },
         // Those that ended with their process do not count.
-        "$nor": [{ "state": RunState::Cancelled.word(), "is_cancel_asked": false }],
+        "$nor": [{ "state": RunState::Cancelled.as_str(), "cancel_requested": false }],
     };
     let other = connection.runs().find_one(other).max_time(connection.longest).await?;
     Ok(if other.is_some() { Err(StoreError::AlreadyRun(occurrence)) } else { Ok(()) })
@@ -270,11 +270,11 @@ pub async fn abandon_running(
     let runs = connection.runs();
     let mut abandoned = Vec::new();
     for run in connection.running(gone).await? {
-        let mut stands = doc! { "_id": run.get("_id"), "state": RunState::Running.word() };
+        let mut stands = doc! { "_id": run.get("_id"), "state": RunState::Running.as_str() };
         let has_switched = run.get_i64("generation").is_ok();
         let state = if has_switched { RunState::Succeeded } else { RunState::Interrupted };
         stands.insert("token", run.get("token").cloned().unwrap_or(Bson::Null));
-        let changed = runs.update_one(stands, doc! { "$set": { "state": state.word() } }).await?;
+        let changed = runs.update_one(stands, doc! { "$set": { "state": state.as_str() } }).await?;
         if changed.modified_count > 0 {
             abandoned.extend(positive(&run, "_id"));
         }
@@ -291,13 +291,13 @@ pub async fn forget(connection: &Connection, keep: u32) -> std::result::Result<(
     };
     let Some(newest_old) = by_age(doc! {}, keep).await? else { return Ok(()) };
     let published = doc! {
-        "state": RunState::Succeeded.word(), "kind": RunKind::Refresh.word(),
+        "state": RunState::Succeeded.as_str(), "kind": RunKind::Refresh.as_str(),
         "generation": { "$ne": null },
     };
     let published = by_age(published, 0).await?;
     let published = published.and_then(|run| whole(&run, "_id")).unwrap_or(0);
     let going_on: Vec<&str> =
-        RunState::ALL.into_iter().filter(|s| !s.has_ended()).map(RunState::word).collect();
+        RunState::ALL.into_iter().filter(|s| !s.has_ended()).map(RunState::as_str).collect();
     let old = doc! {
         "_id": { "$lte": whole(&newest_old, "_id").unwrap_or(0), "$ne": published },
         "state": { "$nin": going_on },
@@ -319,10 +319,10 @@ async fn leave_line(connection: &Connection, run: u64) -> std::result::Result<()
 
 async fn enqueue(
     connection: &Connection,
-    order: &RunOrder,
+    order: &RunSpec,
 ) -> std::result::Result<Result<(u64, bool)>, Error> {
     let runs = connection.runs();
-    let enqueued = |run: u64| doc! { "_id": number(run), "state": RunState::Enqueued.word() };
+    let enqueued = |run: u64| doc! { "_id": number(run), "state": RunState::Enqueued.as_str() };
     loop {
         if let Some(run) = waiting(connection).await? {
             let record = runs.find_one(enqueued(run)).max_time(connection.longest).await?;
@@ -346,7 +346,7 @@ async fn enqueue(
             Err(error) => return Err(error),
             Ok(_) => {
                 // One for the same instant may have begun between our look and our record.
-                let own = RunOrder { enqueued: Some(run), ..*order };
+                let own = RunSpec { enqueued: Some(run), ..*order };
                 if let Err(refused) = refuse_again(connection, &own).await? {
                     runs.delete_one(enqueued(run)).await?;
                     leave_line(connection, run).await?;
@@ -358,20 +358,20 @@ async fn enqueue(
     }
 }
 
-async fn ask_cancel(connection: &Connection, run: u64) -> std::result::Result<(), Error> {
+async fn request_cancel(connection: &Connection, run: u64) -> std::result::Result<(), Error> {
     let runs = connection.runs();
-    let stands = |state: RunState| doc! { "_id": number(run), "state": state.word() };
+    let stands = |state: RunState| doc! { "_id": number(run), "state": state.as_str() };
     let cancelled = doc! { "$set": {
-        "state": RunState::Cancelled.word(), "ended_at": DateTime::now(), "is_cancel_asked": true,
+        "state": RunState::Cancelled.as_str(), "ended_at": DateTime::now(), "cancel_requested": true,
     } };
     if runs.update_one(stands(RunState::Enqueued), cancelled).await?.matched_count > 0 {
         return leave_line(connection, run).await;
     }
-    let asked = doc! { "$set": { "is_cancel_asked": true } };
+    let asked = doc! { "$set": { "cancel_requested": true } };
     runs.update_one(stands(RunState::Running), asked).await.map(drop)
 }
 
-async fn settle(connection: &Connection) -> std::result::Result<Vec<u64>, Error> {
+async fn mark_interrupted(connection: &Connection) -> std::result::Result<Vec<u64>, Error> {
     let Some(running) = connection.running(doc! {}).await?.into_iter().next() else {
         return Ok(Vec::new());
     };
@@ -390,8 +390,11 @@ fn oldest_key() -> DateTime {
     DateTime::from_millis(DateTime::now().timestamp_millis() - life)
 }
 
-fn read_key(stored: &Document) -> Option<KeptKey> {
-    Some(KeptKey { asked: stored.get_str("asked").ok()?.to_owned(), run: positive(stored, "run") })
+fn read_key(stored: &Document) -> Option<IdempotencyRecord> {
+    Some(IdempotencyRecord {
+        asked: stored.get_str("asked").ok()?.to_owned(),
+        run: positive(stored, "run"),
+    })
 }
 
 #[async_trait]
@@ -403,22 +406,22 @@ impl RunLog for MongoStore {
         Ok(RunPage { runs, total })
     }
 
-    async fn enqueue(&self, order: &RunOrder) -> Result<(u64, bool)> {
+    async fn enqueue(&self, order: &RunSpec) -> Result<(u64, bool)> {
         let (connection, _) = &self.inspected().await?;
         self.quick("putting a run in line", || enqueue(connection, order)).await?
     }
 
-    async fn ask_cancel(&self, run: u64) -> Result<()> {
+    async fn request_cancel(&self, run: u64) -> Result<()> {
         let (connection, _) = &self.inspected().await?;
-        self.quick("cancelling a run", || ask_cancel(connection, run)).await
+        self.quick("cancelling a run", || request_cancel(connection, run)).await
     }
 
-    async fn settle(&self) -> Result<Vec<u64>> {
+    async fn mark_interrupted(&self) -> Result<Vec<u64>> {
         let (connection, _) = &self.inspected().await?;
-        self.quick("settling runs", || settle(connection)).await
+        self.quick("settling runs", || mark_interrupted(connection)).await
     }
 
-    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<KeptKey>> {
+    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<IdempotencyRecord>> {
         let (connection, _) = &self.inspected().await?;
         let keys = connection.keys();
         // Tells our own claim, whose answer was lost, from another's.

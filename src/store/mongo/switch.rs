@@ -7,9 +7,9 @@ use mongodb::bson::{self, DateTime, Document, doc};
 use mongodb::error::Error;
 
 use super::POINTER;
+use super::commands::Fenced;
 use super::connection::{Connection, DUPLICATE_KEY, code};
 use super::documents::instant_to_bson;
-use super::writes::Overtaken;
 use crate::domain::manifest::Published;
 use crate::store::Reached;
 
@@ -67,7 +67,7 @@ impl Changes {
     /// Makes the changes in one transaction.
     ///
     /// # Errors
-    /// A custom [`Overtaken`] where a fence is higher than ours.
+    /// A custom [`Fenced`] where a fence is higher than ours.
     pub async fn apply_together(&self) -> std::result::Result<(), Error> {
         let mut session = self.connection.client.start_session().await?;
         session.start_transaction().await?;
@@ -79,11 +79,11 @@ impl Changes {
         let point = pointers.update_one(fenced, self.pointer.clone());
         if point.session(&mut session).await?.matched_count == 0 {
             // Dropping the session aborts the transaction.
-            return Err(Error::custom(Overtaken));
+            return Err(Error::custom(Fenced));
         }
         let runs = self.connection.runs();
         runs.update_one(own, self.run.clone()).session(&mut session).await?;
-        // Asked again in the same session: a new one would meet this transaction, still open.
+        // StartedRun again in the same session: a new one would meet this transaction, still open.
         let mut tries = 0;
         loop {
             match session.commit_transaction().await {
@@ -98,18 +98,18 @@ impl Changes {
     /// itself; a manifest whose switch did not follow is not listed.
     ///
     /// # Errors
-    /// A custom [`Overtaken`] where a fence is higher than ours.
+    /// A custom [`Fenced`] where a fence is higher than ours.
     pub async fn apply_in_turn(&self, reached: Reached<'_>) -> std::result::Result<(), Error> {
         let (older, fenced, own) = self.filters();
         let pointers = self.connection.pointer();
         let pointer = pointers.find_one(fenced.clone()).await?;
-        pointer.ok_or_else(|| Error::custom(Overtaken))?;
+        pointer.ok_or_else(|| Error::custom(Fenced))?;
         let manifests = self.connection.manifests();
         let keep = manifests.replace_one(older, &self.manifest).upsert(true);
         keep.await.map_err(overtaken_by_key)?;
         reached("kept");
         if pointers.update_one(fenced, self.pointer.clone()).await?.matched_count == 0 {
-            return Err(Error::custom(Overtaken));
+            return Err(Error::custom(Fenced));
         }
         self.connection.runs().update_one(own, self.run.clone()).await.map(drop)
     }
@@ -127,5 +127,5 @@ impl Changes {
 
 /// A later holder's manifest is not replaced, and a second one of its number cannot be inserted.
 fn overtaken_by_key(error: Error) -> Error {
-    if code(&error) == Some(DUPLICATE_KEY) { Error::custom(Overtaken) } else { error }
+    if code(&error) == Some(DUPLICATE_KEY) { Error::custom(Fenced) } else { error }
 }

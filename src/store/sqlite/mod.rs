@@ -21,12 +21,12 @@ use super::{
     Audit, Cause, GoldStore, Page, Publisher, Reached, Result, RowSource, StoreError, check_stored,
     entry_of, lock,
 };
+use crate::blocking::spawn_blocking;
 use crate::domain::manifest::{Published, TableEntry, Totals, table_in_physical_name};
 use crate::domain::query::Query;
-use crate::domain::run::{RunEnd, RunNotes, RunOrder, RunRecord};
 use crate::domain::schema::{Catalogue, Table, Tally, View};
 use crate::lock::Lock;
-use crate::telemetry::spawn_blocking;
+use crate::runs::{RunEnd, RunNotes, RunRecord, RunSpec};
 
 /// How long a statement waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,8 +106,8 @@ impl SqliteStore {
             connection.execute_batch(sql::BOOKKEEPING)?;
             Watch::over(path)
         };
-        let watch =
-            opened().map_err(|source| StoreError::Unusable { location: describe(path), source })?;
+        let watch = opened()
+            .map_err(|source| StoreError::Unusable { location: location_of(path), source })?;
         let inner = Inner {
             path: path.to_owned(),
             catalogue,
@@ -257,7 +257,7 @@ fn is_busy(cause: &Cause) -> bool {
     matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-fn describe(path: &Path) -> String {
+fn location_of(path: &Path) -> String {
     format!("sqlite {}", path.display())
 }
 
@@ -281,7 +281,7 @@ fn connect(path: &Path, also: OpenFlags) -> rusqlite::Result<Connection> {
 #[async_trait]
 impl GoldStore for SqliteStore {
     fn location(&self) -> String {
-        describe(&self.inner.path)
+        location_of(&self.inner.path)
     }
 
     async fn ping(&self) -> Result<()> {
@@ -332,7 +332,7 @@ impl GoldStore for SqliteStore {
         .await
     }
 
-    async fn publisher(&self, order: &RunOrder) -> Result<Box<dyn Publisher>> {
+    async fn publisher(&self, order: &RunSpec) -> Result<Box<dyn Publisher>> {
         let mut looks = 0;
         let lock = loop {
             match self.try_lock()? {
@@ -351,7 +351,7 @@ impl GoldStore for SqliteStore {
     }
 
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
-        let expected = sql::stable_views(&published.manifest, self.inner.catalogue.older_views);
+        let expected = sql::stable_views(&published.manifest, self.inner.catalogue.legacy_views);
         self.run("looking over the stable names", move |connection| {
             let mut wrong = Vec::new();
             for (name, statement) in expected {
@@ -426,11 +426,11 @@ impl Publisher for SqlitePublisher {
         self.change("noting a step", move |record| record.note(notes)).await
     }
 
-    async fn is_cancel_asked(&self) -> Result<bool> {
+    async fn cancel_requested(&self) -> Result<bool> {
         let run = self.run;
         self.store
             .run("reading a run", move |connection| {
-                Ok(runs::find(connection, run)?.is_some_and(|record| record.is_cancel_asked))
+                Ok(runs::find(connection, run)?.is_some_and(|record| record.cancel_requested))
             })
             .await
     }
@@ -497,7 +497,7 @@ impl Publisher for SqlitePublisher {
 
     async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
         let published = published.clone();
-        let older_views = self.store.inner.catalogue.older_views;
+        let legacy_views = self.store.inner.catalogue.legacy_views;
         let run = self.run;
         self.store
             .run("switching to the generation", move |connection| {
@@ -510,7 +510,7 @@ impl Publisher for SqlitePublisher {
                         connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                     transaction.execute(sql::KEEP_GENERATION, params![generation, json])?;
                     transaction.execute(sql::POINT_TO, params![generation])?;
-                    show(&transaction, &published, older_views)?;
+                    show(&transaction, &published, legacy_views)?;
                     runs::change(&transaction, run, |record| {
                         record.generation = Some(published.manifest.generation);
                     })?;
@@ -528,12 +528,12 @@ impl Publisher for SqlitePublisher {
     /// The switch carries the names with it; only another program can have changed them since.
     async fn repair_names(&self, published: &Published) -> Result<()> {
         let published = published.clone();
-        let older_views = self.store.inner.catalogue.older_views;
+        let legacy_views = self.store.inner.catalogue.legacy_views;
         self.store
             .run("pointing names at the generation", move |connection| {
                 let transaction =
                     connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                show(&transaction, &published, older_views)?;
+                show(&transaction, &published, legacy_views)?;
                 Ok(transaction.commit()?)
             })
             .await
@@ -604,9 +604,9 @@ impl SqlitePublisher {
 fn show(
     transaction: &Transaction<'_>,
     published: &Published,
-    older_views: &[&View],
+    legacy_views: &[&View],
 ) -> std::result::Result<(), Cause> {
-    for (name, create) in sql::stable_views(&published.manifest, older_views) {
+    for (name, create) in sql::stable_views(&published.manifest, legacy_views) {
         transaction.execute_batch(&format!("DROP VIEW IF EXISTS \"{name}\"; {create}"))?;
     }
     Ok(())

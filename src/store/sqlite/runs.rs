@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{SqliteStore, sql};
-use crate::domain::run::{KeptKey, RunEnd, RunOrder, RunPage, RunQuery, RunRecord, RunState};
 use crate::domain::time::Timestamp;
+use crate::runs::{IdempotencyRecord, RunEnd, RunPage, RunQuery, RunRecord, RunSpec, RunState};
 use crate::store::{Cause, KEY_LIFE, Result, RunLog, StoreError, holder};
 
 /// Starts the record of a run: the caller holds the right to publish, so whoever had it before is
 /// gone. Returns its number.
-pub fn begin(connection: &mut Connection, order: RunOrder) -> std::result::Result<i64, Cause> {
+pub fn begin(connection: &mut Connection, order: RunSpec) -> std::result::Result<i64, Cause> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     abandon_running(&transaction)?;
     refuse_again(&transaction, &order)?;
@@ -31,7 +31,7 @@ pub fn begin(connection: &mut Connection, order: RunOrder) -> std::result::Resul
 }
 
 /// Refuses a run for an instant of the schedule that another one is for.
-fn refuse_again(transaction: &Transaction<'_>, order: &RunOrder) -> std::result::Result<(), Cause> {
+fn refuse_again(transaction: &Transaction<'_>, order: &RunSpec) -> std::result::Result<(), Cause> {
     let Some(occurrence) = order.occurrence else { return Ok(()) };
     let own = order.enqueued.map(i64::try_from).transpose()?;
     let asked = params![occurrence.to_string(), own];
@@ -67,7 +67,7 @@ fn keep(transaction: &Transaction<'_>, record: &RunRecord) -> std::result::Resul
 
 /// The newest run that stands so.
 fn newest(connection: &Connection, state: RunState) -> std::result::Result<Option<i64>, Cause> {
-    let found = connection.query_row(sql::NEWEST_RUN, [state.word()], |row| row.get(0));
+    let found = connection.query_row(sql::NEWEST_RUN, [state.as_str()], |row| row.get(0));
     Ok(found.optional()?)
 }
 
@@ -89,7 +89,7 @@ impl RunLog for SqliteStore {
             let run = query.run.map(|run| i64::try_from(run).unwrap_or(i64::MAX));
             let asked = params![
                 run,
-                query.state.map(RunState::word),
+                query.state.map(RunState::as_str),
                 text(query.from),
                 text(query.until),
                 query.limit,
@@ -110,7 +110,7 @@ impl RunLog for SqliteStore {
         .await
     }
 
-    async fn enqueue(&self, order: &RunOrder) -> Result<(u64, bool)> {
+    async fn enqueue(&self, order: &RunSpec) -> Result<(u64, bool)> {
         let order = *order;
         self.run("putting a run in line", move |connection| {
             let transaction =
@@ -128,12 +128,12 @@ impl RunLog for SqliteStore {
         .await
     }
 
-    async fn ask_cancel(&self, run: u64) -> Result<()> {
+    async fn request_cancel(&self, run: u64) -> Result<()> {
         self.run("cancelling a run", move |connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             change(&transaction, i64::try_from(run).unwrap_or(i64::MAX), |record| {
-                record.is_cancel_asked |= !record.state.has_ended();
+                record.cancel_requested |= !record.state.has_ended();
                 if record.state == RunState::Enqueued {
                     record.end(&RunEnd::Cancelled);
                 }
@@ -143,7 +143,7 @@ impl RunLog for SqliteStore {
         .await
     }
 
-    async fn settle(&self) -> Result<Vec<u64>> {
+    async fn mark_interrupted(&self) -> Result<Vec<u64>> {
         let is_running = |connection: &mut Connection| newest(connection, RunState::Running);
         if self.run("looking for runs", is_running).await?.is_none() {
             return Ok(Vec::new());
@@ -161,7 +161,7 @@ impl RunLog for SqliteStore {
         settled
     }
 
-    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<KeptKey>> {
+    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<IdempotencyRecord>> {
         let (key, asked) = (key.to_owned(), asked.to_owned());
         self.run("taking a key", move |connection| {
             let transaction =
@@ -169,7 +169,7 @@ impl RunLog for SqliteStore {
             transaction.execute(sql::FORGET_KEYS, [oldest_key()])?;
             let known = transaction.query_row(sql::KEY, [&key], |row| {
                 let run: Option<i64> = row.get(1)?;
-                Ok(KeptKey { asked: row.get(0)?, run: run.map(i64::unsigned_abs) })
+                Ok(IdempotencyRecord { asked: row.get(0)?, run: run.map(i64::unsigned_abs) })
             });
             if let Some(known) = known.optional()? {
                 return Ok(Some(known));

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::domain::manifest::Manifest;
 use crate::domain::query::{Comparison, Query};
-use crate::domain::run::RunQuery;
 use crate::domain::schema::{Column, ColumnType, Direction, Purchases, Table, Tally, View};
+use crate::runs::RunQuery;
 
 /// The tables that remember generations, point to the active one and record runs.
 pub const BOOKKEEPING: &str = "
@@ -44,7 +44,7 @@ pub const NEWEST_RUN: &str =
 /// their process.
 pub const HAS_OCCURRENCE: &str = "
 SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1 AND run IS NOT ?2
-    AND NOT (record ->> 'state' = 'cancelled' AND NOT record ->> 'is_cancel_asked'))";
+    AND NOT (record ->> 'state' = 'cancelled' AND NOT record ->> 'cancel_requested'))";
 
 /// Forgets all runs but the newest ?1, those that have not ended, and the last that published.
 pub const FORGET_RUNS: &str = "
@@ -182,13 +182,13 @@ pub const VIEW: &str = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND na
 /// Every stable and older name of a generation with the statement that makes it a view of the
 /// generation's tables.
 #[must_use]
-pub fn stable_views(manifest: &Manifest, older_views: &[&View]) -> Vec<(String, String)> {
+pub fn stable_views(manifest: &Manifest, legacy_views: &[&View]) -> Vec<(String, String)> {
     let view = |name: &str, fields: &str, physical: &str| {
         let create = format!("CREATE VIEW \"{name}\" AS SELECT {fields} FROM \"{physical}\"");
         (name.to_owned(), create)
     };
     let stable = manifest.tables.iter().map(|entry| view(&entry.name, "*", entry.physical_name()));
-    let older = older_views.iter().filter_map(|older| {
+    let older = legacy_views.iter().filter_map(|older| {
         let entry = manifest.table(older.table.name)?;
         let fields: Vec<String> = older
             .columns()

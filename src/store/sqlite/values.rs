@@ -5,7 +5,7 @@ use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use rusqlite::{Connection, Row, Statement};
 
 use crate::domain::query::Query;
-use crate::domain::rows::{Batch, Cells, Value};
+use crate::domain::rows::{Batch, ColumnValues, Value};
 use crate::domain::schema::{Column, ColumnType, Table};
 use crate::domain::time::{Day, Timestamp};
 use crate::store::{Cause, StoreError};
@@ -39,20 +39,20 @@ pub fn insert_batch(insert: &mut Statement<'_>, batch: &Batch) -> Result<(), Cau
     Ok(())
 }
 
-fn cell(cells: &Cells, row: usize) -> Result<ToSqlOutput<'_>, Cause> {
+fn cell(cells: &ColumnValues, row: usize) -> Result<ToSqlOutput<'_>, Cause> {
     let null = || ToSqlOutput::Owned(SqlValue::Null);
     let text = |text: String| ToSqlOutput::Owned(SqlValue::Text(text));
     Ok(match cells {
-        Cells::Int(values) => values[row].map_or_else(null, ToSqlOutput::from),
-        Cells::Float(values) => values[row].map_or_else(null, ToSqlOutput::from),
-        Cells::Bool(values) => values[row].map_or_else(null, ToSqlOutput::from),
-        Cells::Text(values) => values[row].as_deref().map_or_else(null, ToSqlOutput::from),
-        Cells::TextList(values) => match &values[row] {
+        ColumnValues::Int(values) => values[row].map_or_else(null, ToSqlOutput::from),
+        ColumnValues::Float(values) => values[row].map_or_else(null, ToSqlOutput::from),
+        ColumnValues::Bool(values) => values[row].map_or_else(null, ToSqlOutput::from),
+        ColumnValues::Text(values) => values[row].as_deref().map_or_else(null, ToSqlOutput::from),
+        ColumnValues::TextList(values) => match &values[row] {
             None => null(),
             Some(list) => text(serde_json::to_string(list)?),
         },
-        Cells::Date(values) => values[row].map_or_else(null, |day| text(day.to_string())),
-        Cells::Timestamp(values) => {
+        ColumnValues::Date(values) => values[row].map_or_else(null, |day| text(day.to_string())),
+        ColumnValues::Timestamp(values) => {
             values[row].map_or_else(null, |instant| text(instant.to_string()))
         }
     })
@@ -97,7 +97,7 @@ pub fn read_row(
             StoreError::Decode {
                 table: physical.to_owned(),
                 column: column.name.to_owned(),
-                ty: column.ty.word(),
+                ty: column.ty.as_str(),
                 key: key.join(", "),
             }
         })?;

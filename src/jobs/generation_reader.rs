@@ -1,0 +1,119 @@
+//! What is kept of a generation: its tables and silver as its manifest lists them, read from the lake.
+
+use polars::prelude::{DataFrame, IntoLazy as _, SortMultipleOptions, UnionArgs, concat};
+
+use super::refresh::RefreshError;
+use crate::blocking::spawn_blocking;
+use crate::domain::manifest::{SilverFiles, TableEntry, TableFile};
+use crate::domain::rows::Batch;
+use crate::domain::schema::Table;
+use crate::lake::reading::Fetched;
+use crate::lake::{Lake, Layer, parquet};
+use crate::pipeline::rows;
+use crate::pipeline::silver::Silver;
+
+type Result<T> = std::result::Result<T, RefreshError>;
+
+async fn fetch_all(lake: &Lake, layer: Layer, files: &[TableFile]) -> Result<Vec<Fetched>> {
+    let mut fetched = Vec::with_capacity(files.len());
+    for file in files {
+        fetched.push(lake.fetch(layer, file).await?);
+    }
+    Ok(fetched)
+}
+
+/// One after the other.
+fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Result<DataFrame> {
+    let mut whole: Option<DataFrame> = None;
+    for part in parts {
+        let part = part?;
+        match &mut whole {
+            None => whole = Some(part),
+            Some(whole) => {
+                whole.vstack_mut(&part)?;
+            }
+        }
+    }
+    Ok(whole.unwrap_or_default())
+}
+
+/// A table as it was written; only these columns of it, if any are named.
+///
+/// # Errors
+/// When a file is missing or damaged, or cannot be read.
+pub async fn table(
+    lake: &Lake,
+    entry: &TableEntry,
+    columns: Option<&'static [&'static str]>,
+) -> Result<DataFrame> {
+    let files = fetch_all(lake, Layer::Gold, &entry.files).await?;
+    spawn_blocking(move || {
+        stack(files.iter().map(|file| Ok(parquet::decode(file, None, columns)?)))
+    })
+    .await
+}
+
+/// The rows of a table, block by block as they are asked for, which is to be on a thread that may
+/// block. Of a large table no more than a row group is in memory.
+///
+/// # Errors
+/// As [`table`].
+pub async fn batches(
+    lake: &Lake,
+    entry: &TableEntry,
+    table: &'static Table,
+) -> Result<impl Iterator<Item = Result<Batch>> + Send + use<>> {
+    let files = fetch_all(lake, Layer::Gold, &entry.files).await?;
+    Ok(files.into_iter().flat_map(move |file| {
+        let (groups, broken) = match parquet::row_groups(&file) {
+            Ok(groups) => (groups, None),
+            Err(error) => (Vec::new(), Some(Err(error.into()))),
+        };
+        let batches = groups.into_iter().flat_map(move |group| {
+            let batches = parquet::decode(&file, Some(group), None)
+                .and_then(|frame| rows::batches(&frame, table));
+            let (batches, broken) = match batches {
+                Ok(batches) => (Some(batches), None),
+                Err(error) => (None, Some(Err(error.into()))),
+            };
+            let batches = batches.into_iter().flatten();
+            batches.map(|batch| batch.map_err(RefreshError::from)).chain(broken)
+        });
+        batches.chain(broken)
+    }))
+}
+
+/// Silver of a generation as it was written.
+///
+/// # Errors
+/// As [`table`].
+pub async fn silver(lake: &Lake, files: &SilverFiles) -> Result<Silver> {
+    let report = lake.get_file(Layer::Silver, &files.report).await?;
+    let report = serde_json::from_slice(&report).map_err(|source| RefreshError::Manifest {
+        path: lake.locate(Layer::Silver, &files.report.path),
+        source,
+    })?;
+    let clients = lake.fetch(Layer::Silver, &files.clients).await?;
+    let rejected_clients = lake.fetch(Layer::Silver, &files.rejected_clients).await?;
+    let rejected_achats = lake.fetch(Layer::Silver, &files.rejected_achats).await?;
+    let months = fetch_all(lake, Layer::Silver, &files.achats).await?;
+    spawn_blocking(move || {
+        let whole = |file| parquet::decode(file, None, None);
+        let months: Vec<_> =
+            months.iter().map(|month| Ok(whole(month)?.lazy())).collect::<Result<_>>()?;
+        let achats = if months.is_empty() {
+            DataFrame::empty()
+        } else {
+            let order = SortMultipleOptions::default();
+            concat(months, UnionArgs::default())?.sort(["id_achat"], order).collect()?
+        };
+        Ok(Silver {
+            clients: whole(&clients)?,
+            achats,
+            rejected_clients: whole(&rejected_clients)?,
+            rejected_achats: whole(&rejected_achats)?,
+            report,
+        })
+    })
+    .await
+}

@@ -1,0 +1,42 @@
+//! What this process counts, for Prometheus.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus::{IntCounterVec, Opts, Registry, TextEncoder};
+
+static ALL_RETRIES: AtomicU64 = AtomicU64::new(0);
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+static RETRIES: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
+    let what = Opts::new(
+        "goldsmith_retries_total",
+        "Attempts that failed in passing and were made again, as long as tries were left.",
+    );
+    let counted = IntCounterVec::new(what, &["what", "cause"]).ok()?;
+    REGISTRY.register(Box::new(counted.clone())).ok()?;
+    Some(counted)
+});
+
+/// Counts an attempt that failed in passing: of what, and why.
+pub fn count_retry(what: &str, cause: &str) {
+    ALL_RETRIES.fetch_add(1, Ordering::Relaxed);
+    if let Some(retries) = RETRIES.as_ref() {
+        retries.with_label_values(&[what, cause]).inc();
+    }
+}
+
+/// How many attempts failed in passing so far, whatever they were.
+#[must_use]
+pub fn retries() -> u64 {
+    ALL_RETRIES.load(Ordering::Relaxed)
+}
+
+/// Everything that is counted in this process, in the text format of Prometheus.
+#[must_use]
+pub fn metrics() -> String {
+    LazyLock::force(&RETRIES);
+    let mut text = String::new();
+    // A text can be written to whatever is in it.
+    let _ = TextEncoder::new().encode_utf8(&REGISTRY.gather(), &mut text);
+    text
+}

@@ -1,0 +1,175 @@
+//! What a model is told of a customer: numbers computed from a [`Past`] and nothing else.
+//!
+//! Training uses them as they stood at the cut-off, scoring as they stand at `as_of`: one function
+//! makes both, and its only source of purchases is a type that ends at the cut-off.
+
+use rayon::prelude::*;
+
+use super::history::{Past, Purchases, days_between};
+use super::matrix::Matrix;
+use crate::domain::text::counted;
+use crate::domain::time::DAY_MICROS;
+
+/// How many features there are.
+pub const COUNT: usize = 11;
+
+/// Days between the last purchase and the cut-off.
+pub const DAYS_SINCE_LAST: usize = 0;
+/// Number of purchases.
+pub const FREQUENCY: usize = 1;
+/// Mean amount of a purchase, EUR.
+pub const AVG_BASKET: usize = 2;
+/// Days between the first purchase and the cut-off.
+pub const TENURE: usize = 3;
+/// Spend to date, EUR.
+pub const SPEND: usize = 4;
+/// Number of purchases in the last 90 days.
+pub const FREQUENCY_90D: usize = 5;
+/// Number of purchases in the last 365 days.
+pub const FREQUENCY_365D: usize = 6;
+/// Spend of the last 365 days, EUR.
+pub const SPEND_365D: usize = 7;
+/// Mean number of days between purchases; of who bought once, days since.
+pub const MEAN_GAP_DAYS: usize = 8;
+/// Days since the last purchase, as a multiple of that.
+pub const SILENCE_IN_GAPS: usize = 9;
+/// Number of different products.
+pub const PRODUCT_COUNT: usize = 10;
+
+/// Their names, in the order of the columns.
+pub const NAMES: [&str; COUNT] = [
+    "days_since_last",
+    "frequency",
+    "avg_basket",
+    "tenure",
+    "spend",
+    "frequency_90d",
+    "frequency_365d",
+    "spend_365d",
+    "mean_gap_days",
+    "silence_in_gaps",
+    "product_count",
+];
+
+const RECENT_DAYS: i64 = 90;
+const YEAR_DAYS: i64 = 365;
+
+/// One row per customer of the past, in its order; one column per entry of [`NAMES`].
+#[must_use]
+pub fn features(past: &Past<'_>) -> Matrix {
+    let mut matrix = Matrix::zeros(past.len(), COUNT);
+    matrix.values.par_chunks_mut(COUNT).enumerate().for_each(|(position, row)| {
+        row.copy_from_slice(&of_customer(past.purchases(position), past.cut_off().0));
+    });
+    matrix
+}
+
+/// The features of one customer. Single precision: what trees split on.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
+    let Purchases { at, amounts, products } = purchases;
+    let (first, last) = (at[0], at[at.len() - 1]);
+    let count = at.len() as f64;
+    let spend = purchases.spend();
+    let since = |days: i64| at.partition_point(|at| *at < cut_off - days * DAY_MICROS);
+    let (recent, year) = (since(RECENT_DAYS), since(YEAR_DAYS));
+    let silence = days_between(last, cut_off) as f64;
+    let tenure = days_between(first, cut_off) as f64;
+    // Someone who bought once has a gap that is at least as long as their silence so far.
+    let mean_gap =
+        if at.len() > 1 { days_between(first, last) as f64 / (count - 1.0) } else { tenure };
+    let mut distinct = products.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    [
+        silence,
+        count,
+        spend / count,
+        tenure,
+        spend,
+        (at.len() - recent) as f64,
+        (at.len() - year) as f64,
+        // An empty sum is -0.
+        amounts[year..].iter().sum::<f64>() + 0.0,
+        mean_gap,
+        silence / mean_gap.max(1.0),
+        distinct.len() as f64,
+    ]
+    .map(|value| value as f32)
+}
+
+/// What a feature says of a customer, in words for people: `last purchase 92 days ago`. `row` has
+/// all features of the customer.
+#[must_use]
+pub fn in_words(feature: usize, row: &[f32]) -> String {
+    let value = row[feature];
+    let counted = |of| counted(format!("{value:.0}"), of);
+    // Who bought once has no gap between purchases, whatever stands in for it.
+    let is_once = row[FREQUENCY] <= 1.0;
+    match feature {
+        DAYS_SINCE_LAST => format!("last purchase {} ago", counted("day")),
+        FREQUENCY => format!("{} in all", counted("purchase")),
+        AVG_BASKET => format!("average basket of {value:.2} EUR"),
+        TENURE => format!("customer for {}", counted("day")),
+        SPEND => format!("{value:.2} EUR spent in all"),
+        FREQUENCY_90D => {
+            format!("{} in the last {RECENT_DAYS} days", counted("purchase"))
+        }
+        FREQUENCY_365D => format!("{} in the last {YEAR_DAYS} days", counted("purchase")),
+        SPEND_365D => format!("{value:.2} EUR spent in the last {YEAR_DAYS} days"),
+        MEAN_GAP_DAYS if is_once => format!("bought once, {} ago", counted("day")),
+        MEAN_GAP_DAYS => format!("{value:.1} days between purchases on average"),
+        SILENCE_IN_GAPS if is_once => "bought only once".to_owned(),
+        SILENCE_IN_GAPS => format!("silent for {value:.1} times the usual gap"),
+        _ => counted("different product"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp)] // whole numbers and one ratio, exact in single precision
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_of_a_customer_computed_by_hand() {
+        let day = DAY_MICROS;
+        let at = [0, 100 * day, 380 * day];
+        let purchases = Purchases { at: &at, amounts: &[10.0, 20.0, 60.0], products: &[1, 2, 1] };
+        let row = of_customer(purchases, 400 * day);
+        assert_eq!(row, [20.0, 3.0, 30.0, 400.0, 90.0, 1.0, 2.0, 80.0, 190.0, 20.0 / 190.0, 2.0]);
+    }
+
+    #[test]
+    fn nothing_spent_is_no_negative_amount() {
+        let purchases = Purchases { at: &[0], amounts: &[10.0], products: &[0] };
+        let row = of_customer(purchases, 400 * DAY_MICROS);
+        assert_eq!(in_words(SPEND_365D, &row), "0.00 EUR spent in the last 365 days");
+    }
+
+    #[test]
+    fn words_of_who_bought_once_speak_of_no_gap() {
+        let once = Purchases { at: &[0], amounts: &[10.0], products: &[0] };
+        let row = of_customer(once, 22 * DAY_MICROS);
+        let words: Vec<String> = (0..COUNT).map(|feature| in_words(feature, &row)).collect();
+        assert_eq!(words[DAYS_SINCE_LAST], "last purchase 22 days ago");
+        assert_eq!(words[FREQUENCY], "1 purchase in all");
+        assert_eq!(words[MEAN_GAP_DAYS], "bought once, 22 days ago");
+        assert_eq!(words[SILENCE_IN_GAPS], "bought only once");
+        assert_eq!(words[PRODUCT_COUNT], "1 different product");
+    }
+
+    #[test]
+    fn every_feature_has_words_with_its_value() {
+        let words: Vec<String> =
+            (0..COUNT).map(|feature| in_words(feature, &[3.0; COUNT])).collect();
+        assert!(words.iter().all(|text| text.contains('3')), "{words:?}");
+        assert_eq!(words.iter().collect::<std::collections::BTreeSet<_>>().len(), COUNT);
+    }
+
+    #[test]
+    fn features_of_somebody_who_bought_once_just_now() {
+        let purchases = Purchases { at: &[5], amounts: &[10.0], products: &[0] };
+        let row = of_customer(purchases, 5);
+        assert_eq!(row, [0.0, 1.0, 10.0, 0.0, 10.0, 1.0, 1.0, 10.0, 0.0, 0.0, 1.0]);
+    }
+}
