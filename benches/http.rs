@@ -15,10 +15,10 @@ use std::sync::OnceLock;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use goldsmith::logging;
 use goldsmith::sample::{Spec, generate};
 use goldsmith::settings;
 use goldsmith::startup::{Application, open_store};
-use goldsmith::telemetry;
 
 use client::{Connection, in_background, request};
 

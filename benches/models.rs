@@ -207,12 +207,12 @@ fn cdnow_fit() {
         println!("{name}, CDNOW, with standard errors {:9.2} ms", seconds * 1e3 / f64::from(runs));
     };
     repeated("BG/NBD     ", &|| {
-        divan::black_box(buying::fit(Dropout::AfterRepeat, &patterns).unwrap());
+        divan::black_box(bg_nbd::fit(Dropout::AfterRepeat, &patterns).unwrap());
     });
     repeated("MBG/NBD    ", &|| {
-        divan::black_box(buying::fit(Dropout::AfterAny, &patterns).unwrap());
+        divan::black_box(bg_nbd::fit(Dropout::AfterAny, &patterns).unwrap());
     });
     repeated("Gamma-Gamma", &|| {
-        divan::black_box(spending::fit(&spends).unwrap());
+        divan::black_box(gamma_gamma::fit(&spends).unwrap());
     });
 }

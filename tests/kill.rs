@@ -40,7 +40,7 @@ fn assert_recovers(shop: &Shop, at: &str) {
         .unwrap();
     let stored: Vec<String> =
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert!(stored.len() >= tables::ALL.len());
+    assert!(stored.len() >= catalogue::ALL.len());
     for name in stored {
         assert!(used.contains(&name), "{at}: {name} is debris");
     }
@@ -49,7 +49,8 @@ fn assert_recovers(shop: &Shop, at: &str) {
 
 #[test]
 fn a_process_that_ends_at_any_named_point_leaves_a_whole_generation() {
-    let publishing = tables::ALL.iter().map(|table| format!("publish:{}", table.name)).step_by(5);
+    let publishing =
+        catalogue::ALL.iter().map(|table| format!("publish:{}", table.name)).step_by(5);
     let points = ["bronze", "silver", "gold", "models", "proof", "manifest", "switch", "switched"]
         .map(str::to_owned);
     for point in points.into_iter().chain(publishing) {

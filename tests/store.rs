@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use goldsmith::catalogue::{self, older};
+use goldsmith::catalogue::{self, legacy};
 use goldsmith::domain::manifest::{Manifest, Memo, Published, QualityReport, TableEntry, Totals};
 use goldsmith::domain::query::{Comparison, Filter, Query, Search};
 use goldsmith::domain::rows::{Batch, ColumnValues, Value};
@@ -19,8 +19,8 @@ use mongodb::bson::{Document, doc};
 
 use crate::support::mongo::{Server, TestDb};
 
-const COUNTRIES: &Table = &tables::REVENUE_BY_COUNTRY;
-const MONTHS: &Table = &tables::MONTHLY_REVENUE;
+const COUNTRIES: &Table = &catalogue::REVENUE_BY_COUNTRY;
+const MONTHS: &Table = &catalogue::MONTHLY_REVENUE;
 
 /// Rows of revenue_by_country.
 fn countries(rows: &[(&str, f64)]) -> Batch {
@@ -160,7 +160,7 @@ async fn activate(store: &dyn GoldStore, published: &Published) {
 }
 
 async fn has_table(store: &dyn GoldStore, entry: &TableEntry) -> bool {
-    let table = tables::by_name(&entry.name).unwrap();
+    let table = catalogue::by_name(&entry.name).unwrap();
     let publisher = hold(store).await;
     let has = publisher.has_table(table, entry).await.unwrap();
     publisher.end(RunEnd::Succeeded).await.unwrap();
@@ -444,7 +444,7 @@ async fn answers_queries(store: &dyn GoldStore, one: &Published) {
         assert_eq!(texts(&found), expected, "{text}");
         assert_eq!(found.total, expected.len() as u64);
     }
-    let renamed = store.find(one, &Query::first(older::MONTHLY_GROWTH, 10)).await.unwrap();
+    let renamed = store.find(one, &Query::first(legacy::MONTHLY_GROWTH, 10)).await.unwrap();
     assert_eq!(renamed.fields, ["mois", "ca", "prev_ca", "growth_abs", "growth_pct"]);
     assert_eq!(renamed.rows[0][2], Value::Null);
     let whole = store.find(one, &Query::first(View::of(MONTHS), 10)).await.unwrap();
@@ -570,14 +570,14 @@ async fn remembers_runs(store: &dyn GoldStore) {
 #[tokio::test]
 async fn mongodb_conforms() {
     let db = TestDb::new();
-    conforms(&MongoStore::open(db.options(), &tables::CATALOGUE).unwrap()).await;
+    conforms(&MongoStore::open(db.options(), &catalogue::CATALOGUE).unwrap()).await;
 }
 
 #[tokio::test]
 async fn a_standalone_mongodb_conforms() {
     let server = tokio::task::spawn_blocking(Server::standalone).await.unwrap();
     let db = TestDb::at(server.uri());
-    conforms(&MongoStore::open(db.options(), &tables::CATALOGUE).unwrap()).await;
+    conforms(&MongoStore::open(db.options(), &catalogue::CATALOGUE).unwrap()).await;
     // Before the server is.
     drop(db);
 }
@@ -585,7 +585,8 @@ async fn a_standalone_mongodb_conforms() {
 #[tokio::test]
 async fn sqlite_conforms() {
     let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&dir.path().join("deep/serving.db"), &tables::CATALOGUE).unwrap();
+    let store =
+        SqliteStore::open(&dir.path().join("deep/serving.db"), &catalogue::CATALOGUE).unwrap();
     conforms(&store).await;
 }
 
@@ -593,11 +594,11 @@ async fn sqlite_conforms() {
 async fn another_process_sees_a_publish() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let [writer, reader] = [0, 1].map(|_| SqliteStore::open(&path, &tables::CATALOGUE).unwrap());
+    let [writer, reader] = [0, 1].map(|_| SqliteStore::open(&path, &catalogue::CATALOGUE).unwrap());
     sees_what_the_other_publishes(&writer, &reader).await;
     let db = TestDb::new();
     let [writer, reader] =
-        [0, 1].map(|_| MongoStore::open(db.options(), &tables::CATALOGUE).unwrap());
+        [0, 1].map(|_| MongoStore::open(db.options(), &catalogue::CATALOGUE).unwrap());
     sees_what_the_other_publishes(&writer, &reader).await;
 }
 
@@ -623,7 +624,7 @@ async fn sees_what_the_other_publishes(writer: &dyn GoldStore, reader: &dyn Gold
 async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let store = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
+    let store = SqliteStore::open(&path, &catalogue::CATALOGUE).unwrap();
     let table = entry(COUNTRIES, "a", 1, 1.0, 1);
     write(&store, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
     activate(&store, &published(1, vec![table])).await;
@@ -634,7 +635,7 @@ async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
     assert!(store.ping().await.is_err());
     assert!(!path.exists(), "a reader made an empty file");
 
-    let other = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
+    let other = SqliteStore::open(&path, &catalogue::CATALOGUE).unwrap();
     let table = entry(COUNTRIES, "b", 1, 2.0, 1);
     write(&other, COUNTRIES, &table, source(countries(&[("Spain", 2.0)]))).await.unwrap();
     activate(&other, &published(7, vec![table])).await;
@@ -649,7 +650,7 @@ async fn a_file_that_is_deleted_or_replaced_is_not_served_from_the_grave() {
 async fn a_sweep_leaves_tables_of_other_people_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let store = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
+    let store = SqliteStore::open(&path, &catalogue::CATALOGUE).unwrap();
     let analyst = rusqlite::Connection::open(&path).unwrap();
     analyst
         .execute_batch(
@@ -671,7 +672,7 @@ async fn a_sweep_leaves_tables_of_other_people_alone() {
 async fn stable_and_older_names_are_views_that_analysts_can_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let store = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
+    let store = SqliteStore::open(&path, &catalogue::CATALOGUE).unwrap();
     let table = entry(COUNTRIES, "a", 1, 5.0, 1);
     write(&store, COUNTRIES, &table, source(countries(&[("Italy", 5.0)]))).await.unwrap();
     activate(&store, &published(1, vec![table])).await;
@@ -690,7 +691,7 @@ async fn stable_and_older_names_are_views_that_analysts_can_read() {
 async fn a_value_of_another_type_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("serving.db");
-    let store = SqliteStore::open(&path, &tables::CATALOGUE).unwrap();
+    let store = SqliteStore::open(&path, &catalogue::CATALOGUE).unwrap();
     let table = entry(MONTHS, "abc", 1, 0.0, 0);
     write(&store, MONTHS, &table, source(month())).await.unwrap();
     let one = published(1, vec![table.clone()]);
@@ -715,7 +716,7 @@ fn a_file_that_is_no_database_is_refused_by_name() {
             .repeat(10),
     )
     .unwrap();
-    let error = SqliteStore::open(&path, &tables::CATALOGUE).unwrap_err();
+    let error = SqliteStore::open(&path, &catalogue::CATALOGUE).unwrap_err();
     assert!(error.to_string().contains("serving.db"), "{error}");
 }
 
@@ -729,8 +730,8 @@ struct Stalling {
 impl Stalling {
     fn on(db: &TestDb) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let store =
-            runtime.block_on(async { MongoStore::open(db.options(), &tables::CATALOGUE).unwrap() });
+        let store = runtime
+            .block_on(async { MongoStore::open(db.options(), &catalogue::CATALOGUE).unwrap() });
         Self { runtime, store }
     }
 }
@@ -788,7 +789,7 @@ async fn a_document_that_does_not_decode_is_an_error_that_names_it() {
         doc! { "$unset": { "month_start": "" } },
     ] {
         let db = TestDb::new();
-        let store = MongoStore::open(db.options(), &tables::CATALOGUE).unwrap();
+        let store = MongoStore::open(db.options(), &catalogue::CATALOGUE).unwrap();
         let table = entry(MONTHS, "abc", 1, 0.0, 0);
         write(&store, MONTHS, &table, source(month())).await.unwrap();
         let one = published(1, vec![table.clone()]);
@@ -807,7 +808,7 @@ async fn a_document_that_does_not_decode_is_an_error_that_names_it() {
 #[tokio::test]
 async fn a_table_that_is_removed_while_it_is_read_is_not_an_empty_one() {
     let db = TestDb::new();
-    let store = MongoStore::open(db.options(), &tables::CATALOGUE).unwrap();
+    let store = MongoStore::open(db.options(), &catalogue::CATALOGUE).unwrap();
     let table = entry(COUNTRIES, "a", 1, 1.0, 1);
     write(&store, COUNTRIES, &table, source(countries(&[("Italy", 1.0)]))).await.unwrap();
     let one = published(1, vec![table.clone()]);
@@ -832,8 +833,8 @@ async fn a_table_that_is_removed_while_it_is_read_is_not_an_empty_one() {
 #[tokio::test]
 async fn instants_keep_their_milliseconds_and_days_their_date() {
     let db = TestDb::new();
-    let store = MongoStore::open(db.options(), &tables::CATALOGUE).unwrap();
-    let table = &tables::CUSTOMER_METRICS;
+    let store = MongoStore::open(db.options(), &catalogue::CATALOGUE).unwrap();
+    let table = &catalogue::CUSTOMER_METRICS;
     let instant = Timestamp::parse("1999-12-31T23:59:59.999999").unwrap();
     let columns = table.columns.iter().map(|column| match column.ty {
         ColumnType::Int => ColumnValues::Int(vec![Some(7)]),

@@ -11,7 +11,7 @@ use super::error::{ApiError, Problem};
 use super::state::State;
 use super::table::refuse_parameters;
 use crate::domain::time::Timestamp;
-use crate::metrics;
+use crate::metrics as process_metrics;
 use crate::store::Result;
 
 /// What a health route answers.
@@ -147,5 +147,5 @@ pub async fn metrics(request: HttpRequest) -> Answered {
     refuse_parameters(&request)?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(metrics::metrics()))
+        .body(process_metrics::metrics()))
 }

@@ -13,8 +13,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
+use self::output::{complain, say};
 use crate::api::openapi;
-use crate::cli::output::{self, complain, say};
 use crate::dictionary;
 use crate::domain::digest::sha256_hex;
 use crate::domain::text::counted;
@@ -396,9 +396,9 @@ async fn refresh(
     order: RunSpec,
 ) -> Result<(), CliError> {
     let observer: Box<dyn Observer> = if std::io::stderr().is_terminal() {
-        Box::new(screen::Bars::default())
+        Box::new(output::Bars::default())
     } else {
-        Box::new(screen::Lines)
+        Box::new(output::Lines)
     };
     let observer = AbortAt { point: settings.abort_at.clone(), inner: observer };
     let begun = refresher.begin(&order).await?;

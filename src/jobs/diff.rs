@@ -1,10 +1,11 @@
 //! How two generations that are kept differ, from their tables in the lake.
 
 use crate::blocking::spawn_blocking;
+use crate::catalogue;
 use crate::domain::diff::{GenerationDiff, TableChange};
 use crate::domain::manifest::{Manifest, TableEntry};
 use crate::lake::Lake;
-use crate::pipeline::{compare, tables};
+use crate::pipeline::compare;
 use crate::store::{GoldStore, StoreError};
 
 use super::generation_reader;

@@ -9,7 +9,8 @@ use crate::domain::time::Timestamp;
 use crate::lake::{Lake, LakeError, Layer};
 use crate::pipeline::ml::history::History;
 use crate::pipeline::ml::snapshot::CustomerSnapshot;
-use crate::pipeline::ml::{self, Artefact, churn, clv, segmentation};
+use crate::pipeline::ml::tasks::{churn, clv, segmentation};
+use crate::pipeline::ml::{self, Artefact};
 use crate::pipeline::silver::read::SourceText;
 use crate::pipeline::silver::{self, CleaningOptions};
 use crate::pipeline::{PipelineError, Result as PipelineResult};
@@ -119,7 +120,7 @@ pub async fn score(
         let history = History::new(&refined.valid)?;
         let last = history.last().unwrap_or(artefact.as_of);
         let as_of = asked.unwrap_or(artefact.as_of.max(last));
-        let scores = model::score(&artefact, &CustomerSnapshot::of(history.up_to(as_of)));
+        let scores = ml::score(&artefact, &CustomerSnapshot::of(history.up_to(as_of)));
         if scores.is_empty() {
             let rejected = refined.rejected.height();
             return Err(ScoreError::Empty { path, as_of, rejected });
@@ -138,7 +139,7 @@ fn count_reasons(rejected: &DataFrame) -> PipelineResult<Vec<(String, usize)>> {
     Ok(counts.into_iter().collect())
 }
 
-fn to_csv(artefact: &Artefact, scores: &[model::Score]) -> Result<Vec<u8>, csv::Error> {
+fn to_csv(artefact: &Artefact, scores: &[ml::Score]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "id_client",

@@ -2,7 +2,7 @@
 
 use polars::prelude::*;
 
-use super::tables::data_type;
+use crate::catalogue::data_type;
 use crate::domain::rows::{Batch, ColumnValues};
 use crate::domain::schema::{ColumnType, Table};
 use crate::domain::time::{Day, Timestamp};

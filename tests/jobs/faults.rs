@@ -206,7 +206,7 @@ fn a_server_that_stalled_while_publishing_is_fenced_off() {
     // Its lease of a second runs out; somebody else publishes meanwhile.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let store = MongoStore::open(db.options(), &tables::CATALOGUE).unwrap();
+        let store = MongoStore::open(db.options(), &catalogue::CATALOGUE).unwrap();
         let order = RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default());
         let publisher = store.publisher(&order).await.unwrap();
         let served = publisher.active().await.unwrap().unwrap();

@@ -36,7 +36,7 @@ fn the_cdnow_sample_gives_the_published_estimates() {
     assert_eq!(customers.len(), 2_357);
     // Fader, Hardie & Lee 2005, table 2.
     let patterns: Vec<Pattern> = customers.iter().map(|customer| customer.pattern).collect();
-    let fitted = buying::fit(Dropout::AfterRepeat, &patterns).unwrap();
+    let fitted = bg_nbd::fit(Dropout::AfterRepeat, &patterns).unwrap();
     near("r", fitted.model.r, 0.243, 3);
     near("alpha", fitted.model.alpha, 4.414, 3);
     near("a", fitted.model.a, 0.793, 3);
@@ -49,7 +49,7 @@ fn the_cdnow_sample_gives_the_published_estimates() {
         .map(|customer| Spend { transactions: customer.pattern.repeats, mean: customer.mean })
         .collect();
     assert_eq!(spends.len(), 946);
-    let fitted = spending::fit(&spends).unwrap();
+    let fitted = gamma_gamma::fit(&spends).unwrap();
     near("p", fitted.model.p, 6.25, 2);
     near("q", fitted.model.q, 3.74, 2);
     near("gamma", fitted.model.gamma, 15.44, 2);
@@ -65,8 +65,8 @@ fn deviations(spec: Spec) -> Vec<(&'static str, f64)> {
     let history = history(spec);
     let truth = truth(spec);
     let facts = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
-    let buys = buying::fit(Dropout::AfterRepeat, &facts.patterns).unwrap();
-    let spends = spending::fit(&facts.spends).unwrap();
+    let buys = bg_nbd::fit(Dropout::AfterRepeat, &facts.patterns).unwrap();
+    let spends = gamma_gamma::fit(&facts.spends).unwrap();
     let of = |maximum: &MleFit, names: &[&'static str]| -> Vec<(&'static str, f64)> {
         let estimates = maximum.parameters.iter().zip(maximum.standard_errors.as_ref().unwrap());
         let pairs = names.iter().zip(estimates);
@@ -116,9 +116,9 @@ fn two_kinds_of_customers_make_no_silent_nonsense_of_amounts() {
             Spend { transactions, mean: level * noise }
         })
         .collect();
-    let fitted = spending::fit(&spends).unwrap();
+    let fitted = gamma_gamma::fit(&spends).unwrap();
     let mut entry = Candidate::new(Task::PurchaseModel, Method::MbgNbd, "", "");
-    describe::spending(&fitted, &mut entry);
+    report_text::spending(&fitted, &mut entry);
     // A customer's mean does not come nearer to their level with more transactions: p has no end.
     assert!(entry.note.contains("Gamma-Gamma: the data do not determine p,"), "{}", entry.note);
     assert!(entry.note.contains("not finite (q <= 1)"), "{}", entry.note);

@@ -8,7 +8,8 @@ use goldsmith::pipeline::ml::methods::bg_nbd::{self, Dropout};
 use goldsmith::pipeline::ml::purchase_forecast::Expected;
 use goldsmith::pipeline::ml::report::{Method, Metrics, Task};
 use goldsmith::pipeline::ml::snapshot::CustomerSnapshot;
-use goldsmith::pipeline::ml::{LastSegments, Trained, churn, score, train};
+use goldsmith::pipeline::ml::tasks::churn;
+use goldsmith::pipeline::ml::{LastSegments, Trained, score, train};
 use polars::prelude::*;
 
 use super::{RULES, refined, serving};
@@ -260,7 +261,7 @@ fn who_bought_once_long_ago_is_told_so_in_words_that_are_true() {
     let history = History::new(&frame).unwrap();
     let facts = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
     // By a model of buying, whichever method serves.
-    let fitted = buying::fit(Dropout::AfterAny, &facts.patterns).unwrap();
+    let fitted = bg_nbd::fit(Dropout::AfterAny, &facts.patterns).unwrap();
     let typical = ReferenceCustomer::of(&facts.patterns, &facts.spends);
     trained.artefact.churn = churn::Model::PurchaseModel(fitted.model, typical);
     let scores = score(&trained.artefact, &facts);

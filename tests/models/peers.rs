@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
+use goldsmith::pipeline::ml::methods::{boosted, forest};
 use goldsmith::pipeline::ml::report::{Method, Metrics};
-use goldsmith::pipeline::ml::{LastSegments, boosted, forest, segmentation, train};
+use goldsmith::pipeline::ml::tasks::segmentation;
+use goldsmith::pipeline::ml::{LastSegments, train};
 use goldsmith::sample::Spec;
 
 use super::{RULES, history};

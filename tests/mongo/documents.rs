@@ -2,7 +2,7 @@
 //! business names only.
 
 use futures::TryStreamExt;
-use goldsmith::catalogue::{self, older};
+use goldsmith::catalogue::{self, legacy};
 use goldsmith::domain::manifest::table_in_physical_name;
 use goldsmith::domain::schema::{Column, ColumnType, Table, View};
 use goldsmith::sample::{Spec, generate};
@@ -64,7 +64,7 @@ fn published() -> (TestDb, Shop) {
 #[test]
 fn every_value_of_every_table_has_its_declared_type_and_every_key_is_there() {
     let (db, shop) = published();
-    for table in tables::ALL {
+    for table in catalogue::ALL {
         let documents = all(&db, table.name);
         for document in &documents {
             let keys: Vec<&str> = document.keys().map(String::as_str).collect();
@@ -87,7 +87,7 @@ fn every_value_of_every_table_has_its_declared_type_and_every_key_is_there() {
 #[test]
 fn older_names_show_exactly_their_fields_with_the_types_of_their_columns() {
     let (db, _shop) = published();
-    for view in older::ALL {
+    for view in legacy::ALL {
         for document in all(&db, view.name) {
             let mut keys: Vec<&str> = document.keys().map(String::as_str).collect();
             assert_eq!(keys.remove(0), "_id", "{}", view.name);
@@ -108,7 +108,7 @@ fn older_names_show_exactly_their_fields_with_the_types_of_their_columns() {
             })
         })
     };
-    assert!(dates(&older::DAILY) && dates(&older::WEEKLY) && dates(&older::DIM_CLIENTS));
+    assert!(dates(&legacy::DAILY) && dates(&legacy::WEEKLY) && dates(&legacy::DIM_CLIENTS));
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn a_database_browser_sees_business_names_and_nothing_else() {
         .filter(|name| !name.ends_with("_revision") && *name != "system.views")
         .collect();
     shown.sort_unstable();
-    let tables = tables::ALL.iter().map(|table| table.name);
-    let mut expected: Vec<&str> = tables.chain(older::ALL.iter().map(|view| view.name)).collect();
+    let tables = catalogue::ALL.iter().map(|table| table.name);
+    let mut expected: Vec<&str> = tables.chain(legacy::ALL.iter().map(|view| view.name)).collect();
     expected.sort_unstable();
     assert_eq!(shown, expected);
     let ops = db.with(|db| async move {

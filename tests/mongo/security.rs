@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use futures::TryStreamExt;
-use goldsmith::catalogue::{self, older};
+use goldsmith::catalogue::{self, legacy};
 use goldsmith::sample::{Spec, generate};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Database};
@@ -51,8 +51,8 @@ fn the_reader_is_granted_every_business_name_and_nothing_behind_it() {
         })
         .filter(|name| !name.is_empty())
         .collect();
-    let tables = tables::ALL.iter().map(|table| table.name);
-    let names: Vec<&str> = tables.chain(older::ALL.iter().map(|view| view.name)).collect();
+    let tables = catalogue::ALL.iter().map(|table| table.name);
+    let names: Vec<&str> = tables.chain(legacy::ALL.iter().map(|view| view.name)).collect();
     assert_eq!(granted, names);
 }
 

@@ -322,7 +322,7 @@ pub async fn cancel(
     refuse_parameters(&request)?;
     let run = number(&run)?;
     admin.operator.cancel(run).await?;
-    Ok(HttpResponse::ParamSpec().json(find(&admin, run).await?.0))
+    Ok(HttpResponse::Accepted().json(find(&admin, run).await?.0))
 }
 
 /// The number of a run in a path.

@@ -180,7 +180,7 @@ impl Refresher {
         let rules = self.models;
         let rows = refined.fact.height() as u64;
         let (refined, trained, last) = compute(move || {
-            let trained = model::train(&History::new(&refined.fact)?, refined.as_of, &rules, &last);
+            let trained = ml::train(&History::new(&refined.fact)?, refined.as_of, &rules, &last);
             Ok::<_, RefreshError>((refined, trained, last))
         })
         .await?;
@@ -362,10 +362,9 @@ impl Refresher {
         let Some(entry) = last.and_then(|manifest| manifest.table(table.name)) else {
             return Ok(LastSegments::new());
         };
-        match generation_reader::table(&self.lake, entry, Some(&model::frames::SEGMENT_COLUMNS))
-            .await
+        match generation_reader::table(&self.lake, entry, Some(&ml::frames::SEGMENT_COLUMNS)).await
         {
-            Ok(frame) => Ok(spawn_blocking(move || model::frames::read_segments(&frame)).await?),
+            Ok(frame) => Ok(spawn_blocking(move || ml::frames::read_segments(&frame)).await?),
             // What the lake has lost is nothing to compare with, and no reason to stop.
             Err(RefreshError::Lake(LakeError::Damaged { path, problem })) => {
                 tracing::warn!(path, problem, "the last run's segments cannot be read");

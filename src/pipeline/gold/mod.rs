@@ -126,19 +126,19 @@ pub fn complete(
     let Refined { fact, as_of, clients, metrics, scored, mut frames, purchases_after_as_of } =
         refined;
     let Trained { artefact, scores, entries } = trained;
-    let method = |task| model::frames::serving_method(entries, task);
-    let segments = model::frames::customer_segments(&clients, scores, method(Task::Segmentation))?;
-    let predicted = model::frames::for_customers(scores, entries)?;
-    let predictions = model::frames::churn_predictions(scores, method(Task::Churn))?;
+    let method = |task| ml::frames::serving_method(entries, task);
+    let segments = ml::frames::customer_segments(&clients, scores, method(Task::Segmentation))?;
+    let predicted = ml::frames::for_customers(scores, entries)?;
+    let predictions = ml::frames::churn_predictions(scores, method(Task::Churn))?;
     let high_risk = kpis::high_risk(&predictions)?;
     frames.extend([
-        (&CUSTOMER_SEGMENT_SUMMARY, model::frames::customer_segment_summary(&segments)?),
-        (&SEGMENT_MIGRATION, model::frames::segment_migration(&segments, last)?),
+        (&CUSTOMER_SEGMENT_SUMMARY, ml::frames::customer_segment_summary(&segments)?),
+        (&SEGMENT_MIGRATION, ml::frames::segment_migration(&segments, last)?),
         (&CUSTOMER_SEGMENTS, segments),
         (&CHURN_PREDICTIONS, predictions),
-        (&CLV_PREDICTIONS, model::frames::clv_predictions(scores, method(Task::Clv))?),
-        (&ML_MODEL_METRICS, model::frames::ml_model_metrics(trained, rules, trained_at)?),
-        (&ML_CALIBRATION, model::frames::ml_calibration(entries)?),
+        (&CLV_PREDICTIONS, ml::frames::clv_predictions(scores, method(Task::Clv))?),
+        (&ML_MODEL_METRICS, ml::frames::ml_model_metrics(trained, rules, trained_at)?),
+        (&ML_CALIBRATION, ml::frames::ml_calibration(entries)?),
         (&catalogue::CUSTOMERS, customers::customers(&metrics, &scored, &predicted)?),
         (&catalogue::KPIS, kpis::kpis(&metrics, &scored, high_risk, artefact.as_of)?),
         (&catalogue::CUSTOMER_METRICS, metrics),

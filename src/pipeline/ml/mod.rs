@@ -56,7 +56,7 @@ pub struct Artefact {
     /// How customers are told apart.
     pub segmentation: Segmentation,
     /// What foretells churn.
-    pub churn: churn::Model,
+    pub churn: tasks::churn::Model,
     /// What foretells lifetime value.
     pub clv: tasks::clv::Model,
     /// Whether customers are alive, and how much they will buy.
@@ -114,7 +114,7 @@ pub fn train(
 ) -> Trained {
     let facts = CustomerSnapshot::of(history.up_to(as_of));
     let (segmentation, of_segmentation) = train_segmentation(&facts, rules, last);
-    let (churn, of_churn) = churn::train(history, as_of, rules);
+    let (churn, of_churn) = tasks::churn::train(history, as_of, rules);
     let clv = tasks::clv::train(history, as_of, rules);
     let (outlook, of_outlook) = purchase_forecast::train(&facts, rules);
     let artefact = Artefact {
