@@ -34,13 +34,76 @@ const PHRASES: &[(&str, &str)] = &[
 
 /// Words that name nothing: never the whole of an identifier.
 const IDENTIFIERS: &[&str] = &[
-    "house", "kept", "told", "word", "chance", "contest", "lesson", "figures", "outlook", "buying", "spending",
-    "wish", "given", "beat", "beats", "asked", "says", "said", "passing", "lasting", "foretold", "begun", "going_on",
-    "in_line", "by_chance", "sign_of_life", "look_again", "give_back", "ask_cancel", "settle", "word_of", "Wish",
-    "Asked", "Given", "Lesson", "Contest", "Figures", "Outlook", "Chance", "Buying", "Spending", "Hold", "Untold",
-    "Swept", "Holding", "Overtaken", "Begun", "Kept", "Told", "Facts", "Typical", "Maximum", "GLANCE", "SULK",
-    "NAP", "BREATH", "PATIENCE", "LOOK", "LOOKS", "TROUBLE", "FAREWELL", "ROUND", "LISTEN", "SEEN", "RETOLD",
-    "COME_BACK", "SOON", "YES", "WHAT", "SOMEWHERE",
+    "house",
+    "kept",
+    "told",
+    "word",
+    "chance",
+    "contest",
+    "lesson",
+    "figures",
+    "outlook",
+    "buying",
+    "spending",
+    "wish",
+    "given",
+    "beat",
+    "beats",
+    "asked",
+    "says",
+    "said",
+    "passing",
+    "lasting",
+    "foretold",
+    "begun",
+    "going_on",
+    "in_line",
+    "by_chance",
+    "sign_of_life",
+    "look_again",
+    "give_back",
+    "ask_cancel",
+    "settle",
+    "word_of",
+    "Wish",
+    "Asked",
+    "Given",
+    "Lesson",
+    "Contest",
+    "Figures",
+    "Outlook",
+    "Chance",
+    "Buying",
+    "Spending",
+    "Hold",
+    "Untold",
+    "Swept",
+    "Holding",
+    "Overtaken",
+    "Begun",
+    "Kept",
+    "Told",
+    "Facts",
+    "Typical",
+    "Maximum",
+    "GLANCE",
+    "SULK",
+    "NAP",
+    "BREATH",
+    "PATIENCE",
+    "LOOK",
+    "LOOKS",
+    "TROUBLE",
+    "FAREWELL",
+    "ROUND",
+    "LISTEN",
+    "SEEN",
+    "RETOLD",
+    "COME_BACK",
+    "SOON",
+    "YES",
+    "WHAT",
+    "SOMEWHERE",
 ];
 
 fn root() -> &'static Path {
@@ -68,7 +131,9 @@ fn files(places: &[&str], extensions: &[&str]) -> Vec<PathBuf> {
     for place in places {
         files_under(&root().join(place), extensions, &mut files);
     }
-    files.retain(|file| !file.ends_with("tests/language.rs") && !file.starts_with(root().join("tests/data")));
+    files.retain(|file| {
+        !file.ends_with("tests/language.rs") && !file.starts_with(root().join("tests/data"))
+    });
     files.sort();
     assert!(!files.is_empty());
     files
@@ -95,7 +160,14 @@ fn has_phrase(text: &str, phrase: &str) -> bool {
 #[test]
 fn retired_phrases_come_back_nowhere() {
     let places = [
-        "src", "tests", "benches", "docs", "scripts", "README.md", "CHANGELOG.md", ".env.example",
+        "src",
+        "tests",
+        "benches",
+        "docs",
+        "scripts",
+        "README.md",
+        "CHANGELOG.md",
+        ".env.example",
         "openapi/openapi.json",
     ];
     let mut found = Vec::new();

@@ -32,6 +32,7 @@ mod documents;
 mod jobs;
 mod kill;
 mod lake;
+mod language;
 mod models;
 mod publishing;
 mod refresh;
