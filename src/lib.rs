@@ -1,27 +1,34 @@
-//! goldsmith: CSV files in, a refined lake, served figures out.
+//! goldsmith: CSV files in, a data lake and served analytics out.
 //!
 //! ```text
-//! clients*.csv ┐            lake (files)                        store            HTTP
-//! achats*.csv  ┴▶ sources ▶ bronze ▶ silver ▶ gold ─ publish ▶ MongoDB or SQLite ─ query ▶ /kpis …
-//!                              pipeline::silver  pipeline::gold
+//!  CSV files               lake: directories or S3                serving store         HTTP
+//! clients*.csv ┐                                  ┌ gold ┐
+//! achats*.csv  ┴▶ sources ▶ bronze ▶ silver ──────┤      ├ publish ▶ MongoDB or ▶ GET /kpis …
+//!                                                 └ models ┘         SQLite
+//!              └──────────── jobs::refresh ───────────────────────┘          └──── api ────┘
 //! ```
 //!
-//! Reading order: [`catalogue`] (what there is), [`jobs::refresh`] (how it comes about),
-//! [`store`] (how it is served), [`api`] (how it is asked for). `docs/ARCHITECTURE.md` walks one
-//! refresh and one request through all of it.
+//! Reading order: [`catalogue`] (the tables that are served), [`jobs::refresh`] (one run from
+//! sources to publish), [`pipeline`] (what it computes), [`store`] (where answers come from), `api`
+//! (how requests are answered). `docs/ARCHITECTURE.md` walks one refresh and one request through
+//! all of it.
+//!
+//! Imports point down only: `main → cli → startup → api, jobs → store, lake → pipeline →
+//! runs, catalogue → domain`; `tests/architecture.rs` enforces it. Modules are public where the
+//! binary, the integration tests or the benchmarks need them.
 
-pub mod api;
-pub mod blocking;
+mod api;
+mod blocking;
 pub mod catalogue;
 pub mod cli;
-pub mod dictionary;
+mod dictionary;
 pub mod domain;
 pub mod error_chain;
 pub mod jobs;
 pub mod lake;
 pub mod lock;
 pub mod logging;
-pub mod metrics;
+mod metrics;
 pub mod pipeline;
 pub mod runs;
 pub mod sample;

@@ -10,12 +10,12 @@ fn main() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(cli::run(cli));
-            // What a cancelled run was computing is of no use to anybody: it ends with the process.
+            // Dropping the runtime would wait for the computation of a cancelled run.
             std::mem::forget(runtime);
             code
         }
         Err(error) => {
-            eprintln!("error: the runtime cannot start: {error}");
+            eprintln!("error: the async runtime cannot start: {error}");
             ExitCode::FAILURE
         }
     }

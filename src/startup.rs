@@ -13,13 +13,11 @@ use secrecy::SecretString;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::api::home::HomePage;
-use crate::api::problems::{ensure_problem, not_taken};
+use crate::api::problems::{ensure_problem, not_found_or_not_allowed};
 use crate::api::request_span::RequestSpan;
 use crate::api::state::{State, Tokens};
-use crate::api::{self, home, openapi};
+use crate::api::{self, Documentation};
 use crate::catalogue;
 use crate::jobs::background::{self, Plan};
 use crate::jobs::notify::{Metabase, Notifier};
@@ -300,8 +298,9 @@ impl Application {
         let addr = listener.local_addr().map_err(bind_error)?;
         let admin_token = AdminToken::resolve(settings, addr)?;
 
-        let document = openapi::document();
-        let page = web::Data::new(HomePage::of(&document));
+        let document = api::document();
+        let documentation = web::Data::new(Documentation::of(&document)?);
+        let methods = web::Data::new(api::methods(&document));
         let (own, gold) = (settings.clone(), Arc::clone(&store));
         let opener = LakeOpener::new(settings)?;
         let make = move || Ok(refresher(&own, opener.open()?, Arc::clone(&gold)));
@@ -315,20 +314,17 @@ impl Application {
             Arc::new(runner.clone()) as Arc<dyn RunControl>,
             settings.http.cache_bytes,
             Tokens { read: settings.read_token.clone(), admin: admin_token.token.clone() },
-            &document,
-        )?);
+        ));
         let factory = move || {
             App::new()
                 .app_data(state.clone())
-                .app_data(page.clone())
+                .app_data(documentation.clone())
+                .app_data(methods.clone())
                 .into_utoipa_app()
                 .configure(api::routes)
                 .into_app()
-                .service(home::serve)
-                .service(openapi::serve)
-                .service(web::redirect("/docs", "/docs/"))
-                .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
-                .default_service(web::to(not_taken))
+                .configure(api::undocumented)
+                .default_service(web::to(not_found_or_not_allowed))
                 .wrap(Compress::default())
                 .wrap(from_fn(ensure_problem))
                 .wrap(TracingLogger::<RequestSpan>::new())

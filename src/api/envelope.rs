@@ -1,4 +1,4 @@
-//! The one shape of answers: `{"data": …, "meta": {…}}`.
+//! The envelope of answers: `{"data": …, "meta": {…}}`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,39 +11,43 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use utoipa::ToSchema;
 
+use super::cache::Rendered;
 use super::error::ApiError;
-use super::state::Rendered;
 use crate::domain::manifest::Published;
 use crate::domain::rows::Value;
 use crate::store::Page;
 
-/// What an answer says about itself.
+/// Metadata of an answer.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Meta {
+pub(crate) struct Meta {
     /// Rows in `data`.
     #[schema(example = 9)]
-    pub count: u64,
+    pub(crate) count: u64,
     /// Rows that match, on this page or not.
     #[schema(example = 9)]
-    pub total: u64,
-    /// Milliseconds from the request's arrival at its handler until the data were there.
+    pub(crate) total: u64,
+    /// Milliseconds from the arrival of the request at its handler until the data were available.
     #[schema(example = 0.214)]
-    pub query_ms: f64,
-    /// The generation the data are of; null before the first publish.
+    pub(crate) query_ms: f64,
+    /// The generation of the data; null before the first publish.
     #[schema(example = 7)]
-    pub generation: Option<u64>,
+    pub(crate) generation: Option<u64>,
     /// The reference instant of the data, UTC without offset; null before the first publish.
     #[schema(example = "2026-01-20T10:39:43")]
-    pub as_of: Option<String>,
+    pub(crate) as_of: Option<String>,
     /// When the generation was published, UTC; null before the first publish.
     #[schema(example = "2026-01-21T03:00:05Z")]
-    pub published_at: Option<String>,
+    pub(crate) published_at: Option<String>,
 }
 
 impl Meta {
-    /// Meta of an answer from a generation (or none), timed from `started` until now.
-    #[must_use]
-    pub fn new(count: u64, total: u64, published: Option<&Published>, started: Instant) -> Self {
+    /// Metadata of an answer from a generation, timed from `started` until now.
+    pub(crate) fn new(
+        count: u64,
+        total: u64,
+        published: Option<&Published>,
+        started: Instant,
+    ) -> Self {
         let shown = published.map(Published::shown_instants);
         Self {
             count,
@@ -54,6 +58,11 @@ impl Meta {
             published_at: shown.map(|(_, published_at)| published_at.clone()),
         }
     }
+
+    /// Metadata of an answer about the service itself, which belongs to no generation.
+    pub(crate) fn of_service(count: usize, total: u64, started: Instant) -> Self {
+        Self::new(count as u64, total, None, started)
+    }
 }
 
 /// To whole microseconds, in milliseconds.
@@ -63,29 +72,27 @@ fn round_micros(millis: f64) -> f64 {
 
 /// An answer from a table.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     rendered: Arc<Rendered>,
     meta: Meta,
 }
 
 impl Answer {
     /// Wraps rendered data.
-    #[must_use]
-    pub fn new(rendered: Arc<Rendered>, published: &Published, started: Instant) -> Self {
+    pub(crate) fn new(rendered: Arc<Rendered>, published: &Published, started: Instant) -> Self {
         let meta = Meta::new(rendered.count, rendered.total, Some(published), started);
         Self { rendered, meta }
     }
 
-    /// How many rows match.
-    #[must_use]
-    pub fn total(&self) -> u64 {
+    /// Rows that match, on this page or not.
+    pub(crate) fn total(&self) -> u64 {
         self.meta.total
     }
 
     fn body(&self) -> serde_json::Result<Vec<u8>> {
-        /// Room for everything around the data.
-        const AROUND: usize = 256;
-        let mut body = Vec::with_capacity(self.rendered.json.len() + AROUND);
+        /// Room for the envelope.
+        const ENVELOPE_BYTES: usize = 256;
+        let mut body = Vec::with_capacity(self.rendered.json.len() + ENVELOPE_BYTES);
         body.extend_from_slice(b"{\"data\":");
         body.extend_from_slice(&self.rendered.json);
         body.extend_from_slice(b",\"meta\":");
@@ -110,7 +117,7 @@ impl Responder for Answer {
 ///
 /// # Errors
 /// When a value cannot be written as JSON.
-pub fn render(page: &Page, is_single: bool) -> serde_json::Result<Rendered> {
+pub(crate) fn render(page: &Page, is_single: bool) -> serde_json::Result<Rendered> {
     let mut rows = page.rows.iter().map(|values| Row { fields: &page.fields, values });
     let json = if is_single {
         serde_json::to_vec(&rows.next())?

@@ -1,4 +1,4 @@
-//! Every refusal: one table of codes, statuses and titles, one body (RFC 9457).
+//! Every error of the API: one table of codes, statuses and titles, one body (RFC 9457).
 
 use std::fmt;
 
@@ -10,119 +10,107 @@ use utoipa::ToSchema;
 
 use crate::store::StoreError;
 
-/// Seconds after which asking again may help.
-pub const RETRY_AFTER_SECS: u64 = 5;
-/// The content type of a refusal.
-pub const PROBLEM_JSON: &str = "application/problem+json";
-/// The methods of routes for reading.
-pub const READ_METHODS: &str = "GET, HEAD";
+/// Seconds after which a client should retry.
+const RETRY_AFTER_SECS: u64 = 5;
+/// The content type of an error response.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Why a request is not answered.
+/// Why a request failed.
 #[derive(Debug)]
-pub enum ApiError {
-    /// A parameter is unknown, repeated or has a value that does not fit.
+pub(crate) enum ApiError {
+    /// A parameter is unknown, repeated or not valid.
     InvalidParameter {
-        /// The parameter.
         parameter: String,
         /// What is wrong.
         detail: String,
-        /// What would be right.
+        /// What would be valid.
         valid: Vec<String>,
     },
     /// The resource does not exist.
     NotFound(String),
     /// No route has this path.
     NoSuchRoute(String),
-    /// The route exists and has no such method.
-    MethodNotAllowed {
-        /// What was tried.
-        detail: String,
-        /// The methods it has.
-        methods: String,
-    },
-    /// The token for reading is missing or wrong.
+    /// The route exists and does not have this method.
+    MethodNotAllowed { detail: String, methods: String },
+    /// The read token is missing or wrong.
     Unauthorized,
     /// The admin token is missing or wrong.
     NotAdmin,
-    /// A run could not begin.
+    /// A run could not be started.
     NotStarted(String),
-    /// What is kept in the lake cannot be read.
-    LakeAway(String),
-    /// Something else that is going on has to end first.
+    /// A stored generation cannot be read from the lake.
+    LakeUnavailable(String),
+    /// Another run has to end first.
     Conflict(String),
     /// The body cannot be read.
     BadBody(String),
     /// The body is too large.
     LargeBody,
-    /// A key of a request stands for another request already.
+    /// An idempotency key was used for another request before.
     KeyReused(String),
     /// Nothing is published, or the table is empty.
     Unpublished(String),
     /// The store failed.
     Store(StoreError),
-    /// StartedRun whether it can answer, it cannot: the store failed.
+    /// The readiness probe found that the store fails.
     Degraded(StoreError),
     /// The answer cannot be written as JSON.
     Render(serde_json::Error),
-    /// A refusal of the framework.
+    /// The framework rejected the request.
     Framework(StatusCode, String),
 }
 
-/// The body of a refusal (RFC 9457).
+/// The body of an error response (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// URI of the kind of problem.
     #[schema(example = "urn:goldsmith:problem:invalid_parameter")]
-    pub r#type: String,
-    /// The kind in words.
+    pub(crate) r#type: String,
+    /// The kind of problem in words.
     #[schema(example = "A parameter is not valid")]
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// The HTTP status.
     #[schema(example = 400)]
-    pub status: u16,
+    pub(crate) status: u16,
     /// This occurrence in one sentence.
     #[schema(example = "limit: 5000 is more than 1000")]
-    pub detail: String,
-    /// The kind as a word, for programs.
+    pub(crate) detail: String,
+    /// The kind of problem as a code, for programs.
     #[schema(example = "invalid_parameter")]
-    pub code: &'static str,
-    /// The parameter at fault.
+    pub(crate) code: &'static str,
+    /// The parameter that is not valid.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub parameter: Option<String>,
-    /// What would have been valid.
+    pub(crate) parameter: Option<String>,
+    /// What would be valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub valid: Vec<String>,
+    pub(crate) valid: Vec<String>,
 }
 
 impl ApiError {
-    /// The one table: code, status, title.
+    /// The table of codes, statuses and titles.
     fn kind(&self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::InvalidParameter { .. } => {
                 ("invalid_parameter", StatusCode::BAD_REQUEST, "A parameter is not valid")
             }
-            Self::NotFound(_) => ("not_found", StatusCode::NOT_FOUND, "There is no such thing"),
-            Self::NoSuchRoute(_) => {
-                ("no_such_route", StatusCode::NOT_FOUND, "There is no such route")
+            Self::NotFound(_) => ("not_found", StatusCode::NOT_FOUND, "Not found"),
+            Self::NoSuchRoute(_) => ("no_such_route", StatusCode::NOT_FOUND, "Route not found"),
+            Self::MethodNotAllowed { .. } => {
+                ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
             }
-            Self::MethodNotAllowed { .. } => (
-                "method_not_allowed",
-                StatusCode::METHOD_NOT_ALLOWED,
-                "The method is not allowed here",
-            ),
             Self::Unauthorized | Self::NotAdmin => {
-                ("unauthorized", StatusCode::UNAUTHORIZED, "A token is needed")
+                ("unauthorized", StatusCode::UNAUTHORIZED, "A valid token is required")
             }
             Self::Conflict(_) | Self::Store(StoreError::Locked(_)) => {
-                ("conflict", StatusCode::CONFLICT, "Something else has to end first")
+                ("conflict", StatusCode::CONFLICT, "Another run has to end first")
             }
             Self::Store(StoreError::NoGeneration(_)) => {
-                ("not_found", StatusCode::NOT_FOUND, "There is no such thing")
+                ("not_found", StatusCode::NOT_FOUND, "Not found")
             }
             Self::NotStarted(_) => {
-                ("not_started", StatusCode::SERVICE_UNAVAILABLE, "The run could not begin")
+                ("not_started", StatusCode::SERVICE_UNAVAILABLE, "The run could not be started")
             }
-            Self::LakeAway(_) => {
+            Self::LakeUnavailable(_) => {
                 ("lake_unavailable", StatusCode::SERVICE_UNAVAILABLE, "The lake cannot be read")
             }
             Self::BadBody(_) => {
@@ -134,13 +122,11 @@ impl ApiError {
             Self::KeyReused(_) => (
                 "key_reused",
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "The key stands for another request",
+                "The idempotency key was used for another request",
             ),
-            Self::Unpublished(_) => (
-                "not_published",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "There is nothing to answer from yet",
-            ),
+            Self::Unpublished(_) => {
+                ("not_published", StatusCode::SERVICE_UNAVAILABLE, "No data is published yet")
+            }
             Self::Store(error) if error.is_away() => (
                 "store_unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -150,15 +136,17 @@ impl ApiError {
                 ("degraded", StatusCode::SERVICE_UNAVAILABLE, "The serving store does not answer")
             }
             Self::Store(_) | Self::Render(_) => {
-                ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be made")
+                ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error")
             }
-            Self::Framework(status, _) => {
-                ("refused", *status, status.canonical_reason().unwrap_or("The request was refused"))
-            }
+            Self::Framework(status, _) => (
+                "refused",
+                *status,
+                status.canonical_reason().unwrap_or("The request was rejected"),
+            ),
         }
     }
 
-    /// The sentence. Of the store's errors only the kind is told; the log has the causes.
+    /// One sentence. It never holds the causes of a store's error; the log has them.
     fn detail(&self) -> String {
         match self {
             Self::InvalidParameter { parameter, detail, .. } => format!("{parameter}: {detail}"),
@@ -169,7 +157,7 @@ impl ApiError {
             | Self::NotStarted(detail)
             | Self::KeyReused(detail)
             | Self::BadBody(detail)
-            | Self::LakeAway(detail)
+            | Self::LakeUnavailable(detail)
             | Self::Unpublished(detail)
             | Self::Framework(_, detail) => detail.clone(),
             Self::Unauthorized => {
@@ -177,7 +165,7 @@ impl ApiError {
                     .to_owned()
             }
             Self::LargeBody => {
-                "the body is larger than anything that can be asked for here".to_owned()
+                "the body is larger than any valid request of this route".to_owned()
             }
             Self::NotAdmin => {
                 "send the header Authorization: Bearer TOKEN with the server's ADMIN_TOKEN, or, where \
@@ -199,9 +187,8 @@ impl ApiError {
         }
     }
 
-    /// The body.
-    #[must_use]
-    pub fn problem(&self) -> Problem {
+    /// The body of the response.
+    fn problem(&self) -> Problem {
         let (code, status, title) = self.kind();
         let (parameter, valid) = match self {
             Self::InvalidParameter { parameter, valid, .. } => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING};
-use actix_web::{HttpRequest, HttpResponse, route, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use serde::Serialize;
@@ -20,7 +20,8 @@ use utoipa::ToSchema;
 use super::admin::runs::{number, utc};
 use super::error::ApiError;
 use super::extract::{Admin, Listener};
-use super::table::refuse_parameters;
+use super::parameters::refuse_parameters;
+use super::tags;
 use crate::runs::event::{Happening, RunEvent, events_of};
 use crate::runs::{RunQuery, RunRecord};
 use crate::store::{GoldStore, StoreError};
@@ -257,13 +258,12 @@ impl EventStream {
 ///
 /// Server-sent events of all runs as they happen, from when they begin: steps, ends, new generations. With `Last-Event-ID` also
 /// those since then. Without a word of why a run failed, which is the operator's to see.
-#[utoipa::path(get, path = "/events", tag = "headline", operation_id = "events",
+#[utoipa::path(get, path = "/events", tag = tags::HEADLINE, operation_id = "events",
     params(("Last-Event-ID" = Option<String>, Header, description = "The last event heard, as 12.3")),
     responses(
         (status = 200, description = "Events, each with an `EventView` as its data", body = EventView,
             content_type = "text/event-stream"),
     ))]
-#[route("/events", method = "GET", method = "HEAD")]
 pub async fn all(listener: Listener, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let heard = last_heard(&request)?;
@@ -294,7 +294,7 @@ pub async fn all(listener: Listener, request: HttpRequest) -> Result<HttpRespons
 ///
 /// Server-sent events from its beginning, or since `Last-Event-ID`, until it ends. Who comes back after the
 /// end gets 204, upon which browsers stop coming back.
-#[utoipa::path(get, path = "/admin/runs/{run}/events", tag = super::admin::TAG,
+#[utoipa::path(get, path = "/admin/runs/{run}/events", tag = tags::ADMIN,
     operation_id = "admin_runs_events",
     params(
         ("run" = u64, Path, description = "The run's number"),
@@ -306,7 +306,6 @@ pub async fn all(listener: Listener, request: HttpRequest) -> Result<HttpRespons
             content_type = "text/event-stream"),
         (status = 204, description = "Nothing more comes of the run"),
     ))]
-#[route("/admin/runs/{run}/events", method = "GET", method = "HEAD")]
 pub async fn one(
     admin: Admin,
     run: web::Path<String>,

@@ -1,4 +1,5 @@
-//! What handlers are given: a [`Reader`] or an [`Admin`], which only an authorised request gets.
+//! Extractors that authorise: a handler that takes a [`Reader`], a [`Listener`] or an [`Admin`] runs
+//! only for a request with the right token.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -12,17 +13,18 @@ use constant_time_eq::constant_time_eq;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
+use super::cache::Rendered;
 use super::envelope::{Answer, render};
 use super::error::ApiError;
 use super::events::Feed;
-use super::state::{Rendered, State};
+use super::state::State;
 use crate::domain::manifest::Published;
 use crate::domain::query::Query;
 use crate::store::{GoldStore, RunControl};
 
 /// The right to read one generation, resolved once per request, so that no answer mixes two.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     state: web::Data<State>,
     published: Arc<Published>,
     started: Instant,
@@ -50,7 +52,7 @@ impl FromRequest for Reader {
     }
 }
 
-/// Whether the request carries a token, as a bearer.
+/// Whether the request carries this bearer token. Compares in constant time.
 fn carries(request: &HttpRequest, token: &SecretString) -> bool {
     let sent = request
         .headers()
@@ -62,15 +64,13 @@ fn carries(request: &HttpRequest, token: &SecretString) -> bool {
     constant_time_eq(sent.as_bytes(), token.expose_secret().as_bytes())
 }
 
-/// The right to hear what happens, also before anything is published.
+/// The right to follow events, also before anything is published.
 #[derive(Debug)]
-pub struct Listener {
-    /// The serving store.
-    pub store: Arc<dyn GoldStore>,
-    /// Fires when the process is told to stop.
-    pub stopping: CancellationToken,
-    /// What all listeners hear.
-    pub feed: Arc<Feed>,
+pub(crate) struct Listener {
+    pub(crate) store: Arc<dyn GoldStore>,
+    /// Cancelled when the process is asked to stop.
+    pub(crate) stopping: CancellationToken,
+    pub(crate) feed: Arc<Feed>,
 }
 
 impl FromRequest for Listener {
@@ -87,21 +87,20 @@ impl FromRequest for Listener {
     }
 }
 
-/// Whether the request carries the token for reading, where one is set.
+/// Whether the request carries the read token, if one is set.
 fn may_read(state: &State, request: &HttpRequest) -> bool {
     state.tokens.read.as_ref().is_none_or(|token| carries(request, token))
 }
 
-/// The right to see and change how the service is run. An admin handler that does not take one
-/// fails the test that walks the URL table.
+/// The right to operate the service. A test walks the URL table and fails for an admin handler that
+/// does not take one.
 #[derive(Debug)]
-pub struct Admin {
-    /// The serving store.
-    pub store: Arc<dyn GoldStore>,
-    /// Starts and stops runs.
-    pub operator: Arc<dyn RunControl>,
+pub(crate) struct Admin {
+    pub(crate) store: Arc<dyn GoldStore>,
+    /// Starts and cancels runs.
+    pub(crate) operator: Arc<dyn RunControl>,
     /// When the request arrived.
-    pub started: Instant,
+    pub(crate) started: Instant,
 }
 
 impl FromRequest for Admin {
@@ -124,7 +123,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`ApiError::Unpublished`] for an empty table, [`ApiError::Store`].
-    pub async fn list(&self, query: &Query) -> Result<Answer, ApiError> {
+    pub(crate) async fn list(&self, query: &Query) -> Result<Answer, ApiError> {
         let rendered = self.rendered(query, false).await?;
         Ok(Answer::new(rendered, &self.published, self.started))
     }
@@ -133,17 +132,17 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Self::list`].
-    pub async fn one(&self, query: &Query) -> Result<Option<Answer>, ApiError> {
+    pub(crate) async fn one(&self, query: &Query) -> Result<Option<Answer>, ApiError> {
         let rendered = self.rendered(query, true).await?;
         Ok((rendered.count > 0).then(|| Answer::new(rendered, &self.published, self.started)))
     }
 
-    /// The one row of `query`, with the rows of `more` as a list under `field`, which may be none;
+    /// The one row of `query`, with the rows of `more` as a list under `field`, which may be empty;
     /// `None` when there is no such row.
     ///
     /// # Errors
     /// As [`Self::list`].
-    pub async fn one_with(
+    pub(crate) async fn one_with(
         &self,
         query: &Query,
         field: &str,
@@ -166,7 +165,7 @@ impl Reader {
     }
 
     async fn rendered(&self, query: &Query, is_single: bool) -> Result<Arc<Rendered>, ApiError> {
-        /// Room for the key of a usual query.
+        /// Room for the key of a typical query.
         const KEY_BYTES: usize = 160;
         let table = query.view.table.name;
         let entry = self.published.manifest.table(table).filter(|entry| entry.rows > 0);
@@ -186,7 +185,7 @@ impl Reader {
         }
         let page = self.state.store.find(&self.published, query).await?;
         let rendered = Arc::new(render(&page, is_single)?);
-        // A rare answer is not worth the memory: only found rows are kept.
+        // Answers without rows are not cached: a client could fill the cache with made-up filters.
         if let Some(cache) = cache.filter(|_| rendered.count > 0) {
             cache.insert(key, Arc::clone(&rendered));
         }

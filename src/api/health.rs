@@ -1,29 +1,27 @@
-//! Is it up, can it answer, how old is what it answers, what went wrong in passing?
+//! Health report, probes and metrics.
 
 use std::time::Instant;
 
-use actix_web::{HttpRequest, HttpResponse, route, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::envelope::Meta;
 use super::error::{ApiError, Problem};
+use super::parameters::refuse_parameters;
 use super::state::State;
-use super::table::refuse_parameters;
+use super::tags;
 use crate::domain::time::Timestamp;
 use crate::metrics as process_metrics;
-use crate::store::Result;
+use crate::store::StoreError;
 
-/// What a health route answers.
-type Answered = std::result::Result<HttpResponse, ApiError>;
-
-/// The whole report.
+/// The health report.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Health {
+pub(crate) struct Health {
     /// `ok`, `unpublished` or `degraded` (the store does not answer).
     #[schema(example = "ok")]
     status: &'static str,
-    /// Version of the program.
+    /// Version of goldsmith.
     #[schema(example = "0.1.0")]
     version: &'static str,
     /// Seconds since the application was built.
@@ -38,17 +36,17 @@ pub struct Health {
 
 /// The serving store.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StoreHealth {
-    /// Kind and place.
+pub(crate) struct StoreHealth {
+    /// Kind and location.
     #[schema(example = "sqlite ./data/serving.db")]
     location: String,
     /// Whether it answers.
     reachable: bool,
 }
 
-/// That the process answers.
+/// Liveness of the process.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Alive {
+pub(crate) struct Alive {
     /// Always `alive`.
     #[schema(example = "alive")]
     status: &'static str,
@@ -56,19 +54,19 @@ pub struct Alive {
 
 /// A health report in the common envelope.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct HealthAnswer {
+pub(crate) struct HealthAnswer {
     data: Health,
     meta: Meta,
 }
 
-/// A sign of life in the common envelope.
+/// Liveness in the common envelope.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AliveAnswer {
+pub(crate) struct AliveAnswer {
     data: Alive,
     meta: Meta,
 }
 
-async fn look(state: &State) -> (Result<()>, HealthAnswer) {
+async fn report_of(state: &State) -> (Result<(), StoreError>, HealthAnswer) {
     const MICROS_PER_SEC: i64 = 1_000_000;
     let started = Instant::now();
     let ping = state.store.ping().await;
@@ -92,39 +90,42 @@ async fn look(state: &State) -> (Result<()>, HealthAnswer) {
     (ping, HealthAnswer { data, meta })
 }
 
-/// Process, store and age of the published data
+/// Status of the process, the store and the published data
 ///
-/// Answers 200 whatever the status is: it is for people. Probes ask `/health/ready`.
-#[utoipa::path(get, path = "/health", tag = "health", operation_id = "health",
+/// For people: answers 200 whatever the status is. Probes use `/health/ready`.
+#[utoipa::path(get, path = "/health", tag = tags::HEALTH, operation_id = "health",
     responses((status = 200, description = "The report", body = HealthAnswer)))]
-#[route("/health", method = "GET", method = "HEAD")]
-pub async fn report(state: web::Data<State>, request: HttpRequest) -> Answered {
+pub(crate) async fn report(
+    state: web::Data<State>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
-    let (_, answer) = look(&state).await;
+    let (_, answer) = report_of(&state).await;
     Ok(HttpResponse::Ok().json(answer))
 }
 
-/// Whether the process answers
-#[utoipa::path(get, path = "/health/live", tag = "health", operation_id = "health_live",
-    responses((status = 200, description = "It does", body = AliveAnswer)))]
-#[route("/health/live", method = "GET", method = "HEAD")]
-pub async fn live(request: HttpRequest) -> Answered {
+/// Liveness probe
+#[utoipa::path(get, path = "/health/live", tag = tags::HEALTH, operation_id = "health_live",
+    responses((status = 200, description = "The process answers", body = AliveAnswer)))]
+pub(crate) async fn live(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let meta = Meta::new(1, 1, None, Instant::now());
     Ok(HttpResponse::Ok().json(AliveAnswer { data: Alive { status: "alive" }, meta }))
 }
 
-/// Whether data can be answered
-#[utoipa::path(get, path = "/health/ready", tag = "health", operation_id = "health_ready",
+/// Readiness probe
+#[utoipa::path(get, path = "/health/ready", tag = tags::HEALTH, operation_id = "health_ready",
     responses(
-        (status = 200, description = "They can", body = HealthAnswer),
+        (status = 200, description = "The server can answer requests for data", body = HealthAnswer),
         (status = 503, description = "Nothing is published or the serving store does not answer",
             content_type = "application/problem+json", body = Problem),
     ))]
-#[route("/health/ready", method = "GET", method = "HEAD")]
-pub async fn ready(state: web::Data<State>, request: HttpRequest) -> Answered {
+pub(crate) async fn ready(
+    state: web::Data<State>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
-    let (ping, answer) = look(&state).await;
+    let (ping, answer) = report_of(&state).await;
     ping.map_err(ApiError::Degraded)?;
     if answer.data.published_age_secs.is_none() {
         return Err(ApiError::Unpublished(
@@ -134,16 +135,14 @@ pub async fn ready(state: web::Data<State>, request: HttpRequest) -> Answered {
     Ok(HttpResponse::Ok().json(answer))
 }
 
-/// What is metrics::metrics, for Prometheus
+/// Metrics for Prometheus
 ///
-/// Attempts that failed in passing and were made again, by what was tried and why it failed. Since
-/// the process started.
-#[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics",
-    responses((status = 200, description = "Prometheus' text format", body = String,
+/// Retries after transient failures since the process started, by operation and cause.
+#[utoipa::path(get, path = "/metrics", tag = tags::HEALTH, operation_id = "metrics",
+    responses((status = 200, description = "Prometheus text format", body = String,
         content_type = "text/plain; version=0.0.4",
         example = "goldsmith_retries_total{cause=\"503\",what=\"lake request\"} 3")))]
-#[route("/metrics", method = "GET", method = "HEAD")]
-pub async fn metrics(request: HttpRequest) -> Answered {
+pub(crate) async fn metrics(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")

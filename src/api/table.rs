@@ -1,25 +1,25 @@
-//! Routes that answer from one view of one table: registered and documented from their entry.
+//! Routes that answer from one view of one table, served and documented from its catalogue entry.
 
+use actix_web::HttpRequest;
 use actix_web::dev::{AppService, HttpServiceFactory};
-use actix_web::{HttpRequest, guard, web};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::schema::Schema;
 use utoipa_actix_web::OpenApiFactory;
 
+use super::endpoint::readable;
 use super::envelope::Answer;
 use super::error::ApiError;
 use super::extract::Reader;
-use super::openapi::{self, RouteDoc};
-use super::parameters::{self, ListOptions};
-use super::problems::method_not_allowed;
+use super::parameters::{self, ListOptions, refuse_parameters};
+use super::route_doc::RouteDoc;
 use crate::domain::query::Query;
 use crate::domain::rows::Value;
 use crate::domain::schema::{Direction, View};
 
 /// A route over one view.
 #[derive(Debug, Clone, Copy)]
-pub struct TableRoute {
+pub(crate) struct TableRoute {
     path: &'static str,
     tag: &'static str,
     summary: &'static str,
@@ -28,15 +28,15 @@ pub struct TableRoute {
     preset: Option<Preset>,
 }
 
-/// A condition that a route sets by itself, and the order it answers in when none is asked for.
+/// A filter that a route always applies, and its default order.
 #[derive(Debug, Clone, Copy)]
-pub struct Preset {
-    /// The text column compared.
-    pub column: &'static str,
+pub(crate) struct Preset {
+    /// The text column that is compared.
+    pub(crate) column: &'static str,
     /// The value it has in every row.
-    pub value: &'static str,
-    /// The order.
-    pub sort: (&'static str, Direction),
+    pub(crate) value: &'static str,
+    /// The order when the request asks for none.
+    pub(crate) sort: (&'static str, Direction),
 }
 
 /// Whether the answer is a list or one object.
@@ -48,101 +48,96 @@ enum Shape {
 
 impl TableRoute {
     /// A list with paging, order and equality filters.
-    #[must_use]
-    pub fn list(path: &'static str, tag: &'static str, summary: &'static str, view: View) -> Self {
+    pub(crate) fn list(
+        path: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+        view: View,
+    ) -> Self {
         Self { path, tag, summary, view, shape: Shape::List(ListOptions::default()), preset: None }
     }
 
     /// The only row of a table.
-    #[must_use]
-    pub fn one(path: &'static str, tag: &'static str, summary: &'static str, view: View) -> Self {
+    pub(crate) fn one(
+        path: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+        view: View,
+    ) -> Self {
         Self { path, tag, summary, view, shape: Shape::One, preset: None }
     }
 
-    /// The same list, accepting more.
-    #[must_use]
-    pub fn with(mut self, extras: ListOptions) -> Self {
-        self.shape = Shape::List(extras);
+    /// The same list, with `{field}_min` and `{field}_max`.
+    pub(crate) fn with_ranges(self) -> Self {
+        self.with_options(|options| options.ranges = true)
+    }
+
+    /// The same list, with `q` to search these columns.
+    pub(crate) fn with_search(self, columns: &'static [&'static str]) -> Self {
+        self.with_options(|options| options.search = columns)
+    }
+
+    fn with_options(mut self, change: impl FnOnce(&mut ListOptions)) -> Self {
+        if let Shape::List(options) = &mut self.shape {
+            change(options);
+        }
         self
     }
 
-    /// The same list, of the rows that meet a condition only.
-    #[must_use]
-    pub fn only(mut self, preset: Preset) -> Self {
+    /// The same list, restricted to the rows of a preset.
+    pub(crate) fn only(mut self, preset: Preset) -> Self {
         self.preset = Some(preset);
         self
     }
 
     async fn answer(self, reader: Reader, request: HttpRequest) -> Result<Answer, ApiError> {
         match self.shape {
-            Shape::List(extras) => {
-                let mut query = parameters::parse(self.view, extras, request.query_string())?;
-                if let Some(Preset { column, value, sort: (by, direction) }) = self.preset {
-                    if let Some(column) = self.view.column(column) {
-                        query = query.with(column, Value::Text(value.to_owned()));
-                    }
-                    let own = self.view.column(by).map(|column| (column, direction));
-                    query.sort = query.sort.or(own);
-                }
-                reader.list(&query).await
+            Shape::List(options) => {
+                let query = parameters::parse(self.view, options, request.query_string())?;
+                reader.list(&self.restricted(query)).await
             }
             Shape::One => {
                 refuse_parameters(&request)?;
-                let found = reader.one(&Query::first(self.view, 1)).await?;
-                found.ok_or_else(|| ApiError::NotFound(format!("{} has no row", self.view.name)))
+                let row = reader.one(&Query::first(self.view, 1)).await?;
+                row.ok_or_else(|| ApiError::NotFound(format!("{} has no row", self.view.name)))
             }
         }
     }
-}
 
-/// Refuses any query parameter, for routes that take none.
-///
-/// # Errors
-/// [`ApiError::InvalidParameter`] naming the first one.
-pub fn refuse_parameters(request: &HttpRequest) -> Result<(), ApiError> {
-    let given = url::form_urlencoded::parse(request.query_string().as_bytes()).next();
-    match given {
-        None => Ok(()),
-        Some((name, _)) => Err(ApiError::InvalidParameter {
-            parameter: name.into_owned(),
-            detail: "this route takes no parameters".to_owned(),
-            valid: Vec::new(),
-        }),
+    /// A query with the route's preset applied.
+    fn restricted(self, mut query: Query) -> Query {
+        if let Some(Preset { column, value, sort: (by, direction) }) = self.preset {
+            if let Some(column) = self.view.column(column) {
+                query = query.with(column, Value::Text(value.to_owned()));
+            }
+            let default = self.view.column(by).map(|column| (column, direction));
+            query.sort = query.sort.or(default);
+        }
+        query
     }
-}
 
-/// Registers a handler for GET and HEAD; other methods are refused in our own words.
-pub fn register<F, Args>(path: &str, handler: F, config: &mut AppService)
-where
-    F: actix_web::Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: actix_web::Responder + 'static,
-{
-    let readable = guard::Any(guard::Get()).or(guard::Head());
-    web::resource(path)
-        .route(web::route().guard(readable).to(handler))
-        .default_service(web::to(method_not_allowed))
-        .register(config);
+    fn docs(self) -> RouteDoc {
+        let Self { path, tag, summary, view, .. } = self;
+        match self.shape {
+            Shape::List(options) => RouteDoc::list(path, tag, summary, view, options),
+            Shape::One => RouteDoc::one(path, tag, summary, view),
+        }
+    }
 }
 
 impl HttpServiceFactory for TableRoute {
     fn register(self, config: &mut AppService) {
         let handler = move |reader: Reader, request: HttpRequest| self.answer(reader, request);
-        register(self.path, handler, config);
+        readable(self.path, handler).register(config);
     }
 }
 
 impl OpenApiFactory for TableRoute {
     fn paths(&self) -> Paths {
-        let mut documented = RouteDoc::new(self.path, self.tag, self.summary, self.view);
-        documented.is_list = matches!(self.shape, Shape::List(_));
-        if let Shape::List(extras) = self.shape {
-            documented.parameters = openapi::list_parameters(self.view, extras);
-        }
-        documented.paths()
+        self.docs().paths()
     }
 
     fn schemas(&self, schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        openapi::add_schemas(self.view, schemas);
+        self.docs().schemas(schemas);
     }
 }

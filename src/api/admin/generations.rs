@@ -1,25 +1,25 @@
-//! `/admin/generations`: what is kept, what is served, and going back.
+//! `/admin/generations`: the stored generations, rollback and comparison.
 
-use actix_web::{HttpRequest, HttpResponse, post, route, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::meta;
 use crate::api::envelope::Meta;
 use crate::api::error::{ApiError, Problem};
 use crate::api::extract::Admin;
-use crate::api::table::refuse_parameters;
+use crate::api::parameters::refuse_parameters;
+use crate::api::tags;
 use crate::domain::diff::{GenerationDiff, KpiChange, Migration};
 use crate::domain::manifest::Published;
 use crate::runs::StartError;
 
-/// A published generation that is kept.
+/// A stored generation.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct GenerationView {
+pub(crate) struct GenerationView {
     /// Its number.
     #[schema(example = 7)]
     generation: u64,
-    /// Whether it is the one that is served.
+    /// Whether it is the generation served now.
     is_active: bool,
     /// The reference instant of its data, UTC without offset.
     #[schema(example = "2026-01-20T10:39:43")]
@@ -27,15 +27,15 @@ pub struct GenerationView {
     /// When it was published, UTC.
     #[schema(example = "2026-01-21T03:00:05Z")]
     published_at: String,
-    /// Whether its sources were the sample.
+    /// Whether it was built from the generated sample.
     is_sample: bool,
-    /// Valid rows of the customers' files.
+    /// Valid rows of the customer files.
     #[schema(example = 5000)]
     clients: u64,
-    /// Valid rows of the purchases' files.
+    /// Valid rows of the purchase files.
     #[schema(example = 60000)]
     achats: u64,
-    /// Rows that were rejected.
+    /// Rejected rows.
     #[schema(example = 12)]
     rejected: u64,
     /// Rows of all tables.
@@ -64,14 +64,14 @@ impl GenerationView {
 
 /// Generations in the common envelope.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct GenerationsAnswer {
+pub(crate) struct GenerationsAnswer {
     data: Vec<GenerationView>,
     meta: Meta,
 }
 
 /// A switch from one generation to another.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Switch {
+pub(crate) struct Switch {
     /// The generation that was served.
     #[schema(example = 7)]
     from: u64,
@@ -82,66 +82,66 @@ pub struct Switch {
 
 /// A switch in the common envelope.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SwitchAnswer {
+pub(crate) struct SwitchAnswer {
     data: Switch,
     meta: Meta,
 }
 
-/// Generations that are kept
+/// Stored generations
 ///
-/// The newest first; each can be served again at once.
-#[utoipa::path(get, path = "/admin/generations", tag = super::TAG,
+/// Newest first. Each of them can be served again at once.
+#[utoipa::path(get, path = "/admin/generations", tag = tags::ADMIN,
     operation_id = "admin_generations", security(("admin_token" = [])),
     responses(
         (status = 200, description = "The generations", body = GenerationsAnswer),
     ))]
-#[route("/admin/generations", method = "GET", method = "HEAD")]
-pub async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let active = admin.store.active().await?.map(|active| active.manifest.generation);
-    let kept = admin.store.generations().await?;
+    let stored = admin.store.generations().await?;
     let data: Vec<GenerationView> =
-        kept.iter().rev().map(|kept| GenerationView::of(kept, active)).collect();
-    let meta = meta(data.len(), data.len() as u64, admin.started);
+        stored.iter().rev().map(|stored| GenerationView::of(stored, active)).collect();
+    let meta = Meta::of_service(data.len(), data.len() as u64, admin.started);
     Ok(HttpResponse::Ok().json(GenerationsAnswer { data, meta }))
 }
 
 /// Serve a generation
 ///
-/// Every name shows it at once; what is served now is kept. Recorded as a run of kind rollback.
-#[utoipa::path(post, path = "/admin/generations/{generation}/activate", tag = super::TAG,
+/// Switches all routes, tables and views to the generation at once. The generation served so far stays stored.
+/// Recorded as a run of kind `rollback`.
+#[utoipa::path(post, path = "/admin/generations/{generation}/activate", tag = tags::ADMIN,
     operation_id = "admin_generations_activate",
     params(("generation" = u64, Path, description = "The generation's number")),
     security(("admin_token" = [])),
     responses(
-        (status = 200, description = "It is served", body = SwitchAnswer),
-        (status = 409, description = "A refresh is publishing",
+        (status = 200, description = "The generation is served", body = SwitchAnswer),
+        (status = 409, description = "Another run is publishing",
             content_type = "application/problem+json", body = Problem),
     ))]
-#[post("/admin/generations/{generation}/activate")]
-pub async fn activate(
+pub(crate) async fn activate(
     admin: Admin,
     generation: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let (from, to) = admin.operator.rollback(number(&generation)?).await?;
-    let answer = SwitchAnswer { data: Switch { from, to }, meta: meta(1, 1, admin.started) };
+    let answer =
+        SwitchAnswer { data: Switch { from, to }, meta: Meta::of_service(1, 1, admin.started) };
     Ok(HttpResponse::Ok().json(answer))
 }
 
 /// How two generations differ.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct DiffView {
+pub(crate) struct DiffView {
     /// The generation compared with.
     #[schema(example = 6)]
     from: u64,
     /// The generation compared.
     #[schema(example = 7)]
     to: u64,
-    /// The headline figures.
+    /// Headline figures.
     kpis: Vec<KpiChangeView>,
-    /// Customers who changed segments, came or went.
+    /// Customers who changed segment, are new or are gone.
     migrations: Vec<MigrationView>,
     /// Customers who stayed in their segment.
     #[schema(example = 4711)]
@@ -152,64 +152,64 @@ pub struct DiffView {
 
 /// A headline figure in both generations.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct KpiChangeView {
+pub(crate) struct KpiChangeView {
     /// Its name in `/kpis`.
     #[schema(example = "total_revenue")]
     name: String,
-    /// What it was; null where it was not known.
+    /// The value before; null when unknown.
     #[schema(example = 1250.5)]
     from: Option<f64>,
-    /// What it is; null likewise.
+    /// The value after; null when unknown.
     #[schema(example = 1300.5)]
     to: Option<f64>,
-    /// The difference, to the millionth; null when either is.
+    /// The difference, rounded to six decimals; null when either value is null.
     #[schema(example = 50.0)]
     change: Option<f64>,
-    /// The difference in percent of what it was; null when either is, and when it was 0.
+    /// The difference in percent of the value before; null when either value is null or the value before is 0.
     #[schema(example = 3.998)]
     change_pct: Option<f64>,
 }
 
-/// Customers who went from one segment to another.
+/// Customers who moved from one segment to another.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct MigrationView {
-    /// Where they were; null for nowhere.
+pub(crate) struct MigrationView {
+    /// The segment before; null for new customers.
     #[schema(example = "At Risk")]
     from: Option<String>,
-    /// Where they are; null for nowhere.
+    /// The segment after; null for customers who are gone.
     #[schema(example = "Champions")]
     to: Option<String>,
-    /// How many.
+    /// Number of customers.
     #[schema(example = 12)]
     customers: u64,
 }
 
-/// Rows of a table in both generations, told apart by its key.
+/// Rows of a table in both generations, matched by its key.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TableChangeView {
-    /// The table.
+pub(crate) struct TableChangeView {
+    /// Name of the table.
     #[schema(example = "customers")]
     table: String,
-    /// Rows it had.
+    /// Rows before.
     #[schema(example = 4990)]
     rows_from: u64,
-    /// Rows it has.
+    /// Rows after.
     #[schema(example = 5000)]
     rows_to: u64,
     /// Rows whose key is new.
     #[schema(example = 12)]
     added: u64,
-    /// Rows whose key is there no more.
+    /// Rows whose key is gone.
     #[schema(example = 2)]
     removed: u64,
-    /// Rows with the same key and another value.
+    /// Rows with the same key and a different value.
     #[schema(example = 840)]
     changed: u64,
 }
 
 /// A comparison in the common envelope.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct DiffAnswer {
+pub(crate) struct DiffAnswer {
     data: DiffView,
     meta: Meta,
 }
@@ -217,7 +217,7 @@ pub struct DiffAnswer {
 impl From<KpiChange> for KpiChangeView {
     fn from(KpiChange { name, from, to }: KpiChange) -> Self {
         const PERCENT: f64 = 100.0;
-        /// Beyond it a difference shows how numbers are stored, not what they are.
+        /// Differences below this are rounding errors of floating-point numbers.
         const MILLIONTHS: f64 = 1e6;
         let rounded = |value: f64| (value * MILLIONTHS).round() / MILLIONTHS;
         let both = from.zip(to);
@@ -266,31 +266,30 @@ impl From<GenerationDiff> for DiffView {
 
 /// Compare two generations
 ///
-/// The headline figures, who moved between segments, and rows added, removed and changed by table, from the
-/// first to the second; both have to be kept.
-#[utoipa::path(get, path = "/admin/generations/{generation}/diff/{other}", tag = super::TAG,
+/// Headline figures, customers who changed segment, and rows added, removed and changed by table, from the
+/// first generation to the second. Both must be stored.
+#[utoipa::path(get, path = "/admin/generations/{generation}/diff/{other}", tag = tags::ADMIN,
     operation_id = "admin_generations_diff",
     params(
         ("generation" = u64, Path, description = "The generation to compare with"),
         ("other" = u64, Path, description = "The generation to compare"),
     ),
     security(("admin_token" = [])),
-    responses((status = 200, description = "How they differ", body = DiffAnswer)))]
-#[route("/admin/generations/{generation}/diff/{other}", method = "GET", method = "HEAD")]
-pub async fn diff(
+    responses((status = 200, description = "The differences", body = DiffAnswer)))]
+pub(crate) async fn diff(
     admin: Admin,
     generations: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let (from, to) = (number(&generations.0)?, number(&generations.1)?);
-    let compared = admin.operator.diff(from, to).await.map_err(|refusal| match refusal {
+    let compared = admin.operator.diff(from, to).await.map_err(|error| match error {
         StartError::NotThere(why) => ApiError::NotFound(why),
         StartError::Busy(why) | StartError::Failed(why) | StartError::OtherKey(why) => {
-            ApiError::LakeAway(why)
+            ApiError::LakeUnavailable(why)
         }
     })?;
-    let meta = meta(1, 1, admin.started);
+    let meta = Meta::of_service(1, 1, admin.started);
     Ok(HttpResponse::Ok().json(DiffAnswer { data: compared.into(), meta }))
 }
 

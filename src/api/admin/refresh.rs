@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
-use actix_web::{HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use super::runs::{RunAnswer, find};
 use crate::api::error::{ApiError, Problem};
 use crate::api::extract::Admin;
-use crate::api::parameters::Given;
+use crate::api::parameters::QueryParams;
+use crate::api::tags;
 use crate::domain::time::Timestamp;
 use crate::runs::{IfRunning, RefreshCommand, RefreshRequest, StartAt, StartError, StartedRun};
 
@@ -43,6 +44,7 @@ pub struct RefreshBody {
 /// Whose source files are taken.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(untagged)]
+#[allow(dead_code)] // as above
 pub enum Replay {
     /// The newest generation's, if true.
     Newest(bool),
@@ -160,7 +162,7 @@ fn preferred_wait(request: &HttpRequest) -> Option<Duration> {
 ///
 /// Sources, bronze, silver, gold, models, proof and publishing, in the background; routes that read
 /// go on answering. While a run is going on, a request joins it, or puts one more in line.
-#[utoipa::path(post, path = "/admin/refresh", tag = super::TAG, operation_id = "admin_refresh",
+#[utoipa::path(post, path = "/admin/refresh", tag = tags::ADMIN, operation_id = "admin_refresh",
     params(
         ("if_running" = Option<String>, Query,
             description = "While a run is going on: `join` it (the default), or `queue` one more behind it; there \
@@ -182,13 +184,12 @@ fn preferred_wait(request: &HttpRequest) -> Option<Duration> {
         (status = 422, description = "The key stands for a request with another body",
             content_type = "application/problem+json", body = Problem),
     ))]
-#[post("/admin/refresh")]
 pub async fn start(
     admin: Admin,
     body: Result<web::Bytes, actix_web::Error>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let given = Given::parse(request.query_string(), &["if_running"])?;
+    let given = QueryParams::parse(request.query_string(), &["if_running"])?;
     let if_running = given.read("if_running", "join or queue", |word| match word {
         "join" => Some(IfRunning::Join),
         "queue" => Some(IfRunning::Queue),

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, HttpResponse, post, route, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::meta;
 use crate::api::envelope::Meta;
 use crate::api::error::ApiError;
 use crate::api::extract::Admin;
-use crate::api::parameters::{DEFAULT_LIMIT, Given, MAX_LIMIT};
-use crate::api::table::refuse_parameters;
+use crate::api::parameters::{DEFAULT_LIMIT, MAX_LIMIT, QueryParams, refuse_parameters};
+use crate::api::tags;
 use crate::domain::time::Timestamp;
 use crate::runs::{RefreshRequest, RowCounts, RunKind, RunQuery, RunRecord, RunState, RunStep};
 
@@ -240,7 +239,7 @@ pub struct RunAnswer {
 const PARAMETERS: &[&str] = &["state", "from", "until", "limit", "offset"];
 
 fn parse(query: &str) -> Result<RunQuery, ApiError> {
-    let given = Given::parse(query, PARAMETERS)?;
+    let given = QueryParams::parse(query, PARAMETERS)?;
     let words: Vec<&str> = RunState::ALL.iter().map(|state| state.as_str()).collect();
     let state = |text: &str| RunState::ALL.into_iter().find(|state| state.as_str() == text);
     let instant = "an instant such as 2026-01-21T03:00:00 (UTC)";
@@ -264,7 +263,7 @@ fn parse(query: &str) -> Result<RunQuery, ApiError> {
 /// Refreshes, rollbacks and vacuums
 ///
 /// The newest first.
-#[utoipa::path(get, path = "/admin/runs", tag = super::TAG, operation_id = "admin_runs",
+#[utoipa::path(get, path = "/admin/runs", tag = tags::ADMIN, operation_id = "admin_runs",
     params(
         ("state" = Option<String>, Query, description = "Only runs that stand so"),
         ("from" = Option<String>, Query, description = "Only runs that started then or later, UTC"),
@@ -276,24 +275,22 @@ fn parse(query: &str) -> Result<RunQuery, ApiError> {
     responses(
         (status = 200, description = "The runs", body = RunsAnswer),
     ))]
-#[route("/admin/runs", method = "GET", method = "HEAD")]
 pub async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let page = admin.store.runs(parse(request.query_string())?).await?;
     let past = past_of(&admin, &page.runs).await?;
     let data: Vec<RunView> =
         page.runs.into_iter().map(|record| RunView::of(record, past.as_ref())).collect();
-    let meta = meta(data.len(), page.total, admin.started);
+    let meta = Meta::of_service(data.len(), page.total, admin.started);
     Ok(HttpResponse::Ok().json(RunsAnswer { data, meta }))
 }
 
 /// One run
-#[utoipa::path(get, path = "/admin/runs/{run}", tag = super::TAG, operation_id = "admin_runs_run",
+#[utoipa::path(get, path = "/admin/runs/{run}", tag = tags::ADMIN, operation_id = "admin_runs_run",
     params(("run" = u64, Path, description = "The run's number")),
     security(("admin_token" = [])),
     responses(
         (status = 200, description = "The run", body = RunAnswer),
     ))]
-#[route("/admin/runs/{run}", method = "GET", method = "HEAD")]
 pub async fn one(
     admin: Admin,
     run: web::Path<String>,
@@ -308,12 +305,11 @@ pub async fn one(
 /// Wherever it goes on, it ends as cancelled within seconds and publishes nothing in part, or as
 /// succeeded if it has published already; one that is in line leaves it. Asking again, or for a run that
 /// has ended, changes nothing.
-#[utoipa::path(post, path = "/admin/runs/{run}/cancel", tag = super::TAG,
+#[utoipa::path(post, path = "/admin/runs/{run}/cancel", tag = tags::ADMIN,
     operation_id = "admin_runs_cancel",
     params(("run" = u64, Path, description = "The run's number")),
     security(("admin_token" = [])),
     responses((status = 202, description = "It is asked to stop, or has ended", body = RunAnswer)))]
-#[post("/admin/runs/{run}/cancel")]
 pub async fn cancel(
     admin: Admin,
     run: web::Path<String>,
@@ -355,7 +351,7 @@ pub async fn find(admin: &Admin, run: u64) -> Result<(RunAnswer, bool), ApiError
     let has_ended = record.state.has_ended();
     let past = past_of(admin, std::slice::from_ref(&record)).await?;
     let data = RunView::of(record, past.as_ref());
-    Ok((RunAnswer { data, meta: meta(1, 1, admin.started) }, has_ended))
+    Ok((RunAnswer { data, meta: Meta::of_service(1, 1, admin.started) }, has_ended))
 }
 
 /// The last whole run, if one of these goes on and wants to be foretold.

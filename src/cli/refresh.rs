@@ -1,0 +1,126 @@
+//! `goldsmith refresh`: one run of the pipeline, cancelled by a signal, with its report.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::CliError;
+use super::output::{errln, outln, plain_table};
+use super::progress;
+use crate::domain::manifest::Manifest;
+use crate::domain::text::counted;
+use crate::error_chain::describe;
+use crate::jobs::AbortAt;
+use crate::jobs::refresh::{Outcome, Refresher, Report};
+use crate::metrics;
+use crate::runs::RunSpec;
+use crate::settings::Settings;
+use crate::startup::{EXIT_AT_ONCE, Signals, notifier};
+
+/// Runs a refresh and prints its outcome. A first signal cancels the run, a second one ends the
+/// process at once.
+pub(super) async fn refresh(
+    settings: &Settings,
+    refresher: &Refresher,
+    spec: RunSpec,
+) -> Result<(), CliError> {
+    let observer = AbortAt { point: settings.abort_at.clone(), inner: progress::observer() };
+    let prepared = refresher.begin(&spec).await?;
+    let run = prepared.run();
+    let cancel = CancellationToken::new();
+    let (mut signals, cancelling) = (Signals::hear()?, cancel.clone());
+    let listener = tokio::spawn(async move {
+        signals.next().await;
+        cancelling.cancel();
+        signals.next().await;
+        std::process::exit(EXIT_AT_ONCE);
+    });
+    let ended = refresher.run(prepared, &observer, &cancel).await;
+    notifier(settings).tell(refresher.store.as_ref(), run).await;
+    listener.abort();
+    print_outcome(&ended?);
+    Ok(())
+}
+
+fn print_outcome(outcome: &Outcome) {
+    match outcome {
+        Outcome::Unchanged { generation, active } if generation == active => {
+            outln!("nothing changed: generation {generation} is up to date");
+        }
+        Outcome::Unchanged { generation, active } => outln!(
+            "nothing changed since generation {generation}, which was rolled back to {active}; use \
+             --force to run anyway"
+        ),
+        Outcome::Published(report) => {
+            print_report(report);
+            if let Some(problem) = &report.not_swept {
+                errln!("warning: older generations were not removed: {}", describe(problem));
+            }
+        }
+    }
+}
+
+fn print_report(report: &Report) {
+    let manifest = &report.manifest;
+    print_quality(manifest);
+    print_steps(report);
+    match metrics::retries() {
+        0 => {}
+        retries => outln!(" {}, each retried", counted(retries, "transient failure")),
+    }
+    if let Some(megabytes) = peak_memory_mb() {
+        outln!(" peak memory {megabytes} MB");
+    }
+    outln!(
+        "published generation {} as of {}{}",
+        manifest.generation,
+        manifest.as_of,
+        if report.resumed { " (found complete in the lake)" } else { "" }
+    );
+}
+
+/// Row counts by data set, then rejections and warnings by reason.
+fn print_quality(manifest: &Manifest) {
+    let data_sets =
+        [("customers", &manifest.quality.clients), ("purchases", &manifest.quality.achats)];
+    let rows = data_sets.map(|(name, quality)| {
+        [
+            name.to_owned(),
+            quality.rows_read.to_string(),
+            quality.rows_rejected().to_string(),
+            quality.rows_valid.to_string(),
+        ]
+    });
+    outln!("{}", plain_table(["rows", "read", "rejected", "valid"], &[1, 2, 3], rows));
+    for (name, quality) in data_sets {
+        for (reason, count) in &quality.rejected {
+            outln!("  rejected {name}: {reason} {count}");
+        }
+    }
+    for (warning, count) in manifest.quality.warnings.iter().filter(|(_, count)| **count > 0) {
+        outln!("  warning: {warning} {count}");
+    }
+    if manifest.purchases_after_as_of > 0 {
+        outln!("  excluded, later than as_of: {} purchases", manifest.purchases_after_as_of);
+    }
+}
+
+/// Duration and result by step.
+fn print_steps(report: &Report) {
+    let seconds = |took: Duration| format!("{:.3}", took.as_secs_f64());
+    let total: Duration = report.steps.iter().map(|done| done.took).sum();
+    let rows = report
+        .steps
+        .iter()
+        .map(|done| [done.step.to_string(), seconds(done.took), done.summary.clone()])
+        .chain([["total".to_owned(), seconds(total), String::new()]]);
+    outln!("{}", plain_table(["step", "seconds", "result"], &[1], rows));
+}
+
+/// Peak resident memory of this process in megabytes; `None` on systems other than Linux.
+fn peak_memory_mb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kilobytes / 1_024)
+}
