@@ -1,8 +1,8 @@
-//! What real exports suffer from: rows that must be rejected, one kind for every reason of the
-//! contract, and valid rows written in unusual ways.
+//! Defects of real exports: rows that must be rejected, one kind for every reason of the data
+//! contract, and valid rows in unusual notations.
 //!
-//! Bad rows come on top of the good ones, placed so that refining the dirty files gives exactly
-//! what refining the clean ones gives.
+//! Invalid rows are added to the valid ones and placed so that silver of the dirty files equals
+//! silver of the clean ones.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,114 +11,114 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Row;
 
-/// Makes a row bad, given a copy of a good one and a number no good row has.
-type Spoil = fn(&mut Row, u64);
+/// Corrupts the copy of a valid row; the second argument is an identifier that no valid row has.
+type Corrupt = fn(&mut Row, u64);
 
-/// Where a bad row goes relative to the good row it copies.
+/// Where an invalid row goes, relative to the valid row it copies.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Place {
+enum Position {
     Anywhere,
     Before,
     After,
 }
 
-const CLIENTS: &[(&str, Place, Spoil)] = &[
-    ("invalid_id", Place::Anywhere, |row, _| "C-".clone_into(&mut row[0])),
-    ("missing_value", Place::Anywhere, |row, id| {
+const CUSTOMER_DEFECTS: &[(&str, Position, Corrupt)] = &[
+    ("invalid_id", Position::Anywhere, |row, _| "C-".clone_into(&mut row[0])),
+    ("missing_value", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         row[1].clear();
     }),
-    ("invalid_date", Place::Anywhere, |row, id| {
+    ("invalid_date", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         "2024-02-30".clone_into(&mut row[3]);
     }),
-    ("date_out_of_range", Place::Anywhere, |row, id| {
+    ("date_out_of_range", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         "1970-01-01".clone_into(&mut row[3]);
     }),
-    ("invalid_email", Place::Anywhere, |row, id| {
+    ("invalid_email", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         row[2] = row[2].replace('@', " at ");
     }),
-    // The first stays, so the copy comes later.
-    ("duplicate_id", Place::After, |row, _| row[1].push_str(" bis")),
+    // Silver keeps the first customer with an identifier, so the copy comes later.
+    ("duplicate_id", Position::After, |row, _| row[1].push_str(" bis")),
 ];
 
-const ACHATS: &[(&str, Place, Spoil)] = &[
-    ("invalid_id", Place::Anywhere, |row, _| "0".clone_into(&mut row[0])),
-    ("missing_value", Place::Anywhere, |row, id| {
+const PURCHASE_DEFECTS: &[(&str, Position, Corrupt)] = &[
+    ("invalid_id", Position::Anywhere, |row, _| "0".clone_into(&mut row[0])),
+    ("missing_value", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         "  ".clone_into(&mut row[4]);
     }),
-    ("invalid_date", Place::Anywhere, |row, id| {
+    ("invalid_date", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         "yesterday".clone_into(&mut row[2]);
     }),
-    ("date_out_of_range", Place::Anywhere, |row, id| {
+    ("date_out_of_range", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         "2199-12-31 23:59:59".clone_into(&mut row[2]);
     }),
-    ("invalid_amount", Place::Anywhere, |row, id| {
+    ("invalid_amount", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         "n/a".clone_into(&mut row[3]);
     }),
-    ("amount_out_of_range", Place::Anywhere, |row, id| {
+    ("amount_out_of_range", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         row[3].insert(0, '-');
     }),
-    // The last stays, so the copy comes earlier.
-    ("duplicate_id", Place::Before, |row, _| "0.01".clone_into(&mut row[3])),
-    ("orphan_client", Place::Anywhere, |row, id| {
+    // Silver keeps the last purchase with an identifier, so the copy comes earlier.
+    ("duplicate_id", Position::Before, |row, _| "0.01".clone_into(&mut row[3])),
+    ("orphan_client", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         row[1] = id.to_string();
     }),
 ];
 
-/// The bad rows that were added, by data set and reason.
-pub type Injected = BTreeMap<&'static str, BTreeMap<&'static str, usize>>;
+/// Number of invalid rows that were added, by data set and reason.
+pub(super) type InjectedRejects = BTreeMap<&'static str, BTreeMap<&'static str, usize>>;
 
-/// Adds bad rows until they are `share` of all rows (each reason at least once when `share` is
-/// not 0), and rewrites about that share of the good ones in ways that must not matter.
-pub fn soil(
+/// Adds invalid rows until they are `share` of all rows (each reason at least once when `share` is
+/// not 0), and writes about that share of the valid rows in other notations of the same values.
+pub(super) fn corrupt(
     share: f64,
-    clients: &mut Vec<Row>,
-    achats: &mut Vec<Row>,
+    customers: &mut Vec<Row>,
+    purchases: &mut Vec<Row>,
     rng: &mut ChaCha8Rng,
-) -> Injected {
+) -> InjectedRejects {
     if share <= 0.0 {
-        return Injected::new();
+        return InjectedRejects::new();
     }
-    Injected::from([
-        ("clients", soil_one(share, clients, CLIENTS, rewrite_client, rng)),
-        ("achats", soil_one(share, achats, ACHATS, rewrite_achat, rng)),
+    InjectedRejects::from([
+        ("clients", corrupt_one(share, customers, CUSTOMER_DEFECTS, rewrite_customer, rng)),
+        ("achats", corrupt_one(share, purchases, PURCHASE_DEFECTS, rewrite_purchase, rng)),
     ])
 }
 
-fn soil_one(
+fn corrupt_one(
     share: f64,
     rows: &mut Vec<Row>,
-    kinds: &[(&'static str, Place, Spoil)],
+    defects: &[(&'static str, Position, Corrupt)],
     rewrite: fn(&mut Row, u32),
     rng: &mut ChaCha8Rng,
 ) -> BTreeMap<&'static str, usize> {
-    let good = rows.len();
+    let valid = rows.len();
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let bad = ((share / (1.0 - share) * good as f64).round() as usize).max(kinds.len());
-    // Numbers no good row has: those are 1, 2, …
+    let invalid = ((share / (1.0 - share) * valid as f64).round() as usize).max(defects.len());
+    // Identifiers that no valid row has: those are numbered 1, 2, …
     let mut free_id = 1_000_000_000_u64;
     let mut injected = BTreeMap::new();
-    // Bad rows by the good row they stand before; `good` is the end of the file.
-    let mut placed: Vec<(usize, Row)> = Vec::with_capacity(bad);
-    for index in 0..bad {
-        let (reason, place, spoil) = kinds[index % kinds.len()];
-        let model = rng.random_range(0..good);
-        let mut row = rows[model].clone();
+    // Invalid rows by the index of the valid row they precede; `valid` is the end of the file.
+    let mut placed: Vec<(usize, Row)> = Vec::with_capacity(invalid);
+    for index in 0..invalid {
+        let (reason, place, corrupt) = defects[index % defects.len()];
+        let original = rng.random_range(0..valid);
+        let mut row = rows[original].clone();
         free_id += 1;
-        spoil(&mut row, free_id);
+        corrupt(&mut row, free_id);
         let position = match place {
-            Place::Anywhere => rng.random_range(0..=good),
-            Place::Before => rng.random_range(0..=model),
-            Place::After => rng.random_range(model + 1..=good),
+            Position::Anywhere => rng.random_range(0..=valid),
+            Position::Before => rng.random_range(0..=original),
+            Position::After => rng.random_range(original + 1..=valid),
         };
         placed.push((position, row));
         *injected.entry(reason).or_insert(0) += 1;
@@ -126,20 +126,20 @@ fn soil_one(
     rewrite_some(share, rows, rewrite, rng);
     placed.sort_by_key(|(position, _)| *position);
     let mut placed = placed.into_iter().peekable();
-    let mut mixed = Vec::with_capacity(good + bad);
+    let mut mixed = Vec::with_capacity(valid + invalid);
     for (index, row) in rows.drain(..).enumerate() {
-        while let Some((_, bad)) = placed.next_if(|(position, _)| *position <= index) {
-            mixed.push(bad);
+        while let Some((_, invalid)) = placed.next_if(|(position, _)| *position <= index) {
+            mixed.push(invalid);
         }
         mixed.push(row);
     }
-    mixed.extend(placed.map(|(_, bad)| bad));
+    mixed.extend(placed.map(|(_, invalid)| invalid));
     *rows = mixed;
     injected
 }
 
-/// Rewrites a share of the rows, but never so many of one text that its unusual spelling could
-/// become the usual one: the older half of its occurrences stays as it is.
+/// Rewrites a share of the rows. Silver unifies the case of a country or product by its most
+/// frequent spelling, so the first half of the occurrences of each stays unchanged.
 fn rewrite_some(share: f64, rows: &mut [Row], rewrite: fn(&mut Row, u32), rng: &mut ChaCha8Rng) {
     let mut occurrences: HashMap<String, usize> = HashMap::new();
     for row in rows.iter() {
@@ -157,7 +157,7 @@ fn rewrite_some(share: f64, rows: &mut [Row], rewrite: fn(&mut Row, u32), rng: &
     }
 }
 
-fn rewrite_client(row: &mut Row, way: u32) {
+fn rewrite_customer(row: &mut Row, way: u32) {
     match way {
         0 => row[4] = row[4].to_uppercase(),
         1 => row[1] = format!("  {} ", row[1].replace(' ', "   ")),
@@ -166,7 +166,7 @@ fn rewrite_client(row: &mut Row, way: u32) {
     }
 }
 
-fn rewrite_achat(row: &mut Row, way: u32) {
+fn rewrite_purchase(row: &mut Row, way: u32) {
     match way {
         0 => row[4] = row[4].to_uppercase(),
         1 => row[3] = format!(" {} ", row[3]),

@@ -1,13 +1,13 @@
-//! A sample shop, for trying the product and for tests: same [`Spec`], same bytes.
+//! A generated sample shop, for demonstrations and tests: the same [`Spec`] gives the same bytes.
 //!
-//! [`population`] decides who buys when and for how much, [`people`] and [`catalogue`] give it
-//! faces, [`dirt`] adds what real exports suffer from. The true parameters are told in
-//! `ground_truth.json`, so that a model can be held against them.
+//! [`population`] simulates who buys when and for how much, [`people`] and [`products`] add names
+//! and products, [`corruption`] adds the defects of real exports. `ground_truth.json` records the
+//! true parameters, so that a model can be compared with them.
 
-mod catalogue;
 mod corruption;
 mod people;
 mod population;
+mod products;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -16,32 +16,32 @@ use serde_json::json;
 use crate::domain::digest::sha256_hex;
 use crate::domain::time::Timestamp;
 
-/// Names of the files of a sample, in the order they are to be written.
+/// Names of the files of a sample, in the order in which they must be written.
 pub const FILES: [&str; 3] = [GROUND_TRUTH, "achats.csv", "clients.csv"];
-/// The file that tells the true parameters, and that a directory holds a sample.
+/// The file with the true parameters; it marks a directory as holding a sample.
 pub const GROUND_TRUTH: &str = "ground_truth.json";
 
-/// A sample is made in memory.
-const MOST_CUSTOMERS: u32 = 5_000_000;
-const MOST_PURCHASES: u32 = 100_000_000;
+// A sample is generated in memory.
+const MAX_CUSTOMERS: u32 = 5_000_000;
+const MAX_PURCHASES: u32 = 100_000_000;
 
-/// What to make.
+/// The size and seed of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spec {
-    /// Customers, buyers or not.
+    /// Number of customers, with or without purchases.
     pub customers: u32,
-    /// Purchases.
+    /// Number of purchases.
     pub purchases: u32,
-    /// Decides everything that is left to chance.
+    /// Seed of all random draws.
     pub seed: u64,
-    /// Share of rows that are to be rejected, `[0, 0.5]`; they come on top of the valid rows.
+    /// Share of invalid rows, `[0, 0.5]`; they are added to the valid rows.
     pub dirty: f64,
 }
 
-/// Why there is no such sample.
+/// Why a sample cannot be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
-    /// The numbers do not make a shop.
+    /// No shop has such numbers.
     #[error("{0}")]
     Impossible(String),
     /// A row cannot be written as CSV.
@@ -58,15 +58,15 @@ pub type Files = Vec<(&'static str, Vec<u8>)>;
 /// A row of a CSV file.
 type Row = Vec<String>;
 
-/// Makes a sample.
+/// Generates a sample.
 ///
 /// # Errors
-/// [`SampleError::Impossible`] for numbers that do not make a shop.
+/// [`SampleError::Impossible`] for numbers that no shop has.
 pub fn generate(spec: Spec) -> Result<Files, SampleError> {
     let impossible = |problem: String| Err(SampleError::Impossible(problem));
-    if spec.customers > MOST_CUSTOMERS || spec.purchases > MOST_PURCHASES {
+    if spec.customers > MAX_CUSTOMERS || spec.purchases > MAX_PURCHASES {
         return impossible(format!(
-            "a sample has at most {MOST_CUSTOMERS} customers and {MOST_PURCHASES} purchases"
+            "a sample has at most {MAX_CUSTOMERS} customers and {MAX_PURCHASES} purchases"
         ));
     }
     if spec.customers == 0 || spec.purchases == 0 {
@@ -75,18 +75,18 @@ pub fn generate(spec: Spec) -> Result<Files, SampleError> {
     if !(0.0..=0.5).contains(&spec.dirty) {
         return impossible(format!("--dirty {} is not between 0 and 0.5", spec.dirty));
     }
-    // One stream per concern, so that a change to one leaves the others' draws alone.
+    // One random stream per concern, so that a change to one does not change the draws of the others.
     let stream = |number: u64| {
         let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
         rng.set_stream(number);
         rng
     };
     let shop = population::simulate(spec, &mut stream(1))?;
-    let mut clients = people::rows(&shop, &mut stream(2));
-    let mut achats = catalogue::rows(&shop, &mut stream(3));
-    let injected = corruption::soil(spec.dirty, &mut clients, &mut achats, &mut stream(4));
-    let achats = to_csv(&catalogue::HEADER, &achats)?;
-    let clients = to_csv(&people::HEADER, &clients)?;
+    let mut customers = people::rows(&shop, &mut stream(2));
+    let mut purchases = products::rows(&shop, &mut stream(3));
+    let injected = corruption::corrupt(spec.dirty, &mut customers, &mut purchases, &mut stream(4));
+    let purchases = to_csv(&products::HEADER, &purchases)?;
+    let customers = to_csv(&people::HEADER, &customers)?;
     let truth = json!({
         "about": "The true parameters of the population that clients.csv and achats.csv beside this file were drawn from.",
         "seed": spec.seed,
@@ -96,17 +96,17 @@ pub fn generate(spec: Spec) -> Result<Files, SampleError> {
         "until": Timestamp(population::END_MICROS),
         "purchase_process": shop.truth,
         "injected_rejects": injected,
-        "sha256": { "achats.csv": sha256_hex(&achats), "clients.csv": sha256_hex(&clients) },
+        "sha256": { "achats.csv": sha256_hex(&purchases), "clients.csv": sha256_hex(&customers) },
     });
     Ok(vec![
         (GROUND_TRUTH, (serde_json::to_string_pretty(&truth)? + "\n").into_bytes()),
-        ("achats.csv", achats),
-        ("clients.csv", clients),
+        ("achats.csv", purchases),
+        ("clients.csv", customers),
     ])
 }
 
-/// Whether a file with this SHA-256 is, byte for byte, the one that a `ground_truth.json` beside it speaks of: only
-/// then may a sample replace it.
+/// Whether a file with this SHA-256 is the sample file that `ground_truth.json` in the same directory
+/// describes. Only then may another sample replace it.
 #[must_use]
 pub fn is_sample(ground_truth: &[u8], name: &str, sha256: &str) -> bool {
     if name == GROUND_TRUTH {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn it_makes_exactly_as_many_rows_as_it_was_asked_for() {
+    fn a_sample_has_exactly_the_requested_number_of_rows() {
         let files = generate(Spec { dirty: 0.0, ..SPEC }).unwrap();
         let lines = |index: usize| String::from_utf8_lossy(&files[index].1).lines().count();
         assert_eq!(lines(1), 3_001);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_make_no_shop_are_refused() {
+    fn impossible_numbers_are_rejected() {
         for spec in [
             Spec { customers: 0, ..SPEC },
             Spec { purchases: 0, ..SPEC },

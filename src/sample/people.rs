@@ -1,4 +1,4 @@
-//! Customers' names, addresses and countries.
+//! Names, email addresses and countries of the customers.
 
 use deunicode::deunicode;
 use fake::Fake;
@@ -14,9 +14,9 @@ use super::population::Shop;
 use crate::domain::time::Timestamp;
 
 /// The columns of `clients.csv`.
-pub const HEADER: [&str; 5] = ["id_client", "nom", "email", "date_inscription", "pays"];
+pub(super) const HEADER: [&str; 5] = ["id_client", "nom", "email", "date_inscription", "pays"];
 
-/// Which names people have.
+/// The locale of a name.
 #[derive(Debug, Clone, Copy)]
 enum Names {
     French,
@@ -27,7 +27,7 @@ enum Names {
     English,
 }
 
-/// Countries, their share of customers and the names people have there.
+/// Countries with their share of customers and the locale of names there.
 const COUNTRIES: &[(&str, f64, Names)] = &[
     ("France", 30.0, Names::French),
     ("Germany", 14.0, Names::German),
@@ -49,7 +49,7 @@ const COUNTRIES: &[(&str, f64, Names)] = &[
 const DOMAINS: [&str; 4] = ["example.com", "example.org", "example.net", "mail.example"];
 
 /// One row per customer, numbered from 1 in the order they registered.
-pub fn rows(shop: &Shop, rng: &mut ChaCha8Rng) -> Vec<Row> {
+pub(super) fn rows(shop: &Shop, rng: &mut ChaCha8Rng) -> Vec<Row> {
     let shares = COUNTRIES.iter().map(|(_, share, _)| *share);
     let Ok(country) = WeightedIndex::new(shares) else { return Vec::new() };
     shop.signups
@@ -83,7 +83,7 @@ fn name(names: Names, rng: &mut ChaCha8Rng) -> (String, String) {
     }
 }
 
-/// A name as the local part of an address: ASCII letters in lower case.
+/// A name as the local part of an email address: lower-case ASCII letters.
 fn mailbox(name: &str) -> String {
     deunicode(name).chars().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase()
 }

@@ -1,7 +1,7 @@
-//! Who buys when and for how much: a BG/NBD population with Gamma-Gamma spend.
+//! Simulates who buys when and for how much: a BG/NBD population with Gamma-Gamma spend.
 //!
-//! Purchase rates are Gamma(r, alpha) over customers; after each repeat purchase a customer stops
-//! for good with a probability that is Beta(a, b) over customers (Fader, Hardie & Lee 2005,
+//! Purchase rates are Gamma(r, alpha) over customers; after each repeat purchase a customer drops
+//! out with a probability that is Beta(a, b) over customers (Fader, Hardie & Lee 2005,
 //! "Counting Your Customers the Easy Way"). Amounts are Gamma(p, nu) with nu ~ Gamma(q, gamma)
 //! (Fader & Hardie 2013). Time runs faster in busy seasons and weekdays, on average at one day a day.
 
@@ -17,12 +17,12 @@ use super::{SampleError, Spec};
 use crate::domain::time::DAY_MICROS;
 
 /// 2023-01-01T00:00:00.
-pub const START_MICROS: i64 = 19_358 * DAY_MICROS;
+pub(super) const START_MICROS: i64 = 19_358 * DAY_MICROS;
 /// 2026-01-01T00:00:00: three years.
-pub const END_MICROS: i64 = START_MICROS + 1_096 * DAY_MICROS;
+pub(super) const END_MICROS: i64 = START_MICROS + 1_096 * DAY_MICROS;
 const DAYS: usize = 1_096;
 
-/// Shape of the rates: well below 1, so that few buy often and many seldom.
+/// Shape of the rates: well below 1, so that few customers buy often and many rarely.
 const R: f64 = 0.6;
 /// First shape of the dropout probability.
 const A: f64 = 0.8;
@@ -44,27 +44,27 @@ const HOURS: [f64; 24] = [
 
 /// One purchase.
 #[derive(Debug, Clone, Copy)]
-pub struct Purchase {
+pub(super) struct Purchase {
     /// Index into [`Shop::signups`].
-    pub customer: usize,
-    /// When, microseconds.
-    pub at: i64,
-    /// How much, EUR.
-    pub amount: f64,
+    pub(super) customer: usize,
+    /// Instant, microseconds.
+    pub(super) at: i64,
+    /// Amount, EUR.
+    pub(super) amount: f64,
 }
 
-/// Everything chance decided about buying.
+/// A simulated population and its purchases.
 #[derive(Debug)]
-pub struct Shop {
+pub(super) struct Shop {
     /// Day of registration of each customer, microseconds, ascending.
-    pub signups: Vec<i64>,
-    /// Purchases by time.
-    pub purchases: Vec<Purchase>,
+    pub(super) signups: Vec<i64>,
+    /// Purchases in chronological order.
+    pub(super) purchases: Vec<Purchase>,
     /// The true parameters.
-    pub truth: serde_json::Value,
+    pub(super) truth: serde_json::Value,
 }
 
-/// A threshold that orders like the number it is.
+/// A number with a total order, for the heap.
 #[derive(Debug, PartialEq)]
 struct Threshold(f64);
 impl Eq for Threshold {}
@@ -85,7 +85,7 @@ struct Buyer {
     first: f64,
     /// Purchase rate before scaling.
     rate: f64,
-    /// Chance to stop after a repeat purchase.
+    /// Probability of dropping out after a repeat purchase.
     dropout: f64,
     /// Repeat purchases, each as the unit-rate time since the first.
     repeats: Vec<f64>,
@@ -93,10 +93,10 @@ struct Buyer {
 
 /// Simulates the shop.
 ///
-/// Repeat purchases happen at unit-rate times; each becomes visible within the three years once
-/// the common scale of the rates exceeds a threshold. Taking the smallest thresholds until there
-/// are as many purchases as asked for finds the scale that gives exactly that number.
-pub fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Shop, SampleError> {
+/// Repeat purchases happen at unit-rate times. Each falls within the three years once the common
+/// scale of the rates exceeds a threshold. Taking the smallest thresholds until there are as many
+/// purchases as requested finds the scale that gives exactly that number.
+pub(super) fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Shop, SampleError> {
     let customers = spec.customers as usize;
     let purchases = spec.purchases as usize;
     let clock = BusyTime::new();
@@ -106,37 +106,70 @@ pub fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Shop, SampleError> {
     let per_buyer = purchases as f64 / buyers as f64;
     let b = B * (per_buyer / 6.0).max(1.0);
 
+    let mut all = draw_buyers(buyers, b, &clock, rng)?;
+    let scale = add_repeats(&mut all, purchases, &clock, rng).map_err(|at_most| {
+        SampleError::Impossible(format!(
+            "{customers} customers make at most {at_most} purchases in this population; request fewer \
+             purchases or more customers"
+        ))
+    })?;
+    let registered = register(&all, customers, &clock, rng);
+    let made = date_and_price(&registered, scale, &clock, rng)?;
+    let truth = json!({
+        "model": "BG/NBD with Gamma-Gamma spend",
+        "time_unit": "day",
+        "r": R, "alpha": 1.0 / scale, "a": A, "b": b,
+        "p": P, "q": Q, "gamma": GAMMA,
+        "buyers": buyers,
+        "weekday_intensity": WEEK,
+    });
+    let signups = registered.into_iter().map(|(day, _)| day).collect();
+    Ok(Shop { signups, purchases: made, truth })
+}
+
+/// Draws the customers who buy at least once; `b` is the second shape of the dropout probability.
+fn draw_buyers(
+    number: usize,
+    b: f64,
+    clock: &BusyTime,
+    rng: &mut ChaCha8Rng,
+) -> Result<Vec<Buyer>, SampleError> {
+    /// Below 1, more customers arrive on later days: the shop grows.
+    const GROWTH_EXPONENT: f64 = 0.85;
     let rates = gamma(R, 1.0)?;
     let dropouts = Beta::new(A, b).map_err(|error| SampleError::Impossible(error.to_string()))?;
-    let mut all: Vec<Buyer> = (0..buyers)
-        .map(|_| {
-            // A shop that grows a little: later days bring more new customers.
-            let share: f64 = rng.random::<f64>().powf(0.85);
-            Buyer {
-                first: share * (clock.total() - 1.0),
-                rate: rates.sample(rng).max(1e-9),
-                dropout: dropouts.sample(rng),
-                repeats: Vec::new(),
-            }
-        })
-        .collect();
+    let buyer = |_| {
+        let share: f64 = rng.random::<f64>().powf(GROWTH_EXPONENT);
+        Buyer {
+            first: share * (clock.total() - 1.0),
+            rate: rates.sample(rng).max(1e-9),
+            dropout: dropouts.sample(rng),
+            repeats: Vec::new(),
+        }
+    };
+    Ok((0..number).map(buyer).collect())
+}
 
+/// Adds repeat purchases until there are `purchases` of all and returns the common scale of the
+/// rates; the error is the number of purchases after which every buyer had dropped out.
+fn add_repeats(
+    all: &mut [Buyer],
+    purchases: usize,
+    clock: &BusyTime,
+    rng: &mut ChaCha8Rng,
+) -> Result<f64, usize> {
     let threshold =
         |buyer: &Buyer, time: f64| Threshold(time / (buyer.rate * (clock.total() - buyer.first)));
     let mut next: BinaryHeap<Reverse<(Threshold, usize)>> = BinaryHeap::new();
-    let mut pending: Vec<f64> = Vec::with_capacity(buyers);
+    let mut pending: Vec<f64> = Vec::with_capacity(all.len());
     for (index, buyer) in all.iter().enumerate() {
         let time: f64 = Exp1.sample(rng);
         pending.push(time);
         next.push(Reverse((threshold(buyer, time), index)));
     }
     let mut scale: f64 = 1.0;
-    for made in buyers..purchases {
-        let Some(Reverse((reached, index))) = next.pop() else {
-            return Err(SampleError::Impossible(format!(
-                "{customers} customers of this population make at most {made} purchases; ask for fewer or for more customers"
-            )));
-        };
+    for made in all.len()..purchases {
+        let Some(Reverse((reached, index))) = next.pop() else { return Err(made) };
         scale = reached.0;
         let buyer = &mut all[index];
         buyer.repeats.push(pending[index]);
@@ -147,59 +180,68 @@ pub fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Shop, SampleError> {
             next.push(Reverse((reached, index)));
         }
     }
+    Ok(scale)
+}
 
-    let levels = gamma(Q, 1.0 / GAMMA)?;
-    let shapes = gamma(P, 1.0)?;
-    // Customers are numbered in the order they register: on the day of their first purchase or a
-    // few days before.
+/// Days of registration, ascending, which is the order of customer numbers: buyers register on the
+/// day of their first purchase or a few days before, the others on any day.
+fn register<'a>(
+    buyers: &'a [Buyer],
+    customers: usize,
+    clock: &BusyTime,
+    rng: &mut ChaCha8Rng,
+) -> Vec<(i64, Option<&'a Buyer>)> {
+    /// Mean time from registration to first purchase.
+    const MEAN_DAYS_AHEAD: f64 = 4.0;
     let mut registered: Vec<(i64, Option<&Buyer>)> = Vec::with_capacity(customers);
-    for buyer in &all {
+    for buyer in buyers {
         let ahead: f64 = Exp1.sample(rng);
         let first_day =
             START_MICROS + clock.to_micros(buyer.first).div_euclid(DAY_MICROS) * DAY_MICROS;
         #[allow(clippy::cast_possible_truncation)]
-        let days_ahead = (ahead * 4.0) as i64;
+        let days_ahead = (ahead * MEAN_DAYS_AHEAD) as i64;
         registered.push((first_day - days_ahead * DAY_MICROS, Some(buyer)));
     }
-    for _ in buyers..customers {
+    for _ in buyers.len()..customers {
         let day = i64::from(rng.random_range(0..u32::try_from(DAYS).unwrap_or(1)));
         registered.push((START_MICROS + day * DAY_MICROS, None));
     }
     registered.sort_by_key(|(day, _)| *day);
+    registered
+}
 
-    let mut bought = Vec::with_capacity(purchases);
+/// Every purchase with its instant and amount, in chronological order.
+fn date_and_price(
+    registered: &[(i64, Option<&Buyer>)],
+    scale: f64,
+    clock: &BusyTime,
+    rng: &mut ChaCha8Rng,
+) -> Result<Vec<Purchase>, SampleError> {
+    let levels = gamma(Q, 1.0 / GAMMA)?;
+    let shapes = gamma(P, 1.0)?;
+    let mut made = Vec::new();
     for (customer, (_, buyer)) in registered.iter().enumerate() {
         let Some(buyer) = buyer else { continue };
         let level = levels.sample(rng).max(1e-6);
         for time in std::iter::once(0.0).chain(buyer.repeats.iter().copied()) {
             let busy = buyer.first + time / (buyer.rate * scale);
             let amount: f64 = shapes.sample(rng) / level;
-            bought.push(Purchase {
+            made.push(Purchase {
                 customer,
                 at: START_MICROS + clock.to_micros(busy.min(clock.total())),
                 amount: amount.clamp(0.5, 9_000.0),
             });
         }
     }
-    bought.sort_by_key(|purchase| (purchase.at, purchase.customer));
-
-    let truth = json!({
-        "model": "BG/NBD with Gamma-Gamma spend",
-        "time_unit": "day",
-        "r": R, "alpha": 1.0 / scale, "a": A, "b": b,
-        "p": P, "q": Q, "gamma": GAMMA,
-        "buyers": buyers,
-        "weekday_intensity": WEEK,
-    });
-    let signups = registered.into_iter().map(|(day, _)| day).collect();
-    Ok(Shop { signups, purchases: bought, truth })
+    made.sort_by_key(|purchase| (purchase.at, purchase.customer));
+    Ok(made)
 }
 
 fn gamma(shape: f64, scale: f64) -> Result<Gamma<f64>, SampleError> {
     Gamma::new(shape, scale).map_err(|error| SampleError::Impossible(error.to_string()))
 }
 
-/// The clock purchases follow: a busy day is longer than a quiet one.
+/// Busy time: the clock that purchases follow, on which a busy day is longer than a quiet one.
 struct BusyTime {
     /// Busy-time days elapsed at the start of each calendar day, and at the end.
     elapsed: Vec<f64>,

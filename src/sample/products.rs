@@ -1,4 +1,4 @@
-//! What is bought: a long-tailed catalogue, units and prices.
+//! The products: a long-tailed catalogue, units and prices.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -10,10 +10,10 @@ use super::population::Shop;
 use crate::domain::time::Timestamp;
 
 /// The columns of `achats.csv`.
-pub const HEADER: [&str; 7] =
+pub(super) const HEADER: [&str; 7] =
     ["id_achat", "id_client", "date_achat", "montant", "produit", "quantite", "prix"];
 
-const KINDS: [&str; 24] = [
+const ARTICLES: [&str; 24] = [
     "Cafetière",
     "Bouilloire",
     "Grille-pain",
@@ -39,28 +39,27 @@ const KINDS: [&str; 24] = [
     "Parapluie",
     "Carnet",
 ];
-const LINES: [&str; 8] =
+const VARIANTS: [&str; 8] =
     ["Classique", "Inox", "Bois", "Céramique", "Pro", "Compact", "Nuit", "Édition limitée"];
 
-/// How steeply sales fall along the catalogue (Zipf).
-const TAIL: f64 = 1.05;
-/// Products a purchase hesitates between before it takes the one nearest in price.
-const CONSIDERED: usize = 3;
-/// Most units of one purchase.
-const MOST_UNITS: u32 = 4;
+/// Exponent of the Zipf distribution of sales over products.
+const ZIPF_EXPONENT: f64 = 1.05;
+/// Products drawn per purchase; the one nearest in price is bought.
+const CANDIDATES: usize = 3;
+const MAX_UNITS: u32 = 4;
 
-/// One row per purchase, numbered from 1 in the order of time.
-pub fn rows(shop: &Shop, rng: &mut ChaCha8Rng) -> Vec<Row> {
-    let names: Vec<String> = KINDS
+/// One row per purchase, numbered from 1 in chronological order.
+pub(super) fn rows(shop: &Shop, rng: &mut ChaCha8Rng) -> Vec<Row> {
+    let names: Vec<String> = ARTICLES
         .iter()
-        .flat_map(|kind| LINES.iter().map(move |line| format!("{kind} {line}")))
+        .flat_map(|article| VARIANTS.iter().map(move |variant| format!("{article} {variant}")))
         .collect();
     #[allow(clippy::cast_precision_loss)]
-    let shares = (1..=names.len()).map(|rank| (rank as f64).powf(-TAIL));
+    let shares = (1..=names.len()).map(|rank| (rank as f64).powf(-ZIPF_EXPONENT));
     let (Ok(by_rank), Ok(prices)) = (WeightedIndex::new(shares), LogNormal::new(3.6, 0.7)) else {
         return Vec::new();
     };
-    // Rank and name are unrelated: the best seller may be any product.
+    // The rank is independent of the name: any product can be the best seller.
     let mut ranked: Vec<usize> = (0..names.len()).collect();
     for last in (1..ranked.len()).rev() {
         ranked.swap(last, rng.random_range(0..=last));
@@ -75,7 +74,7 @@ pub fn rows(shop: &Shop, rng: &mut ChaCha8Rng) -> Vec<Row> {
             let unit_price = cents(purchase.amount / f64::from(units)).max(0.01);
             let distance = |product: &usize| (list_prices[*product] - unit_price).abs();
             let mut chosen = ranked[by_rank.sample(rng)];
-            for _ in 1..CONSIDERED {
+            for _ in 1..CANDIDATES {
                 let other = ranked[by_rank.sample(rng)];
                 if distance(&other) < distance(&chosen) {
                     chosen = other;
@@ -95,10 +94,10 @@ pub fn rows(shop: &Shop, rng: &mut ChaCha8Rng) -> Vec<Row> {
         .collect()
 }
 
-/// Mostly one unit, seldom more.
+/// Mostly one unit, rarely more.
 fn units(rng: &mut ChaCha8Rng) -> u32 {
     let mut units = 1;
-    while units < MOST_UNITS && rng.random::<f64>() < 0.25 {
+    while units < MAX_UNITS && rng.random::<f64>() < 0.25 {
         units += 1;
     }
     units
