@@ -1,10 +1,10 @@
 //! Requests per second of goldsmith beside a bare actix-web handler that returns the same bytes.
 //! Run: `cargo bench --bench http`. Compare the two lines of a route.
 //!
-//! Both servers run in this process with one worker each; one client keeps one connection full
-//! (requests are pipelined), so that the server is what is measured.
+//! Both servers run in this process with one worker each. One client pipelines its requests on one
+//! connection, so that the server is the bottleneck.
 
-#![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
+#![allow(clippy::unwrap_used)] // a bench that cannot set up should fail
 
 #[path = "client/mod.rs"]
 mod client;
@@ -26,7 +26,7 @@ fn main() {
     divan::main();
 }
 
-/// Route and how many different requests are made of it, in turn.
+/// Routes, each with the number of distinct requests that are sent in turn.
 const ROUTES: [(&str, usize); 4] = [
     ("/kpis", 1),
     ("/revenue/country", 1),
@@ -39,27 +39,27 @@ const DEPTH: usize = 32;
 const REQUESTS: usize = 4_096;
 
 #[divan::bench(args = ROUTES, sample_count = 30, sample_size = 1)]
-fn goldsmith_from_memory(bencher: Bencher<'_, '_>, (route, different): (&str, usize)) {
-    measure(bencher, servers().remembering, route, different);
+fn goldsmith_cached(bencher: Bencher<'_, '_>, (route, distinct): (&str, usize)) {
+    measure(bencher, servers().cached, route, distinct);
 }
 
 #[divan::bench(args = ROUTES, sample_count = 30, sample_size = 1)]
-fn goldsmith_from_sqlite(bencher: Bencher<'_, '_>, (route, different): (&str, usize)) {
-    measure(bencher, servers().forgetful, route, different);
+fn goldsmith_from_sqlite(bencher: Bencher<'_, '_>, (route, distinct): (&str, usize)) {
+    measure(bencher, servers().uncached, route, distinct);
 }
 
 #[divan::bench(args = ROUTES, sample_count = 30, sample_size = 1)]
-fn bare_handler(bencher: Bencher<'_, '_>, (route, different): (&str, usize)) {
-    measure(bencher, servers().bare, route, different);
+fn bare_handler(bencher: Bencher<'_, '_>, (route, distinct): (&str, usize)) {
+    measure(bencher, servers().bare, route, distinct);
 }
 
-fn measure(bencher: Bencher<'_, '_>, addr: SocketAddr, route: &str, different: usize) {
-    let requests: Vec<Vec<u8>> = (1..=different).map(|id| request(&path(route, id))).collect();
+fn measure(bencher: Bencher<'_, '_>, addr: SocketAddr, route: &str, distinct: usize) {
+    let requests: Vec<Vec<u8>> = (1..=distinct).map(|id| request(&path(route, id))).collect();
     let mut connection = Connection::open(addr);
-    connection.ask(&requests, different, DEPTH);
+    connection.send(&requests, distinct, DEPTH);
     bencher
         .counter(ItemsCount::new(REQUESTS))
-        .bench_local(|| connection.ask(&requests, REQUESTS, DEPTH));
+        .bench_local(|| connection.send(&requests, REQUESTS, DEPTH));
 }
 
 fn path(route: &str, id: usize) -> String {
@@ -67,8 +67,8 @@ fn path(route: &str, id: usize) -> String {
 }
 
 struct Servers {
-    remembering: SocketAddr,
-    forgetful: SocketAddr,
+    cached: SocketAddr,
+    uncached: SocketAddr,
     bare: SocketAddr,
 }
 
@@ -100,7 +100,7 @@ fn servers() -> &'static Servers {
             ];
             let pairs = pairs.map(|(name, value)| (name.to_owned(), value)).to_vec();
             let settings = settings::load_from(None, Vec::new(), pairs).unwrap().settings;
-            // As `serve` logs, to nowhere.
+            // Logs at the level of `serve`, to nowhere.
             logging::init(&settings.log, "info", std::io::sink).unwrap();
             in_background(move || {
                 let store = open_store(&settings).unwrap();
@@ -108,17 +108,17 @@ fn servers() -> &'static Servers {
                 (application.addr(), async move { application.run().await.unwrap() })
             })
         };
-        let remembering = goldsmith("67108864");
-        let forgetful = goldsmith("0");
-        Servers { bare: bare(remembering), remembering, forgetful }
+        let cached = goldsmith("67108864");
+        let uncached = goldsmith("0");
+        Servers { bare: bare(cached), cached, uncached }
     })
 }
 
-/// The same bytes from handlers that do nothing.
-fn bare(model: SocketAddr) -> SocketAddr {
-    let mut connection = Connection::open(model);
+/// Handlers that do nothing but return the bytes of `reference`.
+fn bare(reference: SocketAddr) -> SocketAddr {
+    let mut connection = Connection::open(reference);
     let mut body_of = |path: &str| {
-        connection.ask(&[request(path)], 1, 1);
+        connection.send(&[request(path)], 1, 1);
         web::Bytes::from(connection.body.clone())
     };
     let fixed: Vec<(&str, web::Bytes)> = ["/kpis", "/revenue/country", "/customers"]

@@ -1,11 +1,11 @@
-//! The command line: what each command prints and how it ends.
+//! The command line: output and exit code of each command.
 
 use std::process::Stdio;
 
 use crate::support::{Ran, Running, SMALL, Shop};
 
 #[test]
-fn wrong_requests_end_with_2_and_say_what_is_wrong() {
+fn invalid_requests_exit_with_2_and_name_the_problem() {
     let shop = Shop::empty();
     for arguments in [
         vec!["fly"],
@@ -29,7 +29,7 @@ fn wrong_requests_end_with_2_and_say_what_is_wrong() {
 }
 
 #[test]
-fn settings_show_values_origins_and_no_secrets() {
+fn settings_are_printed_with_origins_and_without_secrets() {
     let shop = Shop::empty();
     std::fs::write(
         shop.path().join("goldsmith.toml"),
@@ -66,7 +66,7 @@ fn settings_show_values_origins_and_no_secrets() {
 }
 
 #[test]
-fn generate_writes_the_same_bytes_for_the_same_seed_and_never_over_a_shops_files() {
+fn generate_writes_the_same_bytes_for_a_seed_and_never_overwrites_a_shops_files() {
     let shop = Shop::empty();
     let generate = |out: &str, seed: &str| {
         shop.run(&[
@@ -95,7 +95,7 @@ fn generate_writes_the_same_bytes_for_the_same_seed_and_never_over_a_shops_files
     shop.put("clients.csv", b"precious");
     generate("data/sources", "1").refused(2, &["clients.csv", "not the sample"]);
     assert_eq!(read("data/sources/clients.csv"), b"precious");
-    // Nor where a sample was before.
+    // Not even where a sample was written before.
     std::fs::write(shop.path().join("two/achats.csv"), "precious").unwrap();
     generate("two", "1").refused(2, &["achats.csv", "not the sample"]);
     assert_eq!(read("two/achats.csv"), b"precious");
@@ -104,7 +104,7 @@ fn generate_writes_the_same_bytes_for_the_same_seed_and_never_over_a_shops_files
 }
 
 #[test]
-fn a_screen_that_cannot_be_written_to_stops_no_work() {
+fn output_that_cannot_be_written_does_not_stop_a_refresh() {
     let shop = Shop::sample(SMALL);
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let run = |arguments: &[&str]| {
@@ -113,14 +113,14 @@ fn a_screen_that_cannot_be_written_to_stops_no_work() {
     };
     assert_eq!(run(&["refresh"]).code, Some(0));
     shop.run(&["check"]).good();
-    // What was asked to be printed and could not be is a failure.
+    // A command that exists to print fails when it cannot.
     run(&["openapi"]).refused(1, &["standard output"]);
     let mut command = shop.command(&["refresh", "--force"], &[]);
     assert!(command.stdout(full()).stderr(full()).status().unwrap().success());
 }
 
 #[test]
-fn settings_that_are_no_text_or_hold_secrets_are_refused_without_showing_them() {
+fn invalid_settings_are_rejected_without_printing_secrets() {
     use std::os::unix::ffi::OsStrExt;
     let shop = Shop::empty();
     let mut command = shop.command(&["settings"], &[]);
@@ -152,9 +152,9 @@ fn check_finds_what_was_tampered_with() {
             .unwrap()
     };
     let tamper = |sql: &str| shop.sqlite().execute_batch(sql).unwrap();
-    let found = |said: &str| {
+    let found = |problem: &str| {
         let ran = shop.run(&["check"]).refused(1, &["deviates"]);
-        assert!(ran.out.contains(said), "{said:?} is not in {}", ran.out);
+        assert!(ran.out.contains(problem), "{problem:?} is not in {}", ran.out);
     };
     tamper("DROP VIEW gold_daily");
     found("the name gold_daily is missing");
@@ -197,7 +197,7 @@ fn check_finds_what_was_tampered_with() {
 }
 
 #[test]
-fn a_signal_right_after_the_first_words_ends_it_in_order() {
+fn a_signal_right_after_the_start_stops_the_server_cleanly() {
     let shop = Shop::published(SMALL);
     for _ in 0..10 {
         assert_eq!(Running::start(&shop, &["serve"], &[]).stop().0, Some(0));
@@ -205,7 +205,7 @@ fn a_signal_right_after_the_first_words_ends_it_in_order() {
 }
 
 #[test]
-fn a_signal_cancels_a_refresh_of_a_command() {
+fn a_signal_cancels_the_refresh_of_a_command() {
     let shop = Shop::sample(crate::jobs::LARGE);
     for command in ["refresh", "up"] {
         let child = shop.start(&[command]);
@@ -230,7 +230,7 @@ fn a_signal_cancels_a_refresh_of_a_command() {
 }
 
 #[test]
-fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
+fn without_a_command_it_generates_a_sample_refreshes_serves_and_stops_cleanly() {
     let shop = Shop::empty();
     let small = [("SAMPLE__CUSTOMERS", "200"), ("SAMPLE__PURCHASES", "2000")];
     let running = Running::start(&shop, &[], &small);
@@ -247,13 +247,13 @@ fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
     assert_eq!(running.http.get("/kpis").json()["data"]["total_customers"], 200);
     assert_eq!(running.stop().0, Some(0));
 
-    // The second time there is nothing to do but to serve.
+    // The second time nothing changed: it only serves.
     let running = Running::start(&shop, &["up"], &small);
     assert!(running.said.contains("nothing changed"), "{}", running.said);
     assert_eq!(running.http.get("/kpis").json()["meta"]["generation"], 1);
     assert_eq!(running.stop().0, Some(0));
 
-    // New files that cannot be used do not take down what is served.
+    // Unusable new files do not stop the published data from being served.
     shop.put("achats.csv", b"");
     let running = Running::start(&shop, &["up"], &small);
     assert_eq!(running.http.get("/kpis").json()["data"]["total_customers"], 200);
@@ -266,7 +266,7 @@ fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
         "{err}"
     );
 
-    // Nor do files that are gone: no sample is written over a published shop.
+    // Neither do missing files: no sample is generated over a published shop.
     shop.clear_sources();
     let running = Running::start(&shop, &["up"], &small);
     assert_eq!(running.http.get("/kpis").json()["data"]["total_customers"], 200);
@@ -275,7 +275,7 @@ fn the_bare_command_makes_a_sample_refreshes_serves_and_stops_cleanly() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_refused_by_name() {
+fn an_address_in_use_is_named_in_the_error() {
     let shop = Shop::published(SMALL);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
@@ -284,7 +284,7 @@ fn an_address_that_is_taken_is_refused_by_name() {
 }
 
 #[test]
-fn logs_are_json_lines_when_asked_for() {
+fn logs_are_json_lines_if_set() {
     let shop = Shop::published(SMALL);
     let running =
         Running::start(&shop, &["serve"], &[("LOG_FORMAT", "json"), ("RUST_LOG", "info")]);

@@ -1,11 +1,11 @@
-//! An HTTP client that costs next to nothing, so that the servers are what is measured, and what
-//! runs those.
+//! A minimal HTTP client that costs next to nothing beside the server it measures, and a runner for
+//! servers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 
-/// A request in bytes.
+/// The bytes of a GET request.
 pub fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
 }
@@ -14,12 +14,11 @@ pub fn request(path: &str) -> Vec<u8> {
 pub struct Connection {
     writer: TcpStream,
     reader: BufReader<TcpStream>,
-    /// Of the last answer.
+    /// The body of the last answer.
     pub body: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects.
     pub fn open(addr: SocketAddr) -> Self {
         let writer = TcpStream::connect(addr).unwrap();
         writer.set_nodelay(true).unwrap();
@@ -27,9 +26,9 @@ impl Connection {
         Self { writer, reader, body: Vec::new() }
     }
 
-    /// Makes `count` requests, taking `requests` in turn, and reads every answer; `depth` of them are
+    /// Sends `count` requests, taking `requests` in turn, and reads every answer; `depth` of them are
     /// in flight at once.
-    pub fn ask(&mut self, requests: &[Vec<u8>], count: usize, depth: usize) {
+    pub fn send(&mut self, requests: &[Vec<u8>], count: usize, depth: usize) {
         let mut turn = requests.iter().cycle();
         let mut left = count;
         while left > 0 {
@@ -43,7 +42,7 @@ impl Connection {
         }
     }
 
-    /// Reads one answer; its body is then in `self.body`.
+    /// Reads one answer into `self.body`.
     pub fn read_answer(&mut self) {
         let mut line = String::new();
         let mut length = 0;
@@ -64,7 +63,7 @@ impl Connection {
     }
 }
 
-/// Runs a server on a thread of its own until the process ends.
+/// Runs a server on its own thread until the process ends.
 pub fn in_background<S, F>(start: S) -> SocketAddr
 where
     S: FnOnce() -> (SocketAddr, F) + Send + 'static,

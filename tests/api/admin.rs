@@ -1,4 +1,4 @@
-//! `/admin/*`: what operators see and do, and who may not.
+//! `/admin/*`: authorisation, runs, generations, refreshing.
 
 use serde_json::Value;
 
@@ -37,12 +37,12 @@ fn no_admin_route_answers_without_the_admin_token() {
         }
     }
     assert!(guarded >= 4, "{guarded} guarded routes");
-    // Nor does the admin token read data: each opens what it is for.
+    // The admin token does not read data.
     assert_eq!(app.get_as("/kpis", Some("close sesame")).status, 401);
 }
 
 #[test]
-fn on_loopback_a_token_is_made_up_and_printed_elsewhere_one_is_wanted() {
+fn on_loopback_a_token_is_generated_and_printed_elsewhere_one_is_required() {
     let shop = Shop::published(SMALL);
     let running = Running::start(&shop, &["serve"], &[("HTTP_ADDR", "127.0.0.1:0")]);
     let line = running.said.lines().find(|line| line.starts_with("admin token")).unwrap();
@@ -61,7 +61,7 @@ fn on_loopback_a_token_is_made_up_and_printed_elsewhere_one_is_wanted() {
 }
 
 #[test]
-fn runs_are_listed_narrowed_and_paged() {
+fn runs_are_listed_filtered_and_paged() {
     let shop = Shop::sample(SMALL);
     shop.run(&["refresh"]).good();
     shop.run(&["refresh", "--force"]).good();
@@ -86,7 +86,7 @@ fn runs_are_listed_narrowed_and_paged() {
     let failed = app.admin("GET", "/admin/runs?state=failed").json();
     assert_eq!((&failed["data"], &failed["meta"]["total"]), (&Value::Array(Vec::new()), &0.into()));
 
-    for (path, said) in [
+    for (path, detail) in [
         ("/admin/runs?state=lost", "state: \"lost\" is not one of enqueued, running"),
         ("/admin/runs?from=soon", "from: \"soon\" is not an instant"),
         ("/admin/runs?limit=0", "limit: \"0\" is not a whole number from 1 to 1000"),
@@ -95,7 +95,7 @@ fn runs_are_listed_narrowed_and_paged() {
     ] {
         let reply = app.admin("GET", path);
         assert_eq!(reply.status, 400, "{path}");
-        assert!(reply.json()["detail"].as_str().unwrap().starts_with(said), "{}", reply.text);
+        assert!(reply.json()["detail"].as_str().unwrap().starts_with(detail), "{}", reply.text);
     }
     for path in ["/admin/runs/3", "/admin/runs/first"] {
         assert_eq!(app.admin("GET", path).status, 404, "{path}");
@@ -124,8 +124,8 @@ fn a_generation_is_served_again_and_the_switch_is_a_run() {
 
     let missing = app.admin("POST", "/admin/generations/9/activate");
     assert_eq!(missing.status, 404);
-    let said = missing.json()["detail"].as_str().unwrap().to_owned();
-    assert!(said.contains("there is no generation 9 to go back to; kept are 1, 2"), "{said}");
+    let detail = missing.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("there is no generation 9 to go back to; kept are 1, 2"), "{detail}");
     let wrong = app.admin("GET", "/admin/generations/1/activate");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
     let wrong = app.admin("POST", "/admin/generations");
@@ -137,7 +137,7 @@ fn state(app: &TestApp, run: u64) -> String {
 }
 
 #[test]
-fn a_refresh_runs_in_the_background_and_is_watched() {
+fn a_refresh_runs_in_the_background_and_can_be_observed() {
     let shop = Shop::sample(SMALL);
     let app = TestApp::spawn(&shop);
     assert_eq!(app.get("/kpis").status, 503);
@@ -159,7 +159,7 @@ fn a_refresh_runs_in_the_background_and_is_watched() {
     assert!(run["steps"].as_array().unwrap().iter().all(|step| step["seconds"].is_f64()));
     assert_eq!(app.get("/kpis").status, 200);
 
-    // Nothing changed: a run that ends at once, and that a body can force.
+    // Nothing changed: the run ends at once, unless the body forces it.
     let wait = [("Prefer", "wait=60")];
     let same = app.admin_with("POST", "/admin/refresh", &wait, "").json();
     assert_eq!(
@@ -173,23 +173,23 @@ fn a_refresh_runs_in_the_background_and_is_watched() {
 }
 
 #[test]
-fn many_who_ask_at_once_get_one_run() {
+fn simultaneous_requests_get_one_run() {
     let shop = Shop::sample(LARGE);
     let app = TestApp::spawn(&shop);
     let replies: Vec<(u16, u64)> = std::thread::scope(|scope| {
-        let ask = || {
+        let request = || {
             let reply = app.admin("POST", "/admin/refresh");
             (reply.status, reply.json()["data"]["run"].as_u64().unwrap())
         };
-        let asking: Vec<_> = (0..10).map(|_| scope.spawn(ask)).collect();
-        asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+        let requests: Vec<_> = (0..10).map(|_| scope.spawn(request)).collect();
+        requests.into_iter().map(|request| request.join().unwrap()).collect()
     });
     assert!(replies.iter().all(|(_, run)| *run == 1), "{replies:?}");
     assert_eq!(replies.iter().filter(|(status, _)| *status == 202).count(), 1, "{replies:?}");
-    // What asks for more than the run that goes on is not taken for it.
+    // A request for something else does not join the running one.
     let more = app.admin_with("POST", "/admin/refresh", &[], r#"{"force": true}"#);
     assert_eq!((more.status, &more.json()["code"]), (409, &"conflict".into()), "{}", more.text);
-    // A command of another process is told so as well.
+    // Neither does a command of another process.
     shop.run(&["refresh"]).refused(1, &["another refresh is running"]);
     app.admin_with("POST", "/admin/refresh", &[("Prefer", "wait=60")], "");
     assert_eq!(state(&app, 1), "succeeded");
@@ -215,7 +215,7 @@ fn a_run_that_is_cancelled_publishes_nothing_and_the_next_one_is_clean() {
         (&next["data"]["state"], &next["data"]["generation"]),
         (&"succeeded".into(), &1.into())
     );
-    // ParamSpec for ever, and without effect.
+    // Cancelling a run that has ended is accepted and has no effect.
     let again = app.admin("POST", &format!("/admin/runs/{run}/cancel"));
     assert_eq!((again.status, &again.json()["data"]["state"]), (202, &"cancelled".into()));
     assert_eq!(app.admin("POST", "/admin/runs/99/cancel").status, 404);
@@ -228,22 +228,22 @@ fn stopping_the_server_cancels_the_run() {
     let running = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", "close sesame")]);
     let started = running.http.send_as("POST", "/admin/refresh", Some("close sesame"));
     assert_eq!(started.status, 202, "{}", started.text);
-    let (code, said) = running.stop();
-    assert_eq!(code, Some(0), "{said}");
+    let (code, err) = running.stop();
+    assert_eq!(code, Some(0), "{err}");
     let app = TestApp::spawn(&shop);
     assert_eq!(state(&app, 1), "cancelled");
     assert_eq!(app.get("/kpis").status, 503);
 }
 
 #[test]
-fn a_run_that_cannot_begin_or_fails_says_why() {
+fn a_run_that_cannot_start_or_fails_reports_the_reason() {
     let shop = Shop::empty();
     let app = TestApp::spawn(&shop);
     let wait = [("Prefer", "wait=60")];
     let failed = app.admin_with("POST", "/admin/refresh", &wait, "").json()["data"].take();
     assert_eq!(failed["state"], "failed");
     assert!(failed["error"].as_str().unwrap().contains("there is no clients*.csv"), "{failed}");
-    for (body, said) in [
+    for (body, detail) in [
         ("{", "body: it is no JSON object (EOF"),
         ("[null, true]", "body: it is no JSON object ("),
         (r#"{"speed": 9}"#, "body: there is no \"speed\" to ask for; there are as_of, force"),
@@ -256,7 +256,7 @@ fn a_run_that_cannot_begin_or_fails_says_why() {
     ] {
         let reply = app.admin_with("POST", "/admin/refresh", &[], body);
         assert_eq!(reply.status, 400, "{body}");
-        assert!(reply.json()["detail"].as_str().unwrap().starts_with(said), "{}", reply.text);
+        assert!(reply.json()["detail"].as_str().unwrap().starts_with(detail), "{}", reply.text);
     }
     let large = app.admin_with("POST", "/admin/refresh", &[], &" ".repeat(300_000));
     assert_eq!(
@@ -265,7 +265,7 @@ fn a_run_that_cannot_begin_or_fails_says_why() {
         "{}",
         large.text
     );
-    // What is not a directory is no lake.
+    // A lake needs a directory.
     let file = shop.path().join("file");
     std::fs::write(&file, "").unwrap();
     let lake = format!("{}/{{layer}}", file.display());

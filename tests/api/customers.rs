@@ -1,4 +1,4 @@
-//! `/customers`: search, ranges, one customer, their purchases.
+//! `/customers`: search, ranges, one customer, the purchases of one customer.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ fn all(app: &TestApp) -> Vec<Value> {
 }
 
 #[test]
-fn ranges_include_their_ends_and_null_is_in_none() {
+fn ranges_include_their_bounds_and_never_null() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     let customers = all(&app);
@@ -36,21 +36,21 @@ fn ranges_include_their_ends_and_null_is_in_none() {
         total("date_inscription_min=2024-07-01"),
         count(&|row| row["date_inscription"].as_str().unwrap() >= "2024-07-01")
     );
-    // The last day of a range of instants belongs to it.
+    // A range of instants includes its last day.
     let last = customers.iter().filter_map(|row| row["last_purchase"].as_str()).max().unwrap();
     assert_eq!(total(&format!("last_purchase_max={}", &last[..10])), buyers);
     assert_eq!(total("is_active=true") + total("is_active=false"), 120);
 }
 
 #[test]
-fn search_finds_names_and_addresses_regardless_of_case() {
+fn search_finds_names_and_emails_ignoring_case() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     let customers = all(&app);
     let name = customers[0]["nom"].as_str().unwrap();
     let email = customers[5]["email"].as_str().unwrap();
-    for (sought, id) in [(name.to_uppercase(), 1), (email.to_uppercase(), 6)] {
-        let encoded: String = url::form_urlencoded::byte_serialize(sought.as_bytes()).collect();
+    for (text, id) in [(name.to_uppercase(), 1), (email.to_uppercase(), 6)] {
+        let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let found = app.data(&format!("/customers?q={encoded}"));
         let ids: Vec<i64> = found
             .as_array()
@@ -58,7 +58,7 @@ fn search_finds_names_and_addresses_regardless_of_case() {
             .iter()
             .map(|row| row["id_client"].as_i64().unwrap())
             .collect();
-        assert!(ids.contains(&id), "{sought}: {ids:?}");
+        assert!(ids.contains(&id), "{text}: {ids:?}");
     }
     assert_eq!(app.get("/customers?q=%25").json()["meta"]["total"], 0);
     assert_eq!(app.get("/customers?q=%27%3B+DROP+TABLE+customers%3B--").json()["meta"]["total"], 0);
@@ -82,8 +82,8 @@ fn one_customer_and_their_purchases_agree() {
             .sum();
         assert!((spent - customer["total_spent"].as_f64().unwrap()).abs() < 0.005, "{id}");
     }
-    let never = all(&app).into_iter().find(|row| row["purchase_count"] == 0).unwrap();
-    let purchases = app.get(&format!("/customers/{}/purchases", never["id_client"]));
+    let without_purchases = all(&app).into_iter().find(|row| row["purchase_count"] == 0).unwrap();
+    let purchases = app.get(&format!("/customers/{}/purchases", without_purchases["id_client"]));
     assert_eq!((purchases.status, purchases.json()["data"].clone()), (200, serde_json::json!([])));
     let by_amount = app.data("/customers/1/purchases?sort=montant:desc");
     let amounts: Vec<f64> =
@@ -92,10 +92,10 @@ fn one_customer_and_their_purchases_agree() {
 }
 
 #[test]
-fn an_answer_from_memory_is_the_answer_from_the_store() {
+fn a_cached_answer_equals_the_answer_of_the_store() {
     let shop = Shop::published(SMALL);
-    let remembering = TestApp::spawn(&shop);
-    let forgetful = TestApp::spawn_with(&shop, &[("HTTP__CACHE_BYTES", "0")]);
+    let cached = TestApp::spawn(&shop);
+    let uncached = TestApp::spawn_with(&shop, &[("HTTP__CACHE_BYTES", "0")]);
     for path in [
         "/kpis",
         "/customers?limit=50&sort=nom",
@@ -103,8 +103,8 @@ fn an_answer_from_memory_is_the_answer_from_the_store() {
         "/revenue/product",
         "/customers/7/purchases",
     ] {
-        let first = remembering.data(path);
-        assert_eq!(remembering.data(path), first, "{path}");
-        assert_eq!(forgetful.data(path), first, "{path}");
+        let first = cached.data(path);
+        assert_eq!(cached.data(path), first, "{path}");
+        assert_eq!(uncached.data(path), first, "{path}");
     }
 }

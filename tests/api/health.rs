@@ -3,7 +3,7 @@
 use crate::support::{SMALL, Shop, TestApp};
 
 #[test]
-fn health_tells_store_and_age() {
+fn health_reports_store_and_age() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     let health = app.data("/health");
@@ -16,7 +16,7 @@ fn health_tells_store_and_age() {
 }
 
 #[test]
-fn the_home_page_links_every_route_there_is() {
+fn the_home_page_links_every_route() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     let page = app.get("/");
@@ -26,7 +26,7 @@ fn the_home_page_links_every_route_there_is() {
         assert!(page.text.contains(path), "{path} is not on the page");
         if !path.contains('{') && !path.starts_with("/admin/") {
             assert!(page.text.contains(&format!("href=\"{path}\"")), "{path} is not linked");
-            // The answer of events never ends.
+            // The answer of /events never ends.
             if path != "/events" {
                 assert_eq!(app.get(path).status, 200, "{path}");
             }
@@ -47,7 +47,7 @@ fn swagger_ui_is_served_from_the_binary() {
 }
 
 #[test]
-fn answers_are_compressed_for_those_who_ask() {
+fn answers_are_compressed_for_clients_that_accept_it() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     let request = ureq::get(format!("{}/customers", app.url())).header("Accept-Encoding", "gzip");

@@ -1,4 +1,4 @@
-//! `/ml/*`: segments, churn, lifetime value, and how far to trust them.
+//! `/ml/*`: segments, churn, lifetime value and model metrics.
 
 use goldsmith::sample::Spec;
 use serde_json::Value;
@@ -41,8 +41,8 @@ fn predictions_are_filtered_and_agree_with_each_other() {
 
     let champions = list(&app, "/ml/segments?segment_name=Champions&limit=1000");
     let summary = list(&app, "/ml/segments/summary");
-    let told = summary.iter().find(|row| row["segment_name"] == "Champions").unwrap();
-    assert_eq!(told["clients"], champions.len());
+    let champions_row = summary.iter().find(|row| row["segment_name"] == "Champions").unwrap();
+    assert_eq!(champions_row["clients"], champions.len());
     let clients: i64 = summary.iter().map(|row| row["clients"].as_i64().unwrap()).sum();
     assert_eq!(clients, 600);
 
@@ -53,14 +53,14 @@ fn predictions_are_filtered_and_agree_with_each_other() {
 }
 
 #[test]
-fn one_customer_has_all_of_it_with_factors_in_words() {
+fn one_customer_has_every_prediction_with_its_factors_as_text() {
     let (_shop, app) = app();
     let id = list(&app, "/ml/churn/high-risk?limit=1")[0]["id_client"].clone();
     let customer = app.data(&format!("/customers/{id}"));
     let churn = &list(&app, &format!("/ml/churn?id_client={id}"))[0];
     let clv = &list(&app, &format!("/ml/clv?id_client={id}"))[0];
     let segment = &list(&app, &format!("/ml/segments?id_client={id}"))[0];
-    for (field, row, named) in [
+    for (field, row, column) in [
         ("churn_probability", churn, "churn_probability"),
         ("churn_risk_level", churn, "churn_risk_level"),
         ("churn_factors", churn, "factors"),
@@ -74,17 +74,17 @@ fn one_customer_has_all_of_it_with_factors_in_words() {
         ("segment_name", segment, "segment_name"),
         ("segment_method", segment, "method"),
     ] {
-        assert_eq!(customer[field], row[named], "{field}");
+        assert_eq!(customer[field], row[column], "{field}");
     }
     let factors = customer["churn_factors"].as_array().unwrap();
     assert!(!factors.is_empty() && factors.len() <= 3);
     assert_eq!(factors.len(), churn["top_factors"].as_array().unwrap().len());
-    let told = factors[0].as_str().unwrap();
-    assert!(told.contains("it by") && told.ends_with("points"), "{told}");
+    let factor = factors[0].as_str().unwrap();
+    assert!(factor.contains("it by") && factor.ends_with("points"), "{factor}");
 }
 
 #[test]
-fn metrics_tell_what_serves_what_was_tried_and_how_well_it_is_calibrated() {
+fn metrics_show_the_serving_model_every_candidate_and_the_calibration() {
     let (_shop, app) = app();
     let all = list(&app, "/ml/model-metrics");
     for task in ["segmentation", "churn", "clv", "buying"] {
@@ -103,8 +103,8 @@ fn metrics_tell_what_serves_what_was_tried_and_how_well_it_is_calibrated() {
     let churn = app.data("/ml/model-metrics/churn");
     let bins = churn["calibration"].as_array().unwrap();
     assert_eq!(bins.len(), 10);
-    let judged: i64 = bins.iter().map(|bin| bin["clients"].as_i64().unwrap()).sum();
-    assert_eq!(churn["n_held_out"], judged);
+    let evaluated: i64 = bins.iter().map(|bin| bin["clients"].as_i64().unwrap()).sum();
+    assert_eq!(churn["n_held_out"], evaluated);
     assert!(churn["brier"].as_f64() < churn["baseline_brier"].as_f64());
     assert_eq!(app.data("/ml/model-metrics/clv")["calibration"], Value::Array(Vec::new()));
     let missing = app.get("/ml/model-metrics/oracle");

@@ -1,9 +1,9 @@
-//! Every refusal is a problem document that names what is wrong.
+//! Every error response is a problem document that names what is wrong.
 
 use crate::support::{Reply, SMALL, Shop, TestApp};
 
 #[track_caller]
-fn assert_problem(reply: &Reply, status: u16, code: &str, said: &[&str]) {
+fn assert_problem(reply: &Reply, status: u16, code: &str, parts: &[&str]) {
     assert_eq!(reply.status, status, "{}", reply.text);
     assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{}", reply.text);
     let problem = reply.json();
@@ -11,16 +11,16 @@ fn assert_problem(reply: &Reply, status: u16, code: &str, said: &[&str]) {
     assert_eq!(problem["code"], code);
     assert_eq!(problem["type"], format!("urn:goldsmith:problem:{code}"));
     assert!(!problem["title"].as_str().unwrap().is_empty());
-    for part in said {
+    for part in parts {
         assert!(reply.text.contains(part), "{part:?} is not in {}", reply.text);
     }
 }
 
 #[test]
-fn parameters_that_are_not_valid_are_named_with_what_is() {
+fn an_invalid_parameter_is_named_with_its_valid_values() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
-    for (path, said) in [
+    for (path, parts) in [
         ("/customers?limit=0", vec!["\"parameter\":\"limit\"", "1 to 1000"]),
         ("/customers?limit=1001", vec!["limit"]),
         ("/customers?limit=-1", vec!["limit"]),
@@ -51,9 +51,9 @@ fn parameters_that_are_not_valid_are_named_with_what_is() {
         ("/health?x=1", vec!["\"parameter\":\"x\""]),
         ("/openapi.json?x", vec!["\"parameter\":\"x\""]),
     ] {
-        assert_problem(&app.get(path), 400, "invalid_parameter", &said);
+        assert_problem(&app.get(path), 400, "invalid_parameter", &parts);
     }
-    // Absurd and harmless.
+    // Odd, but valid.
     for path in [
         "/customers?offset=9223372036854775807",
         "/customers?limit=10.0",
@@ -66,7 +66,7 @@ fn parameters_that_are_not_valid_are_named_with_what_is() {
 }
 
 #[test]
-fn what_is_not_there_is_404_and_wrong_methods_are_405() {
+fn a_missing_resource_is_404_and_a_wrong_method_405() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     assert_problem(&app.get("/customers/424242"), 404, "not_found", &["424242"]);
@@ -96,7 +96,7 @@ fn what_is_not_there_is_404_and_wrong_methods_are_405() {
 }
 
 #[test]
-fn an_encoding_nobody_has_is_refused_like_everything_else() {
+fn an_unsupported_encoding_gets_a_problem_document() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     let agent: ureq::Agent =

@@ -3,7 +3,7 @@
 use crate::support::{SMALL, Shop, TestApp};
 
 #[test]
-fn every_answer_is_data_and_a_measured_meta() {
+fn every_answer_has_data_and_measured_metadata() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     for path in [
@@ -34,7 +34,7 @@ fn every_answer_is_data_and_a_measured_meta() {
         assert!(meta["published_at"].as_str().unwrap().ends_with('Z'));
         assert!(!meta["as_of"].as_str().unwrap().ends_with('Z'));
     }
-    // Fields come in the order they are declared.
+    // Fields have the order of their declaration.
     assert!(app.get("/kpis").text.starts_with("{\"data\":{\"total_revenue\":"));
 }
 
@@ -104,7 +104,7 @@ fn filters_select_rows_by_equality() {
     let none = app.get("/revenue/country?pays=Atlantis").json();
     assert_eq!(none["meta"]["total"], 0);
     assert_eq!(none["data"], serde_json::json!([]));
-    // The older names filter and sort by their own fields.
+    // Legacy routes filter and sort by their own fields.
     let months = app.data("/monthly?sort=ca:desc&limit=2");
     assert!(months[0]["ca"].as_f64() >= months[1]["ca"].as_f64());
     let month = months[0]["mois"].as_str().unwrap();
@@ -113,7 +113,7 @@ fn filters_select_rows_by_equality() {
 }
 
 #[test]
-fn older_names_answer_with_exactly_their_fields() {
+fn legacy_routes_answer_with_exactly_their_fields() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn(&shop);
     for (path, fields) in [

@@ -1,9 +1,9 @@
-//! With a READ_TOKEN, data need it and nothing else does.
+//! A READ_TOKEN protects data and nothing else.
 
 use crate::support::{SMALL, Shop, TestApp, answers_from_tables, concrete};
 
 #[test]
-fn data_need_the_read_token_when_there_is_one() {
+fn data_routes_require_the_read_token_if_one_is_set() {
     let shop = Shop::published(SMALL);
     let app = TestApp::spawn_with(&shop, &[("READ_TOKEN", "open sesame")]);
     let document = app.get("/openapi.json").json();
@@ -12,7 +12,7 @@ fn data_need_the_read_token_when_there_is_one() {
         if path.starts_with("/health") {
             assert_eq!(app.get(path).status, 200, "{path}");
         }
-        // Admin routes want another token: `api::admin`. Events never end: `jobs::events`.
+        // Admin routes require another token: `api::admin`. Events never end: `jobs::events`.
         if !answers_from_tables(path) {
             continue;
         }
