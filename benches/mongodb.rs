@@ -155,7 +155,7 @@ fn publish(server: &Server) {
     let mut last = String::new();
     wait(async {
         let mut options = db.options();
-        options.write = Duration::from_mins(10);
+        options.write_timeout = Duration::from_mins(10);
         let store = MongoStore::open(options, &CATALOGUE).unwrap();
         for turn in 0..PUBLISHES {
             let entry = TableEntry {

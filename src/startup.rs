@@ -29,7 +29,7 @@ use crate::lake::{Lake, LakeError};
 use crate::pipeline::ml::TrainingOptions;
 use crate::pipeline::silver::quality::Gate;
 use crate::settings::{self, Loaded, Notify, Refresh, Settings};
-use crate::store::mongo::{MongoOptions, MongoStore, ReadFrom};
+use crate::store::mongo::{MongoOptions, MongoStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GoldStore, RunControl, StoreError};
 
@@ -90,11 +90,11 @@ pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupErro
     };
     let options = MongoOptions {
         uri: mongodb.uri.clone(),
-        db: mongodb.db.clone(),
-        read_from: ReadFrom::parse(&mongodb.read_preference),
-        selection: Duration::from_secs(mongodb.server_selection_secs),
-        query: Duration::from_secs(mongodb.query_secs),
-        write: Duration::from_secs(mongodb.write_secs),
+        database: mongodb.db.clone(),
+        read_preference: mongodb.read_preference.parse().ok(),
+        server_selection_timeout: Duration::from_secs(mongodb.server_selection_secs),
+        query_timeout: Duration::from_secs(mongodb.query_secs),
+        write_timeout: Duration::from_secs(mongodb.write_secs),
         lease: Duration::from_secs(mongodb.lease_secs),
     };
     Ok(Arc::new(MongoStore::open(options, &catalogue::CATALOGUE)?))

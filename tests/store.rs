@@ -13,8 +13,9 @@ use goldsmith::runs::{
     RunQuality, RunQuery, RunRecord, RunSpec, RunState, RunStep, RunTrigger, StartAt,
 };
 use goldsmith::store::mongo::MongoStore;
+use goldsmith::store::rollback::rollback;
 use goldsmith::store::sqlite::SqliteStore;
-use goldsmith::store::{GoldStore, Publisher, RowSource, RunLog as _, StoreError, rollback};
+use goldsmith::store::{GoldStore, Publisher, RowSource, RowsError, RunLog as _, StoreError};
 use mongodb::bson::{Document, doc};
 
 use crate::support::mongo::{Server, TestDb};
@@ -375,8 +376,9 @@ async fn writes_once_and_checks(store: &dyn GoldStore) -> TableEntry {
         assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");
         assert!(!has_table(store, &wrong).await);
     }
-    let broken: RowSource =
-        Box::new([Ok(countries(&rows)), Err("the source broke".into())].into_iter());
+    let broken: RowSource = Box::new(
+        [Ok(countries(&rows)), Err(RowsError::Failed("the source broke".into()))].into_iter(),
+    );
     assert!(write(store, COUNTRIES, &entry(COUNTRIES, "c", 3, 70.0, 3), broken).await.is_err());
     assert!(!has_table(store, &entry(COUNTRIES, "c", 3, 70.0, 3)).await);
     let repeated = write(

@@ -127,7 +127,7 @@ impl ApiError {
             Self::Unpublished(_) => {
                 ("not_published", StatusCode::SERVICE_UNAVAILABLE, "No data is published yet")
             }
-            Self::Store(error) if error.is_away() => (
+            Self::Store(error) if error.is_outage() => (
                 "store_unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The serving store does not answer",
@@ -175,7 +175,7 @@ impl ApiError {
             Self::Store(error @ (StoreError::Locked(_) | StoreError::NoGeneration(_))) => {
                 error.to_string()
             }
-            Self::Store(error) if error.is_away() => {
+            Self::Store(error) if error.is_outage() => {
                 "the serving store does not answer; the server's log says why".to_owned()
             }
             Self::Degraded(_) => {

@@ -91,7 +91,8 @@ async fn dispatch(
             score::score(settings, &open_lake()?, store.as_ref(), &customers, as_of).await
         }
         StoreCommand::Rollback { generation } => {
-            let rollback = store::rollback(store.as_ref(), RunTrigger::Cli, generation).await?;
+            let rollback =
+                store::rollback::rollback(store.as_ref(), RunTrigger::Cli, generation).await?;
             outln!("serving generation {} again instead of {}", rollback.to, rollback.from);
             notifier(settings).tell(store.as_ref(), rollback.run).await;
             Ok(())

@@ -27,7 +27,8 @@ use crate::runs::{
     IdempotencyRecord, IfRunning, RefreshCommand, RefreshRequest, RunKind, RunQuery, RunRecord,
     RunSpec, RunState, RunTrigger, StartError, StartedRun,
 };
-use crate::store::{GoldStore, RunControl, StoreError, end_run, failed as failure, rollback};
+use crate::store::rollback::rollback;
+use crate::store::{GoldStore, RunControl, StoreError, end_run, failed as failure};
 
 /// Makes what a refresh works with, when one is asked for: who only serves needs no lake.
 pub type MakeRefresher = Box<dyn Fn() -> Result<Refresher, RefreshError> + Send + Sync>;

@@ -384,11 +384,11 @@ impl TestDb {
     pub fn options(&self) -> MongoOptions {
         MongoOptions {
             uri: self.uri.clone().into(),
-            db: self.name.clone(),
-            read_from: None,
-            selection: Duration::from_secs(5),
-            query: Duration::from_secs(10),
-            write: Duration::from_mins(1),
+            database: self.name.clone(),
+            read_preference: None,
+            server_selection_timeout: Duration::from_secs(5),
+            query_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_mins(1),
             lease: Duration::from_secs(1),
         }
     }

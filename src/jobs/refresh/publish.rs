@@ -10,7 +10,7 @@ use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
 use crate::jobs::{Step, generation_reader};
 use crate::runs::Flow;
-use crate::store::{Cause, Publisher, Reached, StoreError};
+use crate::store::{Publisher, Reached, RowsError, StoreError};
 
 impl Refresher {
     /// Brings every table of a committed generation from the lake to the store, then switches.
@@ -70,14 +70,16 @@ impl Refresher {
         cancel: &CancellationToken,
     ) -> Result<bool> {
         let batches = generation_reader::batches(&self.lake, entry, table).await?;
-        let all = batches.map(|batch| batch.map_err(Cause::from));
         // An error among the rows undoes the writing.
-        let asked = cancel.clone();
-        let all = all.map(move |batch| {
-            if asked.is_cancelled() { Err(Cause::from(RefreshError::Cancelled)) } else { batch }
+        let cancel = cancel.clone();
+        let rows = batches.map(move |batch| {
+            if cancel.is_cancelled() {
+                return Err(RowsError::Cancelled);
+            }
+            batch.map_err(|error| RowsError::Failed(error.into()))
         });
-        match publisher.write_table(table, entry, Box::new(all), reached).await {
-            Err(error) if is_cancelled(&error) => Err(RefreshError::Cancelled),
+        match publisher.write_table(table, entry, Box::new(rows), reached).await {
+            Err(StoreError::Cancelled) => Err(RefreshError::Cancelled),
             written => Ok(written?),
         }
     }
@@ -102,13 +104,6 @@ impl Refresher {
         }
         Ok(())
     }
-}
-
-/// Whether an error is what became of [`RefreshError::Cancelled`] among the rows.
-fn is_cancelled(error: &StoreError) -> bool {
-    let first: &(dyn std::error::Error + 'static) = error;
-    std::iter::successors(Some(first), |error| error.source())
-        .any(|error| matches!(error.downcast_ref(), Some(RefreshError::Cancelled)))
 }
 
 fn add(sum: &mut Option<u64>, more: u64) {

@@ -1,7 +1,7 @@
-//! Writes as all of them are made: on the primary, durable, tried again while they fail in passing.
+//! Commands as every write makes them: on the primary, durable, retried while they fail transiently.
 //!
-//! What fails in passing is told by [`super::connection`]; a refusal within an answer that is
-//! otherwise good is an error here.
+//! Which errors are transient is decided in [`super::errors`]; a rejection within an otherwise
+//! successful answer becomes an error here.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -13,55 +13,55 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf, cstr, doc};
 use mongodb::error::Error;
 use mongodb::options::{ReadPreference, SelectionCriteria};
 
-use super::connection::{DUPLICATE_KEY, in_words, is_passing, is_passing_code};
-use super::{MongoStore, whole};
-use crate::store::{GoldStore as _, Result, StoreError};
+use super::client::MongoStore;
+use super::decode::whole;
+use super::errors::{DUPLICATE_KEY, Fenced, is_transient, is_transient_code, sentence};
+use crate::store::{Result, StoreError};
 
-/// How long a write that fails in passing is tried again: longer than an election or a restart.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a write that fails transiently is retried: longer than an election or a restart.
+const RETRY_WINDOW: Duration = Duration::from_mins(1);
+/// Delays between attempts: doubled from the first to the last, up to as much again as jitter.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LAST_DELAY: Duration = Duration::from_millis(2_500);
 
-/// Waits between tries: 0.1 s, doubling up to 2.5 s, and up to as much again at random.
-fn patience() -> ExponentialBuilder {
+fn retries() -> ExponentialBuilder {
     ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_millis(2_500))
+        .with_min_delay(FIRST_DELAY)
+        .with_max_delay(LAST_DELAY)
         .without_max_times()
         .with_jitter()
 }
 
-/// The same for what is only said in parting: a server that is away has been waited for before.
-pub fn brevity() -> ExponentialBuilder {
-    patience().with_max_times(2)
+/// Two retries only, for the end of a run: a server that is away was waited for before.
+pub(super) fn short_retries() -> ExponentialBuilder {
+    retries().with_max_times(2)
 }
 
-/// That the lease was lost, found out within a write.
-#[derive(Debug)]
-pub struct Fenced;
-
 impl MongoStore {
-    /// Waits for a write, and tries it again while it fails in passing. Every write here may be
-    /// done twice: its second time finds what the first has left.
+    /// Waits for a write, retried while it fails transiently. Every write here is idempotent: a
+    /// second attempt finds what the first one did.
     pub(super) async fn write<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
     where
         W: Future<Output = std::result::Result<T, Error>>,
     {
-        self.patiently(self.inner.options.write, patience(), action, work).await
+        self.with_retries(self.inner.options.write_timeout, retries(), action, work).await
     }
 
-    /// The same for what takes no longer than a read: the lease, the pointer, lists.
+    /// The same with the time limit of a read: for the lease, the pointer, lists.
     pub(super) async fn quick<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
     where
         W: Future<Output = std::result::Result<T, Error>>,
     {
         let options = &self.inner.options;
-        self.patiently(options.query + options.selection, patience(), action, work).await
+        let limit = options.query_timeout + options.server_selection_timeout;
+        self.with_retries(limit, retries(), action, work).await
     }
 
-    /// The same with a limit and waits of one's own.
-    pub(super) async fn patiently<T, W>(
+    /// Waits for work, each attempt for `limit` at most, retried by a policy.
+    pub(super) async fn with_retries<T, W>(
         &self,
-        longest: Duration,
-        patience: ExponentialBuilder,
+        limit: Duration,
+        policy: ExponentialBuilder,
         action: &str,
         mut work: impl FnMut() -> W,
     ) -> Result<T>
@@ -72,104 +72,104 @@ impl MongoStore {
         let attempt = || {
             let work = work();
             async {
-                let ended = tokio::time::timeout(longest, work).await;
+                let ended = tokio::time::timeout(limit, work).await;
                 ended.unwrap_or_else(|_| {
-                    let waited = format!("no answer within {} s", longest.as_secs());
-                    Err(Error::custom(Refusal { problem: waited, is_passing: true }))
+                    let problem = format!("no answer within {} s", limit.as_secs());
+                    Err(Error::custom(Rejection { problem, is_transient: true }))
                 })
             }
         };
-        let tried = attempt
-            .retry(patience)
+        let result = attempt
+            .retry(policy)
             .when(|error| {
-                let is_passing = is_passing(error)
-                    || error.get_custom::<Refusal>().is_some_and(|refusal| refusal.is_passing);
-                is_passing && started.elapsed() < PATIENCE
+                let is_transient = is_transient(error)
+                    || error.get_custom::<Rejection>().is_some_and(|found| found.is_transient);
+                is_transient && started.elapsed() < RETRY_WINDOW
             })
             .notify(|error, wait| {
-                let problem = in_words(error);
-                tracing::warn!(action, problem, wait_secs = wait.as_secs_f64(), "trying again");
+                let problem = sentence(error);
+                tracing::warn!(action, problem, wait_secs = wait.as_secs_f64(), "retrying");
             })
             .await;
-        tried.map_err(|error| match error.get_custom::<Refusal>() {
-            Some(refusal) if refusal.is_passing => StoreError::Unavailable {
-                location: self.location(),
-                source: format!("{action}: {}", refusal.problem).into(),
-            },
-            Some(refusal) => StoreError::Failed {
-                action: action.to_owned(),
-                location: self.location(),
-                source: refusal.problem.clone().into(),
-            },
-            None if error.get_custom::<Fenced>().is_some() => {
-                StoreError::LeaseLost(self.location())
+        result.map_err(|error| self.failed_command(action, &error))
+    }
+
+    fn failed_command(&self, action: &str, error: &Error) -> StoreError {
+        match error.get_custom::<Rejection>() {
+            Some(rejection) if rejection.is_transient => {
+                self.unavailable(format!("{action}: {}", rejection.problem).into())
             }
-            None => self.failed(action, &error),
-        })
+            Some(rejection) => StoreError::Failed {
+                action: action.to_owned(),
+                location: self.place(),
+                source: rejection.problem.clone().into(),
+            },
+            None if error.get_custom::<Fenced>().is_some() => StoreError::LeaseLost(self.place()),
+            None => self.failed(action, error),
+        }
     }
 }
 
-/// As the server's commands want it.
-pub fn millis(duration: Duration) -> i64 {
+/// A time limit in the unit of the server's commands.
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A command that changes something, durably.
-pub fn durable(mut command: Document) -> Document {
-    command.insert("writeConcern", majority());
+pub(super) fn durable(mut command: Document) -> Document {
+    command.insert("writeConcern", doc! { "w": "majority", "j": true });
     command
 }
 
-fn majority() -> Document {
-    doc! { "w": "majority", "j": true }
-}
-
 /// The write concern of [`durable`] in bytes.
-pub fn raw_majority() -> RawDocumentBuf {
+pub(super) fn raw_majority() -> RawDocumentBuf {
     let mut concern = RawDocumentBuf::new();
     concern.append(cstr!("w"), "majority");
     concern.append(cstr!("j"), true);
     concern
 }
 
-/// Has the primary carry out a command.
-pub async fn primary(db: &Database, command: Document) -> std::result::Result<Document, Error> {
+/// Runs a command on the primary.
+pub(super) async fn primary(
+    db: &Database,
+    command: Document,
+) -> std::result::Result<Document, Error> {
     carry_out(db.run_command(command), false).await
 }
 
-/// Has the primary carry out a command that may have been sent before; what its answer refuses is
-/// an error.
-pub async fn carry_out(
+/// Runs a command on the primary that may have been sent before; a rejection in its answer is an
+/// error.
+pub(super) async fn carry_out(
     command: RunCommand<'_>,
     was_sent: bool,
 ) -> std::result::Result<Document, Error> {
     let on_primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
     let answer = command.selection_criteria(on_primary).await?;
-    match refusal(&answer, was_sent) {
+    match rejection(&answer, was_sent) {
         None => Ok(answer),
-        Some(refusal) => Err(Error::custom(refusal)),
+        Some(rejection) => Err(Error::custom(rejection)),
     }
 }
 
-/// A refusal within an answer that is otherwise good.
+/// A rejection within an otherwise successful answer, or an attempt that ran out of time.
 #[derive(Debug)]
-struct Refusal {
+struct Rejection {
     problem: String,
-    is_passing: bool,
+    is_transient: bool,
 }
 
-/// What an answer to a write refuses, if anything. A key that is there already is no refusal when
-/// the batch may have been written by an earlier try; the count afterwards tells.
-fn refusal(answer: &Document, was_sent: bool) -> Option<Refusal> {
-    let told = |refused: &Document| Refusal {
-        problem: refused.get_str("errmsg").unwrap_or("refused without a reason").to_owned(),
-        is_passing: whole(refused, "code")
-            .is_some_and(|code| i32::try_from(code).is_ok_and(is_passing_code)),
+/// What an answer to a write rejects, if anything. A duplicate key is accepted when an earlier
+/// attempt may have written the batch; the count afterwards verifies it.
+fn rejection(answer: &Document, was_sent: bool) -> Option<Rejection> {
+    let read = |rejected: &Document| Rejection {
+        problem: rejected.get_str("errmsg").unwrap_or("rejected without a reason").to_owned(),
+        is_transient: whole(rejected, "code")
+            .is_some_and(|code| i32::try_from(code).is_ok_and(is_transient_code)),
     };
     let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-    let refused = errors
+    let rejected = errors
         .iter()
         .filter_map(Bson::as_document)
-        .find(|refused| !(was_sent && whole(refused, "code") == Some(i64::from(DUPLICATE_KEY))));
-    refused.or_else(|| answer.get_document("writeConcernError").ok()).map(told)
+        .find(|rejected| !(was_sent && whole(rejected, "code") == Some(i64::from(DUPLICATE_KEY))));
+    rejected.or_else(|| answer.get_document("writeConcernError").ok()).map(read)
 }

@@ -1,7 +1,7 @@
 //! Rows to documents and back: one BSON type per column by declaration, every key always present.
 //!
-//! Days and instants are BSON dates, which hold milliseconds: a finer fraction of a second is cut
-//! off. `_id` is the natural key: its own value for a key of one column, the values joined by `/`
+//! Days and instants are BSON dates, which hold milliseconds: a finer fraction of a second is
+//! truncated. `_id` is the natural key: its own value for a key of one column, the values joined by `/`
 //! for a composite one, `_all` for a table of one row.
 
 use mongodb::bson::raw::{CStr, CString, RawElement};
@@ -10,30 +10,30 @@ use mongodb::bson::{Bson, DateTime, RawArrayBuf, RawBsonRef, RawDocument, RawDoc
 use crate::domain::rows::{Batch, ColumnValues, Value};
 use crate::domain::schema::{Column, ColumnType, Table};
 use crate::domain::time::{DAY_MICROS, Day, Timestamp};
-use crate::store::{Cause, Result, RowSource, StoreError};
+use crate::store::{Cause, Result, RowSource, RowsError, StoreError};
 
 /// The `_id` of the only document of a table of one row.
-pub const ONLY: &str = "_all";
-/// Between the values of a composite key.
-pub const KEY_SEPARATOR: &str = "/";
+pub(super) const ONLY: &str = "_all";
+/// Separates the values of a composite key.
+pub(super) const KEY_SEPARATOR: &str = "/";
 /// A batch is sent when it has grown to this size: large enough that the round trip does not
 /// matter, small enough that several fit in memory and in one message (48 MB).
 const BATCH_BYTES: usize = 4 << 20;
-/// The most a server takes as one document.
-const MOST_DOCUMENT_BYTES: usize = 16 << 20;
-/// The most documents a server takes in one batch.
+/// The largest document that a server accepts.
+const MAX_DOCUMENT_BYTES: usize = 16 << 20;
+/// The most documents that a server accepts in one batch.
 const BATCH_DOCUMENTS: usize = 100_000;
 const MICROS_PER_MILLI: i64 = 1_000;
 
-/// Where `_id` comes from.
+/// The source of `_id`.
 enum Id {
     Only,
     Column(usize),
     Joined(Vec<usize>),
 }
 
-/// Documents of a table, in batches ready to be inserted.
-pub struct Batches {
+/// The rows of a table as documents, in batches ready to be inserted.
+pub(super) struct Batches {
     rows: RowSource,
     names: Vec<CString>,
     id: Id,
@@ -42,10 +42,8 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Batches of the rows of a table.
-    ///
     /// # Errors
-    /// When a column's name cannot be a key.
+    /// When a column's name cannot be a key of a document.
     pub fn new(table: &Table, rows: RowSource) -> std::result::Result<Self, Cause> {
         let names = table.columns.iter().map(|column| CString::try_from(column.name.to_owned()));
         let place = |name: &&str| table.columns.iter().position(|column| column.name == *name);
@@ -81,7 +79,7 @@ impl Batches {
 }
 
 impl Iterator for Batches {
-    type Item = std::result::Result<RawArrayBuf, Cause>;
+    type Item = std::result::Result<RawArrayBuf, RowsError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut documents = RawArrayBuf::new();
@@ -98,11 +96,11 @@ impl Iterator for Batches {
             if row < batch.rows {
                 let document = self.document(&batch, row);
                 let size = document.as_bytes().len();
-                if size > MOST_DOCUMENT_BYTES {
+                if size > MAX_DOCUMENT_BYTES {
                     let id = id_of(&document);
                     let problem =
                         format!("the row {id} has {size} bytes, a document at most 16 MB");
-                    return Some(Err(problem.into()));
+                    return Some(Err(RowsError::Failed(problem.into())));
                 }
                 bytes += size;
                 count += 1;
@@ -115,7 +113,6 @@ impl Iterator for Batches {
 }
 
 fn append(document: &mut RawDocumentBuf, name: impl AsRef<CStr>, cells: &ColumnValues, row: usize) {
-    /// A value or null.
     fn or_null<'a, T>(value: Option<T>, bson: impl Fn(T) -> RawBsonRef<'a>) -> RawBsonRef<'a> {
         value.map_or(RawBsonRef::Null, bson)
     }
@@ -159,23 +156,23 @@ fn day_to_bson(day: Day) -> DateTime {
     instant_to_bson(day.start())
 }
 
-/// The millisecond the instant lies in.
-pub fn instant_to_bson(instant: Timestamp) -> DateTime {
+/// The millisecond that contains the instant.
+pub(super) fn instant_to_bson(instant: Timestamp) -> DateTime {
     DateTime::from_millis(instant.0.div_euclid(MICROS_PER_MILLI))
 }
 
-/// Whether a value is an instant between two that a BSON date can hold.
-pub fn is_finer(value: &Value) -> bool {
+/// Whether a value is an instant between two milliseconds, which no BSON date equals.
+pub(super) fn is_finer(value: &Value) -> bool {
     matches!(value, Value::Timestamp(instant) if instant.0.rem_euclid(MICROS_PER_MILLI) != 0)
 }
 
-/// A BSON date as an instant; one beyond what an instant can be becomes the nearest.
-pub fn instant_from_bson(date: DateTime) -> Timestamp {
+/// A BSON date as an instant; one out of range becomes the nearest that is in range.
+pub(super) fn instant_from_bson(date: DateTime) -> Timestamp {
     Timestamp(date.timestamp_millis().saturating_mul(MICROS_PER_MILLI))
 }
 
-/// A value to compare with.
-pub fn to_bson(value: &Value) -> Bson {
+/// The value of a query's condition.
+pub(super) fn to_bson(value: &Value) -> Bson {
     match value {
         Value::Null | Value::TextList(_) => Bson::Null,
         Value::Int(v) => Bson::Int64(*v),
@@ -187,8 +184,8 @@ pub fn to_bson(value: &Value) -> Bson {
     }
 }
 
-/// The BSON type that a column's values have, as `$type` names it.
-pub fn bson_type(ty: ColumnType) -> &'static str {
+/// The BSON type of a column's values, as `$type` names it.
+pub(super) fn bson_type(ty: ColumnType) -> &'static str {
     match ty {
         ColumnType::Int => "long",
         ColumnType::Float | ColumnType::Money => "double",
@@ -199,12 +196,12 @@ pub fn bson_type(ty: ColumnType) -> &'static str {
     }
 }
 
-/// Reads the columns of a document, in the order given.
+/// Reads these columns of a document, in this order.
 ///
 /// # Errors
 /// [`StoreError::Decode`] naming the collection, the column and `_id` when a key is missing or
 /// its value is not of the column's type.
-pub fn read_row(
+pub(super) fn read_row(
     document: &RawDocument,
     columns: &[(&'static str, &'static Column)],
     physical: &str,
@@ -216,7 +213,7 @@ pub fn read_row(
         key: id_of(document),
     };
     let mut values: Vec<Option<Value>> = vec![None; columns.len()];
-    // Documents list their keys in the order of the columns, so the next one is the likely one.
+    // Documents list their keys in the order of the columns, so the next one is the likely match.
     let mut next = 0;
     for element in document.iter_elements() {
         let element: RawElement<'_> = element.map_err(|_| undecodable("the document", "BSON"))?;

@@ -1,4 +1,4 @@
-//! Filters, orders, indexes, views and checks, made from table entries and queries.
+//! Filters, orders, indexes, views and audits, made from table entries and queries.
 
 use mongodb::bson::{Bson, Document, doc};
 
@@ -9,16 +9,15 @@ use crate::domain::schema::{
     Access, Column, ColumnType, Direction, Fields, Purchases, Table, Tally, View,
 };
 
-/// Up to this many documents a scan is as quick as an index.
-const SCANNED_ROWS: u64 = 1_000;
+/// Up to this many documents a collection scan is as fast as an index.
+const MAX_SCANNED_ROWS: u64 = 1_000;
 
-/// Where a column's values are found: a key of one column is `_id`.
+/// The key that holds a column's values: `_id` for a table's only key column.
 fn path(table: &Table, column: &'static str) -> &'static str {
     if table.key == [column] { "_id" } else { column }
 }
 
-/// The condition of a query.
-pub fn filter(query: &Query) -> Document {
+pub(super) fn filter(query: &Query) -> Document {
     let table = query.view.table;
     let mut conditions: Vec<Document> = query
         .filters
@@ -26,11 +25,11 @@ pub fn filter(query: &Query) -> Document {
         .map(|filter| {
             let value = to_bson(&filter.value);
             let condition = match filter.comparison {
-                // Finer than anything that is stored: equal to nothing, and what is stored in its
-                // millisecond lies below it.
+                // Finer than any stored instant: equal to none, and greater than the one that is
+                // stored for its millisecond.
                 Comparison::Equal if is_finer(&filter.value) => doc! { "$in": [] }.into(),
                 Comparison::AtLeast if is_finer(&filter.value) => doc! { "$gt": value }.into(),
-                // Without an operator the server takes its short way to one `_id`.
+                // Without an operator the server uses its fast path to one `_id`.
                 Comparison::Equal => value,
                 Comparison::AtLeast => doc! { "$gte": value }.into(),
                 Comparison::AtMost => doc! { "$lte": value }.into(),
@@ -56,8 +55,16 @@ pub fn filter(query: &Query) -> Document {
 
 /// Matches texts that contain this one, regardless of case.
 fn contains(text: &str) -> Document {
-    // A pattern cannot hold a null character; its escape means the same.
-    let pattern = regex::escape(text).replace('\0', "\\x00");
+    let mut pattern = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            // A pattern cannot hold a null character; its escape means the same.
+            '\0' => pattern.push_str("\\x00"),
+            '\\' | '.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$'
+            | '#' | '&' | '-' | '~' => pattern.extend(['\\', char]),
+            _ => pattern.push(char),
+        }
+    }
     doc! { "$regex": pattern, "$options": "i" }
 }
 
@@ -77,13 +84,13 @@ fn ordered(table: &Table, columns: &[(&'static str, Direction)]) -> Document {
 }
 
 /// The order of a query; `None` for a table of one row.
-pub fn sort(query: &Query) -> Option<Document> {
+pub(super) fn sort(query: &Query) -> Option<Document> {
     let order = ordered(query.view.table, &query.order());
     (!order.is_empty()).then_some(order)
 }
 
-/// The keys a query's rows are read from: all of a whole table's, the view's columns else.
-pub fn projection(query: &Query) -> Option<Document> {
+/// The keys that a query reads; `None` for all.
+pub(super) fn projection(query: &Query) -> Option<Document> {
     match query.view.fields {
         Fields::All => None,
         Fields::Renamed(fields) => {
@@ -93,10 +100,10 @@ pub fn projection(query: &Query) -> Option<Document> {
 }
 
 /// The indexes of a table with this many rows, as `createIndexes` takes them: every order that
-/// routes can ask for, each with the key as tie-break so that it can be read in both directions,
-/// and the columns that people look up.
-pub fn indexes(table: &Table, rows: u64) -> Vec<Document> {
-    if rows <= SCANNED_ROWS {
+/// routes accept, each with the key as tie-break so that it can be read in both directions, and the
+/// indexed columns.
+pub(super) fn indexes(table: &Table, rows: u64) -> Vec<Document> {
+    if rows <= MAX_SCANNED_ROWS {
         return Vec::new();
     }
     let key: Vec<(&'static str, Direction)> =
@@ -106,7 +113,7 @@ pub fn indexes(table: &Table, rows: u64) -> Vec<Document> {
         let all: Vec<_> = first.iter().chain(rest).copied().collect();
         ordered(table, &all)
     };
-    let is_wanted = |column: &Column| {
+    let needs_index = |column: &Column| {
         column.indexed
             || match table.access {
                 Access::Any => column.ty != ColumnType::TextList,
@@ -121,7 +128,7 @@ pub fn indexes(table: &Table, rows: u64) -> Vec<Document> {
     if !table.order.is_empty() {
         all.push(followed_by_key(table.order));
     }
-    for column in table.columns.iter().filter(|column| is_wanted(column)) {
+    for column in table.columns.iter().filter(|column| needs_index(column)) {
         let index = followed_by_key(&[(column.name, Direction::Ascending)]);
         let is_new = all.iter().all(|other| !is_same(other, &index));
         if is_new && index.keys().next().is_some_and(|first| first != "_id") {
@@ -138,25 +145,23 @@ pub fn indexes(table: &Table, rows: u64) -> Vec<Document> {
         .collect()
 }
 
-/// A stable or older name and what it shows.
+/// A view: a stable name or a legacy name, and what it shows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NamedView {
-    /// The name.
+pub(super) struct NamedView {
     pub name: String,
     /// The physical collection.
     pub on: String,
-    /// The stages in between.
     pub pipeline: Vec<Document>,
 }
 
-/// Every stable and older name of a generation.
-pub fn named_views(manifest: &Manifest, older: &[&'static View]) -> Vec<NamedView> {
+/// Every view of a generation, under stable names and legacy names.
+pub(super) fn named_views(manifest: &Manifest, legacy_views: &[&'static View]) -> Vec<NamedView> {
     let stable = manifest.tables.iter().map(|entry| NamedView {
         name: entry.name.clone(),
         on: entry.physical_name().to_owned(),
         pipeline: Vec::new(),
     });
-    let older = older.iter().filter_map(|view| {
+    let legacy = legacy_views.iter().filter_map(|view| {
         let entry = manifest.table(view.table.name)?;
         let pipeline = match view.fields {
             Fields::All => Vec::new(),
@@ -174,11 +179,11 @@ pub fn named_views(manifest: &Manifest, older: &[&'static View]) -> Vec<NamedVie
             pipeline,
         })
     });
-    stable.chain(older).collect()
+    stable.chain(legacy).collect()
 }
 
 /// Counts rows and sums the tally of a whole collection: `{rows, revenue, purchases}`.
-pub fn totals(tally: Option<Tally>) -> Vec<Document> {
+pub(super) fn totals(tally: Option<Tally>) -> Vec<Document> {
     let mut group = doc! { "_id": null, "rows": { "$sum": 1 } };
     if let Some(tally) = tally {
         group.insert("revenue", doc! { "$sum": format!("${}", tally.revenue) });
@@ -189,10 +194,10 @@ pub fn totals(tally: Option<Tally>) -> Vec<Document> {
     vec![doc! { "$group": group }]
 }
 
-/// Looks over a whole collection: `{rows, unowned, columns: {…}, c0, c1, …}`, where `unowned` are
-/// documents whose `_id` is not made of their key and `c0` counts values of the first column that
-/// its declaration does not allow.
-pub fn audit(table: &Table) -> Vec<Document> {
+/// Audits a whole collection: `{rows, unowned, c0, c1, …}`, where `unowned` counts documents whose
+/// `_id` is not made of their key, and `c0` the values of the first column that its declaration does
+/// not allow.
+pub(super) fn audit(table: &Table) -> Vec<Document> {
     let counted = |wrong: Bson| doc! { "$sum": { "$cond": [wrong, 1, 0] } };
     let own_id: Bson = match table.key {
         [] => Bson::String(ONLY.to_owned()),
@@ -253,9 +258,9 @@ fn wrong_value(column: &Column) -> Bson {
     doc! { "$or": wrong }.into()
 }
 
-/// Documents whose keys are not exactly `_id` and the table's columns, in order: `{keys: […]}` of
-/// the first one.
-pub fn other_keys(table: &Table) -> Vec<Document> {
+/// The first document whose keys are not exactly `_id` and the table's columns, in order:
+/// `{keys: […]}`.
+pub(super) fn other_keys(table: &Table) -> Vec<Document> {
     let declared: Vec<&str> =
         std::iter::once("_id").chain(table.columns.iter().map(|column| column.name)).collect();
     let keys = doc! { "$map": { "input": { "$objectToArray": "$$ROOT" }, "in": "$$this.k" } };
@@ -278,8 +283,8 @@ mod tests {
 
     #[test]
     fn indexes_follow_from_the_entry() {
-        assert!(keys_of(&catalogue::CUSTOMERS, SCANNED_ROWS).is_empty());
-        let customers = keys_of(&catalogue::CUSTOMERS, SCANNED_ROWS + 1);
+        assert!(keys_of(&catalogue::CUSTOMERS, MAX_SCANNED_ROWS).is_empty());
+        let customers = keys_of(&catalogue::CUSTOMERS, MAX_SCANNED_ROWS + 1);
         let lists = catalogue::CUSTOMERS.columns.iter().filter(|c| c.ty == ColumnType::TextList);
         let expected = catalogue::CUSTOMERS.columns.len() - lists.count() - 1;
         assert_eq!(customers.len(), expected, "all but the key and lists");
@@ -294,12 +299,15 @@ mod tests {
         let retention = keys_of(&catalogue::COHORT_RETENTION, 2_000);
         assert_eq!(retention[0], "first_purchase_month_1_month_offset_1");
         assert_eq!(retention[1], "month_offset_1_first_purchase_month_1");
-        // A server takes at most 64.
+        // A collection can have at most 64.
         assert!(catalogue::ALL.iter().all(|table| indexes(table, 2_000).len() < 64));
     }
 
     #[test]
     fn a_search_is_literal_whatever_it_holds() {
         assert_eq!(contains("a.b\0c").get_str("$regex").unwrap(), "a\\.b\\x00c");
+        let special = r"\.+*?()|[]{}^$#&-~";
+        let escaped = r"\\\.\+\*\?\(\)\|\[\]\{\}\^\$\#\&\-\~";
+        assert_eq!(contains(special).get_str("$regex").unwrap(), escaped);
     }
 }

@@ -5,20 +5,23 @@
 use std::future::IntoFuture as _;
 
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{self, Bson, DateTime, Document, doc};
 use mongodb::error::Error;
 
-use super::connection::{Connection, DUPLICATE_KEY, code};
+use super::client::MongoStore;
+use super::connection::Connection;
+use super::decode::whole;
 use super::documents::{instant_from_bson, instant_to_bson};
+use super::errors::{DUPLICATE_KEY, code};
 use super::lease::is_free;
-use super::{MongoStore, whole};
 use crate::domain::time::Timestamp;
 use crate::runs::{
     Flow, IdempotencyRecord, RefreshRequest, RunKind, RunNotes, RunPage, RunQuery, RunRecord,
     RunSpec, RunState, RunStep, RunTrigger, StartAt,
 };
-use crate::store::{KEY_LIFE, Result, RunLog, StoreError, holder};
+use crate::store::{KEY_LIFE, Result, RunLog, StoreError, owner};
 
 /// The `_id` of the document that names the run that waits.
 const WAITING: &str = "waiting";
@@ -127,7 +130,7 @@ fn read_request(stored: &Document) -> RefreshRequest {
 }
 
 /// The condition that runs asked for meet.
-pub fn run_filter(query: &RunQuery) -> Document {
+fn run_filter(query: &RunQuery) -> Document {
     let mut filter = doc! {};
     if let Some(run) = query.run {
         filter.insert("_id", i64::try_from(run).unwrap_or(i64::MAX));
@@ -148,8 +151,29 @@ pub fn run_filter(query: &RunQuery) -> Document {
     filter
 }
 
+/// Runs, newest first, and how many there are.
+async fn find_runs(
+    connection: &Connection,
+    query: &RunQuery,
+) -> std::result::Result<(Vec<Document>, u64), Error> {
+    let runs = connection.runs();
+    let filter = run_filter(query);
+    let found = runs
+        .find(filter.clone())
+        .sort(doc! { "_id": -1 })
+        .skip(query.offset.into())
+        .limit(query.limit.into());
+    let found: Vec<Document> = found.max_time(connection.longest).await?.try_collect().await?;
+    let total = if query.counts {
+        runs.count_documents(filter).max_time(connection.longest).await?
+    } else {
+        found.len() as u64
+    };
+    Ok((found, total))
+}
+
 /// A stored record of a run.
-pub fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord> {
+fn read_run(stored: &Document, connection: &Connection) -> Result<RunRecord> {
     let undecodable = |column: &str, ty: &'static str| StoreError::Decode {
         table: format!("{}.runs", connection.ops.name()),
         column: column.to_owned(),
@@ -335,7 +359,7 @@ async fn enqueue(
         if let Err(refused) = refuse_again(connection, order).await? {
             return Ok(Err(refused));
         }
-        let record = |run| write_run(&RunRecord::enqueued(run, order, holder()));
+        let record = |run| write_run(&RunRecord::enqueued(run, order, owner()));
         let run = insert_next(connection, record).await?;
         let place = doc! { "_id": WAITING, "run": number(run) };
         match connection.leases().insert_one(place).await {
@@ -401,7 +425,8 @@ fn read_key(stored: &Document) -> Option<IdempotencyRecord> {
 impl RunLog for MongoStore {
     async fn runs(&self, query: RunQuery) -> Result<RunPage> {
         let (connection, _) = &self.inspected().await?;
-        let (stored, total) = self.asked("listing runs", connection.find_runs(&query)).await?;
+        let (stored, total) =
+            self.driver_read("listing runs", find_runs(connection, &query)).await?;
         let runs = stored.iter().map(|run| read_run(run, connection)).collect::<Result<_>>()?;
         Ok(RunPage { runs, total })
     }

@@ -1,44 +1,43 @@
-//! The one commit: manifest, pointer and the run's record, fenced against a holder that was
-//! overtaken.
+//! The one commit: manifest, pointer and the run's record, fenced against a process that lost its
+//! lease.
 
 use std::time::Duration;
 
 use mongodb::bson::{self, DateTime, Document, doc};
 use mongodb::error::Error;
 
-use super::POINTER;
-use super::commands::Fenced;
-use super::connection::{Connection, DUPLICATE_KEY, code};
+use super::connection::{Connection, POINTER};
 use super::documents::instant_to_bson;
+use super::errors::{DUPLICATE_KEY, Fenced, code};
 use crate::domain::manifest::Published;
 use crate::store::Reached;
 
-/// How a commit is marked of which nothing is known.
-const COMMIT_UNKNOWN: &str = "UnknownTransactionCommitResult";
-/// How often such a commit is asked for again, and after what time.
-const COMMITS: usize = 20;
-const BETWEEN_COMMITS: Duration = Duration::from_millis(250);
+/// The driver's label of a commit with an unknown result.
+const UNKNOWN_RESULT: &str = "UnknownTransactionCommitResult";
+/// How often such a commit is retried, and after which delay.
+const COMMIT_RETRIES: usize = 20;
+const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// What a switch changes.
-pub struct Changes {
+/// The changes of a switch.
+pub(super) struct Changes {
     connection: Connection,
     token: i64,
-    number: i64,
+    run: i64,
     generation: i64,
     manifest: Document,
     pointer: Document,
-    run: Document,
+    record: Document,
 }
 
 impl Changes {
-    /// The changes that serve a generation: by the holder of a token, in the run of a number.
+    /// The changes that make a generation the served one, by the holder of a token, in a run.
     ///
     /// # Errors
-    /// When it cannot be written as a document.
+    /// When the generation cannot be written as a document.
     pub fn of(
         published: &Published,
         token: i64,
-        number: i64,
+        run: i64,
         connection: &Connection,
     ) -> std::result::Result<Self, bson::error::Error> {
         let generation = i64::try_from(published.manifest.generation).unwrap_or(i64::MAX);
@@ -47,7 +46,7 @@ impl Changes {
         Ok(Self {
             connection: connection.clone(),
             token,
-            number,
+            run,
             generation,
             manifest: doc! {
                 "_id": generation,
@@ -60,72 +59,74 @@ impl Changes {
                 "generation": generation, "as_of": as_of, "published_at": published_at,
                 "switched_at": DateTime::now(),
             }, "$max": { "newest": generation } },
-            run: doc! { "$set": { "generation": generation } },
+            record: doc! { "$set": { "generation": generation } },
         })
     }
 
     /// Makes the changes in one transaction.
     ///
     /// # Errors
-    /// A custom [`Fenced`] where a fence is higher than ours.
+    /// A custom [`Fenced`] where a fence is higher than the token.
     pub async fn apply_together(&self) -> std::result::Result<(), Error> {
         let mut session = self.connection.client.start_session().await?;
         session.start_transaction().await?;
-        let (older, fenced, own) = self.filters();
+        let (manifest, pointer, own) = self.filters();
         let manifests = self.connection.manifests();
-        let keep = manifests.replace_one(older, &self.manifest).upsert(true);
-        keep.session(&mut session).await.map_err(overtaken_by_key)?;
+        let keep = manifests.replace_one(manifest, &self.manifest).upsert(true);
+        keep.session(&mut session).await.map_err(fenced_by_key)?;
         let pointers = self.connection.pointer();
-        let point = pointers.update_one(fenced, self.pointer.clone());
+        let point = pointers.update_one(pointer, self.pointer.clone());
         if point.session(&mut session).await?.matched_count == 0 {
             // Dropping the session aborts the transaction.
             return Err(Error::custom(Fenced));
         }
         let runs = self.connection.runs();
-        runs.update_one(own, self.run.clone()).session(&mut session).await?;
-        // StartedRun again in the same session: a new one would meet this transaction, still open.
-        let mut tries = 0;
+        runs.update_one(own, self.record.clone()).session(&mut session).await?;
+        // Retried in the same session: in a new one this transaction, still open, would conflict.
+        let mut retries = 0;
         loop {
             match session.commit_transaction().await {
-                Err(error) if error.contains_label(COMMIT_UNKNOWN) && tries < COMMITS => tries += 1,
+                Err(error) if error.contains_label(UNKNOWN_RESULT) && retries < COMMIT_RETRIES => {
+                    retries += 1;
+                }
                 committed => return committed,
             }
-            tokio::time::sleep(BETWEEN_COMMITS).await;
+            tokio::time::sleep(COMMIT_RETRY_DELAY).await;
         }
     }
 
-    /// Makes the changes one after the other where there are no transactions. Each is fenced by
-    /// itself; a manifest whose switch did not follow is not listed.
+    /// Makes the changes one after the other, for a server without transactions. Each is fenced by
+    /// itself; a manifest without its switch is not listed.
     ///
     /// # Errors
-    /// A custom [`Fenced`] where a fence is higher than ours.
+    /// A custom [`Fenced`] where a fence is higher than the token.
     pub async fn apply_in_turn(&self, reached: Reached<'_>) -> std::result::Result<(), Error> {
-        let (older, fenced, own) = self.filters();
+        let (manifest, pointer, own) = self.filters();
         let pointers = self.connection.pointer();
-        let pointer = pointers.find_one(fenced.clone()).await?;
-        pointer.ok_or_else(|| Error::custom(Fenced))?;
+        let current = pointers.find_one(pointer.clone()).await?;
+        current.ok_or_else(|| Error::custom(Fenced))?;
         let manifests = self.connection.manifests();
-        let keep = manifests.replace_one(older, &self.manifest).upsert(true);
-        keep.await.map_err(overtaken_by_key)?;
+        let keep = manifests.replace_one(manifest, &self.manifest).upsert(true);
+        keep.await.map_err(fenced_by_key)?;
         reached("kept");
-        if pointers.update_one(fenced, self.pointer.clone()).await?.matched_count == 0 {
+        if pointers.update_one(pointer, self.pointer.clone()).await?.matched_count == 0 {
             return Err(Error::custom(Fenced));
         }
-        self.connection.runs().update_one(own, self.run.clone()).await.map(drop)
+        self.connection.runs().update_one(own, self.record.clone()).await.map(drop)
     }
 
-    /// Our manifest or an earlier holder's of the same number, the pointer while the fence is ours,
-    /// our run.
+    /// Selects the manifest, if it is this holder's or an earlier one's; the pointer, while this
+    /// holder's fence is in it; this run.
     fn filters(&self) -> (Document, Document, Document) {
         (
             doc! { "_id": self.generation, "fence": { "$lte": self.token } },
             doc! { "_id": POINTER, "fence": self.token },
-            doc! { "_id": self.number },
+            doc! { "_id": self.run },
         )
     }
 }
 
-/// A later holder's manifest is not replaced, and a second one of its number cannot be inserted.
-fn overtaken_by_key(error: Error) -> Error {
+/// A later holder's manifest is not matched, and a second one of its number cannot be inserted.
+fn fenced_by_key(error: Error) -> Error {
     if code(&error) == Some(DUPLICATE_KEY) { Error::custom(Fenced) } else { error }
 }

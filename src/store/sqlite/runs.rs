@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{SqliteStore, sql};
+use super::pool::SqliteStore;
+use super::sql;
 use crate::domain::time::Timestamp;
 use crate::runs::{IdempotencyRecord, RunEnd, RunPage, RunQuery, RunRecord, RunSpec, RunState};
-use crate::store::{Cause, KEY_LIFE, Result, RunLog, StoreError, holder};
+use crate::store::{Cause, KEY_LIFE, Result, RunLog, StoreError, owner};
 
 /// Starts the record of a run: the caller holds the right to publish, so whoever had it before is
 /// gone. Returns its number.
@@ -25,7 +26,7 @@ pub fn begin(connection: &mut Connection, order: RunSpec) -> std::result::Result
             run
         }
     };
-    keep(&transaction, &RunRecord::starting(u64::try_from(run)?, &order, holder()))?;
+    keep(&transaction, &RunRecord::starting(u64::try_from(run)?, &order, owner()))?;
     transaction.commit()?;
     Ok(run)
 }
@@ -121,7 +122,7 @@ impl RunLog for SqliteStore {
             refuse_again(&transaction, &order)?;
             let last: i64 = transaction.query_row(sql::LAST_RUN, [], |row| row.get(0))?;
             let run = u64::try_from(last + 1)?;
-            keep(&transaction, &RunRecord::enqueued(run, &order, holder()))?;
+            keep(&transaction, &RunRecord::enqueued(run, &order, owner()))?;
             transaction.commit()?;
             Ok((run, true))
         })

@@ -1,4 +1,5 @@
-//! Statement texts, made from table entries and queries. Names are the contract's, values are bound.
+//! Statement texts, made from table entries and queries. Names come from the catalogue, values are
+//! bound.
 
 use std::fmt::Write as _;
 
@@ -7,8 +8,8 @@ use crate::domain::query::{Comparison, Query};
 use crate::domain::schema::{Column, ColumnType, Direction, Purchases, Table, Tally, View};
 use crate::runs::RunQuery;
 
-/// The tables that remember generations, point to the active one and record runs.
-pub const BOOKKEEPING: &str = "
+/// The tables of generations, the pointer to the active one, runs and idempotency keys.
+pub(super) const BOOKKEEPING: &str = "
 CREATE TABLE IF NOT EXISTS goldsmith_generations (
     generation INTEGER PRIMARY KEY,
     published TEXT NOT NULL
@@ -31,23 +32,23 @@ CREATE TABLE IF NOT EXISTS goldsmith_keys (
 ) STRICT;";
 
 /// The number of the last run; 0 before the first.
-pub const LAST_RUN: &str = "SELECT coalesce(max(run), 0) FROM goldsmith_runs";
+pub(super) const LAST_RUN: &str = "SELECT coalesce(max(run), 0) FROM goldsmith_runs";
 
 /// The record of a run.
-pub const RUN: &str = "SELECT record FROM goldsmith_runs WHERE run = ?1";
+pub(super) const RUN: &str = "SELECT record FROM goldsmith_runs WHERE run = ?1";
 
 /// The newest run in state ?1.
-pub const NEWEST_RUN: &str =
+pub(super) const NEWEST_RUN: &str =
     "SELECT run FROM goldsmith_runs WHERE record ->> 'state' = ?1 ORDER BY run DESC LIMIT 1";
 
 /// Whether there is a run other than ?2 for the instant ?1 of the schedule, but for those that ended with
 /// their process.
-pub const HAS_OCCURRENCE: &str = "
+pub(super) const HAS_OCCURRENCE: &str = "
 SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1 AND run IS NOT ?2
     AND NOT (record ->> 'state' = 'cancelled' AND NOT record ->> 'cancel_requested'))";
 
 /// Forgets all runs but the newest ?1, those that have not ended, and the last that published.
-pub const FORGET_RUNS: &str = "
+pub(super) const FORGET_RUNS: &str = "
 DELETE FROM goldsmith_runs
 WHERE run NOT IN (SELECT run FROM goldsmith_runs ORDER BY run DESC LIMIT ?1)
     AND record ->> 'state' NOT IN ('enqueued', 'running')
@@ -56,23 +57,23 @@ WHERE run NOT IN (SELECT run FROM goldsmith_runs ORDER BY run DESC LIMIT ?1)
             AND record ->> 'generation' IS NOT NULL)";
 
 /// What was asked for under the key ?1, and the run that came of it.
-pub const KEY: &str = "SELECT asked, run FROM goldsmith_keys WHERE key = ?1";
+pub(super) const KEY: &str = "SELECT asked, run FROM goldsmith_keys WHERE key = ?1";
 
 /// Takes the key ?1 for what is asked for.
-pub const CLAIM_KEY: &str = "INSERT INTO goldsmith_keys VALUES (?1, ?2, NULL, ?3)";
+pub(super) const CLAIM_KEY: &str = "INSERT INTO goldsmith_keys VALUES (?1, ?2, NULL, ?3)";
 
 /// Keeps the run that came of what the key ?1 was for.
-pub const KEEP_KEY: &str = "UPDATE goldsmith_keys SET run = ?2 WHERE key = ?1";
+pub(super) const KEEP_KEY: &str = "UPDATE goldsmith_keys SET run = ?2 WHERE key = ?1";
 
 /// Gives the key ?1 back, if nothing came of it.
-pub const GIVE_KEY_BACK: &str = "DELETE FROM goldsmith_keys WHERE key = ?1 AND run IS NULL";
+pub(super) const GIVE_KEY_BACK: &str = "DELETE FROM goldsmith_keys WHERE key = ?1 AND run IS NULL";
 
 /// Forgets keys that were kept before ?1 (microseconds).
-pub const FORGET_KEYS: &str = "DELETE FROM goldsmith_keys WHERE kept_at < ?1";
+pub(super) const FORGET_KEYS: &str = "DELETE FROM goldsmith_keys WHERE kept_at < ?1";
 
 /// The runs that are asked for, newest first: number ?1, state ?2, start from ?3 and before ?4, as far as
 /// they are given; ?5 of them after ?6.
-pub fn runs(query: &RunQuery) -> String {
+pub(super) fn runs(query: &RunQuery) -> String {
     format!(
         "SELECT record FROM goldsmith_runs {} ORDER BY run DESC LIMIT ?5 OFFSET ?6",
         conditions(query)
@@ -80,7 +81,7 @@ pub fn runs(query: &RunQuery) -> String {
 }
 
 /// How many they are.
-pub fn count_runs(query: &RunQuery) -> String {
+pub(super) fn count_runs(query: &RunQuery) -> String {
     format!("SELECT count(*) FROM goldsmith_runs {} AND ?5 >= 0 AND ?6 >= 0", conditions(query))
 }
 
@@ -99,37 +100,36 @@ fn conditions(query: &RunQuery) -> String {
 }
 
 /// Remembers a run.
-pub const KEEP_RUN: &str =
+pub(super) const KEEP_RUN: &str =
     "INSERT INTO goldsmith_runs VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = ?2";
 
 /// The active generation's number and record.
-pub const ACTIVE: &str = "
+pub(super) const ACTIVE: &str = "
 SELECT generation, published FROM goldsmith_generations
 WHERE generation = (SELECT generation FROM goldsmith_active)";
 
-/// The records of all kept generations, ascending.
-pub const GENERATIONS: &str = "SELECT published FROM goldsmith_generations ORDER BY generation";
+/// The records of all stored generations, ascending.
+pub(super) const GENERATIONS: &str =
+    "SELECT published FROM goldsmith_generations ORDER BY generation";
 
-/// Remembers a generation.
-pub const KEEP_GENERATION: &str =
+/// Stores the generation ?1.
+pub(super) const STORE_GENERATION: &str =
     "INSERT INTO goldsmith_generations VALUES (?1, ?2) ON CONFLICT DO UPDATE SET published = ?2";
 
-/// Moves the pointer.
-pub const POINT_TO: &str =
+/// Moves the pointer to the generation ?1.
+pub(super) const POINT_TO: &str =
     "INSERT INTO goldsmith_active VALUES (0, ?1) ON CONFLICT DO UPDATE SET generation = ?1";
 
-/// Forgets all generations but the newest ?1 and the active one.
-pub const FORGET_GENERATIONS: &str = "
+/// Deletes all generations but the newest ?1 and the active one.
+pub(super) const DELETE_GENERATIONS: &str = "
 DELETE FROM goldsmith_generations
 WHERE generation NOT IN (SELECT generation FROM goldsmith_generations ORDER BY generation DESC LIMIT ?1)
   AND generation NOT IN (SELECT generation FROM goldsmith_active)";
 
 /// The names of all tables.
-pub const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table'";
+pub(super) const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table'";
 
-/// Creates the physical table.
-#[must_use]
-pub fn create_table(table: &Table, physical: &str) -> String {
+pub(super) fn create_table(table: &Table, physical: &str) -> String {
     let mut sql = format!("CREATE TABLE \"{physical}\" (");
     for column in table.columns {
         let null = if column.nullable { "" } else { " NOT NULL" };
@@ -159,16 +159,13 @@ fn quoted(names: &[&str]) -> String {
     names.join(", ")
 }
 
-/// Inserts one row.
-#[must_use]
-pub fn insert(table: &Table, physical: &str) -> String {
+pub(super) fn insert(table: &Table, physical: &str) -> String {
     let places = vec!["?"; table.columns.len()].join(", ");
     format!("INSERT INTO \"{physical}\" VALUES ({places})")
 }
 
 /// Creates the indexes that the entry declares.
-#[must_use]
-pub fn create_indexes(table: &Table, physical: &str) -> String {
+pub(super) fn create_indexes(table: &Table, physical: &str) -> String {
     let mut sql = String::new();
     for Column { name, .. } in table.columns.iter().filter(|column| column.indexed) {
         let _ = write!(sql, "CREATE INDEX \"{physical}_{name}\" ON \"{physical}\" (\"{name}\");");
@@ -176,41 +173,36 @@ pub fn create_indexes(table: &Table, physical: &str) -> String {
     sql
 }
 
-/// The statement that made a view.
-pub const VIEW: &str = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1";
+/// The statement that created a view.
+pub(super) const VIEW: &str = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1";
 
-/// Every stable and older name of a generation with the statement that makes it a view of the
-/// generation's tables.
-#[must_use]
-pub fn stable_views(manifest: &Manifest, legacy_views: &[&View]) -> Vec<(String, String)> {
+/// Every view of a generation, under stable names and legacy names, with the statement that creates
+/// it.
+pub(super) fn stable_views(manifest: &Manifest, legacy_views: &[&View]) -> Vec<(String, String)> {
     let view = |name: &str, fields: &str, physical: &str| {
         let create = format!("CREATE VIEW \"{name}\" AS SELECT {fields} FROM \"{physical}\"");
         (name.to_owned(), create)
     };
     let stable = manifest.tables.iter().map(|entry| view(&entry.name, "*", entry.physical_name()));
-    let older = legacy_views.iter().filter_map(|older| {
-        let entry = manifest.table(older.table.name)?;
-        let fields: Vec<String> = older
+    let legacy = legacy_views.iter().filter_map(|legacy| {
+        let entry = manifest.table(legacy.table.name)?;
+        let fields: Vec<String> = legacy
             .columns()
             .iter()
             .map(|(field, column)| format!("\"{}\" AS \"{field}\"", column.name))
             .collect();
-        Some(view(older.name, &fields.join(", "), entry.physical_name()))
+        Some(view(legacy.name, &fields.join(", "), entry.physical_name()))
     });
-    stable.chain(older).collect()
+    stable.chain(legacy).collect()
 }
 
 /// The two statements of a query; both take the parameters of [`super::values::bind`].
-pub struct Select {
-    /// The page of rows.
+pub(super) struct Select {
     pub rows: String,
-    /// The number of rows that match.
     pub count: String,
 }
 
-/// The statements of a query over a physical table.
-#[must_use]
-pub fn select(query: &Query, physical: &str) -> Select {
+pub(super) fn select(query: &Query, physical: &str) -> Select {
     let columns: Vec<&str> = query.view.columns().iter().map(|(_, column)| column.name).collect();
     let mut conditions = Vec::new();
     for (index, filter) in query.filters.iter().enumerate() {
@@ -256,15 +248,12 @@ pub fn select(query: &Query, physical: &str) -> Select {
     }
 }
 
-/// The number of rows of a table.
-#[must_use]
-pub fn count_rows(physical: &str) -> String {
+pub(super) fn count_rows(physical: &str) -> String {
     format!("SELECT count(*) FROM \"{physical}\"")
 }
 
 /// The sum of the revenue and the number of purchases of a table.
-#[must_use]
-pub fn totals(tally: Tally, physical: &str) -> String {
+pub(super) fn totals(tally: Tally, physical: &str) -> String {
     let purchases = match tally.purchases {
         Purchases::Rows => "count(*)".to_owned(),
         Purchases::Column(column) => format!("coalesce(sum(\"{column}\"), 0)"),
@@ -273,9 +262,8 @@ pub fn totals(tally: Tally, physical: &str) -> String {
     format!("SELECT total(\"{}\"), {purchases} FROM \"{physical}\"", tally.revenue)
 }
 
-/// The number of distinct keys without a null.
-#[must_use]
-pub fn count_distinct_keys(table: &Table, physical: &str) -> String {
+/// The number of distinct keys, not counting those with a null.
+pub(super) fn count_distinct_keys(table: &Table, physical: &str) -> String {
     if table.is_single() {
         return format!("SELECT min(count(*), 1) FROM \"{physical}\"");
     }
@@ -289,8 +277,7 @@ pub fn count_distinct_keys(table: &Table, physical: &str) -> String {
 }
 
 /// The number of rows whose value a column's declaration does not allow.
-#[must_use]
-pub fn count_wrong(column: &Column, physical: &str) -> String {
+pub(super) fn count_wrong(column: &Column, physical: &str) -> String {
     let name = column.name;
     let expected = match storage(column.ty) {
         "INTEGER" => "'integer'",
@@ -298,7 +285,7 @@ pub fn count_wrong(column: &Column, physical: &str) -> String {
         _ => "'text'",
     };
     let mut wrong = vec![format!("(\"{name}\" IS NOT NULL AND typeof(\"{name}\") <> {expected})")];
-    // Texts and integers that stand for something else must read as it.
+    // Texts and integers that encode another type must decode.
     match column.ty {
         ColumnType::Bool => wrong.push(format!("\"{name}\" NOT IN (0, 1)")),
         ColumnType::Date => wrong.push(format!("\"{name}\" <> date(\"{name}\") OR (\"{name}\" IS NOT NULL AND date(\"{name}\") IS NULL)")),

@@ -11,8 +11,8 @@ use crate::domain::time::{Day, Timestamp};
 use crate::store::{Cause, StoreError};
 
 /// Adds `contains_folded(text, sought)`: whether `text` contains `sought`, which is lower case,
-/// regardless of case in any script. SQLite's own LIKE folds ASCII only.
-pub fn add_search_function(connection: &Connection) -> rusqlite::Result<()> {
+/// ignoring case in any script. SQLite's own LIKE folds ASCII only.
+pub(super) fn add_search_function(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function(
         "contains_folded",
         2,
@@ -28,8 +28,7 @@ pub fn add_search_function(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// Inserts the rows of a batch.
-pub fn insert_batch(insert: &mut Statement<'_>, batch: &Batch) -> Result<(), Cause> {
+pub(super) fn insert_batch(insert: &mut Statement<'_>, batch: &Batch) -> Result<(), Cause> {
     for row in 0..batch.rows {
         for (place, cells) in batch.columns.iter().enumerate() {
             insert.raw_bind_parameter(place + 1, cell(cells, row)?)?;
@@ -59,7 +58,7 @@ fn cell(cells: &ColumnValues, row: usize) -> Result<ToSqlOutput<'_>, Cause> {
 }
 
 /// A query's values in the order its statements number them.
-pub fn bind(query: &Query) -> Vec<SqlValue> {
+pub(super) fn bind(query: &Query) -> Vec<SqlValue> {
     let filters = query.filters.iter().map(|filter| to_sql(&filter.value));
     let search = query.search.iter().map(|search| SqlValue::Text(search.text.to_lowercase()));
     filters.chain(search).collect()
@@ -77,8 +76,8 @@ fn to_sql(value: &Value) -> SqlValue {
     }
 }
 
-/// Reads a row of a view; an unreadable value is an error that names it.
-pub fn read_row(
+/// Reads a row of a view. A value of another type is an error that names table, column and key.
+pub(super) fn read_row(
     row: &Row<'_>,
     columns: &[(&'static str, &'static Column)],
     table: &Table,
@@ -106,7 +105,7 @@ pub fn read_row(
     Ok(values)
 }
 
-/// A stored value for people.
+/// A stored value as text, for messages.
 fn shown(stored: ValueRef<'_>) -> String {
     match stored {
         ValueRef::Null => "null".to_owned(),

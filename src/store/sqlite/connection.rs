@@ -1,0 +1,40 @@
+//! One connection to the file: its pragmas, and which file a path leads to.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::values;
+
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Device and inode of a file: the same while the file is written, another one when a new file
+/// takes its place.
+pub(super) type FileId = (u64, u64);
+
+pub(super) fn file_id(path: &Path) -> std::io::Result<FileId> {
+    let meta = std::fs::metadata(path)?;
+    Ok((meta.dev(), meta.ino()))
+}
+
+/// Opens a connection, with these flags besides the usual ones.
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | flags;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // A quoted name that is not a column is an error, not a text literal.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // Readers map the file. A commit reaches the disk once, when the pointer moves.
+    connection.execute_batch(
+        "PRAGMA synchronous = normal; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = memory; \
+         PRAGMA cache_size = -32768;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(64);
+    values::add_search_function(&connection)?;
+    Ok(connection)
+}
