@@ -15,7 +15,7 @@ use super::parameters::{MAX_LIMIT, refuse_parameters};
 use super::route_doc::RouteDoc;
 use super::table::Preset;
 use super::tags;
-use crate::catalogue::models::{ML_CALIBRATION, ML_MODEL_METRICS};
+use crate::catalogue::{ML_CALIBRATION, ML_MODEL_METRICS};
 use crate::domain::query::Query;
 use crate::domain::rows::Value;
 use crate::domain::schema::{Column, ColumnType, Direction, View};

@@ -30,7 +30,7 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::catalogue::models::{
+use crate::catalogue::{
     CHURN_PREDICTIONS, CLV_PREDICTIONS, CUSTOMER_SEGMENT_SUMMARY, CUSTOMER_SEGMENTS,
     ML_MODEL_METRICS, SEGMENT_MIGRATION,
 };

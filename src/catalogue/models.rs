@@ -1,6 +1,6 @@
 //! The tables that models fill: predictions by customer, and what is to be said of the models.
 
-use super::{MAX, boolean, float, int, money, text, text_list, timestamp};
+use super::columns::{MAX, boolean, float, int, money, text, text_list, timestamp};
 use crate::domain::schema::{Access, Column, Direction, Purchases, Table, Tally};
 
 /// RFM segments by customer.

@@ -64,8 +64,7 @@ pub async fn diff(
             diff.tables.push(unread(rows(is), rows(was)));
             continue;
         };
-        let is_told =
-            [catalogue::KPIS.name, catalogue::models::CUSTOMER_SEGMENTS.name].contains(&name);
+        let is_told = [catalogue::KPIS.name, catalogue::CUSTOMER_SEGMENTS.name].contains(&name);
         if was.content_hash == is.content_hash && !is_told {
             diff.tables.push(unread(0, 0));
             continue;
@@ -81,7 +80,7 @@ pub async fn diff(
             } else {
                 Vec::new()
             };
-            let migrations = if name == catalogue::models::CUSTOMER_SEGMENTS.name {
+            let migrations = if name == catalogue::CUSTOMER_SEGMENTS.name {
                 compare::segments(&was, &is)?
             } else {
                 Vec::new()

@@ -21,5 +21,6 @@ pub mod gold;
 pub mod ml;
 pub mod rows;
 pub mod silver;
+pub(crate) mod types;
 
 pub use error::{PipelineError, Result};

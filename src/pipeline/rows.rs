@@ -2,7 +2,7 @@
 
 use polars::prelude::*;
 
-use crate::catalogue::data_type;
+use super::types::data_type;
 use crate::domain::rows::{Batch, ColumnValues};
 use crate::domain::schema::{ColumnType, Table};
 use crate::domain::time::{Day, Timestamp};

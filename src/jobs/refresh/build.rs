@@ -358,7 +358,7 @@ impl Refresher {
 
     /// Who was in which segment in the last published run; empty when there is none to compare with.
     async fn last_segments(&self, last: Option<&Manifest>) -> Result<LastSegments> {
-        let table = &catalogue::models::CUSTOMER_SEGMENTS;
+        let table = &catalogue::CUSTOMER_SEGMENTS;
         let Some(entry) = last.and_then(|manifest| manifest.table(table.name)) else {
             return Ok(LastSegments::new());
         };

@@ -6,10 +6,10 @@ use super::collect;
 use super::exact::{
     MONTH_DAYS, days_until, distinct, divided, mean_amount, purchases, quantile, revenue,
 };
-use crate::catalogue::INSTANT;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::ml::tasks::segmentation::PROSPECT;
+use crate::pipeline::types::INSTANT;
 
 /// A customer who bought within this many days of `as_of` is active.
 const ACTIVE_DAYS: i64 = 90;

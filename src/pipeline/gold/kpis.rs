@@ -3,9 +3,9 @@
 use polars::prelude::*;
 
 use super::exact::{eur_per, purchases, sum_amount, sum_in_order, to_micros};
-use crate::catalogue::INSTANT;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
+use crate::pipeline::types::INSTANT;
 
 /// How many of `churn_predictions` have a high risk.
 ///

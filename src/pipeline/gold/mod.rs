@@ -15,7 +15,7 @@ pub mod scores;
 use polars::prelude::*;
 
 use crate::catalogue;
-use crate::catalogue::models::{
+use crate::catalogue::{
     CHURN_PREDICTIONS, CLV_PREDICTIONS, CUSTOMER_SEGMENT_SUMMARY, CUSTOMER_SEGMENTS,
     ML_CALIBRATION, ML_MODEL_METRICS, SEGMENT_MIGRATION,
 };

@@ -7,11 +7,11 @@ use polars::prelude::*;
 use super::report::{Candidate, Metrics, Task};
 use super::tasks::{churn, clv};
 use super::{LastSegments, Score, Trained, TrainingOptions};
-use crate::catalogue::INSTANT;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::ml::metrics::{BINS, ClassificationMetrics, RegressionMetrics};
 use crate::pipeline::ml::tasks::segmentation::{NAMES, PROSPECT};
+use crate::pipeline::types::INSTANT;
 
 /// Who was not there in the last published run.
 const NEW: &str = "New";

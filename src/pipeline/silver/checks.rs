@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use crate::catalogue::INSTANT;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
+use crate::pipeline::types::INSTANT;
 
 use super::read::DECIMAL_COMMA;
 

@@ -6,8 +6,8 @@ use polars::prelude::*;
 
 use super::Refined;
 use super::checks::REASON;
-use crate::catalogue::INSTANT;
 use crate::domain::manifest::{DatasetQuality, QualityReport};
+use crate::pipeline::types::INSTANT;
 use crate::pipeline::{PipelineError, Result};
 
 /// Where the gate closes.
