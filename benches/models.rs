@@ -17,6 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use goldsmith::domain::data_set::PerDataSet;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::ml::history::History;
 use goldsmith::pipeline::ml::matrix::Matrix;
@@ -26,8 +27,8 @@ use goldsmith::pipeline::ml::methods::{boosted, forest};
 use goldsmith::pipeline::ml::metrics::RegressionMetrics;
 use goldsmith::pipeline::ml::tasks::segmentation;
 use goldsmith::pipeline::ml::{LastSegments, TrainingOptions, train};
+use goldsmith::pipeline::silver;
 use goldsmith::pipeline::silver::read::SourceText;
-use goldsmith::pipeline::silver::{self, refine};
 use goldsmith::sample::{Spec, generate};
 use polars::prelude::*;
 use smartcore::ensemble::random_forest_regressor::{
@@ -70,10 +71,13 @@ fn prepare(file: &str, customers: u32) {
     let files = generate(spec).unwrap();
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
     let rules = silver::CleaningOptions { max_amount: 10_000.0, run_start: Timestamp::now() };
-    let source = |name: &'static str| vec![SourceText::of(name, bytes(name))];
-    let silver = refine(source("clients.csv"), source("achats.csv"), &rules).unwrap();
+    let sources = PerDataSet::from_fn(|set| {
+        let name = format!("{set}.csv");
+        vec![SourceText::of(&name, bytes(&name))]
+    });
+    let silver = silver::clean(sources, &rules).unwrap();
     let mut fact = silver
-        .achats
+        .purchases()
         .select(["id_achat", "id_client", "date_achat", "montant", "produit"])
         .unwrap();
     ParquetWriter::new(std::fs::File::create(file).unwrap()).finish(&mut fact).unwrap();

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use goldsmith::catalogue::{CATALOGUE, CUSTOMERS};
-use goldsmith::domain::manifest::{Memo, TableEntry, Totals, table_in_physical_name};
+use goldsmith::domain::manifest::{TableEntry, Totals, table_in_physical_name};
 use goldsmith::domain::rows::{Batch, ColumnValues};
 use goldsmith::domain::schema::ColumnType;
 use goldsmith::domain::time::{Day, Timestamp};
@@ -158,14 +158,9 @@ fn publish(server: &Server) {
         options.write_timeout = Duration::from_mins(10);
         let store = MongoStore::open(options, &CATALOGUE).unwrap();
         for turn in 0..PUBLISHES {
-            let entry = TableEntry {
-                name: CUSTOMERS.name.to_owned(),
-                rows: ROWS as u64,
-                content_hash: format!("{turn:016}{:048}", 0),
-                files: Vec::new(),
-                totals: Some(totals),
-                physical: Memo::default(),
-            };
+            let hash = format!("{turn:016}{:048}", 0);
+            let (name, rows) = (CUSTOMERS.name.to_owned(), ROWS as u64);
+            let entry = TableEntry::new(name, rows, hash, Vec::new(), Some(totals));
             let rows = blocks.clone();
             let publisher = store
                 .publisher(&RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default()))

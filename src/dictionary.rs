@@ -1,17 +1,17 @@
-//! The data dictionary, written from the table entries so that it cannot disagree with them.
+//! The data dictionary, generated from the table entries so that it cannot disagree with them.
 
 use std::fmt::Write as _;
 
 use crate::catalogue::{self, legacy};
 use crate::domain::schema::{Column, ColumnType, Direction, Fields, Table};
 
-/// `docs/DATA_DICTIONARY.md`.
+/// The text of `docs/DATA_DICTIONARY.md`.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from(
         "# Data dictionary\n\n\
-         Every table that is served, written from `src/pipeline/tables.rs` by `goldsmith dictionary`; \
-         a test compares this file with it.\n\n\
+         Every served table, generated from `src/catalogue` by `goldsmith dictionary`; a test \
+         compares this file with its output.\n\n\
          Money is EUR, 64-bit float; a column of type *money* is rounded to cents when the table is \
          written, never before an aggregation. A *number* has full precision. Timestamps are UTC \
          without offset, microseconds. Null sorts below every value.\n\n\
@@ -23,7 +23,7 @@ pub fn markdown() -> String {
         describe(table, &mut text);
     }
     text.push_str(
-        "\n## Older names\n\nServed beside the tables, as views of the serving store, for dashboards that know them.\n\n\
+        "\n## Legacy views\n\nServed beside the tables, as views of the serving store, for existing dashboards.\n\n\
          | name | table | fields |\n|---|---|---|\n",
     );
     for view in legacy::ALL {

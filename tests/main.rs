@@ -14,6 +14,7 @@ mod api {
     mod token;
 }
 mod contract {
+    mod data_sets;
     mod golden;
     mod reference;
     mod sample;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use goldsmith::catalogue;
 use goldsmith::lake::Lake;
 use goldsmith::sample::Spec;
 use serde_json::Value;
@@ -50,9 +51,9 @@ fn every_layer_holds_what_it_should() {
     let shop = Shop::sample(Spec { dirty: 0.1, ..SMALL });
     let ran = shop.run(&["refresh"]).good();
     for said in [
-        "clients",
-        "achats",
-        "rejected in achats: orphan_client",
+        "customers",
+        "purchases",
+        "rejected purchases: orphan_client",
         "publish",
         "total",
         "published generation 1",
@@ -87,7 +88,7 @@ fn every_layer_holds_what_it_should() {
         months.len() > 30 && months.iter().all(|month| month.starts_with("mois=20")),
         "{months:?}"
     );
-    assert_eq!(gold_bytes(&shop, 1).len() + OF_THE_RUN.len(), 23);
+    assert_eq!(gold_bytes(&shop, 1).len() + OF_THE_RUN.len(), catalogue::ALL.len());
     let quality = &manifest["quality"]["achats"];
     let rejected: u64 =
         quality["rejected"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
@@ -146,8 +147,9 @@ fn a_mean_of_equal_amounts_is_that_amount() {
 /// trained, to the second, and of two runs within the same one they are the same.
 #[track_caller]
 fn wrote_again(ran: &Ran, tables: usize) {
-    let said = [tables, tables - 1]
-        .map(|tables| format!("{tables} tables written, {} unchanged", 23 - tables));
+    let said = [tables, tables - 1].map(|tables| {
+        format!("{tables} tables written, {} unchanged", catalogue::ALL.len() - tables)
+    });
     assert!(said.iter().any(|said| ran.err.contains(said)), "{}", ran.err);
 }
 
@@ -190,7 +192,7 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
             half_bad.as_bytes(),
             vec![
                 "quality gate",
-                "achats",
+                "purchases",
                 "invalid_id",
                 "./data/silver/gen-000002/run-",
                 "/rejects",

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use goldsmith::catalogue::{self, legacy};
-use goldsmith::domain::manifest::{Manifest, Memo, Published, QualityReport, TableEntry, Totals};
+use goldsmith::domain::data_set::{DataSet, PerDataSet};
+use goldsmith::domain::manifest::{Manifest, Published, QualityReport, TableEntry, Totals};
 use goldsmith::domain::query::{Comparison, Filter, Query, Search};
 use goldsmith::domain::rows::{Batch, ColumnValues, Value};
 use goldsmith::domain::schema::{Column, ColumnType, Direction, Table, View};
@@ -63,14 +64,9 @@ fn month() -> Batch {
 }
 
 fn entry(table: &Table, hash: &str, rows: u64, revenue: f64, purchases: i64) -> TableEntry {
-    TableEntry {
-        name: table.name.to_owned(),
-        rows,
-        content_hash: format!("{hash:0<64}"),
-        files: Vec::new(),
-        totals: Some(Totals { revenue, purchases: Some(purchases) }),
-        physical: Memo::default(),
-    }
+    let totals = Totals { revenue, purchases: Some(purchases) };
+    let hash = format!("{hash:0<64}");
+    TableEntry::new(table.name.to_owned(), rows, hash, Vec::new(), Some(totals))
 }
 
 fn source(batch: Batch) -> RowSource {
@@ -518,8 +514,9 @@ async fn lets_one_publish_at_a_time(store: &dyn GoldStore) {
         flow: Flow { rows_in: Some(3), rows_out: None, bytes: Some(1 << 40) },
     };
     let rejected = [("unknown_customer".to_owned(), 2)].into();
-    let clients = RowCounts { read: 5, valid: 3, rejected: 2 };
-    let quality = Some(RunQuality { clients, rejected, ..RunQuality::default() });
+    let mut data_sets = PerDataSet::default();
+    data_sets[DataSet::Customers] = RowCounts { read: 5, valid: 3, rejected: 2 };
+    let quality = Some(RunQuality { data_sets, rejected, ..RunQuality::default() });
     let notes = RunNotes { steps: vec![step], before: Some(4), quality };
     run.note(&notes).await.unwrap();
     let number = run.run();

@@ -9,7 +9,7 @@ use super::columns::{
 use super::scores::SCORES;
 use crate::domain::schema::{Access, Column, Purchases, Table, Tally};
 
-/// What is known of each customer from all purchases.
+/// Metrics of each customer over all purchases.
 pub static CUSTOMER_METRICS: Table = Table {
     name: "customer_metrics",
     grain: "one row per valid customer, buyers or not",
@@ -31,8 +31,10 @@ const METRICS: &[Column] = &[
     float("avg_basket", "mean of montant, EUR; null without a purchase")
         .nullable()
         .within(0.0, MAX),
-    money("min_basket", "least montant, EUR; null without a purchase").nullable().within(0.0, MAX),
-    money("max_basket", "greatest montant, EUR; null without a purchase")
+    money("min_basket", "smallest montant, EUR; null without a purchase")
+        .nullable()
+        .within(0.0, MAX),
+    money("max_basket", "largest montant, EUR; null without a purchase")
         .nullable()
         .within(0.0, MAX),
     timestamp("first_purchase", "first purchase; null without one").nullable(),
@@ -52,7 +54,7 @@ const METRICS: &[Column] = &[
     boolean("is_high_value", "total_spent above the median of all customers"),
 ];
 
-/// Everything about a customer in one row, for lists, filters and dashboards.
+/// All columns about a customer in one row, for lists, filters and dashboards.
 pub static CUSTOMERS: Table = Table {
     name: "customers",
     grain: "one row per valid customer",
@@ -67,7 +69,7 @@ pub static CUSTOMERS: Table = Table {
 
 const WIDE: &[Column] = &[
     text("segment_name", "RFM segment, see customer_segments").indexed(),
-    text("segment_method", "what segment_name comes from; null without a purchase").nullable(),
+    text("segment_method", "method behind segment_name; null without a purchase").nullable(),
     SCORES[3],
     float(
         "churn_probability",
@@ -81,13 +83,13 @@ const WIDE: &[Column] = &[
         .indexed(),
     text_list(
         "churn_factors",
-        "in words, up to 3 features that moved churn_probability most; null without a purchase",
+        "up to 3 features that moved churn_probability most, as sentences; null without a purchase",
     )
     .nullable(),
-    text("churn_method", "what churn_probability comes from; null without a purchase").nullable(),
+    text("churn_method", "method behind churn_probability; null without a purchase").nullable(),
     money(
         "predicted_clv_12m",
-        "predicted spend of the 12 months after as_of, EUR; null without a purchase",
+        "predicted spend in the 12 months after as_of, EUR; null without a purchase",
     )
     .nullable()
     .within(0.0, MAX)
@@ -98,22 +100,22 @@ const WIDE: &[Column] = &[
     )
     .nullable()
     .indexed(),
-    text("clv_method", "what predicted_clv_12m comes from; null without a purchase").nullable(),
+    text("clv_method", "method behind predicted_clv_12m; null without a purchase").nullable(),
     float(
         "p_alive",
-        "probability of not having stopped buying for good (MBG/NBD); null without a purchase or where it cannot be fitted",
+        "probability that the customer is still active (MBG/NBD); null without a purchase or where it cannot be fitted",
     )
     .nullable()
     .within(0.0, 1.0),
     float(
         "expected_purchases_12m",
-        "days with a purchase to expect in 12 months (MBG/NBD); null likewise",
+        "expected days with a purchase in 12 months (MBG/NBD); null in the same cases",
     )
     .nullable()
     .within(0.0, MAX),
     money(
         "expected_spend_12m",
-        "spend to expect in 12 months (MBG/NBD × Gamma-Gamma), EUR; null likewise",
+        "expected spend in 12 months (MBG/NBD × Gamma-Gamma), EUR; null in the same cases",
     )
     .nullable()
     .within(0.0, MAX),
@@ -122,7 +124,7 @@ const WIDE: &[Column] = &[
     SCORES[2],
 ];
 
-/// Customers by the month of their first purchase.
+/// Cohorts: customers by the month of their first purchase.
 pub static COHORT_FIRST_PURCHASE: Table = Table {
     name: "cohort_first_purchase",
     grain: "one row per month in which a customer bought for the first time",
@@ -137,10 +139,10 @@ pub static COHORT_FIRST_PURCHASE: Table = Table {
     access: Access::Any,
 };
 
-/// How many of a cohort came back, month by month.
+/// Retention of cohorts, month by month.
 pub static COHORT_RETENTION: Table = Table {
     name: "cohort_retention",
-    grain: "one row per cohort and month since, up to the month of as_of; a month in which nobody came back is present",
+    grain: "one row per cohort and month since, up to the month of as_of; months without returning customers included",
     key: &["first_purchase_month", "month_offset"],
     columns: &[
         text("first_purchase_month", "month of the first purchase, YYYY-MM"),
@@ -154,7 +156,7 @@ pub static COHORT_RETENTION: Table = Table {
     access: Access::Any,
 };
 
-/// The headline figures.
+/// The headline KPIs.
 pub static KPIS: Table = Table {
     name: "kpis",
     grain: "one row",

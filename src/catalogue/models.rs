@@ -1,4 +1,6 @@
-//! The tables that models fill: predictions by customer, and what is to be said of the models.
+//! Tables filled by models: segments and predictions by customer, and metrics of the models.
+//!
+//! Computed by `pipeline::ml::frames`.
 
 use super::columns::{MAX, boolean, float, int, money, text, text_list, timestamp};
 use crate::domain::schema::{Access, Column, Direction, Purchases, Table, Tally};
@@ -17,7 +19,7 @@ pub static CUSTOMER_SEGMENTS: Table = Table {
         money("monetary", "sum of montant, EUR").within(0.0, MAX),
         int(
             "segment_id",
-            "place of the segment's centre by z(frequency) + z(monetary) - z(recency), 0 for the greatest; null without a purchase",
+            "rank of the segment by z(frequency) + z(monetary) - z(recency) of its centre, 0 for the highest; null without a purchase",
         )
         .nullable()
         .within(0.0, 3.0),
@@ -28,7 +30,7 @@ pub static CUSTOMER_SEGMENTS: Table = Table {
         .indexed(),
         text(
             "method",
-            "kmeans, or baseline (quarters of the same score) where K-Means cannot be; null without a purchase",
+            "kmeans, or baseline (quarters of the same score) where K-Means cannot be fitted; null without a purchase",
         )
         .nullable(),
     ],
@@ -37,7 +39,7 @@ pub static CUSTOMER_SEGMENTS: Table = Table {
     access: Access::Any,
 };
 
-/// The RFM segments, summed up.
+/// The RFM segments, summarised.
 pub static CUSTOMER_SEGMENT_SUMMARY: Table = Table {
     name: "customer_segment_summary",
     grain: "one row per segment_name with a customer",
@@ -59,14 +61,17 @@ pub static CUSTOMER_SEGMENT_SUMMARY: Table = Table {
     access: Access::Any,
 };
 
-/// Who moved from which segment to which since the last published run.
+/// Customers who moved between segments since the last published run.
 pub static SEGMENT_MIGRATION: Table = Table {
     name: "segment_migration",
-    grain: "one row per pair of segments that a customer moved between, or stayed in, since the last published run",
+    grain: "one row per pair of earlier and present segment with a customer",
     key: &["from_segment", "to_segment"],
     columns: &[
-        text("from_segment", "segment_name in the last published run; New for who was not there"),
-        text("to_segment", "segment_name now; Gone for who is not there any more"),
+        text(
+            "from_segment",
+            "segment_name in the last published run; New for customers who were not in it",
+        ),
+        text("to_segment", "segment_name now; Gone for customers who no longer exist"),
         int("clients", "customers").within(1.0, MAX),
     ],
     order: &[("clients", Direction::Descending)],
@@ -74,7 +79,7 @@ pub static SEGMENT_MIGRATION: Table = Table {
     access: Access::Any,
 };
 
-/// The probability that a customer will not buy again soon.
+/// Churn: the probability that a customer does not buy within the horizon.
 pub static CHURN_PREDICTIONS: Table = Table {
     name: "churn_predictions",
     grain: "one row per customer with a purchase",
@@ -94,15 +99,15 @@ pub static CHURN_PREDICTIONS: Table = Table {
         text("churn_risk_level", "High (>= 0.7), Medium (>= 0.4) or Low").indexed(),
         text_list(
             "top_factors",
-            "up to 3 features that moved this customer's probability most, the strongest first",
+            "up to 3 features that moved the probability of this customer most, strongest first",
         ),
         text_list(
             "factors",
-            "the same in words, with the feature's value and by how many points it moved the probability",
+            "the same as sentences, with the value of the feature and the percentage points by which it moved the probability",
         ),
         text(
             "method",
-            "what the probability comes from: random_forest, boosted_trees, bg_nbd, mbg_nbd, nbd, or baseline",
+            "method behind churn_probability: random_forest, boosted_trees, bg_nbd, mbg_nbd, nbd, or baseline",
         ),
     ],
     order: &[],
@@ -110,7 +115,7 @@ pub static CHURN_PREDICTIONS: Table = Table {
     access: Access::Any,
 };
 
-/// What a customer is worth in the next 12 months.
+/// Lifetime value: the predicted spend of the next 12 months.
 pub static CLV_PREDICTIONS: Table = Table {
     name: "clv_predictions",
     grain: "one row per customer with a purchase",
@@ -121,31 +126,31 @@ pub static CLV_PREDICTIONS: Table = Table {
         int("frequency", "number of purchases").within(1.0, MAX),
         int("customer_age", "days between the first purchase and as_of").within(0.0, MAX),
         money("historical_clv", "sum of montant to date, EUR").within(0.0, MAX),
-        money("predicted_clv_12m", "predicted spend of the 12 months after as_of, EUR")
+        money("predicted_clv_12m", "predicted spend in the 12 months after as_of, EUR")
             .within(0.0, MAX)
             .indexed(),
         text("clv_segment", "Low (< 100), Medium (< 500), High (< 1000) or Premium").indexed(),
         float(
             "p_alive",
-            "probability of not having stopped buying for good (MBG/NBD); null where it cannot be fitted",
+            "probability that the customer is still active (MBG/NBD); null where it cannot be fitted",
         )
         .nullable()
         .within(0.0, 1.0),
         float(
             "expected_purchases_12m",
-            "days with a purchase to expect in 12 months (MBG/NBD); null where it cannot be fitted",
+            "expected days with a purchase in 12 months (MBG/NBD); null where it cannot be fitted",
         )
         .nullable()
         .within(0.0, MAX),
         money(
             "expected_spend_12m",
-            "spend to expect in 12 months (MBG/NBD × Gamma-Gamma, a second opinion on predicted_clv_12m), EUR; null where they cannot be fitted",
+            "expected spend in 12 months (MBG/NBD × Gamma-Gamma, a second estimate beside predicted_clv_12m), EUR; null where they cannot be fitted",
         )
         .nullable()
         .within(0.0, MAX),
         text(
             "method",
-            "what predicted_clv_12m comes from: boosted_trees, two_stage, bg_nbd, mbg_nbd, or baseline",
+            "method behind predicted_clv_12m: boosted_trees, two_stage, bg_nbd, mbg_nbd, or baseline",
         ),
     ],
     order: &[],
@@ -159,19 +164,19 @@ pub static CLV_PREDICTIONS: Table = Table {
 const fn rate(name: &'static str, doc: &'static str) -> Column {
     float(name, doc).nullable().within(0.0, 1.0)
 }
-const fn figure(name: &'static str, doc: &'static str) -> Column {
+const fn metric(name: &'static str, doc: &'static str) -> Column {
     float(name, doc).nullable()
 }
 
-/// What is to be said of the models: what serves, what else was tried, how well each did.
+/// Metrics of the models: the serving ones and every other method tried.
 pub static ML_MODEL_METRICS: Table = Table {
     name: "ml_model_metrics",
-    grain: "one row per task (segmentation, churn, clv, buying: what serves) and per method tried for churn and clv (task_method)",
+    grain: "one row per task (segmentation, churn, clv, buying) for the serving model, and one per method tried for churn and clv (task_method)",
     key: &["model"],
     columns: &[
         text(
             "model",
-            "segmentation, churn, clv or buying for what serves; churn_random_forest and the like for each method tried",
+            "segmentation, churn, clv or buying for the serving model; churn_random_forest and the like for each method tried",
         ),
         text(
             "task",
@@ -181,18 +186,18 @@ pub static ML_MODEL_METRICS: Table = Table {
             "method",
             "kmeans, random_forest, boosted_trees, two_stage, bg_nbd, mbg_nbd, nbd or baseline",
         ),
-        boolean("serves", "whether the documents of the task come from it"),
-        text("algorithm", "the method in words"),
-        text("library", "what fits it, with version"),
+        boolean("serves", "whether it serves the task"),
+        text("algorithm", "description of the method"),
+        text("library", "library that fits it, with version"),
         text(
             "note",
-            "what a reader has to know: what was skipped or sampled, and why; empty when there is nothing",
+            "what was skipped or sampled, and why; empty if nothing was",
         ),
         timestamp("trained_at", "start of the run that trained it, whole seconds"),
         timestamp("as_of", "reference instant of the run"),
         timestamp(
             "cut_off",
-            "end of the past it learnt from; null for segmentation and buying, which learn up to as_of",
+            "end of its training data; null for segmentation and buying, which are trained up to as_of",
         )
         .nullable(),
         int("horizon_days", "length of the window after the cut-off, days; null without a cut-off")
@@ -200,24 +205,24 @@ pub static ML_MODEL_METRICS: Table = Table {
             .within(1.0, MAX),
         int("n_samples", "customers known at the cut-off").within(0.0, MAX),
         int("n_fitted", "customers it was fitted on").within(0.0, MAX),
-        int("n_held_out", "customers it was judged on, which the fit has not seen")
+        int("n_held_out", "held-out customers it was evaluated on")
             .within(0.0, MAX),
-        int("n_features", "features it was told").within(0.0, MAX),
+        int("n_features", "number of features").within(0.0, MAX),
         text_list("features", "the features"),
-        text("hyper_parameters", "hyper-parameters; empty when there are none"),
+        text("hyper_parameters", "hyper-parameters; empty if there are none"),
         text_list(
             "parameters",
-            "fitted parameters with standard errors; empty when there are none",
+            "fitted parameters with standard errors; empty if there are none",
         ),
-        figure("log_likelihood", "logarithm of the likelihood; null where none is maximised"),
-        int("seed", "seed of everything left to chance").within(0.0, MAX),
+        metric("log_likelihood", "log-likelihood; null where none is maximised"),
+        int("seed", "seed of all random choices").within(0.0, MAX),
         text_list(
             "feature_importances",
-            "mean size of each feature's effect on predictions for held-out customers (5 000 of more), as a share of 1, greatest first; empty for the baseline of clv",
+            "mean size of each feature's effect on predictions for held-out customers (5 000 of more), as a share of 1, descending; empty for the baseline of clv",
         ),
         float(
             "silhouette",
-            "mean silhouette, exact up to 10 000 customers, else of a sample of 10 000",
+            "mean silhouette, exact up to 10 000 customers, otherwise of a sample of 10 000",
         )
         .nullable()
         .within(-1.0, 1.0),
@@ -232,16 +237,16 @@ pub static ML_MODEL_METRICS: Table = Table {
         .within(-1.0, 1.0),
         text_list("segment_sizes", "customers by segment"),
         rate("base_rate", "share of held-out customers who churned"),
-        rate("accuracy", "share of right answers, held out: of a probability of at least 0.5, of the rule by its threshold"),
-        rate("precision", "share of those foretold to churn who did, held out"),
-        rate("recall", "share of those who churned that were foretold, held out"),
+        rate("accuracy", "share of correct predictions, held out: a probability of at least 0.5 counts as churn, the baseline uses its threshold"),
+        rate("precision", "share of those predicted to churn who did, held out"),
+        rate("recall", "share of those who churned that were predicted to, held out"),
         rate("f1_score", "harmonic mean of precision and recall, held out"),
         rate("roc_auc", "area under the ROC curve, held out"),
         rate("brier", "Brier score, held out"),
-        figure("log_loss", "log loss, held out"),
-        figure(
+        metric("log_loss", "log loss, held out"),
+        metric(
             "lift_10pct",
-            "churn rate of the tenth with the highest probabilities over base_rate, held out",
+            "churn rate of the tenth with the highest probabilities, divided by base_rate, held out",
         ),
         rate("baseline_accuracy", "accuracy of the baseline"),
         rate("baseline_precision", "precision of the baseline"),
@@ -249,25 +254,25 @@ pub static ML_MODEL_METRICS: Table = Table {
         rate("baseline_f1_score", "F1 of the baseline"),
         rate("baseline_roc_auc", "area under the ROC curve of the baseline"),
         rate("baseline_brier", "Brier score of the baseline"),
-        figure("baseline_log_loss", "log loss of the baseline"),
-        figure("baseline_lift_10pct", "lift of the baseline"),
-        figure("mae", "mean absolute error, EUR in 12 months, held out"),
-        figure("rmse", "root of the mean squared error, EUR in 12 months, held out"),
-        figure("r2", "coefficient of determination, held out"),
-        figure("spearman", "rank correlation, held out"),
-        figure("total_ratio", "sum foretold over sum that came, held out"),
-        figure("baseline_mae", "mean absolute error of the baseline"),
-        figure("baseline_rmse", "root of the mean squared error of the baseline"),
-        figure("baseline_r2", "coefficient of determination of the baseline"),
-        figure("baseline_spearman", "rank correlation of the baseline"),
-        figure("baseline_total_ratio", "sum foretold over sum that came, of the baseline"),
+        metric("baseline_log_loss", "log loss of the baseline"),
+        metric("baseline_lift_10pct", "lift of the baseline"),
+        metric("mae", "mean absolute error, EUR in 12 months, held out"),
+        metric("rmse", "root of the mean squared error, EUR in 12 months, held out"),
+        metric("r2", "coefficient of determination, held out"),
+        metric("spearman", "rank correlation, held out"),
+        metric("total_ratio", "predicted total over actual total, held out"),
+        metric("baseline_mae", "mean absolute error of the baseline"),
+        metric("baseline_rmse", "root of the mean squared error of the baseline"),
+        metric("baseline_r2", "coefficient of determination of the baseline"),
+        metric("baseline_spearman", "rank correlation of the baseline"),
+        metric("baseline_total_ratio", "predicted total over actual total, of the baseline"),
     ],
     order: &[],
     tally: None,
     access: Access::Any,
 };
 
-/// What was foretold and what happened, for every method that gives churn probabilities.
+/// Calibration: predicted and actual churn of every method that gives probabilities.
 pub static ML_CALIBRATION: Table = Table {
     name: "ml_calibration",
     grain: "one row per churn model and tenth of the probabilities",
@@ -275,10 +280,10 @@ pub static ML_CALIBRATION: Table = Table {
     columns: &[
         text("model", "see ml_model_metrics"),
         int("bin", "tenth, 0 to 9").within(0.0, 9.0),
-        float("probability_low", "least probability of the bin").within(0.0, 1.0),
-        float("probability_high", "greatest; belongs to the next bin, except for 1")
+        float("probability_low", "lowest probability of the bin").within(0.0, 1.0),
+        float("probability_high", "highest; belongs to the next bin, except for 1")
             .within(0.0, 1.0),
-        int("clients", "held-out customers in it").within(0.0, MAX),
+        int("clients", "held-out customers in the bin").within(0.0, MAX),
         rate("mean_probability", "mean of their probabilities; null without a customer"),
         rate("churn_rate", "share of them who churned; null without a customer"),
     ],

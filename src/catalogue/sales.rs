@@ -5,7 +5,7 @@
 use super::columns::{MAX, TALLY_PURCHASES, date, float, int, money, text, text_list, timestamp};
 use crate::domain::schema::{Access, Direction, Purchases, Table, Tally};
 
-/// Every purchase that silver accepted, with the calendar it is grouped by.
+/// Every valid purchase, with its calendar.
 pub static FACT_ACHATS: Table = Table {
     name: "fact_achats",
     grain: "one row per purchase",
@@ -14,12 +14,10 @@ pub static FACT_ACHATS: Table = Table {
         int("id_achat", "purchase").within(1.0, MAX),
         int("id_client", "the customer who bought").within(1.0, MAX).indexed(),
         timestamp("date_achat", "when, UTC").indexed(),
-        float("montant", "amount as the source says, EUR").within(0.0, MAX),
+        float("montant", "amount as in the source, EUR").within(0.0, MAX),
         text("produit", "product"),
-        int("quantite", "units bought; null when the source does not say")
-            .nullable()
-            .within(1.0, MAX),
-        float("prix", "unit price as the source says, EUR; null when it does not").nullable(),
+        int("quantite", "units bought; null if absent in the source").nullable().within(1.0, MAX),
+        float("prix", "unit price as in the source, EUR; null if absent").nullable(),
         text("pays", "country of the customer"),
         date("jour", "day of date_achat"),
         text("mois", "month of date_achat, YYYY-MM"),
@@ -32,7 +30,7 @@ pub static FACT_ACHATS: Table = Table {
     access: Access::Within("id_client"),
 };
 
-/// Revenue by the customers' country.
+/// Revenue by the country of the customer.
 pub static REVENUE_BY_COUNTRY: Table = Table {
     name: "revenue_by_country",
     grain: "one row per country with a sale",
@@ -61,18 +59,18 @@ pub static REVENUE_BY_PRODUCT: Table = Table {
         money("total_revenue", "sum of montant, EUR").within(0.0, MAX),
         int("total_sales", "number of purchases").within(1.0, MAX),
         money("avg_price", "mean of montant, EUR").within(0.0, MAX),
-        money("min_price", "least montant, EUR").within(0.0, MAX),
-        money("max_price", "greatest montant, EUR").within(0.0, MAX),
+        money("min_price", "smallest montant, EUR").within(0.0, MAX),
+        money("max_price", "largest montant, EUR").within(0.0, MAX),
         int("unique_customers", "distinct customers who bought it").within(1.0, MAX),
         float("market_share_pct", "share of all revenue, 0 to 100").within(0.0, 100.0),
-        text_list("top_countries", "up to 3 countries, by revenue of this product, greatest first"),
+        text_list("top_countries", "up to 3 countries by revenue of this product, descending"),
     ],
     order: &[("total_revenue", Direction::Descending)],
     tally: Some(Tally { revenue: "total_revenue", purchases: Purchases::Column("total_sales") }),
     access: Access::Any,
 };
 
-/// The columns every revenue-by-period table has after its key.
+/// The columns that every table of revenue by period has after its key.
 macro_rules! period_columns {
     ($($key:expr),+ ; $($extra:expr),*) => {
         &[
@@ -83,7 +81,7 @@ macro_rules! period_columns {
                 .nullable()
                 .within(0.0, MAX),
             int("unique_customers", "distinct customers who bought").within(0.0, MAX),
-            money("prev_revenue", "total_revenue of the period before, EUR; null for the first")
+            money("prev_revenue", "total_revenue of the previous period, EUR; null for the first")
                 .nullable()
                 .within(0.0, MAX),
             money("growth_abs", "total_revenue - prev_revenue, EUR; null for the first").nullable(),
@@ -149,15 +147,15 @@ pub static DAILY_REVENUE: Table = Table {
 /// Histogram of amounts.
 pub static BASKET_DISTRIBUTION: Table = Table {
     name: "basket_distribution",
-    grain: "one row per bin: 12 bins of equal width from the least montant to the greatest",
+    grain: "one row per bin: 12 bins of equal width from the smallest montant to the largest",
     key: &["bucket_index"],
     columns: &[
         int("bucket_index", "bin, 0 to 11").within(0.0, 11.0),
         text(
             "bucket",
-            "the bin as a label, `(low, high]`; the first one's low edge is shown 0.1 % of the whole range lower, since it is closed on the left too",
+            "label of the bin, `(low, high]`; the lower edge of the first one is shown 0.1 % of the whole range lower, since it is closed on the left too",
         ),
-        float("bucket_low", "lower edge, EUR; belongs to the bin before, except for the first"),
+        float("bucket_low", "lower edge, EUR; belongs to the previous bin, except for the first"),
         float("bucket_high", "upper edge, EUR; belongs to the bin"),
         int("count", "purchases whose montant lies in the bin").within(0.0, MAX),
     ],
@@ -182,8 +180,8 @@ pub static STATISTICS: Table = Table {
         money("std", "standard deviation (n - 1) of montant, EUR; null for a single purchase")
             .nullable()
             .within(0.0, MAX),
-        money("min", "least value of montant, EUR").within(0.0, MAX),
-        money("max", "greatest value of montant, EUR").within(0.0, MAX),
+        money("min", "minimum of montant, EUR").within(0.0, MAX),
+        money("max", "maximum of montant, EUR").within(0.0, MAX),
         money("q25", "first quartile of montant, EUR").within(0.0, MAX),
         money("q75", "third quartile of montant, EUR").within(0.0, MAX),
         money("q90", "90th percentile of montant, EUR").within(0.0, MAX),
@@ -192,8 +190,8 @@ pub static STATISTICS: Table = Table {
         money("prix_median", "median of prix, EUR; null when no purchase has one").nullable(),
         money("prix_std", "standard deviation (n - 1) of prix, EUR; null when no purchase has one")
             .nullable(),
-        money("prix_min", "least value of prix, EUR; null when no purchase has one").nullable(),
-        money("prix_max", "greatest value of prix, EUR; null when no purchase has one").nullable(),
+        money("prix_min", "minimum of prix, EUR; null when no purchase has one").nullable(),
+        money("prix_max", "maximum of prix, EUR; null when no purchase has one").nullable(),
         money("prix_q25", "first quartile of prix, EUR; null when no purchase has one").nullable(),
         money("prix_q75", "third quartile of prix, EUR; null when no purchase has one").nullable(),
         money("prix_q90", "90th percentile of prix, EUR; null when no purchase has one").nullable(),
@@ -205,9 +203,8 @@ pub static STATISTICS: Table = Table {
             "standard deviation (n - 1) of quantite; null when no purchase has one",
         )
         .nullable(),
-        float("quantite_min", "least value of quantite; null when no purchase has one").nullable(),
-        float("quantite_max", "greatest value of quantite; null when no purchase has one")
-            .nullable(),
+        float("quantite_min", "minimum of quantite; null when no purchase has one").nullable(),
+        float("quantite_max", "maximum of quantite; null when no purchase has one").nullable(),
         float("quantite_q25", "first quartile of quantite; null when no purchase has one")
             .nullable(),
         float("quantite_q75", "third quartile of quantite; null when no purchase has one")

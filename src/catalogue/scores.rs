@@ -5,7 +5,7 @@
 use super::columns::{MAX, concat, date, float, int, money, text, timestamp};
 use crate::domain::schema::{Access, Column, Direction, Table};
 
-/// The features scores are computed from, over the 12 months up to `as_of`.
+/// The features of the scores, over the 12 months up to `as_of`.
 pub static CUSTOMER_FEATURES: Table = Table {
     name: "customer_features",
     grain: "one row per valid customer",
@@ -32,7 +32,7 @@ const FEATURES: &[Column] = &[
     date("reference_date", "day of as_of"),
 ];
 
-/// Features with the score of buying again and what it is worth.
+/// Features with the repurchase score and its value.
 pub static CUSTOMER_SCORES: Table = Table {
     name: "customer_scores",
     grain: "one row per valid customer",
@@ -48,25 +48,25 @@ pub static CUSTOMER_SCORES: Table = Table {
 pub(super) const SCORES: &[Column] = &[
     float(
         "prob_reachat_12m",
-        "score of buying again in 12 months: clip(0.45 F + 0.30 R + 0.15 M + 0.10 D, 0, 1), with F = minmax(min(freq_12m, its q95)), R = 1 - minmax(min(recency_days, 365)), M = minmax(monetary_12m), D = minmax(product_diversity_12m)",
+        "repurchase score for the next 12 months: clip(0.45 F + 0.30 R + 0.15 M + 0.10 D, 0, 1), with F = minmax(min(freq_12m, its q95)), R = 1 - minmax(min(recency_days, 365)), M = minmax(monetary_12m), D = minmax(product_diversity_12m)",
     )
     .within(0.0, 1.0)
     .indexed(),
     float(
         "expected_value_12m",
-        "monetary_12m / months_active * 12 * prob_reachat_12m, EUR; months_active = max(tenure_days, 1) / 30 held to [1, 365 / 30]",
+        "monetary_12m / months_active * 12 * prob_reachat_12m, EUR; months_active = max(tenure_days, 1) / 30 clipped to [1, 365 / 30]",
     )
     .within(0.0, MAX)
     .indexed(),
     float("value_at_risk_12m", "monetary_12m * (1 - prob_reachat_12m), EUR").within(0.0, MAX),
     text(
         "segment_label",
-        "first that applies: VIP (score >= 0.65 and monetary_12m >= its q75), Actifs (score >= 0.55 and recency_days <= its q25), À relancer (monetary_12m >= its q75 and recency_days > its q75), Dormants (freq_12m <= max(1, its q75 / 2) and recency_days > its q75), else À potentiel",
+        "the first that applies of VIP (score >= 0.65 and monetary_12m >= its q75), Actifs (score >= 0.55 and recency_days <= its q25), À relancer (monetary_12m >= its q75 and recency_days > its q75), Dormants (freq_12m <= max(1, its q75 / 2) and recency_days > its q75), else À potentiel",
     )
     .indexed(),
 ];
 
-/// The segments of the scores, summed up.
+/// The segments of the scores, summarised.
 pub static SEGMENT_SUMMARY: Table = Table {
     name: "segment_summary",
     grain: "one row per segment_label with a customer",

@@ -81,20 +81,19 @@ fn print_report(report: &Report) {
 
 /// Row counts by data set, then rejections and warnings by reason.
 fn print_quality(manifest: &Manifest) {
-    let data_sets =
-        [("customers", &manifest.quality.clients), ("purchases", &manifest.quality.achats)];
-    let rows = data_sets.map(|(name, quality)| {
+    let data_sets = &manifest.quality.data_sets;
+    let rows = data_sets.iter().map(|(set, quality)| {
         [
-            name.to_owned(),
+            set.noun().to_owned(),
             quality.rows_read.to_string(),
             quality.rows_rejected().to_string(),
             quality.rows_valid.to_string(),
         ]
     });
     outln!("{}", plain_table(["rows", "read", "rejected", "valid"], &[1, 2, 3], rows));
-    for (name, quality) in data_sets {
+    for (set, quality) in data_sets.iter() {
         for (reason, count) in &quality.rejected {
-            outln!("  rejected {name}: {reason} {count}");
+            outln!("  rejected {}: {reason} {count}", set.noun());
         }
     }
     for (warning, count) in manifest.quality.warnings.iter().filter(|(_, count)| **count > 0) {

@@ -1,55 +1,55 @@
-//! How two generations differ.
+//! The result of comparing two generations.
 
-/// How the figures of one generation differ from those of another.
+/// The differences between two generations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerationDiff {
-    /// The generation compared with.
+    /// The earlier side of the comparison.
     pub from: u64,
-    /// The generation compared.
+    /// The later side.
     pub to: u64,
-    /// The headline figures.
+    /// The headline KPIs.
     pub kpis: Vec<KpiChange>,
-    /// Customers by the segment they were in and are in, those who did not move included.
+    /// Customers by segment before and after, including those who stayed.
     pub migrations: Vec<Migration>,
-    /// Every table of either generation.
+    /// Every table of the catalogue.
     pub tables: Vec<TableChange>,
 }
 
-/// A headline figure in both generations; `None` where it is not known.
+/// A headline KPI in both generations; `None` where it is unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KpiChange {
     /// The column of `kpis`.
     pub name: String,
-    /// What it was.
+    /// Its earlier value.
     pub from: Option<f64>,
-    /// What it is.
+    /// Its later value.
     pub to: Option<f64>,
 }
 
-/// Customers who went from one segment to another; `None` for not being there, or not having bought.
+/// Customers who moved between two segments; `None` if they did not exist or had not bought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
-    /// Where they were.
+    /// The earlier segment.
     pub from: Option<String>,
-    /// Where they are.
+    /// The later segment.
     pub to: Option<String>,
-    /// How many.
+    /// Their number.
     pub customers: u64,
 }
 
-/// Rows of a table in both generations, told apart by the table's key.
+/// Rows of a table in both generations, matched by the key of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableChange {
-    /// The table.
+    /// The name of the table.
     pub table: String,
-    /// Rows it had.
+    /// Its earlier number of rows.
     pub rows_from: u64,
-    /// Rows it has.
+    /// Its later number of rows.
     pub rows_to: u64,
     /// Rows whose key is new.
     pub added: u64,
-    /// Rows whose key is there no more.
+    /// Rows whose key is gone.
     pub removed: u64,
-    /// Rows with the same key and another value.
+    /// Rows with the same key and a different value.
     pub changed: u64,
 }

@@ -1,4 +1,4 @@
-//! The one digest: what names content in the lake, in manifests and in samples.
+//! The digest that identifies content in the lake, in manifests and in samples.
 
 use sha2::{Digest, Sha256};
 

@@ -1,64 +1,31 @@
-//! What a run leaves behind about itself: sources, quality, proof, tables.
+//! What a run records about a generation: sources, quality, proof, tables.
 //!
-//! The manifest is written to the lake last, as the commit point of a generation, and is stored
-//! again by the serving store that publishes it.
+//! The manifest is written to the lake last: it is the commit point of a generation. The serving
+//! store that publishes the generation stores it again.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::data_set::{DataSet, Layout, PerDataSet};
 use super::time::Timestamp;
-
-/// The two kinds of source file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceKind {
-    /// `clients*.csv`: one row per customer.
-    Clients,
-    /// `achats*.csv`, `purchases*.csv`: one row per purchase.
-    Achats,
-}
-
-impl SourceKind {
-    /// Which kind a file name says it is, regardless of case; `None` for any other file.
-    #[must_use]
-    #[allow(clippy::case_sensitive_file_extension_comparisons)] // lower-cased on the first line
-    pub fn of_file(name: &str) -> Option<Self> {
-        let name = name.to_lowercase();
-        if !name.ends_with(".csv") {
-            None
-        } else if name.starts_with("clients") {
-            Some(Self::Clients)
-        } else if name.starts_with("achats") || name.starts_with("purchases") {
-            Some(Self::Achats)
-        } else {
-            None
-        }
-    }
-
-    /// The name of the data set in paths and reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Clients => "clients",
-            Self::Achats => "achats",
-        }
-    }
-}
 
 /// One source file as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
-    /// Which data set it belongs to.
-    pub kind: SourceKind,
+    /// The data set it belongs to.
+    #[serde(rename = "kind")]
+    pub data_set: DataSet,
     /// Its name in the sources layer.
     pub name: String,
-    /// Its length in bytes.
+    /// Its size in bytes.
     pub size_bytes: u64,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
-    /// When this run first saw it.
+    /// When the run found it.
     pub arrived_at: Timestamp,
     /// Its name in the bronze layer.
     pub bronze: String,
@@ -66,7 +33,7 @@ pub struct SourceFile {
 
 /// Rows in, rows out and why rows were rejected, for one data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatasetQuality {
+pub struct DataSetQuality {
     /// Names of the files read, in reading order.
     pub files: Vec<String>,
     /// Data rows read; always `rows_valid` plus all of `rejected`.
@@ -77,14 +44,14 @@ pub struct DatasetQuality {
     pub rejected: BTreeMap<String, u64>,
 }
 
-impl DatasetQuality {
-    /// How many rows were rejected, whatever the reason.
+impl DataSetQuality {
+    /// The number of rejected rows.
     #[must_use]
     pub fn rows_rejected(&self) -> u64 {
         self.rejected.values().sum()
     }
 
-    /// Share of rejected rows in `[0, 1]`; 0 when nothing was read.
+    /// The share of rejected rows, `[0, 1]`; 0 when nothing was read.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn reject_ratio(&self) -> f64 {
@@ -95,11 +62,10 @@ impl DatasetQuality {
 /// `quality_report.json`: what silver found in the sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QualityReport {
-    /// The customers.
-    pub clients: DatasetQuality,
-    /// The purchases.
-    pub achats: DatasetQuality,
-    /// Oddities by name that reject nothing.
+    /// The counts of each data set.
+    #[serde(flatten)]
+    pub data_sets: PerDataSet<DataSetQuality>,
+    /// Rows that look wrong but are not rejected, by warning.
     pub warnings: BTreeMap<String, u64>,
     /// The earliest instant at which a row rejected for lying in the future would be accepted.
     pub earliest_future: Option<Timestamp>,
@@ -108,83 +74,130 @@ pub struct QualityReport {
 /// One comparison of the proof.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProofCheck {
-    /// What was compared, in words.
+    /// What was compared.
     pub what: String,
-    /// What it had to be.
+    /// The expected value.
     pub expected: String,
-    /// What it was.
+    /// The value found.
     pub found: String,
     /// Whether they agree.
     pub holds: bool,
 }
 
-/// One object that a manifest refers to.
+/// An object of the lake that a manifest refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableFile {
     /// Path within its layer.
     pub path: String,
-    /// Length in bytes.
+    /// Size in bytes.
     pub size_bytes: u64,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
 }
 
-/// Where silver of a generation lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where the silver layer of a generation lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SilverFiles {
-    /// The customers.
-    pub clients: TableFile,
-    /// The purchases, a file per month, months ascending.
-    pub achats: Vec<TableFile>,
-    /// The rejected rows of the customers.
-    pub rejected_clients: TableFile,
-    /// The rejected rows of the purchases.
-    pub rejected_achats: TableFile,
+    /// The files of each data set.
+    pub data_sets: PerDataSet<DataSetFiles>,
     /// The quality report.
     pub report: TableFile,
 }
 
+/// The silver files of one data set; none for a data set that the generation's version did not know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DataSetFiles {
+    /// The valid rows: one file, or one per month, ascending, as [`DataSet::layout`] says.
+    pub valid: Vec<TableFile>,
+    /// The rejected rows.
+    pub rejected: Option<TableFile>,
+}
+
 impl SilverFiles {
-    /// All of them.
+    /// Every file.
     pub fn all(&self) -> impl Iterator<Item = &TableFile> {
-        [&self.clients, &self.rejected_clients, &self.rejected_achats, &self.report]
-            .into_iter()
-            .chain(&self.achats)
+        let of_data_sets =
+            self.data_sets.values().flat_map(|files| files.valid.iter().chain(&files.rejected));
+        of_data_sets.chain([&self.report])
     }
 }
 
-/// A text made from its neighbours when first asked for; says nothing of its own, so any two are
-/// equal.
-#[derive(Debug, Clone)]
-pub struct Memo<T>(OnceLock<T>);
+/// What precedes the name of a data set in the key of its rejected rows.
+const REJECTED: &str = "rejected_";
+const REPORT: &str = "report";
 
-impl<T> Default for Memo<T> {
-    fn default() -> Self {
-        Self(OnceLock::new())
+/// `{"<name>": file or files, ..., "rejected_<name>": file, ..., "report": file}`.
+impl Serialize for SilverFiles {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (set, files) in self.data_sets.iter() {
+            match (set.layout(), &files.valid[..]) {
+                (Layout::SingleFile, [file]) => map.serialize_entry(set.name(), file)?,
+                (Layout::SingleFile, []) => {}
+                (_, files) => map.serialize_entry(set.name(), files)?,
+            }
+        }
+        for (set, files) in self.data_sets.iter() {
+            if let Some(file) = &files.rejected {
+                map.serialize_entry(&format!("{REJECTED}{set}"), file)?;
+            }
+        }
+        map.serialize_entry(REPORT, &self.report)?;
+        map.end()
     }
 }
 
-impl<T> PartialEq for Memo<T> {
-    fn eq(&self, _other: &Self) -> bool {
-        true
+impl<'de> Deserialize<'de> for SilverFiles {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Entry {
+            File(TableFile),
+            Files(Vec<TableFile>),
+            /// Of a later version.
+            Unknown(IgnoredAny),
+        }
+
+        let mut entries = BTreeMap::<String, Entry>::deserialize(deserializer)?;
+        let mut take = |key: &str| match entries.remove(key) {
+            Some(Entry::File(file)) => Some(vec![file]),
+            Some(Entry::Files(files)) => Some(files),
+            Some(Entry::Unknown(_)) | None => None,
+        };
+        let missing = |key: &str| serde::de::Error::custom(format!("missing field `{key}`"));
+        let data_sets = PerDataSet::try_from_fn(|set| {
+            let rejected_key = format!("{REJECTED}{set}");
+            let (valid, rejected) = (take(set.name()), take(&rejected_key));
+            if set.is_required() && valid.is_none() {
+                return Err(missing(set.name()));
+            }
+            if set.is_required() && rejected.is_none() {
+                return Err(missing(&rejected_key));
+            }
+            let rejected = rejected.and_then(|mut files| files.pop());
+            Ok(DataSetFiles { valid: valid.unwrap_or_default(), rejected })
+        })?;
+        let report = take(REPORT).and_then(|mut files| files.pop());
+        let report = report.ok_or_else(|| missing(REPORT))?;
+        Ok(Self { data_sets, report })
     }
 }
 
-/// Totals of a table that repeat the purchases it came from.
+/// The totals of purchases that a table repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Sum of the revenue column as written, EUR.
     pub revenue: f64,
-    /// Number of purchases; `None` where the table does not tell.
+    /// Number of purchases; `None` if the table does not state it.
     pub purchases: Option<i64>,
 }
 
 impl Totals {
-    /// Half a cent, EUR: revenues closer than this are the same to the cent.
+    /// Half a cent, EUR: revenues closer than this are equal to the cent.
     pub const HALF_CENT: f64 = 0.005;
 
-    /// Whether revenues differ by less than `tolerance` and purchases, where both tell them, not at
-    /// all.
+    /// Whether the revenues differ by less than `tolerance`, and the numbers of purchases, if both are
+    /// known, are equal.
     #[must_use]
     pub fn agrees_with(self, other: Self, tolerance: f64) -> bool {
         let same_purchases = match (self.purchases, other.purchases) {
@@ -200,37 +213,48 @@ impl Totals {
 pub struct TableEntry {
     /// The table's name.
     pub name: String,
-    /// How many rows it has.
+    /// Its number of rows.
     pub rows: u64,
-    /// SHA-256 over its schema and its files, hexadecimal: equal hashes mean equal tables.
+    /// SHA-256 over its schema and its files, hexadecimal: tables with equal hashes are equal.
     pub content_hash: String,
     /// Its files, in row order.
     pub files: Vec<TableFile>,
-    /// Its totals, where it has a tally.
+    /// Its totals, if it has a tally.
     pub totals: Option<Totals>,
-    /// [`Self::physical_name`], once it has been asked for.
     #[serde(skip)]
-    pub physical: Memo<String>,
+    physical_name: Cached<String>,
 }
 
 impl TableEntry {
-    /// The immutable name under which a store keeps these rows.
+    /// An entry for a table that was written.
+    #[must_use]
+    pub fn new(
+        name: String,
+        rows: u64,
+        content_hash: String,
+        files: Vec<TableFile>,
+        totals: Option<Totals>,
+    ) -> Self {
+        Self { name, rows, content_hash, files, totals, physical_name: Cached::default() }
+    }
+
+    /// The immutable name under which a store holds these rows.
     #[must_use]
     pub fn physical_name(&self) -> &str {
-        self.physical.0.get_or_init(|| {
+        self.physical_name.0.get_or_init(|| {
             let hash = self.content_hash.get(..HASH_CHARS).unwrap_or(&self.content_hash);
             format!("{}_{hash}{PHYSICAL_SUFFIX}", self.name)
         })
     }
 }
 
-/// Hexadecimal characters of the hash in a physical name: 64 bits, enough that two contents of one
-/// table never meet.
+/// Hexadecimal characters of the hash in a physical name: 64 bits, enough to rule out collisions
+/// between contents of one table.
 const HASH_CHARS: usize = 16;
-/// What physical names end in.
+/// The end of every physical name.
 const PHYSICAL_SUFFIX: &str = "_revision";
 
-/// The table's name in a name that [`TableEntry::physical_name`] gives; `None` for any other name.
+/// The name of the table in a [`TableEntry::physical_name`]; `None` for any other name.
 #[must_use]
 pub fn table_in_physical_name(name: &str) -> Option<&str> {
     let (table, hash) = name.strip_suffix(PHYSICAL_SUFFIX)?.rsplit_once('_')?;
@@ -238,12 +262,12 @@ pub fn table_in_physical_name(name: &str) -> Option<&str> {
     (is_hex && hash.len() == HASH_CHARS && !table.is_empty()).then_some(table)
 }
 
-/// Everything a run decided and produced; its presence in the lake makes the generation real.
+/// Everything a run decided and produced. A generation exists once its manifest is in the lake.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The generation number, increasing by one with each run that builds gold.
+    /// The number of the generation, increased by one by each run that builds gold.
     pub generation: u64,
-    /// What built it, with version.
+    /// The program and version that built it.
     pub engine: String,
     /// SHA-256 over sources, settings and engine: equal fingerprints give equal gold.
     pub fingerprint: String,
@@ -253,9 +277,9 @@ pub struct Manifest {
     pub started_at: Timestamp,
     /// When the manifest was written.
     pub committed_at: Timestamp,
-    /// The sources read, by kind and name.
+    /// The source files, by data set and name.
     pub sources: Vec<SourceFile>,
-    /// Whether the sources are the generated sample, which a shop's own files need not resemble.
+    /// Whether the sources are the generated sample. A later run on real files is not compared with it.
     #[serde(default)]
     pub is_sample: bool,
     /// The quality report.
@@ -266,16 +290,16 @@ pub struct Manifest {
     pub proof: Vec<ProofCheck>,
     /// The gold tables.
     pub tables: Vec<TableEntry>,
-    /// What scores without training; `None` for generations older than models.
+    /// The trained models; `None` for generations older than models.
     #[serde(default)]
     pub models: Option<TableFile>,
-    /// Where silver lies; `None` for generations older than this list.
+    /// The files of silver; `None` for generations older than this list.
     #[serde(default)]
     pub silver: Option<SilverFiles>,
 }
 
 impl Manifest {
-    /// Everything in gold that it refers to.
+    /// Every file in gold that it refers to.
     pub fn gold_files(&self) -> impl Iterator<Item = &TableFile> {
         self.tables.iter().flat_map(|table| &table.files).chain(&self.models)
     }
@@ -292,35 +316,51 @@ impl Manifest {
 pub struct Published {
     /// The manifest it was published from.
     pub manifest: Manifest,
-    /// When it was published first.
+    /// When it was first published.
     pub published_at: Timestamp,
-    /// [`Self::shown_instants`], once they have been asked for.
     #[serde(skip)]
-    pub shown: Memo<(String, String)>,
+    shown_instants: Cached<(String, String)>,
 }
 
 impl Published {
     /// A generation published at this instant.
     #[must_use]
     pub fn new(manifest: Manifest, published_at: Timestamp) -> Self {
-        Self { manifest, published_at, shown: Memo::default() }
+        Self { manifest, published_at, shown_instants: Cached::default() }
     }
 
     /// `as_of` (UTC without offset) and `published_at` (UTC with a `Z`) as answers show them.
     #[must_use]
     pub fn shown_instants(&self) -> &(String, String) {
-        self.shown
+        self.shown_instants
             .0
             .get_or_init(|| (self.manifest.as_of.to_string(), format!("{}Z", self.published_at)))
     }
 }
 
+/// A text derived from the fields beside it, formatted once: every request needs it. It does not
+/// count when values are compared.
+#[derive(Debug, Clone)]
+struct Cached<T>(OnceLock<T>);
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<T> PartialEq for Cached<T> {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{SourceKind, table_in_physical_name};
+    use super::*;
 
     #[test]
-    fn only_names_with_a_hash_in_them_are_ours() {
+    fn only_names_with_a_content_hash_are_physical_names() {
         assert_eq!(table_in_physical_name("kpis_0123456789abcdef_revision"), Some("kpis"));
         for other in [
             "budget_revision",
@@ -333,14 +373,34 @@ mod tests {
         }
     }
 
+    fn file(path: &str) -> TableFile {
+        TableFile { path: path.to_owned(), size_bytes: 1, sha256: "a".to_owned() }
+    }
+
+    /// Documents as version 0.1 wrote them.
     #[test]
-    fn file_names_tell_their_kind_regardless_of_case() {
-        assert_eq!(SourceKind::of_file("clients.csv"), Some(SourceKind::Clients));
-        assert_eq!(SourceKind::of_file("Clients-2024.CSV"), Some(SourceKind::Clients));
-        assert_eq!(SourceKind::of_file("purchases_q1.csv"), Some(SourceKind::Achats));
-        assert_eq!(SourceKind::of_file("achats.csv"), Some(SourceKind::Achats));
-        for other in ["clients.txt", "mes_clients.csv", "achats.csv.bak", "ground_truth.json"] {
-            assert_eq!(SourceKind::of_file(other), None, "{other}");
-        }
+    fn silver_files_and_quality_reports_keep_their_persisted_form() {
+        let report = r#"{"clients":{"files":["clients.csv"],"rows_read":3,"rows_valid":2,"rejected":{"invalid_id":1}},"achats":{"files":["achats.csv"],"rows_read":5,"rows_valid":5,"rejected":{}},"warnings":{"unreadable_prix":4},"earliest_future":"2030-01-01T00:00:00"}"#;
+        let read: QualityReport = serde_json::from_str(report).unwrap();
+        assert_eq!(read.data_sets[DataSet::Customers].rows_rejected(), 1);
+        assert_eq!(read.data_sets[DataSet::Purchases].rows_valid, 5);
+        assert_eq!(serde_json::to_string(&read).unwrap(), report);
+
+        let files = r#"{"clients":{"path":"c","size_bytes":1,"sha256":"a"},"achats":[{"path":"p1","size_bytes":1,"sha256":"a"},{"path":"p2","size_bytes":1,"sha256":"a"}],"rejected_clients":{"path":"rc","size_bytes":1,"sha256":"a"},"rejected_achats":{"path":"rp","size_bytes":1,"sha256":"a"},"report":{"path":"q","size_bytes":1,"sha256":"a"}}"#;
+        let read: SilverFiles = serde_json::from_str(files).unwrap();
+        let purchases = &read.data_sets[DataSet::Purchases];
+        assert_eq!(purchases.valid, [file("p1"), file("p2")]);
+        assert_eq!(purchases.rejected, Some(file("rp")));
+        assert_eq!(read.all().count(), 6);
+        assert_eq!(serde_json::to_string(&read).unwrap(), files);
+
+        let incomplete = files.replace("rejected_achats", "rejected_other");
+        let error = serde_json::from_str::<SilverFiles>(&incomplete).unwrap_err();
+        assert!(error.to_string().contains("rejected_achats"), "{error}");
+
+        let source = r#"{"kind":"achats","name":"achats.csv","size_bytes":1,"sha256":"a","arrived_at":"2024-01-01T00:00:00","bronze":"achats/a.csv"}"#;
+        let read: SourceFile = serde_json::from_str(source).unwrap();
+        assert_eq!(read.data_set, DataSet::Purchases);
+        assert_eq!(serde_json::to_string(&read).unwrap(), source);
     }
 }

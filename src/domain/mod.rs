@@ -1,8 +1,10 @@
-//! The vocabulary every layer shares: instants, table schemas, rows, manifests, queries, the digest.
+//! The vocabulary that every layer shares: data sets, table schemas, rows, queries, manifests,
+//! instants, digests.
 //!
-//! Nothing here does I/O and nothing here knows Polars, SQL or HTTP.
-//! Start reading at [`schema`].
+//! Nothing here does I/O or knows Polars, SQL or HTTP. Start reading at [`schema`] and
+//! [`data_set`].
 
+pub mod data_set;
 pub mod diff;
 pub mod digest;
 pub mod manifest;

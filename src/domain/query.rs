@@ -1,6 +1,6 @@
-//! A question to a store: filters, search, order and page over one view.
+//! A query to a store: filters, search, order and page over one view.
 //!
-//! Columns are already resolved and values already typed, so a store never sees text from a URL.
+//! Columns are resolved and values typed, so a store never sees text from a URL.
 
 use std::fmt::Write as _;
 
@@ -18,14 +18,14 @@ pub enum Comparison {
     AtMost,
 }
 
-/// One condition; a row with null in the column never meets it.
+/// One condition; a row with null in the column never satisfies it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     /// The column compared.
     pub column: &'static Column,
-    /// How.
+    /// How it is compared.
     pub comparison: Comparison,
-    /// With what; of the column's type.
+    /// The value compared with, of the column's type.
     pub value: Value,
 }
 
@@ -34,24 +34,24 @@ pub struct Filter {
 pub struct Search {
     /// The columns searched.
     pub columns: &'static [&'static str],
-    /// The text sought.
+    /// The text to find.
     pub text: String,
 }
 
 /// Which rows of a view, in which order, which page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    /// The view asked.
+    /// The view to read.
     pub view: View,
-    /// All of these hold.
+    /// Conditions that all must hold.
     pub filters: Vec<Filter>,
-    /// And this, when given.
+    /// A search that must also match.
     pub search: Option<Search>,
-    /// The order asked for, instead of the table's own; the key breaks ties.
+    /// The requested order instead of the table's own; the key breaks ties.
     pub sort: Option<(&'static Column, Direction)>,
-    /// At most this many rows.
+    /// The maximum number of rows.
     pub limit: u32,
-    /// After skipping this many.
+    /// The number of rows to skip.
     pub offset: u64,
 }
 
@@ -75,23 +75,24 @@ impl Query {
         self
     }
 
-    /// Whether every row of the view qualifies.
+    /// Whether every row of the view matches.
     #[must_use]
     pub fn is_unfiltered(&self) -> bool {
         self.filters.is_empty() && self.search.is_none()
     }
 
-    /// The full order, each column once: what was asked and then the key in the same direction, so
-    /// that one index read forwards or backwards gives both; else the table's own and then its key.
+    /// The full order, each column once: the requested column and then the key in the same direction,
+    /// so that one index read forwards or backwards serves both; otherwise the table's own order and
+    /// then its key.
     #[must_use]
     pub fn order(&self) -> Vec<(&'static str, Direction)> {
         let table = self.view.table;
-        let asked = self.sort.map(|(column, direction)| (column.name, direction));
-        let along = asked.map_or(Direction::Ascending, |(_, direction)| direction);
-        let key = table.key.iter().map(|name| (*name, along));
+        let requested = self.sort.map(|(column, direction)| (column.name, direction));
+        let key_direction = requested.map_or(Direction::Ascending, |(_, direction)| direction);
+        let key = table.key.iter().map(|name| (*name, key_direction));
         let mut order: Vec<(&'static str, Direction)> = Vec::new();
-        let own = table.order.iter().copied().filter(|_| asked.is_none());
-        for (name, direction) in asked.into_iter().chain(own).chain(key) {
+        let own = table.order.iter().copied().filter(|_| requested.is_none());
+        for (name, direction) in requested.into_iter().chain(own).chain(key) {
             if order.iter().all(|(seen, _)| *seen != name) {
                 order.push((name, direction));
             }
@@ -99,7 +100,7 @@ impl Query {
         order
     }
 
-    /// Whether at most one row can match, since a filter names its key.
+    /// Whether at most one row can match because a filter fixes the key.
     #[must_use]
     pub fn is_by_key(&self) -> bool {
         let [key] = self.view.table.key else { return false };
@@ -108,7 +109,7 @@ impl Query {
             .any(|filter| filter.column.name == *key && filter.comparison == Comparison::Equal)
     }
 
-    /// The number of rows that match, where a page of `found` rows tells it: the last page does.
+    /// The number of matching rows if a page of `found` rows implies it, as the last page does.
     #[must_use]
     pub fn total_from(&self, found: usize) -> Option<u64> {
         let found = found as u64;
@@ -116,7 +117,7 @@ impl Query {
         (is_last || (self.is_by_key() && self.offset == 0)).then_some(self.offset + found)
     }
 
-    /// Appends a text that is equal for equal queries, for use in a cache key.
+    /// Appends a text that is equal for equal queries, for a cache key.
     pub fn write_key(&self, key: &mut String) {
         key.push_str(self.view.name);
         for Filter { column, comparison, value } in &self.filters {

@@ -1,6 +1,6 @@
-//! Values and blocks of rows, as they travel from Parquet to a store and from a store to JSON.
+//! Values and blocks of rows on their way from Parquet to a store and from a store to JSON.
 //!
-//! Independent of Polars, SQL and BSON: each side converts at its own edge.
+//! Independent of Polars, SQL and BSON: each side converts them itself.
 
 use serde::{Serialize, Serializer};
 
@@ -29,8 +29,8 @@ pub enum Value {
 }
 
 impl Value {
-    /// Parses text that a person or a URL gave for a column of this type. Whole numbers may be
-    /// written `28.0`. `None` when the text is not such a value.
+    /// Parses a value of this type from a URL or an option. Whole numbers may be written `28.0`.
+    /// `None` when the text is not such a value.
     #[must_use]
     pub fn parse(ty: ColumnType, text: &str) -> Option<Self> {
         match ty {
@@ -51,11 +51,11 @@ impl Value {
     }
 }
 
-/// Parses an integer, also one written as a decimal without a fraction (`28.0`), as JSON Schema
-/// understands the word. `None` for anything else or out of range.
+/// Parses an integer, also one written with an empty fraction (`28.0`), which JSON Schema counts as
+/// an integer. `None` for anything else or out of range.
 #[must_use]
 pub fn parse_whole(text: &str) -> Option<i64> {
-    /// Up to here every integer has its own double.
+    /// Up to here a double represents every integer exactly.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if let Ok(number) = text.parse() {
         return Some(number);
@@ -105,7 +105,7 @@ pub enum ColumnValues {
 pub struct Batch {
     /// One entry per column of the table.
     pub columns: Vec<ColumnValues>,
-    /// How many rows every column holds.
+    /// The length of every column.
     pub rows: usize,
 }
 
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_may_carry_an_empty_fraction_and_nothing_else() {
+    fn whole_numbers_may_have_an_empty_fraction_only() {
         assert_eq!(parse_whole("28"), Some(28));
         assert_eq!(parse_whole("28.0"), Some(28));
         assert_eq!(parse_whole("-3"), Some(-3));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_no_numbers_are_refused() {
+    fn texts_that_are_not_finite_numbers_are_rejected() {
         for text in ["inf", "NaN", "12,5", ""] {
             assert_eq!(Value::parse(ColumnType::Float, text), None, "{text}");
         }

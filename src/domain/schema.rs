@@ -1,14 +1,13 @@
-//! The shape of a table: columns with one declared type each, a key, a natural order.
+//! How tables are declared: typed columns, a key, an order.
 //!
-//! Only the types live here; the tables themselves are written down in
-//! [`crate::catalogue`].
+//! Only the types are here; the tables themselves are in [`crate::catalogue`].
 
-/// The one type of a column. Decides how a value is stored and printed, whatever it looks like.
+/// The declared type of a column. It alone decides how values are stored and printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ColumnType {
     /// 64-bit integer: identifiers, counts, days.
     Int,
-    /// 64-bit float at full precision: rates, scores, averages other figures build on.
+    /// 64-bit float at full precision: rates, scores, averages that other values build on.
     Float,
     /// EUR, 64-bit float rounded to cents when the table is written, never before.
     Money,
@@ -25,7 +24,7 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    /// The word for this type in documents and error messages.
+    /// The name of the type in documents and error messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,7 +39,7 @@ impl ColumnType {
         }
     }
 
-    /// Whether values have an order in which a minimum and a maximum make sense to ask for.
+    /// Whether filtering by a minimum and a maximum makes sense.
     #[must_use]
     pub fn has_range(self) -> bool {
         matches!(self, Self::Int | Self::Float | Self::Money | Self::Date | Self::Timestamp)
@@ -54,18 +53,18 @@ pub struct Column {
     pub name: &'static str,
     /// The declared type.
     pub ty: ColumnType,
-    /// Whether a row may have no value here; the key is present either way.
+    /// Whether values may be null; in documents the field is present either way.
     pub nullable: bool,
-    /// Whether every store keeps an index on it, also where no route needs one.
+    /// Whether every store indexes it, even if no route needs the index.
     pub indexed: bool,
-    /// The closed interval every value lies in, where the contract states one.
+    /// The closed interval of its values, if the contract states one.
     pub range: Option<(f64, f64)>,
     /// Meaning, formula and unit, for the data dictionary and the OpenAPI document.
     pub doc: &'static str,
 }
 
 impl Column {
-    /// A column that is never null, has no index and no stated range.
+    /// A column that is not nullable and has no index and no range.
     #[must_use]
     pub const fn new(name: &'static str, ty: ColumnType, doc: &'static str) -> Self {
         Self { name, ty, nullable: false, indexed: false, range: None, doc }
@@ -85,7 +84,7 @@ impl Column {
         self
     }
 
-    /// The same column, with every value in `[low, high]`.
+    /// The same column, with values in `[low, high]`.
     #[must_use]
     pub const fn within(mut self, low: f64, high: f64) -> Self {
         self.range = Some((low, high));
@@ -102,12 +101,12 @@ pub enum Direction {
     Descending,
 }
 
-/// What a table repeats of the purchases it was aggregated from: the proof compares both.
+/// The totals of purchases that a table repeats; the proof compares them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     /// The column whose sum is the revenue.
     pub revenue: &'static str,
-    /// Where the number of purchases is.
+    /// How the number of purchases is found.
     pub purchases: Purchases,
 }
 
@@ -122,14 +121,14 @@ impl Tally {
     }
 }
 
-/// How a table tells the number of purchases it was aggregated from.
+/// How a table states the number of purchases that it was aggregated from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purchases {
-    /// Each row is one.
+    /// Each row is a purchase.
     Rows,
     /// The sum of this column.
     Column(&'static str),
-    /// Not at all.
+    /// It does not.
     Unknown,
 }
 
@@ -140,14 +139,14 @@ pub enum Access {
     Any,
     /// Narrowed to one value of this column first, then as [`Self::Any`].
     Within(&'static str),
-    /// No route lists its rows; people who read the store themselves do.
+    /// No route lists its rows; only direct readers of the store do.
     Unlisted,
 }
 
 /// One gold table.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
-    /// The contract's name, and the stable name under which stores serve it.
+    /// The contract's name, under which stores serve it.
     pub name: &'static str,
     /// What one row is.
     pub grain: &'static str,
@@ -155,9 +154,9 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// The columns, in the order documents list them.
     pub columns: &'static [Column],
-    /// The order rows come in when none is asked for; the key breaks ties.
+    /// The default order of rows; the key breaks ties.
     pub order: &'static [(&'static str, Direction)],
-    /// How its totals compare to the purchases; `None` where they need not.
+    /// The totals that must equal those of the purchases; `None` if it repeats none.
     pub tally: Option<Tally>,
     /// How routes reach its rows.
     pub access: Access,
@@ -177,28 +176,28 @@ impl Table {
     }
 }
 
-/// A name under which (part of) a table is served: the table's own, or an older one.
+/// A name under which a table or a part of it is served: its own name or a legacy view.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
-    /// The name the view is served under.
+    /// The name of the view.
     pub name: &'static str,
     /// The table it projects.
     pub table: &'static Table,
-    /// The fields, in order: name shown, column read.
+    /// Its fields, in order.
     pub fields: Fields,
 }
 
-/// What a store keeps, and the names under which it shows it.
+/// The tables that a store holds and the views that it serves.
 #[derive(Debug, Clone, Copy)]
 pub struct Catalogue {
     /// Every table.
     pub tables: &'static [&'static Table],
-    /// The older names to serve beside the tables' own.
+    /// The legacy views to serve beside the tables.
     pub legacy_views: &'static [&'static View],
 }
 
 impl Catalogue {
-    /// Whether there is a table of this name.
+    /// Whether it contains a table of this name.
     #[must_use]
     pub fn has_table(&self, name: &str) -> bool {
         self.tables.iter().any(|table| table.name == name)
@@ -210,7 +209,7 @@ impl Catalogue {
 pub enum Fields {
     /// Every column under its own name.
     All,
-    /// These columns under these names: (field, column).
+    /// Some columns under other names: (field, column).
     Renamed(&'static [(&'static str, &'static str)]),
 }
 
@@ -221,7 +220,7 @@ impl View {
         Self { name: table.name, table, fields: Fields::All }
     }
 
-    /// The fields as (name shown, column read), in order.
+    /// The fields as (name, column), in order.
     #[must_use]
     pub fn columns(&self) -> Vec<(&'static str, &'static Column)> {
         match self.fields {
@@ -233,7 +232,7 @@ impl View {
         }
     }
 
-    /// The column behind a field, by the field's name.
+    /// The column behind the field of this name.
     #[must_use]
     pub fn column(&self, field: &str) -> Option<&'static Column> {
         self.columns().into_iter().find_map(|(name, column)| (name == field).then_some(column))

@@ -1,7 +1,7 @@
-//! Instants and days as the contract means them: UTC without offset, microseconds.
+//! Instants and days: UTC without offset, microseconds.
 //!
-//! Owns parsing (every spelling the contract accepts) and ISO 8601 formatting. It does not know
-//! time zones beyond an explicit offset in the text.
+//! Owns parsing (every spelling the contract accepts) and ISO 8601 formatting. Knows no time zones
+//! beyond an explicit offset in the text.
 
 use std::fmt;
 
@@ -23,13 +23,13 @@ pub struct Timestamp(pub i64);
 pub struct Day(pub i32);
 
 impl Timestamp {
-    /// The second it lies in.
+    /// The start of its second.
     #[must_use]
     pub fn to_second(self) -> Self {
         Self(self.0.div_euclid(1_000_000) * 1_000_000)
     }
 
-    /// The present instant.
+    /// The current instant.
     #[must_use]
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_microsecond())
@@ -50,7 +50,7 @@ impl Timestamp {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        // Zone annotations (`[Europe/Paris]`) need a time zone database; nobody exports them.
+        // Zone annotations (`[Europe/Paris]`) need a time zone database, and no export is known to write them.
         if text.contains('[') || !text.is_ascii() {
             return None;
         }
@@ -64,7 +64,7 @@ impl Timestamp {
     }
 
     fn parse_iso(text: &str) -> Option<Self> {
-        // A day's own dashes end at index 10; a sign after that is an offset.
+        // The dashes of the date end at index 10; a sign after that is an offset.
         let has_time = text.len() > 10;
         let has_offset =
             has_time && (text.ends_with(['Z', 'z']) || text[10..].contains(['+', '-']));
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_the_contract_is_the_same_instant() {
+    fn every_spelling_of_the_contract_gives_the_same_instant() {
         let noon = Timestamp::parse("2024-02-29 12:30:00").unwrap();
         for text in [
             "2024-02-29T12:30:00",
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_day_there_is_is_a_day() {
+    fn the_last_supported_day_is_parsed() {
         for text in ["9999-12-31", "31/12/9999", "9999-12-31 23:59:59"] {
             let instant = Timestamp::parse(text).unwrap();
             assert!(instant.to_string().starts_with("9999-12-31T"), "{instant}");
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_date_is_refused() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             "hier",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::manifest::SourceKind;
+use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
 use crate::lake::Layer;
 use crate::runs::schedule::Schedule;
@@ -114,7 +114,7 @@ fn by_chance(longest: Duration) -> Duration {
 }
 
 /// The source files as a look finds them: names, sizes and when they were last written.
-type Look = Vec<(SourceKind, String, u64, i64)>;
+type Look = Vec<(DataSet, String, u64, i64)>;
 
 /// Refreshes when source files have changed and the next look finds the same: a file that is still being
 /// written is left alone. The first look counts as a change: nobody knows what happened before.
@@ -125,9 +125,7 @@ async fn watch_sources(runner: &Runner, pause: Duration) {
     loop {
         let looked_at = Timestamp::now();
         let now = look(runner).await.unwrap_or_default();
-        let has_all = [SourceKind::Clients, SourceKind::Achats]
-            .iter()
-            .all(|kind| now.iter().any(|(other, ..)| other == kind));
+        let has_all = sources::first_missing(now.iter().map(|(set, ..)| *set)).is_none();
         if now != seen {
             since = looked_at;
         } else if has_all && now != refreshed {

@@ -75,11 +75,8 @@ pub async fn diff(
         );
         let compared = spawn_blocking(move || {
             let change = compare::tables(table, &was, &is)?;
-            let kpis = if name == catalogue::KPIS.name {
-                compare::figures(&was, &is)?
-            } else {
-                Vec::new()
-            };
+            let kpis =
+                if name == catalogue::KPIS.name { compare::kpis(&was, &is)? } else { Vec::new() };
             let migrations = if name == catalogue::CUSTOMER_SEGMENTS.name {
                 compare::segments(&was, &is)?
             } else {

@@ -1,16 +1,17 @@
 //! What is kept of a generation: its tables and silver as its manifest lists them, read from the lake.
 
-use polars::prelude::{DataFrame, IntoLazy as _, SortMultipleOptions, UnionArgs, concat};
+use polars::prelude::DataFrame;
 
 use super::refresh::RefreshError;
 use crate::blocking::spawn_blocking;
+use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::{SilverFiles, TableEntry, TableFile};
 use crate::domain::rows::Batch;
 use crate::domain::schema::Table;
 use crate::lake::reading::Fetched;
 use crate::lake::{Lake, Layer, parquet};
 use crate::pipeline::rows;
-use crate::pipeline::silver::Silver;
+use crate::pipeline::silver::{Silver, partition};
 
 type Result<T> = std::result::Result<T, RefreshError>;
 
@@ -93,27 +94,22 @@ pub async fn silver(lake: &Lake, files: &SilverFiles) -> Result<Silver> {
         path: lake.locate(Layer::Silver, &files.report.path),
         source,
     })?;
-    let clients = lake.fetch(Layer::Silver, &files.clients).await?;
-    let rejected_clients = lake.fetch(Layer::Silver, &files.rejected_clients).await?;
-    let rejected_achats = lake.fetch(Layer::Silver, &files.rejected_achats).await?;
-    let months = fetch_all(lake, Layer::Silver, &files.achats).await?;
+    let mut fetched = Vec::new();
+    for files in files.data_sets.values() {
+        let valid = fetch_all(lake, Layer::Silver, &files.valid).await?;
+        let rejected = fetch_all(lake, Layer::Silver, files.rejected.as_slice()).await?;
+        fetched.push((valid, rejected));
+    }
     spawn_blocking(move || {
-        let whole = |file| parquet::decode(file, None, None);
-        let months: Vec<_> =
-            months.iter().map(|month| Ok(whole(month)?.lazy())).collect::<Result<_>>()?;
-        let achats = if months.is_empty() {
-            DataFrame::empty()
-        } else {
-            let order = SortMultipleOptions::default();
-            concat(months, UnionArgs::default())?.sort(["id_achat"], order).collect()?
+        let decode = |files: Vec<Fetched>| -> Result<Vec<DataFrame>> {
+            files.iter().map(|file| Ok(parquet::decode(file, None, None)?)).collect()
         };
-        Ok(Silver {
-            clients: whole(&clients)?,
-            achats,
-            rejected_clients: whole(&rejected_clients)?,
-            rejected_achats: whole(&rejected_achats)?,
-            report,
-        })
+        let (mut valid, mut rejected) = (PerDataSet::default(), PerDataSet::default());
+        for (set, (rows, rejects)) in DataSet::ALL.iter().zip(fetched) {
+            valid[*set] = partition::join(*set, decode(rows)?)?;
+            rejected[*set] = stack(decode(rejects)?.into_iter().map(Ok))?;
+        }
+        Ok(Silver { valid, rejected, report })
     })
     .await
 }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::manifest::{Manifest, SilverFiles, SourceKind, TableFile};
+use crate::domain::data_set::DataSet;
+use crate::domain::manifest::{Manifest, SilverFiles, TableFile};
 use crate::domain::time::Timestamp;
 use crate::jobs::refresh::RefreshError;
 use crate::lake::{Lake, LakeError, Layer, ObjectMeta, keys};
@@ -158,8 +159,8 @@ fn holding(
 /// The source files that are kept in bronze.
 async fn bronze(lake: &Lake) -> Result<Vec<ObjectMeta>> {
     let mut objects = Vec::new();
-    for kind in [SourceKind::Clients, SourceKind::Achats] {
-        objects.extend(lake.list(Layer::Bronze, kind.as_str()).await?);
+    for set in DataSet::ALL {
+        objects.extend(lake.list(Layer::Bronze, set.name()).await?);
     }
     objects.retain(|object| keys::is_bronze(&object.path));
     Ok(objects)

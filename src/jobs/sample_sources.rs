@@ -4,7 +4,6 @@ use std::io::Write as _;
 
 use super::refresh::RefreshError;
 use super::sources;
-use crate::domain::manifest::SourceKind;
 use crate::lake::writing::PartWriter;
 use crate::lake::{Lake, Layer};
 use crate::sample::{self, SampleError, Spec};
@@ -28,8 +27,7 @@ pub enum WriteError {
 pub async fn is_wanted(lake: &Lake) -> Result<bool, RefreshError> {
     lake.prepare().await?;
     let files = sources::find(lake).await?;
-    let has = |kind| files.iter().any(|(other, _)| *other == kind);
-    if has(SourceKind::Clients) && has(SourceKind::Achats) {
+    if sources::first_missing(files.iter().map(|(set, _)| *set)).is_none() {
         return Ok(false);
     }
     if files.is_empty() {

@@ -115,7 +115,7 @@ pub async fn score(
         let rules = CleaningOptions { max_amount, run_start: Timestamp::now() };
         let text = Box::new(std::io::BufReader::new(opened));
         let source = SourceText { name: path.clone(), text };
-        let refined = silver::purchases_of_anyone(vec![source], &rules)?;
+        let refined = silver::clean_purchases(vec![source], &rules)?;
         let rejected = count_reasons(&refined.rejected)?;
         let history = History::new(&refined.valid)?;
         let last = history.last().unwrap_or(artefact.as_of);

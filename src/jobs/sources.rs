@@ -1,23 +1,24 @@
-//! The source files of a run: found, hashed and kept in bronze, where the pipeline reads them.
+//! The source files of a run: found, hashed and stored in bronze, where the pipeline reads them.
 
 use super::refresh::RefreshError;
-use crate::domain::manifest::{SourceFile, SourceKind};
+use crate::domain::data_set::{DataSet, PerDataSet};
+use crate::domain::manifest::SourceFile;
 use crate::domain::time::Timestamp;
 use crate::lake::writing::PartWriter;
 use crate::lake::{Lake, Layer, keys};
 use crate::pipeline::silver::read::SourceText;
 use crate::sample;
 
-/// Names and kinds of the source files there are, by kind and name.
+/// Lists the source files with their data sets, by data set and name.
 ///
 /// # Errors
-/// When the layer cannot be listed.
-pub async fn find(lake: &Lake) -> Result<Vec<(SourceKind, String)>, RefreshError> {
-    let mut found: Vec<(SourceKind, String)> = lake
+/// When the layer cannot be listed, or a name cannot be printed.
+pub async fn find(lake: &Lake) -> Result<Vec<(DataSet, String)>, RefreshError> {
+    let mut found: Vec<(DataSet, String)> = lake
         .names(Layer::Sources)
         .await?
         .into_iter()
-        .filter_map(|name| Some((SourceKind::of_file(&name)?, name)))
+        .filter_map(|name| Some((DataSet::of_file(&name)?, name)))
         .collect();
     found.sort();
     if let Some((_, name)) = found.iter().find(|(_, name)| name.contains(char::is_control)) {
@@ -27,19 +28,21 @@ pub async fn find(lake: &Lake) -> Result<Vec<(SourceKind, String)>, RefreshError
     Ok(found)
 }
 
+/// The first required data set that none of these data sets is.
+pub fn first_missing(found: impl Iterator<Item = DataSet> + Clone) -> Option<DataSet> {
+    let mut required = DataSet::ALL.iter().copied().filter(|set| set.is_required());
+    required.find(|set| found.clone().all(|other| other != *set))
+}
+
 /// Hashes every source file.
 ///
 /// # Errors
-/// [`RefreshError::NoSources`] when there is none of a kind.
+/// [`RefreshError::NoSources`] when a required data set has no file.
 pub async fn read(lake: &Lake) -> Result<Vec<SourceFile>, RefreshError> {
     let found = find(lake).await?;
-    for (kind, pattern) in [
-        (SourceKind::Clients, "clients*.csv"),
-        (SourceKind::Achats, "achats*.csv or purchases*.csv"),
-    ] {
-        if found.iter().all(|(other, _)| *other != kind) {
-            return Err(RefreshError::NoSources { pattern, place: lake.place(Layer::Sources) });
-        }
+    if let Some(missing) = first_missing(found.iter().map(|(set, _)| *set)) {
+        let pattern = missing.file_pattern();
+        return Err(RefreshError::NoSources { pattern, place: lake.place(Layer::Sources) });
     }
     read_all(lake, found).await
 }
@@ -47,23 +50,23 @@ pub async fn read(lake: &Lake) -> Result<Vec<SourceFile>, RefreshError> {
 /// Hashes these files.
 ///
 /// # Errors
-/// [`RefreshError::Vanished`], or when one cannot be read.
+/// [`RefreshError::Vanished`], or when a file cannot be read.
 pub async fn read_all(
     lake: &Lake,
-    files: Vec<(SourceKind, String)>,
+    files: Vec<(DataSet, String)>,
 ) -> Result<Vec<SourceFile>, RefreshError> {
     let mut sources = Vec::with_capacity(files.len());
-    for (kind, name) in files {
+    for (data_set, name) in files {
         let Some((size_bytes, sha256)) = lake.digest(Layer::Sources, &name).await? else {
             return Err(RefreshError::Vanished(lake.locate(Layer::Sources, &name)));
         };
-        let (bronze, arrived_at) = (keys::bronze(kind, &sha256), Timestamp::now());
-        sources.push(SourceFile { kind, name, size_bytes, sha256, arrived_at, bronze });
+        let (bronze, arrived_at) = (keys::bronze(data_set, &sha256), Timestamp::now());
+        sources.push(SourceFile { data_set, name, size_bytes, sha256, arrived_at, bronze });
     }
     Ok(sources)
 }
 
-/// Whether every source is the generated sample's, byte for byte.
+/// Whether every source is a file of the generated sample, byte for byte.
 ///
 /// # Errors
 /// When the layer cannot be read.
@@ -74,15 +77,19 @@ pub async fn are_sample(lake: &Lake, sources: &[SourceFile]) -> Result<bool, Ref
     }))
 }
 
-/// Keeps a source in bronze under its content's name, `anew` also where it is kept already. Returns
-/// whether it was written.
+/// Stores a source in bronze under its content's name; with `overwrite` also if it is there already.
+/// Returns whether it was written.
 ///
 /// # Errors
 /// When the source has changed since it was hashed, or bronze cannot be written.
-pub async fn keep(lake: &Lake, source: &SourceFile, anew: bool) -> Result<bool, RefreshError> {
+pub async fn store(
+    lake: &Lake,
+    source: &SourceFile,
+    overwrite: bool,
+) -> Result<bool, RefreshError> {
     let SourceFile { bronze, size_bytes, name, sha256, .. } = source;
-    let kept = lake.stamp(Layer::Bronze, bronze).await?;
-    if !anew && kept.is_some_and(|kept| kept.size_bytes == *size_bytes) {
+    let stored = lake.stamp(Layer::Bronze, bronze).await?;
+    if !overwrite && stored.is_some_and(|stored| stored.size_bytes == *size_bytes) {
         return Ok(false);
     }
     let mut bytes = lake.reader(Layer::Sources, name, Some(sha256));
@@ -91,15 +98,17 @@ pub async fn keep(lake: &Lake, source: &SourceFile, anew: bool) -> Result<bool, 
     Ok(true)
 }
 
-/// The files of a kind as bronze has them, to read once.
+/// Opens the files of each data set in bronze, to be read once.
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub fn texts(lake: &Lake, files: &[SourceFile], kind: SourceKind) -> Vec<SourceText<'static>> {
-    let files = files.iter().filter(|file| file.kind == kind);
-    let texts = files.map(|file| SourceText {
-        name: file.name.clone(),
-        text: Box::new(lake.reader(Layer::Bronze, &file.bronze, Some(&file.sha256))),
-    });
-    texts.collect()
+pub fn texts(lake: &Lake, files: &[SourceFile]) -> PerDataSet<Vec<SourceText<'static>>> {
+    PerDataSet::from_fn(|set| {
+        let files = files.iter().filter(|file| file.data_set == set);
+        let texts = files.map(|file| SourceText {
+            name: file.name.clone(),
+            text: Box::new(lake.reader(Layer::Bronze, &file.bronze, Some(&file.sha256))),
+        });
+        texts.collect()
+    })
 }

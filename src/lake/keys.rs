@@ -1,6 +1,6 @@
 //! Where objects lie within their layer. Every path is made here.
 
-use crate::domain::manifest::SourceKind;
+use crate::domain::data_set::DataSet;
 
 /// The folder of a generation: `gen-000007`.
 #[must_use]
@@ -18,16 +18,16 @@ pub fn generation_number(folder: &str) -> Option<u64> {
 
 /// A source file in bronze, by its content: `clients/<sha256>.csv`.
 #[must_use]
-pub fn bronze(kind: SourceKind, sha256: &str) -> String {
-    format!("{}/{sha256}.csv", kind.as_str())
+pub fn bronze(set: DataSet, sha256: &str) -> String {
+    format!("{set}/{sha256}.csv")
 }
 
 /// Whether a path in bronze is one that [`bronze`] gives.
 #[must_use]
 pub fn is_bronze(path: &str) -> bool {
-    let name = [SourceKind::Clients, SourceKind::Achats]
-        .into_iter()
-        .find_map(|kind| path.strip_prefix(kind.as_str())?.strip_prefix('/')?.strip_suffix(".csv"));
+    let name = DataSet::ALL
+        .iter()
+        .find_map(|set| path.strip_prefix(set.name())?.strip_prefix('/')?.strip_suffix(".csv"));
     name.is_some_and(|name| name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
@@ -89,16 +89,13 @@ impl Folder {
         self.file("models.json")
     }
 
-    /// The customers, in silver.
+    /// The valid rows of a data set, in silver; of one month (`YYYY-MM`) where it is stored by month.
     #[must_use]
-    pub fn silver_clients(self) -> String {
-        self.file("clients.parquet")
-    }
-
-    /// A month (`YYYY-MM`) of purchases, in silver.
-    #[must_use]
-    pub fn silver_achats(self, month: &str) -> String {
-        self.file(&format!("achats/mois={month}/part-0.parquet"))
+    pub fn silver(self, set: DataSet, month: Option<&str>) -> String {
+        match month {
+            Some(month) => self.file(&format!("{set}/mois={month}/part-0.parquet")),
+            None => self.file(&format!("{set}.parquet")),
+        }
     }
 
     /// The folder of rejected rows, in silver.
@@ -109,8 +106,8 @@ impl Folder {
 
     /// The rejected rows of a data set, in silver.
     #[must_use]
-    pub fn rejects(self, kind: SourceKind) -> String {
-        format!("{}/{}.parquet", self.rejects_folder(), kind.as_str())
+    pub fn rejects(self, set: DataSet) -> String {
+        format!("{}/{set}.parquet", self.rejects_folder())
     }
 
     /// The quality report, in silver.

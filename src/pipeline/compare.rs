@@ -1,4 +1,4 @@
-//! Comparing the tables of two generations: rows by key, figures, segments.
+//! Compares the tables of two generations: rows by key, KPIs, segments.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use crate::domain::diff::{KpiChange, Migration, TableChange};
 use crate::domain::schema::Table;
 use crate::pipeline::ml::frames::read_segments;
 
-/// What the joined frame calls the later one's columns.
+/// Marks the columns of the later table in the joined frame.
 const LATER: &str = "__later";
 
 type Result<T> = std::result::Result<T, PipelineError>;
 
-/// Counts rows that were added, removed and changed. Only columns that both have are compared; where one
-/// has others, every row that stayed has changed.
+/// Counts added, removed and changed rows. Only columns that both tables have are compared; if their
+/// columns differ, every row in both counts as changed.
 ///
 /// # Errors
-/// Whatever the frame engine says.
+/// Any error of the query engine.
 pub fn tables(table: &Table, from: &DataFrame, to: &DataFrame) -> Result<TableChange> {
     let (rows_from, rows_to) = (from.height() as u64, to.height() as u64);
     let names = |frame: &DataFrame| -> Vec<String> {
@@ -31,7 +31,7 @@ pub fn tables(table: &Table, from: &DataFrame, to: &DataFrame) -> Result<TableCh
     let is_key = |name: &str| table.key.contains(&name);
     let values: Vec<String> =
         names(from).into_iter().filter(|name| !is_key(name) && to.column(name).is_ok()).collect();
-    let (kept, changed) = if table.is_single() {
+    let (common, changed) = if table.is_single() {
         (rows_from.min(rows_to), u64::from(!has_same_columns || !from.equals_missing(to)))
     } else {
         let keys: Vec<Expr> = table.key.iter().map(|name| col(*name)).collect();
@@ -50,29 +50,29 @@ pub fn tables(table: &Table, from: &DataFrame, to: &DataFrame) -> Result<TableCh
             .reduce(Expr::or)
             .unwrap_or_else(|| lit(false));
         let counted = joined
-            .select([len().alias("kept"), differs.cast(DataType::UInt64).sum().alias("changed")])
+            .select([len().alias("common"), differs.cast(DataType::UInt64).sum().alias("changed")])
             .collect()?;
         let count = |name: &str| -> Result<u64> {
             Ok(counted.column(name)?.cast(&DataType::UInt64)?.u64()?.get(0).unwrap_or(0))
         };
-        let kept = count("kept")?;
-        (kept, if has_same_columns { count("changed")? } else { kept })
+        let common = count("common")?;
+        (common, if has_same_columns { count("changed")? } else { common })
     };
     Ok(TableChange {
         table: table.name.to_owned(),
         rows_from,
         rows_to,
-        added: rows_to.saturating_sub(kept),
-        removed: rows_from.saturating_sub(kept),
-        changed: changed.min(kept),
+        added: rows_to.saturating_sub(common),
+        removed: rows_from.saturating_sub(common),
+        changed: changed.min(common),
     })
 }
 
-/// The figures of two one-row tables, in the order of the later one's columns; what is no number is left out.
+/// The numeric columns of two single-row tables, in the order of the later one.
 ///
 /// # Errors
-/// Whatever the frame engine says.
-pub fn figures(from: &DataFrame, to: &DataFrame) -> Result<Vec<KpiChange>> {
+/// Any error of the query engine.
+pub fn kpis(from: &DataFrame, to: &DataFrame) -> Result<Vec<KpiChange>> {
     let first = |frame: &DataFrame, name: &str| -> Result<Option<f64>> {
         let Ok(column) = frame.column(name) else { return Ok(None) };
         Ok(column.cast(&DataType::Float64)?.f64()?.get(0))
@@ -86,10 +86,10 @@ pub fn figures(from: &DataFrame, to: &DataFrame) -> Result<Vec<KpiChange>> {
         .collect()
 }
 
-/// Customers by the segments they were in and are in.
+/// Customers by earlier and later segment.
 ///
 /// # Errors
-/// When a column is not there.
+/// When a column is missing.
 pub fn segments(from: &DataFrame, to: &DataFrame) -> Result<Vec<Migration>> {
     let (from, to) = (read_segments(from)?, read_segments(to)?);
     let mut moved: BTreeMap<(Option<&String>, Option<&String>), u64> = BTreeMap::new();
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_told_apart_by_their_key() {
+    fn rows_are_matched_by_their_key() {
         let key = REVENUE_BY_COUNTRY.key;
         let named = |rows: &[(&str, f64)]| {
             let mut frame = countries(rows);
@@ -133,17 +133,17 @@ mod tests {
         assert_eq!((change.added, change.removed, change.changed), (2, 1, 1));
         let none = tables(&REVENUE_BY_COUNTRY, &from, &from).unwrap();
         assert_eq!((none.added, none.removed, none.changed), (0, 0, 0));
-        // A column that only one of them has.
+        // A column that only one of the tables has.
         let narrow = from.select([key[0]]).unwrap();
         let widened = tables(&REVENUE_BY_COUNTRY, &narrow, &from).unwrap();
         assert_eq!((widened.added, widened.removed, widened.changed), (0, 0, 3));
     }
 
     #[test]
-    fn figures_that_are_not_known_are_none() {
+    fn unknown_kpis_are_none() {
         let from = df!("a" => [1.0], "t" => ["x"]).unwrap();
         let to = df!("a" => [None::<f64>], "n" => [3_i64], "t" => ["y"]).unwrap();
-        let found = figures(&from, &to).unwrap();
+        let found = kpis(&from, &to).unwrap();
         let change = |name: &str, from, to| KpiChange { name: name.to_owned(), from, to };
         assert_eq!(found, [change("a", Some(1.0), None), change("n", None, Some(3.0))]);
         let change = tables(&KPIS, &from, &to).unwrap();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn customers_move_between_segments_come_and_go() {
+    fn customers_move_between_segments_appear_and_disappear() {
         let segments_of = |rows: &[(i64, &str)]| {
             let (ids, names): (Vec<i64>, Vec<&str>) = rows.iter().copied().unzip();
             df!("id_client" => ids, "segment_name" => names).unwrap()

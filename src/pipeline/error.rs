@@ -1,19 +1,19 @@
-//! What can go wrong between bytes and gold, each as one sentence that names what and where.
+//! What can go wrong between source bytes and gold.
 
 use polars::error::PolarsError;
 
 /// Why the pipeline stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
-    /// A source file cannot be used at all.
+    /// A source file is unusable.
     #[error("{file}: {problem}")]
     BadSource {
         /// The file's name in the sources layer.
         file: String,
-        /// What is wrong with it, naming the column or line.
+        /// What is wrong with it, with the column or line.
         problem: String,
     },
-    /// The bytes of a source file cannot be had.
+    /// The bytes of a source file cannot be read.
     #[error("cannot read {file}")]
     Unreadable {
         /// The file's name in the sources layer.
@@ -22,25 +22,25 @@ pub enum PipelineError {
         source: std::io::Error,
     },
     /// The quality gate is closed.
-    #[error("quality gate: {0}; nothing was published (--force publishes it all the same)")]
+    #[error("quality gate: {0}; nothing was published (--force publishes it anyway)")]
     Gate(String),
-    /// Nothing to compute figures from.
+    /// There is nothing to compute gold from.
     #[error("no valid purchase is left: {0}; nothing was published")]
     NoPurchases(String),
-    /// The run was asked for an instant before every purchase.
-    #[error("no purchase happened up to {as_of}; the first one is of {first}")]
+    /// The reference instant lies before every purchase.
+    #[error("there is no purchase up to {as_of}; the first one is of {first}")]
     BeforeHistory {
-        /// The instant asked for.
+        /// The reference instant.
         as_of: String,
         /// The earliest purchase.
         first: String,
     },
-    /// The figures contradict each other.
+    /// The tables contradict each other.
     #[error("the proof failed: {0}; nothing was published")]
     Proof(String),
     /// Sums would not fit the exact arithmetic they are computed in.
     #[error(
-        "{rows} purchases of up to {max} EUR are more than exact sums can hold; lower quality.max_amount"
+        "the amounts of {rows} purchases of up to {max} EUR cannot be summed exactly; lower quality.max_amount"
     )]
     Overflow {
         /// Number of purchases.
@@ -48,8 +48,20 @@ pub enum PipelineError {
         /// Greatest amount, EUR.
         max: f64,
     },
-    /// The frame engine refused.
-    #[error("the frame engine failed")]
+    /// The catalogue lists a table that nothing builds.
+    #[error("the table {table} has no builder; add one to pipeline::gold::registry")]
+    NoBuilder {
+        /// The table.
+        table: &'static str,
+    },
+    /// The catalogue does not list a table that is built, or it is built twice.
+    #[error("the table {table} is built but the catalogue does not list it exactly once")]
+    UnlistedTable {
+        /// The table.
+        table: &'static str,
+    },
+    /// The query engine reported an error.
+    #[error("the query engine failed")]
     Frame(#[from] PolarsError),
 }
 

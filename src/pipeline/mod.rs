@@ -1,19 +1,17 @@
-//! The refinery: frames in, frames out. Synchronous, pure, free of I/O.
+//! The pipeline: frames in, frames out. Synchronous and free of I/O; collecting a frame blocks, so all
+//! of it runs on blocking threads.
 //!
 //! ```text
-//! source bytes ─ silver::refine ─▶ Silver { clients, achats, rejects, report }
+//! source files ─ silver::clean ─▶ Silver { valid, rejected, report }
 //!                                     │ silver::quality::check_gate
 //!                                     ▼
-//!                gold::refine ─▶ fact_achats ─┬▶ sales   (revenue_*, distribution, statistics)
-//!                                            ├▶ cohorts (first purchase, retention)
-//!                                            ├▶ customers ▶ scores ▶ segment_summary
-//!                                            └▶ model::train ▶ segments, churn, lifetime value
-//!                                     │ gold::complete ▶ customers, kpis, gold::proof
+//!             gold::aggregate ─▶ fact_achats ─┬▶ sales, cohorts
+//!                                             ├▶ customers ▶ scores ▶ segment_summary
+//!                                             └▶ ml::train ▶ segments, churn, lifetime value
+//!                                     │ gold::complete ▶ customers, kpis, proof
 //!                                     ▼
-//!                one frame per entry of catalogue::ALL
+//!             one frame per entry of catalogue::ALL
 //! ```
-//!
-//! Collecting a frame blocks, so all of this runs on blocking threads only.
 
 pub mod compare;
 pub mod error;

@@ -1,4 +1,4 @@
-//! Frames to the neutral rows that stores take, column by column as the table declares them.
+//! Frames into the rows that stores take, column by column as the table declares them.
 
 use polars::prelude::*;
 
@@ -7,11 +7,11 @@ use crate::domain::rows::{Batch, ColumnValues};
 use crate::domain::schema::{ColumnType, Table};
 use crate::domain::time::{Day, Timestamp};
 
-/// Rows in a [`Batch`]: a few megabytes.
+/// Rows of a [`Batch`]: a few megabytes.
 const BATCH_ROWS: usize = 10_000;
 
-/// The rows of a frame as the table declares them, block by block, in row order. Another engine
-/// may have written the frame: columns are taken by name and cast to their declared type.
+/// The rows of a frame in batches, in row order. Columns are found by name and cast to their declared
+/// type, since another engine may have written the frame.
 ///
 /// # Errors
 /// When a declared column is missing or cannot be cast.
@@ -23,24 +23,24 @@ pub fn batches(
         .columns
         .iter()
         .map(|column| {
-            let wanted = data_type(column.ty);
-            frame.column(column.name)?.as_materialized_series().strict_cast(&wanted)
+            let declared = data_type(column.ty);
+            frame.column(column.name)?.as_materialized_series().strict_cast(&declared)
         })
         .collect::<PolarsResult<Vec<Series>>>()?;
     let height = frame.height();
     Ok((0..height).step_by(BATCH_ROWS).map(move |start| {
         let rows = BATCH_ROWS.min(height - start);
         let offset = i64::try_from(start).unwrap_or(i64::MAX);
-        let cells = columns
+        let values = columns
             .iter()
             .zip(table.columns)
-            .map(|(series, column)| to_cells(&series.slice(offset, rows), column.ty))
+            .map(|(series, column)| to_values(&series.slice(offset, rows), column.ty))
             .collect::<PolarsResult<Vec<ColumnValues>>>()?;
-        Ok(Batch { columns: cells, rows })
+        Ok(Batch { columns: values, rows })
     }))
 }
 
-fn to_cells(series: &Series, ty: ColumnType) -> PolarsResult<ColumnValues> {
+fn to_values(series: &Series, ty: ColumnType) -> PolarsResult<ColumnValues> {
     Ok(match ty {
         ColumnType::Int => ColumnValues::Int(series.i64()?.iter().collect()),
         ColumnType::Float | ColumnType::Money => {

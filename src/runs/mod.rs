@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::data_set::PerDataSet;
 use crate::domain::manifest::QualityReport;
 use crate::domain::time::{Day, Timestamp};
 
@@ -200,10 +201,9 @@ pub struct RowCounts {
 /// What a run found of its sources' quality.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunQuality {
-    /// The customers' files.
-    pub clients: RowCounts,
-    /// The purchases' files.
-    pub achats: RowCounts,
+    /// Rows of each data set.
+    #[serde(flatten)]
+    pub data_sets: PerDataSet<RowCounts>,
     /// How many rows of both were rejected for which reason.
     pub rejected: BTreeMap<String, u64>,
     /// How many rows gave rise to which warning.
@@ -213,7 +213,8 @@ pub struct RunQuality {
 impl From<&QualityReport> for RunQuality {
     fn from(report: &QualityReport) -> Self {
         let mut rejected = BTreeMap::new();
-        let counts = [&report.clients, &report.achats].map(|quality| {
+        let data_sets = PerDataSet::from_fn(|set| {
+            let quality = &report.data_sets[set];
             for (reason, count) in &quality.rejected {
                 *rejected.entry(reason.clone()).or_insert(0) += count;
             }
@@ -225,7 +226,7 @@ impl From<&QualityReport> for RunQuality {
         });
         let warnings = report.warnings.iter().filter(|(_, count)| **count > 0);
         let warnings = warnings.map(|(name, count)| (name.clone(), *count)).collect();
-        Self { clients: counts[0], achats: counts[1], rejected, warnings }
+        Self { data_sets, rejected, warnings }
     }
 }
 

@@ -51,7 +51,7 @@ fn served() -> (Shop, TestApp) {
 }
 
 #[test]
-fn sales_tables_are_what_the_formulas_say() {
+fn sales_tables_follow_the_formulas() {
     let (_shop, app) = served();
     assert_close(
         &app.data("/customers/1/purchases?limit=1"),
@@ -106,7 +106,7 @@ fn sales_tables_are_what_the_formulas_say() {
 }
 
 #[test]
-fn periods_without_a_sale_are_zero_and_growth_is_against_the_period_before() {
+fn periods_without_a_sale_are_zero_and_growth_compares_with_the_previous_period() {
     let (_shop, app) = served();
     assert_close(
         &app.data("/revenue/monthly"),
@@ -140,7 +140,7 @@ fn periods_without_a_sale_are_zero_and_growth_is_against_the_period_before() {
 }
 
 #[test]
-fn cohorts_keep_months_in_which_nobody_came_back() {
+fn cohorts_include_months_without_returning_customers() {
     let (_shop, app) = served();
     assert_close(
         &app.data("/revenue/cohorts"),
@@ -157,10 +157,10 @@ fn cohorts_keep_months_in_which_nobody_came_back() {
 }
 
 #[test]
-fn customers_are_there_whether_they_bought_or_not() {
+fn customers_are_listed_with_and_without_purchases() {
     let (_shop, app) = served();
-    // Two customers are too few to learn from; the baselines by hand: of the two, Ann has the
-    // better score (+1 - 1 + 1 against -1 + 1 - 1). Ann alone had bought 60 days ago and came back:
+    // Two customers are too few to train on, so baselines serve. By hand: Ann has the better score
+    // (+1 - 1 + 1 against -1 + 1 - 1). Only Ann had bought 60 days ago, and she came back:
     // (0 + 1) / (1 + 2). A history of 67 days counts as 90: 35.55 and 70 EUR, times 365 / 90.
     let models = |mut row: Value, segment: &str, clv: Option<(f64, &str)>| {
         row["segment_name"] = json!(segment);
@@ -245,7 +245,7 @@ fn customers_are_there_whether_they_bought_or_not() {
 }
 
 #[test]
-fn asking_for_an_earlier_day_gives_the_figures_of_that_day() {
+fn an_earlier_as_of_gives_the_figures_of_that_day() {
     let (shop, app) = served();
     shop.run(&["refresh", "--as-of", "2024-01-20"]).good();
     let kpis = app.data("/kpis");
@@ -254,13 +254,13 @@ fn asking_for_an_earlier_day_gives_the_figures_of_that_day() {
     assert_eq!(kpis["as_of"], "2024-01-20T23:59:59.999999");
     // Cy had not registered yet.
     assert_eq!(app.data("/customers/3")["tenure_days"], -12);
-    // The lower bound of the 12 months is included, what is before it is not.
+    // The lower bound of the 12 months is included, anything before it is not.
     shop.run(&["refresh", "--as-of", "2025-01-02T10:00:00"]).good();
     assert_eq!(app.data("/scores?id_client=1")[0]["freq_12m"], 3);
     shop.run(&["refresh", "--as-of", "2025-01-02T10:00:01"]).good();
     assert_eq!(app.data("/scores?id_client=1")[0]["freq_12m"], 2);
     shop.run(&["refresh", "--as-of", "2023-12-31"])
-        .refused(2, &["no purchase happened up to 2023-12-31", "2024-01-03T10:00:00"]);
+        .refused(2, &["there is no purchase up to 2023-12-31", "2024-01-03T10:00:00"]);
     shop.run(&["refresh", "--as-of", "9999-12-31"]).refused(
         2,
         &["9999-12-31T23:59:59.999999 lies in the future", "the last day to refresh as of is 20"],

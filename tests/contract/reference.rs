@@ -1,7 +1,7 @@
-//! Real input: figures that an older system computed on the same files must come out here.
+//! Real input: gold must equal what another system computed from the same files.
 //!
-//! Its texts are title-cased and its labels written without accents, so texts are compared
-//! regardless of case and accent; its period tables hold only periods with sales.
+//! That system writes texts in title case and labels without accents, so texts are compared ignoring
+//! case and accents; its period tables only contain periods with sales.
 
 use std::path::PathBuf;
 
@@ -53,7 +53,7 @@ fn agrees(expected: &Value, found: &Value) -> bool {
     }
 }
 
-/// Every row of `expected` is found by its first field, and each of its fields agrees.
+/// Checks that every row of `expected` is found by its first field and agrees in every field.
 fn assert_rows(name: &str, expected: &Value, found: &[Value]) {
     let rows: &Vec<Value> = expected[name].as_array().unwrap();
     assert!(!rows.is_empty(), "{name}");
@@ -92,7 +92,7 @@ fn assert_rows(name: &str, expected: &Value, found: &[Value]) {
 }
 
 #[test]
-fn the_older_systems_figures_come_out_to_a_millionth() {
+fn figures_equal_those_of_the_reference_system_to_a_millionth() {
     let Some((shop, app, expected)) = served() else { return };
     let rows = |path: &str| app.data(path).as_array().unwrap().clone();
 
@@ -153,7 +153,7 @@ fn the_older_systems_figures_come_out_to_a_millionth() {
 }
 
 #[test]
-fn periods_without_a_sale_are_present_with_zeros_and_add_nothing() {
+fn periods_without_a_sale_are_present_with_zeros() {
     let Some((_shop, app, expected)) = served() else { return };
     for (name, path) in [("gold_monthly", "/monthly"), ("gold_weekly", "/weekly")] {
         let sold = app.data(path).as_array().unwrap().iter().filter(|row| row["ca"] != 0.0).count();

@@ -1,33 +1,38 @@
 //! The rules of silver, row by row.
 
+use goldsmith::domain::data_set::{DataSet, PerDataSet};
 use goldsmith::domain::manifest::QualityReport;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::PipelineError;
 use goldsmith::pipeline::silver::quality::{Gate, check_gate};
 use goldsmith::pipeline::silver::read::SourceText;
-use goldsmith::pipeline::silver::{CleaningOptions, Silver, refine};
+use goldsmith::pipeline::silver::{CleaningOptions, Silver, clean};
 use polars::prelude::{AnyValue, DataFrame};
 
 const CLIENTS: &str =
     "id_client,nom,email,date_inscription,pays\n1,Ann,ann@x.io,2024-01-01,France\n";
 const ACHATS: &str = "id_achat,id_client,date_achat,montant,produit\n1,1,2024-02-01,10.5,Tea\n";
 
-fn try_refine(
-    clients: &[(&str, &[u8])],
-    achats: &[(&str, &[u8])],
+fn try_clean(
+    customers: &[(&str, &[u8])],
+    purchases: &[(&str, &[u8])],
 ) -> Result<Silver, PipelineError> {
-    let clients: Vec<_> = clients.iter().map(|(name, bytes)| SourceText::of(name, bytes)).collect();
-    let achats: Vec<_> = achats.iter().map(|(name, bytes)| SourceText::of(name, bytes)).collect();
+    let sources = PerDataSet::from_fn(|set| {
+        let files = match set {
+            DataSet::Customers => customers,
+            DataSet::Purchases => purchases,
+        };
+        files.iter().map(|(name, bytes)| SourceText::of(name, bytes)).collect()
+    });
     let run_start = Timestamp::parse("2025-01-01").unwrap();
-    refine(clients, achats, &CleaningOptions { max_amount: 10_000.0, run_start })
+    clean(sources, &CleaningOptions { max_amount: 10_000.0, run_start })
 }
 
-fn refined(clients: &str, achats: &str) -> Silver {
-    try_refine(&[("clients.csv", clients.as_bytes())], &[("achats.csv", achats.as_bytes())])
-        .unwrap()
+fn cleaned(clients: &str, achats: &str) -> Silver {
+    try_clean(&[("clients.csv", clients.as_bytes())], &[("achats.csv", achats.as_bytes())]).unwrap()
 }
 
-/// Each row of a frame, each value as text, null as nothing.
+/// The rows of a frame, values as text separated by `|`, null as an empty text.
 fn rows(frame: &DataFrame, columns: &[&str]) -> Vec<String> {
     (0..frame.height())
         .map(|row| {
@@ -43,9 +48,9 @@ fn rows(frame: &DataFrame, columns: &[&str]) -> Vec<String> {
         .collect()
 }
 
-fn achats_of(lines: &[&str]) -> Silver {
+fn purchases_of(lines: &[&str]) -> Silver {
     let csv = format!("id_achat,id_client,date_achat,montant,produit\n{}\n", lines.join("\n"));
-    refined(CLIENTS, &csv)
+    cleaned(CLIENTS, &csv)
 }
 
 #[test]
@@ -77,16 +82,16 @@ fn every_purchase_is_rejected_for_the_first_reason_that_applies() {
         ("5,2,2024-01-01,5,Tea", "orphan_client"),
         ("5,1,2024-01-01,5,Tea,more", "malformed_row"),
     ] {
-        let silver = achats_of(&["1,1,2024-01-01,5,Tea", line]);
-        assert_eq!(rows(&silver.rejected_achats, &["reason"]), [reason], "{line}");
-        assert_eq!(silver.report.achats.rows_read, 2, "{line}");
-        assert_eq!(silver.report.achats.rows_valid, 1, "{line}");
+        let silver = purchases_of(&["1,1,2024-01-01,5,Tea", line]);
+        assert_eq!(rows(&silver.rejected[DataSet::Purchases], &["reason"]), [reason], "{line}");
+        assert_eq!(silver.report.data_sets[DataSet::Purchases].rows_read, 2, "{line}");
+        assert_eq!(silver.report.data_sets[DataSet::Purchases].rows_valid, 1, "{line}");
     }
     for line in
         ["5,1,2000-01-01,10000,Tea", " 5 , 1 , 01/02/2024 , 0.01 , Tea ", "5,1,2024-01-01,5,Tea, "]
     {
-        let silver = achats_of(&["1,1,2024-01-01,5,Tea", line]);
-        assert_eq!(silver.rejected_achats.height(), 0, "{line}");
+        let silver = purchases_of(&["1,1,2024-01-01,5,Tea", line]);
+        assert_eq!(silver.rejected[DataSet::Purchases].height(), 0, "{line}");
     }
 }
 
@@ -104,43 +109,45 @@ fn every_customer_is_rejected_for_the_first_reason_that_applies() {
         ("2,Bob,b @x.io,2024-01-01,Spain", "invalid_email"),
         ("1,Bob,b@x.io,2024-01-01,Spain", "duplicate_id"),
     ] {
-        let silver = refined(&format!("{CLIENTS}{line}\n"), ACHATS);
-        assert_eq!(rows(&silver.rejected_clients, &["reason"]), [reason], "{line}");
-        assert_eq!(rows(&silver.clients, &["id_client", "nom"]), ["1|Ann"], "{line}");
+        let silver = cleaned(&format!("{CLIENTS}{line}\n"), ACHATS);
+        assert_eq!(rows(&silver.rejected[DataSet::Customers], &["reason"]), [reason], "{line}");
+        assert_eq!(rows(silver.customers(), &["id_client", "nom"]), ["1|Ann"], "{line}");
     }
 }
 
 #[test]
-fn the_first_customer_and_the_last_purchase_of_a_number_stay_across_files() {
+fn the_first_customer_and_the_last_purchase_of_an_id_win_across_files() {
     let second = "id_client,nom,email,date_inscription,pays\n1,Late,late@x.io,2024-01-01,France\n";
     let first = "id_achat,id_client,date_achat,montant,produit\n7,1,2024-02-01,1,Tea\n7,1,2024-02-01,2,Tea\n";
     let later = "id_achat,id_client,date_achat,montant,produit\n7,1,2024-02-01,3,Tea\n";
-    let silver = try_refine(
+    let silver = try_clean(
         &[("clients_a.csv", CLIENTS.as_bytes()), ("clients_b.csv", second.as_bytes())],
         &[("achats_a.csv", first.as_bytes()), ("achats_b.csv", later.as_bytes())],
     )
     .unwrap();
-    assert_eq!(rows(&silver.clients, &["nom"]), ["Ann"]);
+    assert_eq!(rows(silver.customers(), &["nom"]), ["Ann"]);
     assert_eq!(
-        rows(&silver.rejected_clients, &["source_file", "line_number", "nom"]),
+        rows(&silver.rejected[DataSet::Customers], &["source_file", "line_number", "nom"]),
         ["clients_b.csv|2|Late"]
     );
-    assert_eq!(rows(&silver.achats, &["montant"]), ["3.0"]);
-    let rejected =
-        rows(&silver.rejected_achats, &["source_file", "line_number", "montant", "reason"]);
+    assert_eq!(rows(silver.purchases(), &["montant"]), ["3.0"]);
+    let rejected = rows(
+        &silver.rejected[DataSet::Purchases],
+        &["source_file", "line_number", "montant", "reason"],
+    );
     assert_eq!(rejected, ["achats_a.csv|2|1|duplicate_id", "achats_a.csv|3|2|duplicate_id"]);
 }
 
 #[test]
 fn a_rejected_row_does_not_make_its_twin_a_duplicate() {
-    let silver = achats_of(&["5,1,2024-01-01,5,Tea", "5,1,2024-01-01,n/a,Tea"]);
-    assert_eq!(rows(&silver.achats, &["id_achat", "montant"]), ["5|5.0"]);
-    assert_eq!(rows(&silver.rejected_achats, &["reason"]), ["invalid_amount"]);
+    let silver = purchases_of(&["5,1,2024-01-01,5,Tea", "5,1,2024-01-01,n/a,Tea"]);
+    assert_eq!(rows(silver.purchases(), &["id_achat", "montant"]), ["5|5.0"]);
+    assert_eq!(rows(&silver.rejected[DataSet::Purchases], &["reason"]), ["invalid_amount"]);
 }
 
 #[test]
 fn texts_are_trimmed_and_spellings_that_differ_by_case_become_the_most_frequent() {
-    let silver = achats_of(&[
+    let silver = purchases_of(&[
         "1,1,2024-01-01,5,  green   TEA",
         "2,1,2024-01-01,5,Green Tea",
         "3,1,2024-01-01,5,Green Tea",
@@ -150,26 +157,26 @@ fn texts_are_trimmed_and_spellings_that_differ_by_case_become_the_most_frequent(
         "7,1,2024-01-01,5,thé",
     ]);
     // Ties go to the first in byte order: C before c, T before t.
-    let produits = rows(&silver.achats, &["produit"]);
+    let produits = rows(silver.purchases(), &["produit"]);
     assert_eq!(produits, ["Green Tea", "Green Tea", "Green Tea", "Coffee", "Coffee", "THÉ", "THÉ"]);
 
     let clients = "id_client,nom,email,date_inscription,pays\n\
         1,  Ann \u{a0} Lee ,  ANN@X.io ,2024-01-01, FRANCE \n2,Bob,b@x.io,2024-01-01,France\n3,Cy,c@x.io,2024-01-01,France\n";
-    let silver = refined(clients, ACHATS);
-    assert_eq!(rows(&silver.clients, &["nom", "email", "pays"])[0], "Ann Lee|ann@x.io|France");
+    let silver = cleaned(clients, ACHATS);
+    assert_eq!(rows(silver.customers(), &["nom", "email", "pays"])[0], "Ann Lee|ann@x.io|France");
 }
 
 #[test]
-fn semicolons_byte_order_marks_other_headers_and_decimal_commas_are_understood() {
+fn semicolons_byte_order_marks_other_headers_and_decimal_commas_are_accepted() {
     let clients = "\u{feff}Customer_ID;Full_Name;Mail;Signup_Date;Country\r\n1;Ann;ann@x.io;31/12/2023;France\r\n";
     let achats = "\u{feff}ORDER_ID;customer_id;timestamp;amount;item;quantity;unit_price\r\n\
         1;1;2024-01-01T10:00:00+01:00;1 234,56;Tea;2;617,28\r\n\
         2;1;01/02/2024 08:30;1\u{202f}000,5;Tea;;\r\n\
         3;1;2024-01-01;12.5;Tea;x;y\r\n\
         4;1;2024-01-01;1.234,56;Tea;1;1\r\n";
-    let silver = refined(clients, achats);
+    let silver = cleaned(clients, achats);
     assert_eq!(
-        rows(&silver.achats, &["id_achat", "date_achat", "montant", "quantite", "prix"]),
+        rows(silver.purchases(), &["id_achat", "date_achat", "montant", "quantite", "prix"]),
         [
             "1|2024-01-01 09:00:00|1234.56|2|617.28",
             "2|2024-02-01 08:30:00|1000.5||",
@@ -177,7 +184,7 @@ fn semicolons_byte_order_marks_other_headers_and_decimal_commas_are_understood()
         ]
     );
     assert_eq!(
-        rows(&silver.rejected_achats, &["id_achat", "montant", "reason"]),
+        rows(&silver.rejected[DataSet::Purchases], &["id_achat", "montant", "reason"]),
         ["4|1.234,56|invalid_amount"]
     );
     assert_eq!(silver.report.warnings["unreadable_quantite"], 1);
@@ -189,10 +196,10 @@ fn rejects_keep_every_raw_column_and_the_line_their_record_starts_on() {
     let achats = "id_achat,note,id_client,date_achat,montant,produit,reason\n\
         1,\"two\nlines\",1,2024-01-01,5,Tea,a\n\
         2,plain,1,2024-01-01,  n/a ,Tea,b\n";
-    let silver = refined(CLIENTS, achats);
+    let silver = cleaned(CLIENTS, achats);
     assert_eq!(
         rows(
-            &silver.rejected_achats,
+            &silver.rejected[DataSet::Purchases],
             &[
                 "id_achat",
                 "note",
@@ -221,8 +228,8 @@ fn lines_are_counted_as_an_editor_counts_them() {
             "y\",5,,,",
             "x,6,,,",
         ];
-        let silver = refined(CLIENTS, &(lines.join(end) + end));
-        rows(&silver.rejected_achats, &["id_client", "line_number"])
+        let silver = cleaned(CLIENTS, &(lines.join(end) + end));
+        rows(&silver.rejected[DataSet::Purchases], &["id_client", "line_number"])
     };
     for end in ["\n", "\r\n", "\r"] {
         assert_eq!(rows_of(end), ["1|2", "2|3", "4|6", "5|7", "6|9"], "{end:?}");
@@ -230,59 +237,62 @@ fn lines_are_counted_as_an_editor_counts_them() {
 }
 
 #[test]
-fn cells_beyond_the_header_are_kept_with_the_reject() {
-    let silver = achats_of(&["1,1,2024-01-01,5,Tea", "2,1,2024-01-01,1,50,Tea,x"]);
+fn cells_beyond_the_header_are_stored_with_the_reject() {
+    let silver = purchases_of(&["1,1,2024-01-01,5,Tea", "2,1,2024-01-01,1,50,Tea,x"]);
     let columns = ["id_achat", "produit", "surplus_cells", "reason"];
-    assert_eq!(rows(&silver.rejected_achats, &columns), ["2|50|Tea,x|malformed_row"]);
+    assert_eq!(rows(&silver.rejected[DataSet::Purchases], &columns), ["2|50|Tea,x|malformed_row"]);
 }
 
 #[test]
-fn a_quotation_mark_within_a_text_is_a_character_like_any_other() {
+fn a_quotation_mark_within_a_text_is_an_ordinary_character() {
     for end in ["", "\n", "\r\n", "\n\n"] {
         let achats = format!(
             "id_achat,id_client,date_achat,montant,produit\n1,1,2024-01-01,5,Screen 5\" wide\n2,1,2024-01-01,5,\"two\nlines\"\n3,1,2024-01-01,5,Tea{end}"
         );
-        let silver = refined(CLIENTS, &achats);
-        assert_eq!(rows(&silver.achats, &["produit"]), ["Screen 5\" wide", "two lines", "Tea"]);
+        let silver = cleaned(CLIENTS, &achats);
+        assert_eq!(rows(silver.purchases(), &["produit"]), ["Screen 5\" wide", "two lines", "Tea"]);
     }
 }
 
 #[test]
-fn headers_that_look_like_patterns_are_columns_like_any_other() {
+fn headers_that_look_like_patterns_are_ordinary_columns() {
     let achats = "id_achat,id_client,date_achat,montant,produit,*,^.*$,^nom$\nx,1,2024-01-01,5,Tea,a,b,c\n1,1,2024-01-01,5,Tea,a,b,c\n";
-    let silver = refined(CLIENTS, achats);
-    assert_eq!(rows(&silver.rejected_achats, &["id_achat", "*", "^.*$", "^nom$"]), ["x|a|b|c"]);
+    let silver = cleaned(CLIENTS, achats);
+    assert_eq!(
+        rows(&silver.rejected[DataSet::Purchases], &["id_achat", "*", "^.*$", "^nom$"]),
+        ["x|a|b|c"]
+    );
 }
 
 #[test]
-fn separators_within_quoted_headers_do_not_count() {
+fn separators_within_quoted_headers_are_ignored() {
     let achats =
         "id_achat;id_client;date;montant;produit;\"x, y, z, a, b, c\"\n1;1;2024-01-01;5,5;Tea;\n";
-    assert_eq!(rows(&refined(CLIENTS, achats).achats, &["montant"]), ["5.5"]);
+    assert_eq!(rows(cleaned(CLIENTS, achats).purchases(), &["montant"]), ["5.5"]);
 }
 
 #[test]
-fn a_price_beyond_all_sense_is_a_warning_and_stops_nothing() {
+fn an_implausible_price_is_a_warning_only() {
     let achats = "id_achat,id_client,date_achat,montant,produit,prix\n1,1,2024-01-01,5,Tea,1e200\n2,1,2024-01-01,5,Tea,5\n";
-    let silver = refined(CLIENTS, achats);
+    let silver = cleaned(CLIENTS, achats);
     assert_eq!(silver.report.warnings["unreadable_prix"], 1);
-    goldsmith::pipeline::gold::refine(&silver.clients, &silver.achats, None).unwrap();
+    goldsmith::pipeline::gold::aggregate(&silver.valid, None).unwrap();
 }
 
 #[test]
-fn warnings_count_and_reject_nothing() {
+fn warnings_reject_no_row() {
     let clients = "id_client,nom,email,date_inscription,pays\n1,A,a@x.io,2024-06-01,F\n2,B,a@x.io,2024-01-01,F\n3,C,c@x.io,2024-01-01,F\n";
     let achats = "id_achat,id_client,date_achat,montant,produit\n1,1,2024-05-31 23:00:00,1,T\n2,1,2024-06-01,1,T\n3,2,2023-01-01,1,T\n";
-    let silver = refined(clients, achats);
+    let silver = cleaned(clients, achats);
     assert_eq!(silver.report.warnings["customers_sharing_email"], 2);
     assert_eq!(silver.report.warnings["purchases_before_signup"], 2);
-    assert_eq!(silver.report.achats.rows_valid, 3);
+    assert_eq!(silver.report.data_sets[DataSet::Purchases].rows_valid, 3);
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_with_what_is_wrong() {
+fn an_unusable_file_is_named_with_its_problem() {
     let header = "id_achat,id_client,date_achat,montant,produit\n";
-    for (content, said) in [
+    for (content, message) in [
         (Vec::new(), "achats.csv: the file is empty"),
         (b"  \n \n".to_vec(), "achats.csv: the file is empty"),
         (header.into(), "achats.csv: the file has a header and no rows"),
@@ -305,28 +315,28 @@ fn a_file_that_cannot_be_used_is_named_with_what_is_wrong() {
             "achats.csv: a quotation mark opened on line 2 is never closed",
         ),
     ] {
-        let error = try_refine(&[("clients.csv", CLIENTS.as_bytes())], &[("achats.csv", &content)])
+        let error = try_clean(&[("clients.csv", CLIENTS.as_bytes())], &[("achats.csv", &content)])
             .unwrap_err();
-        assert!(error.to_string().starts_with(said), "{error}");
+        assert!(error.to_string().starts_with(message), "{error}");
     }
 }
 
 #[test]
-fn the_gate_closes_on_rejects_on_falls_and_on_nothing() {
+fn the_gate_closes_on_rejects_on_drops_and_without_purchases() {
     const GATE: Gate = Gate { max_reject_ratio: 0.2, max_row_drop: 0.5 };
     let report = |read: u64, valid: u64| {
         let mut report = QualityReport::default();
-        report.clients.rows_read = 10;
-        report.clients.rows_valid = 10;
-        report.achats.rows_read = read;
-        report.achats.rows_valid = valid;
-        report.achats.rejected.insert("invalid_id".to_owned(), read - valid);
+        let customers = &mut report.data_sets[DataSet::Customers];
+        (customers.rows_read, customers.rows_valid) = (10, 10);
+        let purchases = &mut report.data_sets[DataSet::Purchases];
+        (purchases.rows_read, purchases.rows_valid) = (read, valid);
+        purchases.rejected.insert("invalid_id".to_owned(), read - valid);
         report
     };
     assert!(check_gate(&report(10, 8), None, GATE, false).is_ok());
     let closed = check_gate(&report(10, 7), None, GATE, false).unwrap_err().to_string();
     assert!(
-        closed.contains("30.0 % of the rows of achats") && closed.contains("invalid_id: 3"),
+        closed.contains("30.0 % of the purchases") && closed.contains("invalid_id: 3"),
         "{closed}"
     );
     assert!(check_gate(&report(10, 7), None, GATE, true).is_ok());

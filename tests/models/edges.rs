@@ -36,11 +36,11 @@ fn shop(customers: usize, purchases: &[Purchase]) -> (Trained, Gold) {
 
 fn through_gold(files: &[(&str, Vec<u8>)]) -> (Trained, Gold) {
     let silver = refined(files);
-    let refined = gold::refine(&silver.clients, &silver.achats, None).unwrap();
+    let aggregates = gold::aggregate(&silver.valid, None).unwrap();
     let last = LastSegments::new();
-    let history = History::new(&refined.fact).unwrap();
-    let trained = train(&history, refined.as_of, &RULES, &last);
-    let gold = gold::complete(refined, &trained, &RULES, &last, Timestamp(0)).unwrap();
+    let history = History::new(&aggregates.base.fact).unwrap();
+    let trained = train(&history, aggregates.base.as_of, &RULES, &last);
+    let gold = gold::complete(aggregates, &trained, &RULES, &last, Timestamp(0)).unwrap();
     for score in &trained.scores {
         let numbers = [Some(score.churn_probability), Some(score.predicted_clv_12m)];
         let Expected { p_alive, purchases_12m, spend_12m } = score.expected;

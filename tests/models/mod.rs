@@ -6,12 +6,13 @@ mod peers;
 mod score;
 mod stability;
 
+use goldsmith::domain::data_set::PerDataSet;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::ml::history::History;
 use goldsmith::pipeline::ml::report::{Candidate, Task};
 use goldsmith::pipeline::ml::{Trained, TrainingOptions};
 use goldsmith::pipeline::silver::read::SourceText;
-use goldsmith::pipeline::silver::{self, Silver, refine};
+use goldsmith::pipeline::silver::{self, Silver};
 use goldsmith::sample::{Spec, generate};
 
 /// How models are trained unless settings say otherwise.
@@ -24,14 +25,17 @@ fn files(spec: Spec) -> Vec<(&'static str, Vec<u8>)> {
 
 fn refined(files: &[(&str, Vec<u8>)]) -> Silver {
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
-    let source = |name: &'static str| vec![SourceText::of(name, bytes(name))];
+    let sources = PerDataSet::from_fn(|set| {
+        let name = format!("{set}.csv");
+        vec![SourceText::of(&name, bytes(&name))]
+    });
     let run_start = Timestamp::parse("2026-06-01").unwrap();
     let rules = silver::CleaningOptions { max_amount: 10_000.0, run_start };
-    refine(source("clients.csv"), source("achats.csv"), &rules).unwrap()
+    silver::clean(sources, &rules).unwrap()
 }
 
 fn history(spec: Spec) -> History {
-    History::new(&refined(&files(spec)).achats).unwrap()
+    History::new(refined(&files(spec)).purchases()).unwrap()
 }
 
 /// The true parameters of a generated shop.

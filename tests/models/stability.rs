@@ -28,7 +28,7 @@ fn segments(trained: &Trained) -> LastSegments {
 
 #[test]
 fn the_order_of_rows_changes_nothing() {
-    let purchases = refined(&files(SPEC)).achats;
+    let purchases = refined(&files(SPEC)).purchases().clone();
     let shuffled = purchases
         .clone()
         .lazy()
@@ -43,7 +43,7 @@ fn the_order_of_rows_changes_nothing() {
 
 #[test]
 fn one_in_a_hundred_more_customers_keep_names_and_memberships() {
-    let purchases = refined(&files(SPEC)).achats;
+    let purchases = refined(&files(SPEC)).purchases().clone();
     let fewer = purchases
         .clone()
         .lazy()

@@ -9,8 +9,9 @@ use crate::api::error::{ApiError, Problem};
 use crate::api::extract::Admin;
 use crate::api::parameters::refuse_parameters;
 use crate::api::tags;
+use crate::domain::data_set::DataSet;
 use crate::domain::diff::{GenerationDiff, KpiChange, Migration};
-use crate::domain::manifest::Published;
+use crate::domain::manifest::{DataSetQuality, Published};
 use crate::runs::StartError;
 
 /// A stored generation.
@@ -54,9 +55,9 @@ impl GenerationView {
             as_of: as_of.clone(),
             published_at: published_at.clone(),
             is_sample: manifest.is_sample,
-            clients: quality.clients.rows_valid,
-            achats: quality.achats.rows_valid,
-            rejected: quality.clients.rows_rejected() + quality.achats.rows_rejected(),
+            clients: quality.data_sets[DataSet::Customers].rows_valid,
+            achats: quality.data_sets[DataSet::Purchases].rows_valid,
+            rejected: quality.data_sets.values().map(DataSetQuality::rows_rejected).sum(),
             rows: manifest.tables.iter().map(|table| table.rows).sum(),
         }
     }

@@ -11,6 +11,7 @@ use crate::api::error::ApiError;
 use crate::api::extract::Admin;
 use crate::api::parameters::{DEFAULT_LIMIT, MAX_LIMIT, QueryParams, refuse_parameters};
 use crate::api::tags;
+use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
 use crate::runs::{RefreshRequest, RowCounts, RunKind, RunQuery, RunRecord, RunState, RunStep};
 
@@ -211,8 +212,8 @@ impl RunView {
             progress,
             eta: eta.map(utc),
             quality: record.quality.map(|quality| QualityView {
-                clients: quality.clients.into(),
-                achats: quality.achats.into(),
+                clients: quality.data_sets[DataSet::Customers].into(),
+                achats: quality.data_sets[DataSet::Purchases].into(),
                 rejected: quality.rejected,
                 warnings: quality.warnings,
             }),

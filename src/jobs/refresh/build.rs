@@ -13,9 +13,10 @@ use super::steps::Steps;
 use super::{ENGINE, RefreshError, Refresher, Result};
 use crate::blocking::spawn_blocking;
 use crate::catalogue;
+use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{
-    Manifest, Memo, SilverFiles, SourceFile, SourceKind, TableEntry, TableFile,
+    DataSetFiles, Manifest, SilverFiles, SourceFile, TableEntry, TableFile,
 };
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
@@ -24,12 +25,12 @@ use crate::lake::keys::Folder;
 use crate::lake::writing::PartWriter;
 use crate::lake::{LakeError, Layer, keys, parquet};
 use crate::pipeline::PipelineError;
-use crate::pipeline::gold::{self, Gold, GoldTable, Refined};
+use crate::pipeline::gold::{self, Aggregates, Gold, GoldTable};
 use crate::pipeline::ml::history::History;
 use crate::pipeline::ml::{self, Artefact, LastSegments, Trained};
 use crate::pipeline::silver::quality::check_gate;
-use crate::pipeline::silver::{self, Silver};
-use crate::runs::{Flow, RefreshRequest, RunQuality};
+use crate::pipeline::silver::{self, Silver, partition};
+use crate::runs::{Flow, RefreshRequest, RowCounts, RunQuality};
 use crate::store::Publisher;
 
 /// Objects that are being written at once, each in parts: a store that is far away answers late.
@@ -57,41 +58,36 @@ impl Refresher {
             let rejects = self.lake.locate(Layer::Silver, &run.folder.rejects_folder());
             RefreshError::Gate { source, rejects }
         })?;
-        let RunQuality { clients, achats, .. } = found;
-        let summary = format!(
-            "{} customers, {} purchases, {} rows rejected",
-            clients.valid,
-            achats.valid,
-            clients.rejected + achats.rejected
-        );
-        let kept = clients.valid + achats.valid;
-        let flow = Flow {
-            rows_in: Some(clients.read + achats.read),
-            rows_out: Some(kept),
-            bytes: Some(bytes),
-        };
+        let counts = found.data_sets;
+        let sum = |count: fn(&RowCounts) -> u64| counts.values().map(count).sum::<u64>();
+        let valid = counts.iter().map(|(set, rows)| format!("{} {}, ", rows.valid, set.noun()));
+        let rejected = sum(|rows| rows.rejected);
+        let summary = format!("{}{rejected} rows rejected", valid.collect::<String>());
+        let kept = sum(|rows| rows.valid);
+        let flow =
+            Flow { rows_in: Some(sum(|rows| rows.read)), rows_out: Some(kept), bytes: Some(bytes) };
         steps.finish(Step::Silver, &summary, flow).await;
 
         steps.start(Step::Gold, 1).await?;
-        let (clients, achats) = (silver.clients, silver.achats);
-        let asked = run.request.as_of;
-        let refined = compute(move || gold::refine(&clients, &achats, asked)).await?;
-        let flow =
-            Flow { rows_in: Some(kept), rows_out: Some(refined.fact.height() as u64), bytes: None };
-        steps.finish(Step::Gold, &format!("as of {}", refined.as_of), flow).await;
+        let (rows, asked) = (silver.valid, run.request.as_of);
+        let aggregates = compute(move || gold::aggregate(&rows, asked)).await?;
+        let purchases = aggregates.base.fact.height() as u64;
+        let flow = Flow { rows_in: Some(kept), rows_out: Some(purchases), bytes: None };
+        steps.finish(Step::Gold, &format!("as of {}", aggregates.base.as_of), flow).await;
         steps.observer.reached("gold");
 
         let last = steps
             .again("reading the last segments", || self.last_segments(run.last.as_ref()))
             .await?;
-        let (refined, trained, last) = self.train(refined, last, steps).await?;
+        let (aggregates, trained, last) = self.train(aggregates, last, steps).await?;
         let models = self.write_models(run.folder, trained.artefact.clone(), steps).await?;
         steps.observer.reached("models");
 
         steps.start(Step::Proof, catalogue::ALL.len()).await?;
         let (rules, trained_at) = (self.models, run.started_at.to_second());
         let Gold { tables, proof, as_of, purchases_after_as_of } =
-            compute(move || gold::complete(refined, &trained, &rules, &last, trained_at)).await?;
+            compute(move || gold::complete(aggregates, &trained, &rules, &last, trained_at))
+                .await?;
         let mut entries = Vec::with_capacity(tables.len());
         {
             let (steps, folder) = (&*steps, run.folder);
@@ -172,16 +168,17 @@ impl Refresher {
     /// Trains, judges and scores; returns what it was given as well.
     async fn train(
         &self,
-        refined: Refined,
+        aggregates: Aggregates,
         last: LastSegments,
         steps: &mut Steps<'_>,
-    ) -> Result<(Refined, Trained, LastSegments)> {
+    ) -> Result<(Aggregates, Trained, LastSegments)> {
         steps.start(Step::Models, 1).await?;
         let rules = self.models;
-        let rows = refined.fact.height() as u64;
-        let (refined, trained, last) = compute(move || {
-            let trained = ml::train(&History::new(&refined.fact)?, refined.as_of, &rules, &last);
-            Ok::<_, RefreshError>((refined, trained, last))
+        let rows = aggregates.base.fact.height() as u64;
+        let (aggregates, trained, last) = compute(move || {
+            let base = &aggregates.base;
+            let trained = ml::train(&History::new(&base.fact)?, base.as_of, &rules, &last);
+            Ok::<_, RefreshError>((aggregates, trained, last))
         })
         .await?;
         let serving = trained.entries.iter().filter(|entry| entry.serves);
@@ -190,7 +187,7 @@ impl Refresher {
             .collect();
         let flow = Flow { rows_in: Some(rows), ..Flow::default() };
         steps.finish(Step::Models, &told.join(", "), flow).await;
-        Ok((refined, trained, last))
+        Ok((aggregates, trained, last))
     }
 
     /// Keeps the source files in bronze, `anew` also those that are kept already.
@@ -203,7 +200,7 @@ impl Refresher {
         steps.start(Step::Bronze, files.len()).await?;
         let (mut new, mut bytes) = (0, 0);
         for file in files {
-            let keep = || sources::keep(&self.lake, file, anew);
+            let keep = || sources::store(&self.lake, file, anew);
             if steps.again("keeping a source file", keep).await? {
                 new += 1;
                 bytes += file.size_bytes;
@@ -225,9 +222,8 @@ impl Refresher {
     ) -> Result<Silver> {
         let rules = silver::CleaningOptions { max_amount: self.max_amount, run_start };
         let refine = async || {
-            let clients = sources::texts(&self.lake, files, SourceKind::Clients);
-            let achats = sources::texts(&self.lake, files, SourceKind::Achats);
-            Ok(compute(move || silver::refine(clients, achats, &rules)).await?)
+            let texts = sources::texts(&self.lake, files);
+            Ok(compute(move || silver::clean(texts, &rules)).await?)
         };
         let mut silver = match steps.again("reading and cleaning the source files", refine).await {
             // What cannot be understood may not be what came.
@@ -243,12 +239,8 @@ impl Refresher {
             }
             cleaned => cleaned?,
         };
-        for (quality, kind) in [
-            (&mut silver.report.clients, SourceKind::Clients),
-            (&mut silver.report.achats, SourceKind::Achats),
-        ] {
-            let names = files.iter().filter(|file| file.kind == kind);
-            quality.files = names.map(|file| file.name.clone()).collect();
+        for file in files {
+            silver.report.data_sets[file.data_set].files.push(file.name.clone());
         }
         Ok(silver)
     }
@@ -261,23 +253,21 @@ impl Refresher {
         steps: &Steps<'_>,
     ) -> Result<(Silver, SilverFiles)> {
         let write = |path, frame| self.write_frame(Layer::Silver, path, frame, steps);
-        let (rejected_clients, rejected_achats) =
-            (folder.rejects(SourceKind::Clients), folder.rejects(SourceKind::Achats));
-        let clients = write(folder.silver_clients(), silver.clients.clone()).await?;
-        let rejected_clients = write(rejected_clients, silver.rejected_clients.clone()).await?;
-        let rejected_achats = write(rejected_achats, silver.rejected_achats.clone()).await?;
-        let (silver, months) = spawn_blocking(move || {
-            let months = silver::by_month(&silver.achats)?;
-            Ok::<_, RefreshError>((silver, months))
-        })
-        .await?;
-        let writes =
-            months.into_iter().map(|(month, frame)| write(folder.silver_achats(&month), frame));
-        let achats = stream::iter(writes).buffered(WRITERS).try_collect().await?;
+        let mut data_sets = PerDataSet::<DataSetFiles>::default();
+        for set in DataSet::ALL.iter().copied() {
+            let rejected = write(folder.rejects(set), silver.rejected[set].clone()).await?;
+            let rows = silver.valid[set].clone();
+            let parts = spawn_blocking(move || partition::split(set, &rows)).await?;
+            let writes = parts
+                .into_iter()
+                .map(|(month, rows)| write(folder.silver(set, month.as_deref()), rows));
+            let valid = stream::iter(writes).buffered(WRITERS).try_collect().await?;
+            data_sets[set] = DataSetFiles { valid, rejected: Some(rejected) };
+        }
         let report = silver.report.clone();
         let encode = move |to: &mut PartWriter| serde_json::to_writer_pretty(to, &report);
         let report = self.write(Layer::Silver, folder.quality_report(), encode, steps).await?;
-        let files = SilverFiles { clients, achats, rejected_clients, rejected_achats, report };
+        let files = SilverFiles { data_sets, report };
         Ok((silver, files))
     }
 
@@ -396,14 +386,8 @@ impl Refresher {
         let rows = frame.height() as u64;
         let file =
             self.write_frame(Layer::Gold, folder.gold_table(table.name), frame, steps).await?;
-        Ok(TableEntry {
-            name: table.name.to_owned(),
-            rows,
-            content_hash: content_hash(table, std::slice::from_ref(&file)),
-            files: vec![file],
-            totals,
-            physical: Memo::default(),
-        })
+        let hash = content_hash(table, std::slice::from_ref(&file));
+        Ok(TableEntry::new(table.name.to_owned(), rows, hash, vec![file], totals))
     }
 }
 

@@ -125,6 +125,17 @@ pub enum RefreshError {
         /// What last failed in passing, if anything did.
         trouble: String,
     },
+    /// A generation has a table that this version does not know.
+    #[error(
+        "generation {generation} contains the table {table}, which this version does not know; \
+         use the version that built it"
+    )]
+    UnknownTable {
+        /// The generation.
+        generation: u64,
+        /// The table.
+        table: String,
+    },
     /// A manifest cannot be read or written.
     #[error("{path} is not a manifest")]
     Manifest {
@@ -492,7 +503,7 @@ impl Refresher {
     /// Equal for runs that give equal gold.
     fn fingerprint(&self, files: &[SourceFile], request: RefreshRequest) -> String {
         let sources: Vec<_> =
-            files.iter().map(|file| json!([file.kind, file.name, file.sha256])).collect();
+            files.iter().map(|file| json!([file.data_set, file.name, file.sha256])).collect();
         let mut inputs = json!({
             "engine": ENGINE,
             "sources": sources,

@@ -27,7 +27,7 @@ impl Refresher {
         let mut flow = Flow { rows_in: Some(0), rows_out: Some(0), bytes: Some(0) };
         for entry in &manifest.tables {
             steps.go_on()?;
-            let Some(table) = catalogue::by_name(&entry.name) else { continue };
+            let table = table_of(manifest, entry)?;
             let write = async || {
                 Ok(!publisher.has_table(table, entry).await?
                     && self.publish_table(publisher, table, entry, &reached, steps.cancel).await?)
@@ -93,7 +93,7 @@ impl Refresher {
         cancel: &CancellationToken,
     ) -> Result<()> {
         for entry in &active.manifest.tables {
-            let Some(table) = catalogue::by_name(&entry.name) else { continue };
+            let table = table_of(&active.manifest, entry)?;
             if !publisher.has_table(table, entry).await? {
                 tracing::warn!(table = table.name, "a table is missing and written again");
                 self.publish_table(publisher, table, entry, &|_| {}, cancel).await?;
@@ -104,6 +104,13 @@ impl Refresher {
         }
         Ok(())
     }
+}
+
+fn table_of(manifest: &Manifest, entry: &TableEntry) -> Result<&'static Table> {
+    catalogue::by_name(&entry.name).ok_or_else(|| RefreshError::UnknownTable {
+        generation: manifest.generation,
+        table: entry.name.clone(),
+    })
 }
 
 fn add(sum: &mut Option<u64>, more: u64) {

@@ -1,19 +1,19 @@
-//! Customers by the month of their first purchase, and how many of them come back.
+//! Cohorts: customers by the month of their first purchase, and their retention.
 
 use polars::prelude::*;
 
-use super::collect;
 use super::exact::{MICRO_EUR, distinct, revenue, to_eur};
+use super::streaming::collect;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 
-/// A month as a number that grows by one from month to month.
+/// Months as consecutive numbers.
 fn month_number(date: Expr) -> Expr {
     date.clone().dt().year().cast(DataType::Int64) * lit(12)
         + date.dt().month().cast(DataType::Int64)
 }
 
-/// Purchases with their customer's cohort: first_purchase_month and the cohort's month number.
+/// Purchases with the cohort of their customer: first_purchase_month and `cohort`, its month number.
 fn with_cohort(fact: &DataFrame) -> LazyFrame {
     let first = fact
         .clone()
@@ -31,11 +31,8 @@ fn with_cohort(fact: &DataFrame) -> LazyFrame {
     )
 }
 
-/// Customers and all their spend to date, by month of the first purchase.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn first_purchase(fact: &DataFrame) -> Result<DataFrame> {
+/// `cohort_first_purchase`: customers and all their spend to date by month of the first purchase.
+pub(super) fn first_purchase(fact: &DataFrame) -> Result<DataFrame> {
     collect(
         with_cohort(fact)
             .group_by([col("first_purchase_month")])
@@ -43,11 +40,9 @@ pub fn first_purchase(fact: &DataFrame) -> Result<DataFrame> {
     )
 }
 
-/// Customers of each cohort who bought again, by months since, up to the month of `as_of`.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn retention(fact: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
+/// `cohort_retention`: active customers of each cohort by months since the first purchase, up to the
+/// month of `as_of`.
+pub(super) fn retention(fact: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
     let tagged = collect(with_cohort(fact))?.lazy();
     let purchases = tagged
         .clone()

@@ -1,25 +1,22 @@
-//! What is known of each customer: totals over all purchases, and the wide table lists use.
+//! Customers: metrics over all purchases, and the wide table that lists read.
 
 use polars::prelude::*;
 
-use super::collect;
 use super::exact::{
     MONTH_DAYS, days_until, distinct, divided, mean_amount, purchases, quantile, revenue,
 };
+use super::streaming::collect;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::ml::tasks::segmentation::PROSPECT;
 use crate::pipeline::types::INSTANT;
 
-/// A customer who bought within this many days of `as_of` is active.
+/// A customer is active for this many days after a purchase.
 const ACTIVE_DAYS: i64 = 90;
 
-/// One row per valid client, buyers or not; ascending id_client.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn customer_metrics(
-    clients: &DataFrame,
+/// `customer_metrics`: one row per valid customer, buyers or not, ascending id_client.
+pub(super) fn customer_metrics(
+    customers: &DataFrame,
     fact: &DataFrame,
     as_of: Timestamp,
 ) -> Result<DataFrame> {
@@ -36,7 +33,7 @@ pub fn customer_metrics(
     let months = divided(days_until(col("first_purchase"), as_of), MONTH_DAYS);
     let months_at_least_one = when(months.clone().gt(lit(1.0))).then(months).otherwise(lit(1.0));
     let frequency = col("purchase_count").cast(DataType::Float64) / months_at_least_one;
-    Ok(clients
+    Ok(customers
         .clone()
         .lazy()
         .left_join(bought.lazy(), col("id_client"), col("id_client"))
@@ -56,12 +53,9 @@ pub fn customer_metrics(
         .collect()?)
 }
 
-/// The metrics with scores and predictions beside them; `predicted` has a row per customer with a
-/// purchase.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn customers(
+/// `customers`: metrics, scores and predictions side by side; `predicted` has a row per customer with
+/// a purchase.
+pub(super) fn customers(
     metrics: &DataFrame,
     scores: &DataFrame,
     predicted: &DataFrame,

@@ -1,7 +1,7 @@
-//! Arithmetic that gives the same figure whatever the order or the number of threads.
+//! Arithmetic whose results do not depend on the order of rows or the number of threads.
 //!
-//! Sums of amounts are computed on whole millionths of a euro: integer addition is associative,
-//! floating-point addition is not. Elapsed days are floors, quantiles interpolate linearly.
+//! Amounts are summed as whole millionths of a euro: integer addition is associative, floating-point
+//! addition is not. Elapsed days are rounded down, quantiles interpolate linearly.
 
 use polars::prelude::*;
 
@@ -9,32 +9,32 @@ use crate::domain::time::{DAY_MICROS, Timestamp};
 use crate::pipeline::{PipelineError, Result};
 
 /// The column of `fact_achats` that holds montant in millionths of a euro.
-pub const MICRO_EUR: &str = "~micro_eur";
+pub(super) const MICRO_EUR: &str = "~micro_eur";
 
 /// Days that count as a month where the contract divides days by 30.
-pub const MONTH_DAYS: f64 = 30.0;
+pub(super) const MONTH_DAYS: f64 = 30.0;
 
 /// Millionths in a euro.
 const MICROS: f64 = 1e6;
 
 /// An amount in whole millionths.
-pub fn to_micros(amount: Expr) -> Expr {
+pub(super) fn to_micros(amount: Expr) -> Expr {
     (amount * lit(MICROS)).round(0, RoundMode::HalfToEven).cast(DataType::Int64)
 }
 
 /// Whole millionths as an amount, EUR.
-pub fn to_eur(micros: Expr) -> Expr {
+pub(super) fn to_eur(micros: Expr) -> Expr {
     divided(micros, MICROS)
 }
 
-/// Whole millionths shared among a count, EUR, correctly rounded.
-pub fn eur_per(micros: Expr, count: Expr) -> Expr {
+/// Whole millionths divided by a count, EUR, correctly rounded.
+pub(super) fn eur_per(micros: Expr, count: Expr) -> Expr {
     micros.cast(DataType::Float64) / (count.cast(DataType::Float64) * lit(MICROS))
 }
 
-/// A column divided by a constant, correctly rounded. The engine's own division multiplies by the
-/// reciprocal, which is one unit in the last place off for some values.
-pub fn divided(values: Expr, by: f64) -> Expr {
+/// A column divided by a constant, correctly rounded. The division of Polars multiplies by the
+/// reciprocal, which is off by one unit in the last place for some values.
+pub(super) fn divided(values: Expr, by: f64) -> Expr {
     values.cast(DataType::Float64).map(
         move |column| {
             let quotients = column.f64()?.apply_values(|value| value / by);
@@ -44,46 +44,44 @@ pub fn divided(values: Expr, by: f64) -> Expr {
     )
 }
 
-/// Share of a group's revenue in that of all groups, 0 to 100, from exact totals in
-/// [`MICRO_EUR`].
-pub fn share_pct() -> Expr {
+/// The share of a group in the revenue of all groups, 0 to 100, from exact totals in [`MICRO_EUR`].
+pub(super) fn share_pct() -> Expr {
     let part = col(MICRO_EUR).cast(DataType::Float64);
     let whole = col(MICRO_EUR).sum().cast(DataType::Float64);
     lit(100.0) * part / whole
 }
 
 /// The exact sum of an amount column, EUR.
-pub fn sum_amount(amount: Expr) -> Expr {
+pub(super) fn sum_amount(amount: Expr) -> Expr {
     to_eur(to_micros(amount).sum())
 }
 
 /// The sum of montant over a group of purchases, EUR.
-pub fn revenue() -> Expr {
+pub(super) fn revenue() -> Expr {
     to_eur(col(MICRO_EUR).sum())
 }
 
 /// The mean of montant over a group of purchases, EUR.
-pub fn mean_amount() -> Expr {
+pub(super) fn mean_amount() -> Expr {
     eur_per(col(MICRO_EUR).sum(), purchases())
 }
 
 /// The number of purchases in a group.
-pub fn purchases() -> Expr {
+pub(super) fn purchases() -> Expr {
     len().cast(DataType::Int64)
 }
 
 /// The number of distinct values in a group.
-pub fn distinct(name: &str) -> Expr {
+pub(super) fn distinct(name: &str) -> Expr {
     col(name).n_unique().cast(DataType::Int64)
 }
 
-/// The sum of floats in row order with Neumaier's compensation: for figures that are no amounts
-/// and so have no exact unit. Rows come in key order, so the figure does not vary either.
+/// The sum of floats in row order with Neumaier's compensation, for values that have no exact unit,
+/// unlike amounts. Rows are in key order, so the sum is reproducible too.
 ///
 /// Source: A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen",
 /// ZAMM 54 (1974).
-#[must_use]
-pub fn sum_in_order(values: &Float64Chunked) -> f64 {
+pub(super) fn sum_in_order(values: &Float64Chunked) -> f64 {
     let (mut sum, mut lost) = (0.0_f64, 0.0_f64);
     for value in values.iter().flatten() {
         let next = sum + value;
@@ -93,35 +91,35 @@ pub fn sum_in_order(values: &Float64Chunked) -> f64 {
     sum + lost
 }
 
-/// Whole days from an instant to another, rounded down.
-pub fn days_until(instant: Expr, later: Timestamp) -> Expr {
+/// Whole days from one instant to another, rounded down.
+pub(super) fn days_until(instant: Expr, later: Timestamp) -> Expr {
     (lit(later.0) - instant.to_physical().cast(DataType::Int64)).floor_div(lit(DAY_MICROS))
 }
 
-/// The quantile of a column with linear interpolation, as one value.
-pub fn quantile(values: Expr, share: f64) -> Expr {
+/// The quantile of a column with linear interpolation.
+pub(super) fn quantile(values: Expr, share: f64) -> Expr {
     values.cast(DataType::Float64).quantile(lit(share), QuantileMethod::Linear)
 }
 
 /// `(x - min) / (max - min)`, and 0 everywhere when max = min.
-pub fn minmax(values: Expr) -> Expr {
+pub(super) fn minmax(values: Expr) -> Expr {
     let values = values.cast(DataType::Float64);
     let (min, max) = (values.clone().min(), values.clone().max());
     when(max.clone().gt(min.clone())).then((values - min.clone()) / (max - min)).otherwise(lit(0.0))
 }
 
-/// Refuses amounts whose sum could leave the exact range.
+/// Checks that the sum of all amounts stays in the exact range.
 ///
 /// # Errors
 /// [`PipelineError::Overflow`].
-pub fn check_sums_fit(achats: &DataFrame) -> Result<()> {
-    /// Largest sum of millionths kept well inside an `i64`.
+pub(super) fn check_sums_fit(purchases: &DataFrame) -> Result<()> {
+    /// Well below the maximum of an `i64`.
     const LIMIT: f64 = 9e18;
-    let max = achats.column("montant")?.f64()?.max().unwrap_or(0.0);
+    let max = purchases.column("montant")?.f64()?.max().unwrap_or(0.0);
     #[allow(clippy::cast_precision_loss)]
-    let bound = max * MICROS * achats.height() as f64;
+    let bound = max * MICROS * purchases.height() as f64;
     if bound > LIMIT {
-        return Err(PipelineError::Overflow { rows: achats.height(), max });
+        return Err(PipelineError::Overflow { rows: purchases.height(), max });
     }
     Ok(())
 }

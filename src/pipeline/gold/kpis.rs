@@ -1,4 +1,4 @@
-//! The headline figures, from the customers' tables.
+//! The headline KPIs, from the tables of customers.
 
 use polars::prelude::*;
 
@@ -7,21 +7,15 @@ use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::types::INSTANT;
 
-/// How many of `churn_predictions` have a high risk.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn high_risk(predictions: &DataFrame) -> Result<i64> {
+/// The number of `churn_predictions` with a high risk.
+pub(super) fn high_risk(predictions: &DataFrame) -> Result<i64> {
     let levels = predictions.column("churn_risk_level")?.str()?;
     let high = levels.iter().filter(|level| *level == Some("High")).count();
     Ok(i64::try_from(high).unwrap_or(i64::MAX))
 }
 
-/// One row of totals over all customers.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn kpis(
+/// `kpis`: one row of totals over all customers.
+pub(super) fn kpis(
     metrics: &DataFrame,
     scores: &DataFrame,
     high_risk: i64,

@@ -1,7 +1,7 @@
-//! The proof: what every run shows to hold before anything is published.
+//! The proof: the checks that must hold before a run publishes anything.
 //!
-//! [`agreement`] compares totals before anything is rounded, to the cent; [`shape`] looks at the
-//! tables as they will be written.
+//! [`agreement`] compares totals to the cent, before rounding; [`shape`] checks tables as they will be
+//! written.
 
 use polars::prelude::*;
 
@@ -15,17 +15,13 @@ fn check(what: String, expected: &str, found: &str, holds: bool) -> ProofCheck {
     ProofCheck { what, expected: expected.to_owned(), found: found.to_owned(), holds }
 }
 
-/// The totals of every table with a tally against those of fact_achats.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn agreement(frames: &[(&'static Table, DataFrame)]) -> Result<Vec<ProofCheck>> {
+/// Compares the totals of every table that has a tally with those of fact_achats.
+pub(super) fn agreement(
+    fact: &DataFrame,
+    frames: &[(&'static Table, DataFrame)],
+) -> Result<Vec<ProofCheck>> {
     let mut checks = Vec::new();
-    let fact = frames.iter().find(|(table, _)| table.name == catalogue::FACT_ACHATS.name);
-    let Some(expected) = fact.map(|(table, frame)| totals(table, frame)).transpose()?.flatten()
-    else {
-        return Ok(checks);
-    };
+    let Some(expected) = totals(&catalogue::FACT_ACHATS, fact)? else { return Ok(checks) };
     for (table, frame) in frames {
         let Some(found) = totals(table, frame)? else { continue };
         let shown = |totals: Totals| match totals.purchases {
@@ -42,11 +38,8 @@ pub fn agreement(frames: &[(&'static Table, DataFrame)]) -> Result<Vec<ProofChec
     Ok(checks)
 }
 
-/// The totals a table repeats; `None` for a table without a tally.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn totals(table: &Table, frame: &DataFrame) -> Result<Option<Totals>> {
+/// The totals that a table repeats; `None` for a table without a tally.
+pub(super) fn totals(table: &Table, frame: &DataFrame) -> Result<Option<Totals>> {
     let Some(tally) = table.tally else { return Ok(None) };
     let counted = match tally.purchases {
         Purchases::Column(column) => col(column).sum().cast(DataType::Int64),
@@ -64,12 +57,9 @@ pub fn totals(table: &Table, frame: &DataFrame) -> Result<Option<Totals>> {
     }))
 }
 
-/// Keys unique and present, one row where one is declared, no null and no value out of range
-/// where the entry allows none.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn shape(table: &Table, frame: &DataFrame) -> Result<Vec<ProofCheck>> {
+/// Checks that keys are unique, that a single-row table has one row, and that no value is null or out
+/// of range where its declaration forbids it.
+pub(super) fn shape(table: &Table, frame: &DataFrame) -> Result<Vec<ProofCheck>> {
     let rows = frame.height();
     let mut checks = Vec::new();
     if table.is_single() {
@@ -91,38 +81,35 @@ pub fn shape(table: &Table, frame: &DataFrame) -> Result<Vec<ProofCheck>> {
         ));
     }
     for column in table.columns {
-        let wrong = count_wrong(column, frame)?;
-        if wrong > 0 || (column.range.is_some() && column.ty == ColumnType::Float) {
+        let invalid = count_invalid(column, frame)?;
+        if invalid > 0 || (column.range.is_some() && column.ty == ColumnType::Float) {
             checks.push(check(
-                format!(
-                    "values of {}.{} that are missing or out of range",
-                    table.name, column.name
-                ),
+                format!("values of {}.{} that are null or out of range", table.name, column.name),
                 "0",
-                &wrong.to_string(),
-                wrong == 0,
+                &invalid.to_string(),
+                invalid == 0,
             ));
         }
     }
     Ok(checks)
 }
 
-/// Rows whose value in this column its declaration does not allow.
-fn count_wrong(column: &Declared, frame: &DataFrame) -> Result<i64> {
+/// Rows whose value in this column violates its declaration.
+fn count_invalid(column: &Declared, frame: &DataFrame) -> Result<i64> {
     let value = col(column.name);
-    let mut wrong = if column.nullable { lit(false) } else { value.clone().is_null() };
+    let mut invalid = if column.nullable { lit(false) } else { value.clone().is_null() };
     if matches!(column.ty, ColumnType::Float | ColumnType::Money) {
-        wrong = wrong.or(value.clone().is_finite().not().fill_null(lit(false)));
+        invalid = invalid.or(value.clone().is_finite().not().fill_null(lit(false)));
     }
     if let Some((low, high)) = column.range {
         let number = value.cast(DataType::Float64);
         let outside = number.clone().lt(lit(low)).or(number.gt(lit(high)));
-        wrong = wrong.or(outside.fill_null(lit(false)));
+        invalid = invalid.or(outside.fill_null(lit(false)));
     }
     let counted = frame
         .clone()
         .lazy()
-        .select([wrong.cast(DataType::Int64).sum().alias("wrong")])
+        .select([invalid.cast(DataType::Int64).sum().alias("invalid")])
         .collect()?;
-    Ok(counted.column("wrong")?.i64()?.get(0).unwrap_or(0))
+    Ok(counted.column("invalid")?.i64()?.get(0).unwrap_or(0))
 }

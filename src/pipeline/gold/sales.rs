@@ -1,24 +1,26 @@
-//! The sales family: purchases with their calendar, and revenue by country, product and period.
+//! Sales: purchases with their calendar, and revenue by country, product and period.
 
 use polars::prelude::*;
 
-use super::collect;
 use super::exact::{
     MICRO_EUR, check_sums_fit, distinct, divided, eur_per, mean_amount, purchases, revenue,
     share_pct, to_eur, to_micros,
 };
+use super::streaming::collect;
 use crate::domain::time::{Day, Timestamp};
 use crate::pipeline::Result;
 
-/// Purchases up to `as_of`, each with its customer's country and its calendar; ascending id_achat.
-/// Carries [`MICRO_EUR`] beside the declared columns, for exact sums.
-///
-/// # Errors
+/// `fact_achats`: purchases up to `as_of` with the country of the customer and the calendar of the
+/// day, ascending id_achat. Has [`MICRO_EUR`] beside the declared columns, for exact sums. Fails with
 /// [`crate::pipeline::PipelineError::Overflow`].
-pub fn fact_achats(clients: &DataFrame, achats: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
-    check_sums_fit(achats)?;
-    let countries = clients.clone().lazy().select([col("id_client"), col("pays")]);
-    let dated = achats
+pub(super) fn fact_achats(
+    customers: &DataFrame,
+    all_purchases: &DataFrame,
+    as_of: Timestamp,
+) -> Result<DataFrame> {
+    check_sums_fit(all_purchases)?;
+    let countries = customers.clone().lazy().select([col("id_client"), col("pays")]);
+    let dated = all_purchases
         .clone()
         .lazy()
         .filter(col("date_achat").to_physical().lt_eq(lit(as_of.0)))
@@ -35,7 +37,7 @@ pub fn fact_achats(clients: &DataFrame, achats: &DataFrame, as_of: Timestamp) ->
     )
 }
 
-/// Each distinct day with its month, year, week and quarter.
+/// Distinct days with month, year, week and quarter.
 fn calendar(days: LazyFrame) -> LazyFrame {
     let day = || col("jour");
     let since_monday = day().dt().weekday().cast(DataType::Int32) - lit(1);
@@ -49,11 +51,8 @@ fn calendar(days: LazyFrame) -> LazyFrame {
     ])
 }
 
-/// Revenue by country of the customer.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn revenue_by_country(fact: &DataFrame) -> Result<DataFrame> {
+/// `revenue_by_country`: by the country of the customer.
+pub(super) fn revenue_by_country(fact: &DataFrame) -> Result<DataFrame> {
     let grouped = fact.clone().lazy().group_by([col("pays")]).agg([
         col(MICRO_EUR).sum(),
         revenue().alias("total_revenue"),
@@ -72,12 +71,9 @@ pub fn revenue_by_country(fact: &DataFrame) -> Result<DataFrame> {
         .collect()?)
 }
 
-/// Revenue by product, with the countries that bring most of it.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn revenue_by_product(fact: &DataFrame) -> Result<DataFrame> {
-    /// How many countries are named.
+/// `revenue_by_product`: with the countries that bring most of the revenue.
+pub(super) fn revenue_by_product(fact: &DataFrame) -> Result<DataFrame> {
+    /// Number of countries listed.
     const TOP: usize = 3;
     let ranking = SortMultipleOptions::default().with_order_descending_multi([false, true, false]);
     let by_country = fact
@@ -109,11 +105,8 @@ pub fn revenue_by_product(fact: &DataFrame) -> Result<DataFrame> {
         .collect()?)
 }
 
-/// Revenue by calendar month.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn monthly_revenue(fact: &DataFrame) -> Result<DataFrame> {
+/// `monthly_revenue`: by calendar month.
+pub(super) fn monthly_revenue(fact: &DataFrame) -> Result<DataFrame> {
     let month_start = col("jour").dt().month_start();
     let periods = by_period(fact, month_start, |first, last| {
         let mut month = first;
@@ -140,23 +133,17 @@ fn first_of_month(day: Day) -> Day {
     Day(day.0 - day_of_month + 1)
 }
 
-/// Revenue by week, each named by its Monday.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn weekly_revenue(fact: &DataFrame) -> Result<DataFrame> {
+/// `weekly_revenue`: by week, identified by its Monday.
+pub(super) fn weekly_revenue(fact: &DataFrame) -> Result<DataFrame> {
     let weeks = by_period(fact, col("semaine"), |first, last| {
         (first.0..=last.0).step_by(7).map(Day).collect()
     })?;
     Ok(weeks.lazy().with_column(col("period").alias("week_start")).collect()?)
 }
 
-/// Revenue by day, with means over the last seven calendar days.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn daily_revenue(fact: &DataFrame) -> Result<DataFrame> {
-    /// Days the moving means look at, the day itself included.
+/// `daily_revenue`: by day, with means over the last seven calendar days.
+pub(super) fn daily_revenue(fact: &DataFrame) -> Result<DataFrame> {
+    /// Days in the moving means, including the day itself.
     const WINDOW: i32 = 7;
     let days = by_period(fact, col("jour"), |first, last| (first.0..=last.0).map(Day).collect())?;
     // Differences of running integer totals: exact, and days before the first count as 0.
@@ -175,8 +162,9 @@ pub fn daily_revenue(fact: &DataFrame) -> Result<DataFrame> {
         .collect()?)
 }
 
-/// Revenue grouped by the first day of a period, every period from the first sale to the last
-/// present, each beside the one before. Columns: period, micros and those all period tables share.
+/// Revenue by period, including periods without a sale, with growth over the previous period.
+/// `period_start` maps purchases to the first day of their period, `all_between` lists the first days
+/// of all periods. Columns: period, micros and those that all period tables share.
 fn by_period(
     fact: &DataFrame,
     period_start: Expr,
@@ -227,11 +215,9 @@ fn by_period(
         .collect()?)
 }
 
-/// Twelve bins of equal width over montant, each closed on the right, the first on both sides.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn basket_distribution(fact: &DataFrame) -> Result<DataFrame> {
+/// `basket_distribution`: 12 bins of equal width over montant, closed on the right, the first one on
+/// both sides.
+pub(super) fn basket_distribution(fact: &DataFrame) -> Result<DataFrame> {
     const BINS: usize = 12;
     let amounts = fact.column("montant")?.f64()?;
     let (min, max) = (amounts.min().unwrap_or(0.0), amounts.max().unwrap_or(0.0));
@@ -247,7 +233,7 @@ pub fn basket_distribution(fact: &DataFrame) -> Result<DataFrame> {
     }
     let labels: Vec<String> = (0..BINS)
         .map(|bin| {
-            // Older systems label the first bin, closed on the left, 0.1 % of the range lower.
+            // pandas.cut labels the first bin, which is closed on the left, 0.1 % of the range lower.
             let low = if bin == 0 { min - 0.001 * (max - min) } else { edges[bin] };
             format!("({}, {}]", edge_label(low), edge_label(edges[bin + 1]))
         })
@@ -267,13 +253,13 @@ fn edge_label(edge: f64) -> String {
     format!("{:?}", (edge * 1000.0).round_ties_even() / 1000.0)
 }
 
-/// The nine describing figures of a column, in the order they are declared.
-struct Described {
-    figures: [(&'static str, Option<f64>); 9],
+/// Descriptive statistics of a column, in the order of the catalogue.
+struct Description {
+    statistics: [(&'static str, Option<f64>); 9],
 }
 
-impl Described {
-    /// Describes values; every figure is `None` when there are none.
+impl Description {
+    /// Describes values; every statistic is `None` without values.
     fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let quantile = |share: f64| quantile_of_sorted(&values, share);
@@ -285,7 +271,7 @@ impl Described {
             (squares / (n - 1.0)).sqrt()
         });
         Self {
-            figures: [
+            statistics: [
                 ("mean", mean),
                 ("median", quantile(0.5)),
                 ("std", std),
@@ -300,9 +286,9 @@ impl Described {
     }
 
     fn into_columns(self, prefix: &str) -> impl Iterator<Item = Column> {
-        self.figures
+        self.statistics
             .into_iter()
-            .map(move |(name, figure)| Column::new(format!("{prefix}{name}").into(), [figure]))
+            .map(move |(name, value)| Column::new(format!("{prefix}{name}").into(), [value]))
     }
 }
 
@@ -320,11 +306,8 @@ fn quantile_of_sorted(values: &[f64], share: f64) -> Option<f64> {
     Some(values[below] + (above - values[below]) * fraction)
 }
 
-/// Descriptive statistics of montant, and of prix and quantite where purchases have them.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn statistics(fact: &DataFrame) -> Result<DataFrame> {
+/// `statistics`: descriptive statistics of montant, and of prix and quantite where present.
+pub(super) fn statistics(fact: &DataFrame) -> Result<DataFrame> {
     let values = |name: &str| -> Result<Vec<f64>> {
         let column = fact.column(name)?.cast(&DataType::Float64)?;
         Ok(column.f64()?.iter().flatten().collect())
@@ -341,9 +324,9 @@ pub fn statistics(fact: &DataFrame) -> Result<DataFrame> {
         ])
         .collect()?;
     let mut columns = counts.into_columns();
-    columns.extend(Described::of(values("montant")?).into_columns(""));
-    columns.extend(Described::of(values("prix")?).into_columns("prix_"));
-    columns.extend(Described::of(values("quantite")?).into_columns("quantite_"));
+    columns.extend(Description::of(values("montant")?).into_columns(""));
+    columns.extend(Description::of(values("prix")?).into_columns("prix_"));
+    columns.extend(Description::of(values("quantite")?).into_columns("quantite_"));
     Ok(DataFrame::new_infer_height(columns)?)
 }
 
@@ -353,24 +336,24 @@ mod tests {
 
     /// numpy.quantile([1, 2, 4, 8], [.25, .5, .9]) = [1.75, 3.0, 6.8], numpy.std(ddof=1) = 3.0956959.
     #[test]
-    fn described_figures_are_numpys() {
-        let described = Described::of(vec![8.0, 1.0, 4.0, 2.0]);
-        let figure = |name: &str| {
-            described.figures.iter().find(|(known, _)| *known == name).unwrap().1.unwrap()
+    fn descriptive_statistics_equal_those_of_numpy() {
+        let description = Description::of(vec![8.0, 1.0, 4.0, 2.0]);
+        let value = |name: &str| {
+            description.statistics.iter().find(|(known, _)| *known == name).unwrap().1.unwrap()
         };
-        assert!((figure("q25") - 1.75).abs() < 1e-12);
-        assert!((figure("median") - 3.0).abs() < 1e-12);
-        assert!((figure("q90") - 6.8).abs() < 1e-12);
-        assert!((figure("std") - 3.095_695_936_834_452).abs() < 1e-12);
-        assert!((figure("mean") - 3.75).abs() < 1e-12);
+        assert!((value("q25") - 1.75).abs() < 1e-12);
+        assert!((value("median") - 3.0).abs() < 1e-12);
+        assert!((value("q90") - 6.8).abs() < 1e-12);
+        assert!((value("std") - 3.095_695_936_834_452).abs() < 1e-12);
+        assert!((value("mean") - 3.75).abs() < 1e-12);
     }
 
     #[test]
-    fn one_value_has_no_deviation_and_none_has_nothing() {
-        let one = Described::of(vec![5.0]);
-        assert_eq!(one.figures[2], ("std", None));
-        assert_eq!(one.figures[7], ("q90", Some(5.0)));
-        assert!(Described::of(Vec::new()).figures.iter().all(|(_, figure)| figure.is_none()));
+    fn one_value_has_no_deviation_and_no_value_has_no_statistics() {
+        let one = Description::of(vec![5.0]);
+        assert_eq!(one.statistics[2], ("std", None));
+        assert_eq!(one.statistics[7], ("q90", Some(5.0)));
+        assert!(Description::of(Vec::new()).statistics.iter().all(|(_, value)| value.is_none()));
     }
 
     #[test]

@@ -1,33 +1,30 @@
-//! Features over the last 12 months, the score of buying again, and the segments drawn from it.
+//! Scores: features over the last 12 months, the repurchase score and its segments.
 //!
-//! The formulas are those of the data contract, section 4, `customer_scores`.
+//! Formulas: data contract, section 4, `customer_scores`.
 
 use polars::prelude::*;
 
-use super::collect;
 use super::exact::{
     MONTH_DAYS, days_until, distinct, divided, mean_amount, minmax, purchases, quantile, revenue,
     sum_amount, sum_in_order,
 };
+use super::streaming::collect;
 use crate::domain::time::{DAY_MICROS, Timestamp};
 use crate::pipeline::Result;
 
-/// The window of the 12-month features, in days.
+/// The window of the 12-month features, days.
 const YEAR_DAYS: i64 = 365;
 /// Weights of frequency, recency, spend and diversity in the score.
 const WEIGHTS: [f64; 4] = [0.45, 0.30, 0.15, 0.10];
-/// Least score of a VIP.
+/// Minimum score of a VIP.
 const VIP_SCORE: f64 = 0.65;
-/// Least score of an active customer.
+/// Minimum score of an active customer.
 const ACTIVE_SCORE: f64 = 0.55;
 
-/// One row per valid client: what they bought in `[as_of - 365 days, as_of]` and ever;
-/// ascending id_client.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn customer_features(
-    clients: &DataFrame,
+/// `customer_features`: one row per valid customer with what they bought in
+/// `[as_of - 365 days, as_of]` and ever, ascending id_client.
+pub(super) fn customer_features(
+    customers: &DataFrame,
     fact: &DataFrame,
     as_of: Timestamp,
 ) -> Result<DataFrame> {
@@ -52,7 +49,7 @@ pub fn customer_features(
         mean_amount().alias("avg_order_value_all"),
     ]))?;
     let or_zero = |name: &str| col(name).fill_null(lit(0));
-    Ok(clients
+    Ok(customers
         .clone()
         .lazy()
         .select([col("id_client")])
@@ -74,12 +71,9 @@ pub fn customer_features(
         .collect()?)
 }
 
-/// The features with score, expected value, value at risk and segment.
-///
-/// # Errors
-/// Whatever the frame engine says.
+/// `customer_scores`: features with score, expected value, value at risk and segment.
 #[allow(clippy::cast_precision_loss)] // 365 is exact
-pub fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
+pub(super) fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
     let at_most = |values: Expr, bound: Expr| {
         when(values.clone().gt(bound.clone())).then(bound).otherwise(values)
     };
@@ -93,9 +87,9 @@ pub fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
     let score =
         (wf * frequency + wr * recency + wm * monetary + wd * diversity).clip(lit(0.0), lit(1.0));
 
-    let most_months = YEAR_DAYS as f64 / MONTH_DAYS;
+    let max_months = YEAR_DAYS as f64 / MONTH_DAYS;
     let at_least_a_day = number("tenure_days").clip(lit(1.0), lit(f64::MAX));
-    let months_active = divided(at_least_a_day, MONTH_DAYS).clip(lit(1.0), lit(most_months));
+    let months_active = divided(at_least_a_day, MONTH_DAYS).clip(lit(1.0), lit(max_months));
     let expected = number("monetary_12m") / months_active * lit(12.0) * col("prob_reachat_12m");
     let at_risk = number("monetary_12m") * (lit(1.0) - col("prob_reachat_12m"));
     Ok(features
@@ -113,11 +107,12 @@ pub fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
 /// The first segment whose condition holds.
 fn segment_label() -> Expr {
     let score = || col("prob_reachat_12m");
-    let spends_much = || col("monetary_12m").gt_eq(quantile(col("monetary_12m"), 0.75));
+    let is_high_spender = || col("monetary_12m").gt_eq(quantile(col("monetary_12m"), 0.75));
     let is_late = || col("recency_days").gt(quantile(col("recency_days"), 0.75));
     let half_frequency = divided(quantile(col("freq_12m"), 0.75), 2.0);
-    let seldom = when(half_frequency.clone().gt(lit(1.0))).then(half_frequency).otherwise(lit(1.0));
-    when(score().gt_eq(lit(VIP_SCORE)).and(spends_much()))
+    let max_rare_frequency =
+        when(half_frequency.clone().gt(lit(1.0))).then(half_frequency).otherwise(lit(1.0));
+    when(score().gt_eq(lit(VIP_SCORE)).and(is_high_spender()))
         .then(lit("VIP"))
         .when(
             score()
@@ -125,18 +120,15 @@ fn segment_label() -> Expr {
                 .and(col("recency_days").lt_eq(quantile(col("recency_days"), 0.25))),
         )
         .then(lit("Actifs"))
-        .when(spends_much().and(is_late()))
+        .when(is_high_spender().and(is_late()))
         .then(lit("À relancer"))
-        .when(col("freq_12m").lt_eq(seldom).and(is_late()))
+        .when(col("freq_12m").lt_eq(max_rare_frequency).and(is_late()))
         .then(lit("Dormants"))
         .otherwise(lit("À potentiel"))
 }
 
-/// The segments summed up.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn segment_summary(scores: &DataFrame) -> Result<DataFrame> {
+/// `segment_summary`: totals and medians by segment.
+pub(super) fn segment_summary(scores: &DataFrame) -> Result<DataFrame> {
     let summary = collect(scores.clone().lazy().group_by([col("segment_label")]).agg([
         purchases().alias("clients"),
         sum_amount(col("monetary_12m")).alias("ca_12m"),

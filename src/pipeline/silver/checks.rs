@@ -1,32 +1,22 @@
-//! Expressions both data sets share: typed readings of raw text, reasons, one spelling per text.
+//! Expressions that data sets share: typed values of raw text, reasons, one spelling per text.
 //!
-//! A typed reading is null where the raw text is absent or unreadable; the rules tell which.
+//! A typed value is null where the raw text is absent or unreadable; the rules distinguish the two.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
+use super::columns::{DECIMAL_COMMA, REASON, SourceColumn, typed};
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::types::INSTANT;
 
-use super::read::DECIMAL_COMMA;
-
-/// The column that says why a row was rejected; null for a row that stays.
-pub const REASON: &str = "reason";
-
-/// Nothing before this is believed to be a real date: 2000-01-01T00:00:00.
-pub const EARLIEST: Timestamp = Timestamp(946_684_800_000_000);
-
-/// The name of the typed reading of a column, beside the raw text.
-#[must_use]
-pub fn typed(name: &str) -> String {
-    format!("~{name}")
-}
+/// Earlier dates are taken for errors: 2000-01-01T00:00:00.
+const EARLIEST: Timestamp = Timestamp(946_684_800_000_000);
 
 /// The trimmed text with inner spaces collapsed; null when nothing is left.
-pub fn text(name: &str) -> Expr {
+pub(super) fn text(name: &str) -> Expr {
     col(name).map(
         |column| {
             let texts = column.str()?;
@@ -38,28 +28,28 @@ pub fn text(name: &str) -> Expr {
     )
 }
 
-/// The words of a text with one space between them; `None` without a word. Most texts are as they
-/// should be and are not copied.
+/// The text without outer spaces and with one space for each inner run; `None` when nothing is
+/// left. Most texts need no change and are not copied.
 fn collapse_spaces(text: &str) -> Option<Cow<'_, str>> {
     let trimmed = text.trim();
     let mut after_space = false;
-    let is_odd = trimmed.chars().any(|character| {
+    let needs_change = trimmed.chars().any(|character| {
         let is_space = character.is_whitespace();
-        let is_odd = is_space && (after_space || character != ' ');
+        let needs_change = is_space && (after_space || character != ' ');
         after_space = is_space;
-        is_odd
+        needs_change
     });
     if trimmed.is_empty() {
         None
-    } else if is_odd {
+    } else if needs_change {
         Some(trimmed.split_whitespace().collect::<Vec<_>>().join(" ").into())
     } else {
         Some(trimmed.into())
     }
 }
 
-/// Whether nothing is left of a text after trimming.
-pub fn is_blank(name: &str) -> Expr {
+/// Whether a text is empty after trimming.
+pub(super) fn is_blank(name: &str) -> Expr {
     trimmed(name).is_null()
 }
 
@@ -70,14 +60,14 @@ fn trimmed(name: &str) -> Expr {
 }
 
 /// A positive integer, else null.
-pub fn positive_integer(name: &str) -> Expr {
+pub(super) fn positive_integer(name: &str) -> Expr {
     let number = trimmed(name).cast(DataType::Int64);
     when(number.clone().gt(lit(0_i64))).then(number).otherwise(lit(NULL))
 }
 
 /// A finite decimal number, else null. In a file separated by `;` a comma may stand for the
 /// point and spaces (also unbreakable ones) may group digits.
-pub fn decimal(name: &str) -> Expr {
+pub(super) fn decimal(name: &str) -> Expr {
     col(name).map_many(
         |columns| {
             let (texts, commas) = (columns[0].str()?, columns[1].bool()?);
@@ -105,7 +95,7 @@ fn parse_decimal(text: &str, has_decimal_comma: bool) -> Option<f64> {
 }
 
 /// An instant in any spelling the contract accepts, else null.
-pub fn instant(name: &str) -> Expr {
+pub(super) fn instant(name: &str) -> Expr {
     col(name).map(
         |column| {
             let texts = column.str()?;
@@ -122,13 +112,13 @@ pub fn instant(name: &str) -> Expr {
 }
 
 /// Whether an instant lies before [`EARLIEST`] or after the start of the run.
-pub fn out_of_range(instant: Expr, run_start: Timestamp) -> Expr {
+pub(super) fn out_of_range(instant: Expr, run_start: Timestamp) -> Expr {
     let micros = instant.to_physical();
     micros.clone().lt(lit(EARLIEST.0)).or(micros.gt(lit(run_start.0)))
 }
 
 /// The first reason whose condition holds; null when none does.
-pub fn first_reason(rules: Vec<(&'static str, Expr)>) -> Expr {
+pub(super) fn first_reason(rules: Vec<(&'static str, Expr)>) -> Expr {
     rules
         .into_iter()
         .rev()
@@ -139,19 +129,16 @@ pub fn first_reason(rules: Vec<(&'static str, Expr)>) -> Expr {
 }
 
 /// Rejects rows that no reason rejects yet and for which `condition` holds.
-pub fn reject_also(reason: &'static str, condition: Expr) -> Expr {
+pub(super) fn reject_also(reason: &'static str, condition: Expr) -> Expr {
     when(col(REASON).is_null().and(condition))
         .then(lit(reason))
         .otherwise(col(REASON))
         .alias(REASON)
 }
 
-/// Replaces spellings that differ only by case with the most frequent one among rows that are not
-/// rejected; ties go to the first in byte order.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn unify_spelling(frame: DataFrame, column: &str) -> Result<DataFrame> {
+/// Replaces spellings that differ only by case with the most frequent one among the valid
+/// rows; ties go to the first in byte order.
+pub(super) fn unify_spelling(frame: DataFrame, column: &str) -> Result<DataFrame> {
     let counts = frame
         .clone()
         .lazy()
@@ -195,10 +182,11 @@ pub fn unify_spelling(frame: DataFrame, column: &str) -> Result<DataFrame> {
 
 /// Splits a judged frame into typed rows, under the contract's names and ascending by `key`, and
 /// rejected raw rows in reading order.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn split(frame: DataFrame, columns: &[&str], key: &str) -> Result<(DataFrame, DataFrame)> {
+pub(super) fn split_rejected(
+    frame: DataFrame,
+    columns: &[SourceColumn],
+    key: &str,
+) -> Result<(DataFrame, DataFrame)> {
     let raw: Vec<PlSmallStr> = frame
         .get_column_names()
         .into_iter()
@@ -207,7 +195,7 @@ pub fn split(frame: DataFrame, columns: &[&str], key: &str) -> Result<(DataFrame
         .chain([REASON.into()])
         .collect();
     let typed_columns: Vec<Expr> =
-        columns.iter().map(|name| col(typed(name)).alias(*name)).collect();
+        columns.iter().map(|column| col(typed(column.name)).alias(column.name)).collect();
     let rejected = frame.clone().lazy().filter(col(REASON).is_not_null()).collect()?;
     // By name, not by expression: a header may look like a pattern.
     let rejected = rejected.select(raw)?;
@@ -220,11 +208,8 @@ pub fn split(frame: DataFrame, columns: &[&str], key: &str) -> Result<(DataFrame
     Ok((valid, rejected))
 }
 
-/// The earliest instant in `column` among rows rejected for lying after the start of the run.
-///
-/// # Errors
-/// Whatever the frame engine says.
-pub fn earliest_future(
+/// The earliest instant in `column` among rows rejected because they lie after the start of the run.
+pub(super) fn earliest_future(
     frame: &DataFrame,
     column: &str,
     run_start: Timestamp,

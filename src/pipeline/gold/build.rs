@@ -1,0 +1,161 @@
+//! Builds every table of the catalogue in two steps, around the training of models, and proves that
+//! they agree.
+
+use polars::prelude::*;
+
+use super::conform::conform;
+use super::context::{Base, Modelled};
+use super::registry::{BUILDERS, Builder, builder_of, check};
+use super::{customers, proof, sales, scores};
+use crate::catalogue;
+use crate::domain::data_set::{DataSet, PerDataSet};
+use crate::domain::manifest::{ProofCheck, Totals};
+use crate::domain::schema::Table;
+use crate::domain::time::Timestamp;
+use crate::pipeline::ml::report::Task;
+use crate::pipeline::ml::{self, LastSegments, Trained, TrainingOptions};
+use crate::pipeline::{PipelineError, Result};
+
+/// One gold table, ready to be written.
+#[derive(Debug)]
+pub struct GoldTable {
+    /// Its entry in the catalogue.
+    pub table: &'static Table,
+    /// Its rows, conforming to the entry.
+    pub frame: DataFrame,
+    /// Its totals, if the entry has a tally.
+    pub totals: Option<Totals>,
+}
+
+/// The gold layer of one run.
+#[derive(Debug)]
+pub struct Gold {
+    /// In the order of [`catalogue::ALL`].
+    pub tables: Vec<GoldTable>,
+    /// Every check of the proof; all of them hold.
+    pub proof: Vec<ProofCheck>,
+    /// The reference instant.
+    pub as_of: Timestamp,
+    /// Purchases left out because they are later than `as_of`.
+    pub purchases_after_as_of: u64,
+}
+
+/// The tables that need no model, and what models are trained on.
+#[derive(Debug)]
+pub struct Aggregates {
+    /// What tables are built from.
+    pub base: Base,
+    frames: Vec<(&'static Table, DataFrame)>,
+    purchases_after_as_of: u64,
+}
+
+/// Builds the tables that need no model from the valid rows of silver, as they stood at `as_of`, or
+/// at the last purchase when `None`.
+///
+/// Purchases after the reference instant are left out, so that a past day gives the figures of that
+/// day.
+///
+/// # Errors
+/// [`PipelineError::BeforeHistory`] when no purchase is left, [`PipelineError::Overflow`],
+/// [`PipelineError::NoBuilder`], [`PipelineError::UnlistedTable`].
+pub fn aggregate(silver: &PerDataSet<DataFrame>, as_of: Option<Timestamp>) -> Result<Aggregates> {
+    check(catalogue::ALL, BUILDERS)?;
+    let (customers, purchases) = (&silver[DataSet::Customers], &silver[DataSet::Purchases]);
+    let as_of = reference_instant(purchases, as_of)?;
+
+    let fact = sales::fact_achats(customers, purchases, as_of)?;
+    let features = scores::customer_features(customers, &fact, as_of)?;
+    let base = Base {
+        metrics: customers::customer_metrics(customers, &fact, as_of)?,
+        scores: scores::customer_scores(&features)?,
+        customer_ids: customers.select(["id_client"])?,
+        features,
+        fact,
+        as_of,
+    };
+    let mut frames = Vec::new();
+    for table in catalogue::ALL {
+        if let Builder::Base(build) = builder_of(table, BUILDERS)? {
+            frames.push((*table, build(&base)?));
+        }
+    }
+    let purchases_after_as_of = (purchases.height() - base.fact.height()) as u64;
+    Ok(Aggregates { base, frames, purchases_after_as_of })
+}
+
+fn reference_instant(purchases: &DataFrame, as_of: Option<Timestamp>) -> Result<Timestamp> {
+    let dates = purchases.column("date_achat")?.to_physical_repr();
+    let (first, last) = (dates.i64()?.min(), dates.i64()?.max());
+    let (Some(first), Some(last)) = (first, last) else {
+        return Err(PipelineError::NoPurchases("silver is empty".to_owned()));
+    };
+    let as_of = as_of.unwrap_or(Timestamp(last));
+    if as_of.0 < first {
+        return Err(PipelineError::BeforeHistory {
+            as_of: as_of.to_string(),
+            first: Timestamp(first).to_string(),
+        });
+    }
+    Ok(as_of)
+}
+
+/// Builds the tables that need models, and proves that all tables agree. `last_segments` are those
+/// of the last published run.
+///
+/// # Errors
+/// [`PipelineError::Proof`] when the tables contradict each other.
+pub fn complete(
+    aggregates: Aggregates,
+    trained: &Trained,
+    options: &TrainingOptions,
+    last_segments: &LastSegments,
+    trained_at: Timestamp,
+) -> Result<Gold> {
+    let Aggregates { base, mut frames, purchases_after_as_of } = aggregates;
+    let method = |task| ml::frames::serving_method(&trained.entries, task);
+    let scores = &trained.scores;
+    let modelled = Modelled {
+        base: &base,
+        trained,
+        options,
+        last_segments,
+        trained_at,
+        segments: ml::frames::customer_segments(
+            &base.customer_ids,
+            scores,
+            method(Task::Segmentation),
+        )?,
+        churn: ml::frames::churn_predictions(scores, method(Task::Churn))?,
+        by_customer: ml::frames::for_customers(scores, &trained.entries)?,
+    };
+    for table in catalogue::ALL {
+        if let Builder::Modelled(build) = builder_of(table, BUILDERS)? {
+            frames.push((*table, build(&modelled)?));
+        }
+    }
+    let (tables, proof) = prove(&base.fact, &frames)?;
+    Ok(Gold { tables, proof, as_of: base.as_of, purchases_after_as_of })
+}
+
+/// The tables as they are written, in the order of the catalogue, and the checks that hold of them.
+fn prove(
+    fact: &DataFrame,
+    frames: &[(&'static Table, DataFrame)],
+) -> Result<(Vec<GoldTable>, Vec<ProofCheck>)> {
+    let mut proof = proof::agreement(fact, frames)?;
+    let mut tables = Vec::with_capacity(frames.len());
+    for table in catalogue::ALL {
+        let built = frames.iter().find(|(built, _)| built.name == table.name);
+        let (_, frame) = built.ok_or(PipelineError::NoBuilder { table: table.name })?;
+        let frame = conform(table, frame)?;
+        proof.extend(proof::shape(table, &frame)?);
+        let totals = proof::totals(table, &frame)?;
+        tables.push(GoldTable { table, frame, totals });
+    }
+    match proof.iter().find(|check| !check.holds) {
+        None => Ok((tables, proof)),
+        Some(ProofCheck { what, expected, found, .. }) => {
+            Err(PipelineError::Proof(format!("{what}: expected {expected}, found {found}")))
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! From source files to silver: reads every data set and applies its rules.
+
+use polars::prelude::*;
+
+use super::layer::{Cleaned, CleaningOptions, Rules, Silver};
+use super::read::{SourceText, read};
+use super::{checks, customers, purchases, quality};
+use crate::domain::data_set::{DataSet, PerDataSet};
+use crate::domain::manifest::QualityReport;
+use crate::pipeline::Result;
+
+fn rules_of(set: DataSet) -> &'static Rules {
+    match set {
+        DataSet::Customers => &customers::RULES,
+        DataSet::Purchases => &purchases::RULES,
+    }
+}
+
+/// Cleans the files of every data set. The report does not name the files.
+///
+/// # Errors
+/// [`crate::pipeline::PipelineError::BadSource`] for a file that cannot be used at all,
+/// [`crate::pipeline::PipelineError::Unreadable`] for one whose bytes cannot be read.
+pub fn clean(
+    sources: PerDataSet<Vec<SourceText<'_>>>,
+    options: &CleaningOptions,
+) -> Result<Silver> {
+    let mut valid = PerDataSet::from_fn(|_| DataFrame::empty());
+    let mut rejected = PerDataSet::from_fn(|_| DataFrame::empty());
+    let mut report = QualityReport::default();
+    for (set, files) in sources {
+        let rules = rules_of(set);
+        let raw = read(rules.columns, files)?;
+        let cleaned = (rules.clean)(raw, options, &valid)?;
+        report.data_sets[set] = quality::counts(&cleaned)?;
+        let warnings = cleaned.warnings.iter().map(|(name, rows)| ((*name).to_owned(), *rows));
+        report.warnings.extend(warnings);
+        report.earliest_future =
+            [report.earliest_future, cleaned.earliest_future].into_iter().flatten().min();
+        valid[set] = cleaned.valid;
+        rejected[set] = cleaned.rejected;
+    }
+    Ok(Silver { valid, rejected, report })
+}
+
+/// Cleans purchases without a list of customers: every customer that they name is accepted.
+///
+/// # Errors
+/// As [`clean`].
+pub fn clean_purchases(files: Vec<SourceText<'_>>, options: &CleaningOptions) -> Result<Cleaned> {
+    let raw = read(purchases::RULES.columns, files)?;
+    let named = raw.clone().lazy().select([checks::positive_integer("id_client")]).collect()?;
+    purchases::clean(raw, options, &named.columns()[0])
+}

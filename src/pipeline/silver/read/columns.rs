@@ -1,0 +1,59 @@
+//! Frames of raw text, built row by row.
+
+use polars::prelude::*;
+
+use crate::pipeline::Result;
+use crate::pipeline::silver::columns::{
+    DECIMAL_COMMA, LINE_NUMBER, SOURCE_FILE, SURPLUS, SourceColumn,
+};
+
+/// The columns of a raw frame under construction.
+pub(super) struct RawColumns {
+    pub(super) names: Vec<String>,
+    pub(super) builders: Vec<StringChunkedBuilder>,
+    pub(super) source_file: StringChunkedBuilder,
+    pub(super) line_number: Vec<i64>,
+    pub(super) decimal_comma: Vec<bool>,
+    pub(super) surplus: StringChunkedBuilder,
+}
+
+impl RawColumns {
+    pub(super) fn new(known: &[SourceColumn]) -> Self {
+        let names = known.iter().map(|column| column.name.to_owned());
+        let mut raw = Self {
+            names: Vec::new(),
+            builders: Vec::new(),
+            source_file: StringChunkedBuilder::new(SOURCE_FILE.into(), 0),
+            line_number: Vec::new(),
+            decimal_comma: Vec::new(),
+            surplus: StringChunkedBuilder::new(SURPLUS.into(), 0),
+        };
+        raw.add(&names.collect::<Vec<_>>());
+        raw
+    }
+
+    /// Adds the columns that do not exist yet; they are null in the rows so far.
+    pub(super) fn add(&mut self, names: &[String]) {
+        for name in names {
+            if self.names.contains(name) {
+                continue;
+            }
+            let mut builder = StringChunkedBuilder::new(name.as_str().into(), 0);
+            for _ in &self.line_number {
+                builder.append_null();
+            }
+            self.names.push(name.clone());
+            self.builders.push(builder);
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<DataFrame> {
+        let mut columns: Vec<Column> =
+            self.builders.into_iter().map(|builder| builder.finish().into_column()).collect();
+        columns.push(self.source_file.finish().into_column());
+        columns.push(Column::new(LINE_NUMBER.into(), self.line_number));
+        columns.push(Column::new(DECIMAL_COMMA.into(), self.decimal_comma));
+        columns.push(self.surplus.finish().into_column());
+        Ok(DataFrame::new_infer_height(columns)?)
+    }
+}
