@@ -30,11 +30,11 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use crate::catalogue::{self, legacy};
 use crate::catalogue::{
     CHURN_PREDICTIONS, CLV_PREDICTIONS, CUSTOMER_SEGMENT_SUMMARY, CUSTOMER_SEGMENTS,
     ML_MODEL_METRICS, SEGMENT_MIGRATION,
 };
-use crate::catalogue::{self, legacy};
 use crate::domain::schema::{Fields, Table, View};
 pub(crate) use docs::Documentation;
 use endpoint::{get, post, readable};

@@ -1,5 +1,7 @@
 //! The source files of a run: found, hashed and stored in bronze, where the pipeline reads them.
 
+use std::collections::BTreeSet;
+
 use super::refresh::RefreshError;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::SourceFile;
@@ -29,9 +31,9 @@ pub async fn find(lake: &Lake) -> Result<Vec<(DataSet, String)>, RefreshError> {
 }
 
 /// The first required data set that none of these data sets is.
-pub fn first_missing(found: impl Iterator<Item = DataSet> + Clone) -> Option<DataSet> {
-    let mut required = DataSet::ALL.iter().copied().filter(|set| set.is_required());
-    required.find(|set| found.clone().all(|other| other != *set))
+pub fn first_missing(found: impl Iterator<Item = DataSet>) -> Option<DataSet> {
+    let found: BTreeSet<DataSet> = found.collect();
+    DataSet::ALL.iter().copied().find(|set| set.is_required() && !found.contains(set))
 }
 
 /// Hashes every source file.

@@ -1,4 +1,4 @@
-//! What models say, as frames of the tables in [`crate::catalogue::models`].
+//! What models say, as frames of the model tables of [`crate::catalogue`].
 
 use std::collections::BTreeMap;
 
