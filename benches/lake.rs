@@ -1,9 +1,9 @@
-//! The lake on a real S3 server beside the disk, and beside what one request at a time does. Run:
+//! The lake on a real S3 server, compared with a directory and with one request at a time. Run:
 //! `cargo bench --bench lake`.
 //!
 //! The server is the tests' own (`scripts/s3-server.sh`, or `TEST_S3_ENDPOINT`), on the same machine.
 
-#![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
+#![allow(clippy::unwrap_used)] // a bench that cannot set up has no result
 
 #[path = "../tests/support/s3.rs"]
 #[allow(dead_code)]
@@ -22,12 +22,12 @@ use goldsmith::sample::{Spec, generate};
 use object_store::ObjectStoreExt as _;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 
-/// Of one object.
+/// The size of an object.
 const MIB: usize = 256;
 const TIMES: usize = 5;
 const SPEC: Spec = Spec { customers: 20_000, purchases: 300_000, seed: 42, dirty: 0.0 };
 
-/// The median of some measurements, and the fastest and slowest.
+/// The median of the measurements, with the fastest and the slowest.
 fn timed(mut work: impl FnMut()) -> (Duration, String) {
     let mut times: Vec<Duration> = (0..TIMES)
         .map(|_| {
@@ -46,7 +46,7 @@ fn show(what: &str, (took, range): &(Duration, String)) {
     println!("{what:60} {:6.2} s {range}", took.as_secs_f64());
 }
 
-/// One client, one request at a time, the object whole in memory.
+/// A client that sends one request at a time, with the whole object in memory.
 fn plain(server: &s3::Server, bucket: &str) -> Arc<AmazonS3> {
     let store = AmazonS3Builder::new()
         .with_endpoint(&server.endpoint)
@@ -95,7 +95,7 @@ fn transfers(runtime: &tokio::runtime::Runtime, server: &s3::Server) {
     );
 }
 
-/// The binary with its lake there.
+/// Refreshes with the binary.
 fn refresh(dir: &Path, variables: &[(&str, &str)]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_goldsmith"));
     command.args(["refresh", "--force"]).current_dir(dir).env_clear();
@@ -123,7 +123,7 @@ fn refreshes(server: &s3::Server) -> (tempfile::TempDir, String) {
     (dir, template)
 }
 
-/// Two columns of `customers`, whole and verified by us, lazily by Polars' own reader of S3.
+/// Two columns of `customers`: the object whole and verified, or lazily by Polars' own reader of S3.
 fn two_columns(runtime: &tokio::runtime::Runtime, server: &s3::Server, template: &str) {
     let lake: Lake = server.lake(template);
     let path = "gen-000001/manifest.json";

@@ -1,4 +1,4 @@
-//! The application: binds, wires the store to the routes, serves until stopped.
+//! The application: makes its parts of the settings, binds the address, serves until it is stopped.
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZero;
@@ -20,20 +20,18 @@ use crate::api::state::{State, Tokens};
 use crate::api::{self, Documentation};
 use crate::catalogue;
 use crate::jobs::background::{self, Plan};
-use crate::jobs::notify::{Metabase, Notifier};
+use crate::jobs::notify::Notifier;
 use crate::jobs::refresh::Refresher;
 use crate::jobs::runner::Runner;
-use crate::lake::location::Template;
-use crate::lake::s3::{S3, S3Options};
+use crate::lake::location::{LakeOptions, Template};
+use crate::lake::s3::S3;
 use crate::lake::{Lake, LakeError};
-use crate::pipeline::ml::TrainingOptions;
-use crate::pipeline::silver::quality::Gate;
-use crate::settings::{self, Loaded, Notify, Refresh, Settings};
-use crate::store::mongo::{MongoOptions, MongoStore};
+use crate::settings::{Loaded, Settings};
+use crate::store::mongo::MongoStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GoldStore, RunControl, StoreError};
 
-/// The exit code of a process that ended at a second signal, as shells tell that of ctrl-c.
+/// The exit code at a second signal: the one that shells report for ctrl-c.
 pub const EXIT_AT_ONCE: i32 = 130;
 
 /// Why the application cannot start or had to stop.
@@ -44,16 +42,16 @@ pub enum StartupError {
     Bind {
         /// The address.
         addr: String,
-        /// The operating system's answer.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The serving store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There can be no client of the lake's store.
+    /// The lake cannot be opened.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// Whoever reaches the address could run admin routes.
+    /// Every client that reaches the address could use the admin routes.
     #[error(
         "{addr} can be reached from other machines and ADMIN_TOKEN is not set: set it, or listen \
          on 127.0.0.1"
@@ -62,14 +60,11 @@ pub enum StartupError {
         /// The address.
         addr: SocketAddr,
     },
-    /// No token can be made up.
-    #[error("the operating system gives no random numbers for an admin token")]
-    NoRandomness(#[source] getrandom::Error),
     /// The OpenAPI document cannot be rendered.
     #[error("the OpenAPI document cannot be rendered")]
     OpenApi(#[from] serde_json::Error),
-    /// Nobody could stop it in an orderly way.
-    #[error("signals cannot be heard")]
+    /// The process could not be stopped in an orderly way.
+    #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
     /// The server stopped by itself.
     #[error("the server stopped")]
@@ -85,45 +80,37 @@ pub enum StartupError {
 /// # Panics
 /// Outside a tokio runtime.
 pub fn open_store(settings: &Settings) -> Result<Arc<dyn GoldStore>, StartupError> {
-    let Some(mongodb) = &settings.mongodb else {
-        return Ok(Arc::new(SqliteStore::open(&settings.sqlite_path, &catalogue::CATALOGUE)?));
-    };
-    let options = MongoOptions {
-        uri: mongodb.uri.clone(),
-        database: mongodb.db.clone(),
-        read_preference: mongodb.read_preference.parse().ok(),
-        server_selection_timeout: Duration::from_secs(mongodb.server_selection_secs),
-        query_timeout: Duration::from_secs(mongodb.query_secs),
-        write_timeout: Duration::from_secs(mongodb.write_secs),
-        lease: Duration::from_secs(mongodb.lease_secs),
-    };
-    Ok(Arc::new(MongoStore::open(options, &catalogue::CATALOGUE)?))
+    Ok(match &settings.mongodb {
+        Some(options) => Arc::new(MongoStore::open(options.clone(), &catalogue::CATALOGUE)?),
+        None => Arc::new(SqliteStore::open(&settings.sqlite_path, &catalogue::CATALOGUE)?),
+    })
 }
 
-/// Limits the threads of the pipeline: to what the settings say, else, in a process that serves, to one
-/// less than there are cores, so that requests find one. The libraries read their limits once, from the
-/// environment of the process, which therefore starts over with it. Returns when there is nothing to limit.
+/// Limits the threads of the pipeline to `refresh.threads`; by default, in a process that serves, to one less
+/// than there are cores, so that one is left for requests. Polars and rayon read their limits once, from the
+/// environment, so the process replaces itself with one that has them there. Returns if nothing is to be
+/// limited.
 pub fn limit_threads(loaded: &Loaded, serves: bool) {
-    if loaded.free_thread_limits.is_empty() {
+    if loaded.unset_thread_limits.is_empty() {
         return;
     }
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let left = serves.then(|| cores.saturating_sub(1).max(1));
-    let Some(threads) = loaded.settings.refresh.threads.or(left) else { return };
+    let default = serves.then(|| cores.saturating_sub(1).max(1));
+    let Some(threads) = loaded.settings.refresh.threads.or(default) else { return };
     let mut arguments = std::env::args_os();
     let problem = match (std::env::current_exe(), arguments.next()) {
         (Ok(program), Some(name)) => std::process::Command::new(program)
             .arg0(name)
             .args(arguments)
-            .envs(loaded.free_thread_limits.iter().map(|limit| (limit, threads.to_string())))
+            .envs(loaded.unset_thread_limits.iter().map(|limit| (limit, threads.to_string())))
             .exec(),
         (Err(error), _) => error,
         (_, None) => return,
     };
-    tracing::warn!(threads, %problem, "the pipeline's threads could not be limited");
+    tracing::warn!(threads, %problem, "the threads of the pipeline are not limited");
 }
 
-/// Opens lakes where the settings say: what is found out about an S3 store is kept from one to the next.
+/// Opens the lake of the settings for each run, and keeps what is known of its S3 store between runs.
 #[derive(Debug, Clone)]
 pub struct LakeOpener {
     templates: [Template; 4],
@@ -131,30 +118,16 @@ pub struct LakeOpener {
 }
 
 impl LakeOpener {
-    /// Asks nothing of anybody yet.
+    /// Does not connect yet.
     ///
     /// # Errors
-    /// When there can be no client of S3.
+    /// As [`S3::new`].
     pub fn new(settings: &Settings) -> Result<Self, LakeError> {
-        let settings::Lake { urls, s3 } = settings.lake.clone();
-        let templates = urls.map(|(setting, url)| Template { setting, url });
-        let s3 = s3.map(|s3| {
-            S3::new(S3Options {
-                endpoint: s3.endpoint,
-                keys: s3.keys,
-                session_token: s3.session_token,
-                region: s3.region,
-                virtual_hosted_style: s3.virtual_hosted_style,
-                identity: s3.identity,
-                create_buckets: s3.create_buckets,
-                request: s3.request,
-                retries: s3.retries,
-            })
-        });
-        Ok(Self { templates, s3: s3.transpose()?.map(Arc::new) })
+        let LakeOptions { templates, s3 } = settings.lake.clone();
+        Ok(Self { templates, s3: s3.map(S3::new).transpose()?.map(Arc::new) })
     }
 
-    /// The lake. Directories are created.
+    /// Opens the lake; creates its directories.
     ///
     /// # Errors
     /// As [`Lake::open`].
@@ -163,91 +136,75 @@ impl LakeOpener {
     }
 }
 
-/// What a refresh works with.
+/// The refresh as the settings configure it.
 #[must_use]
 pub fn refresher(settings: &Settings, lake: Lake, store: Arc<dyn GoldStore>) -> Refresher {
     Refresher {
         lake,
         store,
-        gate: Gate {
-            max_reject_ratio: settings.quality.max_reject_ratio,
-            max_row_drop: settings.quality.max_row_drop,
-        },
+        gate: settings.quality.gate,
         max_amount: settings.quality.max_amount,
-        models: TrainingOptions {
-            seed: settings.models.seed,
-            min_customers: settings.models.min_customers,
-            churn_horizon_days: settings.churn_horizon_days,
-            max_fit_rows: settings.models.max_fit_rows,
-        },
+        models: settings.models,
         keep_generations: settings.keep_generations,
         keep_runs: settings.keep_runs,
-        longest_step: settings.refresh.step,
+        longest_step: settings.refresh.step_timeout,
     }
 }
 
-/// Who tells others how runs ended.
+/// Notifies the webhooks and the Metabase of the settings.
 #[must_use]
 pub fn notifier(settings: &Settings) -> Notifier {
-    let Notify { urls, secret, metabase } = settings.notify.clone();
-    let metabase = metabase.map(|metabase| Metabase {
-        url: metabase.url,
-        database_id: metabase.database_id,
-        api_key: metabase.api_key,
-    });
-    Notifier::new(urls, secret, metabase)
+    Notifier::new(settings.notify.clone())
 }
 
-/// The token of admin routes.
+/// The bearer token of the admin routes.
 #[derive(Debug, Clone)]
 pub struct AdminToken {
     /// The token.
     pub token: SecretString,
-    /// Whether it was made up for this process, and nobody knows it yet.
-    pub is_new: bool,
+    /// Whether it was generated for this process and has to be shown.
+    pub is_generated: bool,
 }
 
 impl AdminToken {
-    /// The token of the settings; where there is none, one made up, if only this machine reaches
-    /// the address.
+    /// The token of the settings, else a generated one if only this machine can reach the address.
     fn resolve(settings: &Settings, addr: SocketAddr) -> Result<Self, StartupError> {
         const BYTES: usize = 24;
         if let Some(token) = &settings.admin_token {
-            return Ok(Self { token: token.clone(), is_new: false });
+            return Ok(Self { token: token.clone(), is_generated: false });
         }
         if !addr.ip().is_loopback() {
             return Err(StartupError::NoAdminToken { addr });
         }
-        let mut random = [0; BYTES];
-        getrandom::fill(&mut random).map_err(StartupError::NoRandomness)?;
-        Ok(Self { token: hex::encode(random).into(), is_new: true })
+        let token = hex::encode(rand::random::<[u8; BYTES]>()).into();
+        Ok(Self { token, is_generated: true })
     }
 }
 
-/// SIGTERM and ctrl-c, heard from when this is made: the server's own handlers are set up only when
-/// it is polled, and a signal that comes before or between would be lost.
+/// SIGTERM and ctrl-c from the moment this is made. The server's own handlers are set up only when it is
+/// polled, and a signal before that would be lost.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    /// Hears them from now on.
+    /// Starts to listen.
     ///
     /// # Errors
     /// [`StartupError::Signals`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn hear() -> Result<Self, StartupError> {
-        let hear = |kind| signal(kind).map_err(StartupError::Signals);
+    pub fn listen() -> Result<Self, StartupError> {
+        let listen = |kind| signal(kind).map_err(StartupError::Signals);
         Ok(Self {
-            terminate: hear(SignalKind::terminate())?,
-            interrupt: hear(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
         })
     }
 
-    /// Returns at the next signal; never when there can be none any more.
+    /// Returns at the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             Some(()) = self.terminate.recv() => {}
@@ -257,12 +214,12 @@ impl Signals {
     }
 }
 
-/// Whether the address of the settings may be served, before anything else is done.
+/// Checks that the address of the settings may be served, before anything else is done.
 ///
 /// # Errors
 /// [`StartupError::NoAdminToken`].
 pub fn check_admin_token(settings: &Settings) -> Result<(), StartupError> {
-    // What cannot be resolved cannot be bound either, and is refused there.
+    // An address that cannot be resolved is refused when it is bound.
     let addresses = settings.http.addr.to_socket_addrs();
     let open = addresses.into_iter().flatten().find(|addr| !addr.ip().is_loopback());
     match open {
@@ -271,7 +228,7 @@ pub fn check_admin_token(settings: &Settings) -> Result<(), StartupError> {
     }
 }
 
-/// A bound server that is not running yet.
+/// A server that is bound and does not run yet.
 pub struct Application {
     server: Server,
     addr: SocketAddr,
@@ -283,12 +240,12 @@ pub struct Application {
 }
 
 impl Application {
-    /// Binds the address of the settings (port 0 takes a free one), wires everything, and hears
-    /// signals from then on.
+    /// Binds the address of the settings (port 0 takes a free one), makes all parts, and listens for signals
+    /// from then on.
     ///
     /// # Errors
-    /// [`StartupError::Bind`], [`StartupError::NoAdminToken`], [`StartupError::NoRandomness`],
-    /// [`StartupError::OpenApi`], [`StartupError::Signals`], [`StartupError::Lake`].
+    /// [`StartupError::Bind`], [`StartupError::NoAdminToken`], [`StartupError::OpenApi`],
+    /// [`StartupError::Signals`], [`StartupError::Lake`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -307,8 +264,7 @@ impl Application {
         let notifier = notifier(settings);
         let runner =
             Runner::new(Box::new(make), Arc::clone(&store), notifier, settings.abort_at.clone());
-        let Refresh { schedule, jitter, watch, .. } = settings.refresh.clone();
-        let plan = Plan { schedule, jitter, watch };
+        let plan = settings.refresh.plan.clone();
         let state = web::Data::new(State::new(
             store,
             Arc::new(runner.clone()) as Arc<dyn RunControl>,
@@ -332,7 +288,7 @@ impl Application {
         let mut server = HttpServer::new(factory)
             .disable_signals()
             .shutdown_timeout(settings.grace_secs)
-            // An answer is written whole: waiting for more would only delay it.
+            // A response is written whole: waiting for more would only delay it.
             .tcp_nodelay(true)
             .listen(listener)
             .map_err(bind_error)?;
@@ -340,7 +296,7 @@ impl Application {
             server = server.workers(settings.http.workers);
         }
         let grace = Duration::from_secs(settings.grace_secs);
-        let signals = Signals::hear()?;
+        let signals = Signals::listen()?;
         Ok(Self { server: server.run(), addr, admin_token, runner, plan, grace, signals })
     }
 
@@ -362,8 +318,8 @@ impl Application {
         self.server.handle()
     }
 
-    /// Serves until SIGTERM, ctrl-c or its handle stops it; requests in flight are finished, a run
-    /// that goes on is cancelled. A second signal ends the process where it is.
+    /// Serves until SIGTERM, ctrl-c or its handle stops it. Requests in flight are finished, and a running run
+    /// is cancelled. A second signal ends the process at once.
     ///
     /// # Errors
     /// [`StartupError::Serve`].
@@ -374,16 +330,16 @@ impl Application {
         let stopping = runner.stopping();
         let listening = tokio::spawn(async move {
             signals.next().await;
-            // First, as what waits for a run holds up the server.
+            // First, because requests that wait for a run delay the server's stop.
             running.cancel_all();
-            // Ordered here, carried out by the server.
+            // The server stops by itself; waiting for it here is not needed.
             drop(handle.stop(true));
             signals.next().await;
-            tracing::warn!("told to stop a second time: ending at once");
+            tracing::warn!("second signal: ending at once");
             std::process::exit(EXIT_AT_ONCE);
         });
-        // From the signal on: what requests took of it, the run does not get.
-        let over = async {
+        // One grace period from the signal on, for requests and the run together.
+        let grace_over = async {
             stopping.cancelled().await;
             tokio::time::sleep(grace).await;
         };
@@ -395,7 +351,7 @@ impl Application {
         tokio::pin!(stopped);
         let served = tokio::select! {
             served = &mut stopped => served,
-            () = over => {
+            () = grace_over => {
                 runner.give_up();
                 Ok(())
             }

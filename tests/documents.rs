@@ -41,6 +41,24 @@ fn every_setting_is_in_the_example_environment_or_the_defaults() {
         assert!(example.contains(&format!("{name}=")), "{name} is not in .env.example");
         assert!(committed("README.md").contains(name), "{name} is not in README.md");
     }
+    let defaults = committed("src/default.toml");
+    let comments = defaults.lines().filter(|line| line.starts_with('#')).collect::<String>();
+    let documented: Vec<&str> = comments.split([' ', ',', '[', ']', '#', ';', '.']).collect();
+    for name in goldsmith::settings::short_names() {
+        assert!(documented.contains(&name), "{name} is not in src/default.toml");
+    }
+    let pairs = example.lines().filter(|line| !line.starts_with('#'));
+    let pairs: Vec<(String, String)> = pairs
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let known = |name: &str| {
+        name.contains("__") || goldsmith::settings::short_names().any(|short| short == name)
+    };
+    for (name, _) in &pairs {
+        assert!(known(name), "{name} in .env.example is not a setting");
+    }
+    goldsmith::settings::load_from(None, pairs, Vec::new()).unwrap();
 }
 
 #[test]

@@ -112,6 +112,8 @@ pub(super) enum LakeCommand {
     Ls,
     /// Read every object that a manifest refers to and compare it with its hash
     Verify,
+    /// Hand the lake over to the serving store of the settings, from the one it belongs to
+    Adopt,
     /// Remove objects that no stored generation refers to, and leftovers of interrupted runs
     Vacuum {
         /// Only print what would be removed

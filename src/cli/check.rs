@@ -6,12 +6,13 @@ use crate::jobs::check;
 use crate::lake::Lake;
 use crate::settings::Settings;
 use crate::store::GoldStore;
+use crate::store::mongo::ReadPreference;
 
 /// The settings to audit with: a MongoDB secondary may lag and would show an older generation than
 /// its views do.
 pub(super) fn read_from_primary(settings: &mut Settings) {
     if let Some(mongodb) = &mut settings.mongodb {
-        "primary".clone_into(&mut mongodb.read_preference);
+        mongodb.read_preference = Some(ReadPreference::Primary);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `goldsmith lake`: lists, verifies and vacuums the lake.
+//! `goldsmith lake`: lists, verifies and vacuums the lake, and hands it over to another serving store.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::args::LakeCommand;
 use super::error::CliError;
 use super::output::{outln, plain_table};
 use crate::domain::text::counted;
-use crate::jobs::maintenance::{self, Vacuum, VacuumReport, Verified};
-use crate::lake::Lake;
+use crate::jobs::maintenance::{self, VacuumOptions, VacuumReport, VerifyReport};
+use crate::lake::{Lake, Layer};
 use crate::settings::Settings;
 use crate::store::GoldStore;
 
@@ -21,12 +21,13 @@ pub(super) async fn lake(
     match command {
         LakeCommand::Ls => list(lake, store).await,
         LakeCommand::Verify => verify(lake, store).await,
+        LakeCommand::Adopt => adopt(lake, store).await,
         LakeCommand::Vacuum { dry_run, bronze, older_than } => {
             let days = older_than.filter(|_| bronze).map(u64::from);
-            let options = Vacuum {
+            let options = VacuumOptions {
                 keep_generations: settings.keep_generations,
                 is_dry: dry_run,
-                limit: settings.refresh.step,
+                timeout: settings.refresh.step_timeout,
                 bronze_older_than: days.map(|days| Duration::from_hours(24 * days)),
             };
             vacuum(lake, store, options).await
@@ -51,7 +52,7 @@ async fn list(lake: &Lake, store: &dyn GoldStore) -> Result<(), CliError> {
 }
 
 async fn verify(lake: &Lake, store: &dyn GoldStore) -> Result<(), CliError> {
-    let Verified { objects, bytes, problems } = maintenance::verify(lake, store).await?;
+    let VerifyReport { objects, bytes, problems } = maintenance::verify(lake, store).await?;
     for problem in &problems {
         outln!("{problem}");
     }
@@ -59,16 +60,32 @@ async fn verify(lake: &Lake, store: &dyn GoldStore) -> Result<(), CliError> {
     if problems.is_empty() { Ok(()) } else { Err(CliError::Damaged) }
 }
 
-async fn vacuum(lake: &Lake, store: &dyn GoldStore, options: Vacuum) -> Result<(), CliError> {
+async fn vacuum(
+    lake: &Lake,
+    store: &dyn GoldStore,
+    options: VacuumOptions,
+) -> Result<(), CliError> {
     let verb = if options.is_dry { "would remove" } else { "removed" };
-    let VacuumReport { objects, half_written } = maintenance::vacuum(lake, store, options).await?;
+    let VacuumReport { objects, incomplete } = maintenance::vacuum(lake, store, options).await?;
     for (path, bytes) in &objects {
         outln!("{verb} {path} ({bytes} bytes)");
     }
     let bytes: u64 = objects.iter().map(|(_, bytes)| bytes).sum();
     outln!(
-        "{verb} {} of {bytes} bytes and {half_written} half-written",
+        "{verb} {} of {bytes} bytes and {incomplete} half-written",
         counted(objects.len(), "object")
     );
+    Ok(())
+}
+
+async fn adopt(lake: &Lake, store: &dyn GoldStore) -> Result<(), CliError> {
+    let (owner, former) = maintenance::adopt(lake, store).await?;
+    let (place, store) = (lake.place(Layer::Gold), owner.location);
+    match former {
+        Some(former) if former.store_id != owner.store_id => {
+            outln!("{place} belongs to {store} now, no longer to {}", former.location);
+        }
+        _ => outln!("{place} belongs to {store}"),
+    }
     Ok(())
 }

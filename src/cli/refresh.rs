@@ -28,7 +28,7 @@ pub(super) async fn refresh(
     let prepared = refresher.begin(&spec).await?;
     let run = prepared.run();
     let cancel = CancellationToken::new();
-    let (mut signals, cancelling) = (Signals::hear()?, cancel.clone());
+    let (mut signals, cancelling) = (Signals::listen()?, cancel.clone());
     let listener = tokio::spawn(async move {
         signals.next().await;
         cancelling.cancel();

@@ -29,8 +29,8 @@ pub(super) async fn serve(settings: &Settings, store: Arc<dyn GoldStore>) -> Res
     if addr.ip().is_unspecified() {
         addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let AdminToken { token, is_new } = application.admin_token();
-    if *is_new {
+    let AdminToken { token, is_generated } = application.admin_token();
+    if *is_generated {
         outln!(
             "admin token of this process: {} (set ADMIN_TOKEN to choose a permanent one)",
             token.expose_secret()

@@ -172,7 +172,7 @@ async fn look(runner: &Runner) -> Option<Look> {
     let lake = runner.refresher().ok()?.lake;
     let mut found = Look::new();
     for (kind, name) in sources::find(&lake).await.ok()? {
-        let stamp = lake.stamp(Layer::Sources, &name).await.ok()??;
+        let stamp = lake.head(Layer::Sources, &name).await.ok()??;
         found.push((kind, name, stamp.size_bytes, stamp.written_at));
     }
     Some(found)

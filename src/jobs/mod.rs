@@ -10,6 +10,7 @@ pub mod diff;
 mod generation_reader;
 pub mod maintenance;
 pub mod notify;
+mod owner;
 pub mod refresh;
 pub mod runner;
 pub mod sample_sources;

@@ -34,6 +34,17 @@ pub struct Metabase {
     pub api_key: Option<SecretString>,
 }
 
+/// Who is notified of the end of a run.
+#[derive(Debug, Clone, Default)]
+pub struct NotifyOptions {
+    /// The addresses of webhooks, which may hold credentials.
+    pub urls: Vec<SecretString>,
+    /// Signs what is sent to them.
+    pub secret: Option<SecretString>,
+    /// The Metabase that is to read new data.
+    pub metabase: Option<Metabase>,
+}
+
 /// Tells others that runs have ended.
 #[derive(Debug, Clone, Default)]
 pub struct Notifier {
@@ -107,11 +118,8 @@ impl NotifyError {
 impl Notifier {
     /// One that tells these webhooks, signed with the secret, and this Metabase.
     #[must_use]
-    pub fn new(
-        urls: Vec<SecretString>,
-        secret: Option<SecretString>,
-        metabase: Option<Metabase>,
-    ) -> Self {
+    pub fn new(options: NotifyOptions) -> Self {
+        let NotifyOptions { urls, secret, metabase } = options;
         // Elsewhere nobody is to get what lets one in here, and a page one is sent to has heard nothing.
         let client = Client::builder().redirect(Policy::none()).build().unwrap_or_default();
         Self { client, urls, secret, metabase }

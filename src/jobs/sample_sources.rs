@@ -44,7 +44,7 @@ pub async fn is_wanted(lake: &Lake) -> Result<bool, RefreshError> {
 pub async fn write(lake: &Lake, spec: Spec) -> Result<String, WriteError> {
     let _lock = lake.lock()?;
     let is_ours: fn(&str) -> bool = |name| sample::FILES.contains(&name);
-    lake.sweep_half_written(Layer::Sources, is_ours, false).await?;
+    lake.remove_incomplete(Layer::Sources, is_ours, false).await?;
     for (name, bytes) in sample::generate(spec)? {
         let write = move |to: &mut PartWriter| to.write_all(&bytes);
         lake.write(Layer::Sources, name, write).await?;

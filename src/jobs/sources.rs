@@ -90,7 +90,7 @@ pub async fn store(
     overwrite: bool,
 ) -> Result<bool, RefreshError> {
     let SourceFile { bronze, size_bytes, name, sha256, .. } = source;
-    let stored = lake.stamp(Layer::Bronze, bronze).await?;
+    let stored = lake.head(Layer::Bronze, bronze).await?;
     if !overwrite && stored.is_some_and(|stored| stored.size_bytes == *size_bytes) {
         return Ok(false);
     }

@@ -1,14 +1,14 @@
-//! Why the lake could not do what was asked, and whether that may pass.
+//! Why a lake operation failed, and whether a later attempt may succeed.
 
 use std::error::Error;
 use std::io::ErrorKind;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-/// Stands in what an S3 store answered when the same request may succeed a little later.
-pub const MAY_PASS: &str = "it may pass";
+/// The result of a lake operation.
+pub type Result<T> = std::result::Result<T, LakeError>;
 
-/// Why the lake could not do what was asked.
+/// Why a lake operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     /// The location is not one this build can open.
@@ -16,7 +16,7 @@ pub enum LakeError {
     Location {
         /// The setting that names it.
         setting: &'static str,
-        /// The template as given.
+        /// The template as written, without a password.
         url: String,
         /// What is wrong with it.
         problem: String,
@@ -26,23 +26,46 @@ pub enum LakeError {
     Directory {
         /// The directory.
         path: String,
-        /// The operating system's answer.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A bucket is missing.
     #[error("{place}: there is no bucket {bucket}; create it, or set lake.create_buckets = true")]
     NoBucket {
-        /// The layer that was to be in it.
+        /// The layer that is to be in it.
         place: String,
-        /// Its name.
+        /// The bucket's name.
         bucket: String,
     },
-    /// Another process refreshes the same lake.
+    /// Another process holds the lock of this lake.
     #[error("another refresh is running on {0}; wait for it to end")]
     Locked(String),
-    /// Another run has committed what this one was about to.
+    /// The lake belongs to another serving store.
+    #[error(
+        "{place} belongs to the serving store {owner}, and this one is {store}; set LAKE_URL to a \
+         lake of its own, or hand this lake over with goldsmith lake adopt"
+    )]
+    OtherOwner {
+        /// Where the lake is.
+        place: String,
+        /// The store it belongs to.
+        owner: String,
+        /// The store that was refused.
+        store: String,
+    },
+    /// The object that names the owner of the lake cannot be read.
+    #[error(
+        "{path} does not name a serving store; restore it, or replace it with goldsmith lake adopt"
+    )]
+    Owner {
+        /// Where it lies.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Another run has written the object that this run was about to commit.
     #[error("{0} was written by another run; this one publishes nothing")]
-    Taken(String),
+    AlreadyCommitted(String),
     /// An object cannot be read, written, listed or deleted.
     #[error("cannot {action} {path}")]
     Object {
@@ -50,13 +73,13 @@ pub enum LakeError {
         action: &'static str,
         /// Where.
         path: String,
-        /// The store's answer.
+        /// The object store's error.
         source: object_store::Error,
     },
     /// There is no such object.
     #[error("{0} is missing")]
     Missing(String),
-    /// An object is not what its manifest says.
+    /// An object differs from its manifest.
     #[error("{path} is damaged: {problem}")]
     Damaged {
         /// Where.
@@ -64,48 +87,52 @@ pub enum LakeError {
         /// How it differs.
         problem: String,
     },
-    /// An object became another one while it was being read.
+    /// An object was replaced while it was being read.
     #[error("{0} changed while it was being read")]
     Changed(String),
-    /// A source file is not the one it was when it was hashed.
+    /// A source file was replaced after it was hashed.
     #[error("{0} was replaced while it was being read; refresh again")]
     Replaced(String),
-    /// Writing an object met another writing of it, or came to nothing.
-    #[error("{0} could not be finished: somebody else wrote it, or gave its upload up")]
-    Disturbed(String),
-    /// What is written cannot be made.
+    /// A write was not completed: another process wrote the same object or aborted the upload.
+    #[error("{0} was not completed: another process wrote it, or aborted its upload")]
+    Interrupted(String),
+    /// The content of an object cannot be produced.
     #[error("cannot make {path}")]
     Produce {
-        /// Where it was to lie.
+        /// Where it was to be written.
         path: String,
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// What was read cannot be kept for a while on this machine.
+    /// A temporary copy of an object cannot be written.
     #[error("cannot keep {path} in the temporary directory {directory}")]
     Spool {
-        /// What was read.
+        /// The object.
         path: String,
         /// The directory for temporary files.
         directory: String,
-        /// The operating system's answer.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }
 
 impl LakeError {
-    /// Whether the same may succeed a little later: the way to the storage broke, not what is there.
+    /// Whether the same operation may succeed a little later: the connection to the storage failed, not
+    /// the storage.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Changed(_) | Self::Disturbed(_) => true,
-            Self::Object { source, .. } => is_passing(source),
-            other => chain(other).any(is_passing_io),
+            Self::Changed(_) | Self::Interrupted(_) => true,
+            Self::Object { source, .. } => is_transient(source),
+            other => chain(other).any(is_transient_io),
         }
     }
 }
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+/// An error and its causes.
+pub(super) fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
         let error = next?;
@@ -115,8 +142,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 /// Whether the same request may succeed a little later.
-#[must_use]
-pub fn is_passing(error: &object_store::Error) -> bool {
+pub(super) fn is_transient(error: &object_store::Error) -> bool {
     use object_store::Error as E;
     match error {
         E::NotFound { .. }
@@ -124,34 +150,32 @@ pub fn is_passing(error: &object_store::Error) -> bool {
         | E::PermissionDenied { .. }
         | E::Unauthenticated { .. }
         | E::InvalidPath { .. } => false,
+        // A refusal by the server comes as an `HttpError` too, with the kind that says whether it is
+        // transient.
         _ => chain(error).any(|cause| {
-            is_passing_io(cause)
+            is_transient_io(cause)
                 || cause.downcast_ref::<HttpError>().is_some_and(|error| {
                     !matches!(error.kind(), HttpErrorKind::Decode | HttpErrorKind::Unknown)
                 })
-                || cause.to_string().contains(MAY_PASS)
         }),
     }
 }
 
-fn is_passing_io(cause: &(dyn Error + 'static)) -> bool {
-    cause.downcast_ref::<std::io::Error>().is_some_and(|error| PASSING.contains(&error.kind()))
+fn is_transient_io(cause: &(dyn Error + 'static)) -> bool {
+    /// What the operating system reports when the connection to a storage, such as a network drive,
+    /// fails.
+    const TRANSIENT: [ErrorKind; 11] = [
+        ErrorKind::BrokenPipe,
+        ErrorKind::ConnectionAborted,
+        ErrorKind::ConnectionRefused,
+        ErrorKind::ConnectionReset,
+        ErrorKind::HostUnreachable,
+        ErrorKind::Interrupted,
+        ErrorKind::NetworkDown,
+        ErrorKind::NetworkUnreachable,
+        ErrorKind::ResourceBusy,
+        ErrorKind::StaleNetworkFileHandle,
+        ErrorKind::TimedOut,
+    ];
+    cause.downcast_ref::<std::io::Error>().is_some_and(|error| TRANSIENT.contains(&error.kind()))
 }
-
-/// What the operating system says when the way to a storage, a network drive for one, is broken.
-const PASSING: [ErrorKind; 11] = [
-    ErrorKind::BrokenPipe,
-    ErrorKind::ConnectionAborted,
-    ErrorKind::ConnectionRefused,
-    ErrorKind::ConnectionReset,
-    ErrorKind::HostUnreachable,
-    ErrorKind::Interrupted,
-    ErrorKind::NetworkDown,
-    ErrorKind::NetworkUnreachable,
-    ErrorKind::ResourceBusy,
-    ErrorKind::StaleNetworkFileHandle,
-    ErrorKind::TimedOut,
-];
-
-/// The result of a lake operation.
-pub type Result<T> = std::result::Result<T, LakeError>;

@@ -1,4 +1,4 @@
-//! Where objects lie within their layer. Every path is made here.
+//! The paths of objects within their layer. No other file builds one.
 
 use crate::domain::data_set::DataSet;
 
@@ -12,8 +12,8 @@ pub fn generation(number: u64) -> String {
 #[must_use]
 pub fn generation_number(folder: &str) -> Option<u64> {
     /// More than a run a second for 30 000 years; keeps arithmetic on numbers far from its limits.
-    const MOST: u64 = 1_000_000_000_000;
-    folder.strip_prefix("gen-")?.parse().ok().filter(|number| *number < MOST)
+    const LIMIT: u64 = 1_000_000_000_000;
+    folder.strip_prefix("gen-")?.parse().ok().filter(|number| *number < LIMIT)
 }
 
 /// A source file in bronze, by its content: `clients/<sha256>.csv`.
@@ -33,24 +33,30 @@ pub fn is_bronze(path: &str) -> bool {
 
 /// Whether a path in bronze, silver or gold is one that runs write.
 #[must_use]
-pub fn is_ours(path: &str) -> bool {
+pub fn is_managed(path: &str) -> bool {
     let folder = path.split('/').next().unwrap_or_default();
-    is_bronze(path) || is_probe(path) || (folder != path && generation_number(folder).is_some())
+    is_bronze(path)
+        || is_probe(path)
+        || path == OWNER
+        || (folder != path && generation_number(folder).is_some())
 }
 
-/// What the probe of conditional writes is made with, in gold.
-#[must_use]
-pub fn probe(by_chance: &str) -> String {
-    format!("{PROBE}{by_chance}")
-}
+/// Names the serving store that the lake belongs to, in gold.
+pub const OWNER: &str = "owner.json";
 
 const PROBE: &str = ".probe-";
+
+/// The object that conditional writes are probed with, in gold.
+#[must_use]
+pub fn probe(nonce: u64) -> String {
+    format!("{PROBE}{nonce:016x}")
+}
 
 /// Whether a name in gold is one that [`probe`] gives.
 #[must_use]
 pub fn is_probe(name: &str) -> bool {
     name.strip_prefix(PROBE)
-        .is_some_and(|chance| chance.len() == 16 && chance.bytes().all(|c| c.is_ascii_hexdigit()))
+        .is_some_and(|nonce| nonce.len() == 16 && nonce.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
 /// The manifest of a generation, in gold: its commit point.
@@ -59,22 +65,22 @@ pub fn manifest(number: u64) -> String {
     format!("{}/manifest.json", generation(number))
 }
 
-/// Where a run puts what a generation is made of, in silver and gold. No other run writes there, so that
-/// no object is ever written by two: who lost its right to publish without noticing does no harm.
+/// The folder in silver and gold that a run writes a generation to. No other run writes there, so that no
+/// object is ever written by two runs: a run that has lost its lease without noticing does no harm.
 #[derive(Debug, Clone, Copy)]
 pub struct Folder {
-    /// The generation to be.
+    /// The generation that the run makes.
     pub generation: u64,
-    /// The run that makes it.
+    /// The number of the run.
     pub run: u64,
-    /// Tells runs of the same number apart, which two serving stores have.
-    pub by_chance: u32,
+    /// Random, in case another process gives the same number to a run.
+    pub nonce: u32,
 }
 
 impl Folder {
     fn file(self, name: &str) -> String {
-        let Self { generation: number, run, by_chance } = self;
-        format!("{}/run-{run:06}-{by_chance:08x}/{name}", generation(number))
+        let Self { generation: number, run, nonce } = self;
+        format!("{}/run-{run:06}-{nonce:08x}/{name}", generation(number))
     }
 
     /// A gold table.

@@ -1,22 +1,33 @@
 //! Where a layer lives: a directory, or a prefix in a bucket of an S3 store.
 
-use super::{LakeError, Layer, Result};
+use super::error::{LakeError, Result};
+use super::layer::Layer;
+use super::s3::S3Options;
 
 /// A location template of a layer and the setting it comes from.
 #[derive(Debug, Clone)]
 pub struct Template {
-    /// The setting, for refusals.
+    /// The setting, for error messages.
     pub setting: &'static str,
-    /// `path`, `file://path` or `s3://bucket/prefix`; `{layer}` stands for the layer's word.
+    /// `path`, `file://path` or `s3://bucket/prefix`; `{layer}` stands for the layer's name.
     pub url: String,
 }
 
-/// The place of one layer.
+/// Where the layers live, and how their S3 store is reached.
+#[derive(Debug, Clone)]
+pub struct LakeOptions {
+    /// The location template of each layer, in the order of [`Layer::ALL`].
+    pub templates: [Template; 4],
+    /// `None` when no layer is in an S3 store.
+    pub s3: Option<S3Options>,
+}
+
+/// The location of one layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
+pub(super) enum Location {
     /// A directory of this machine.
     Directory(String),
-    /// Everything beneath a prefix of a bucket.
+    /// A prefix in a bucket.
     Bucket {
         /// The bucket's name.
         bucket: String,
@@ -26,18 +37,17 @@ pub enum Location {
 }
 
 impl Location {
-    /// The place of each layer, in the order of [`Layer::ALL`].
+    /// The location of each layer, in the order of [`Layer::ALL`].
     ///
     /// # Errors
-    /// [`LakeError::Location`] for a template of a kind this build does not know, or two layers in
-    /// one place.
-    pub fn of_layers(templates: &[Template; 4]) -> Result<[Self; 4]> {
+    /// [`LakeError::Location`] for a template of an unknown kind, or when one layer would lie in another.
+    pub(super) fn of_layers(templates: &[Template; 4]) -> Result<[Self; 4]> {
         let [a, b, c, d] = Layer::ALL.map(|layer| Self::parse(layer, &templates[layer as usize]));
-        let places = [a?, b?, c?, d?];
+        let locations = [a?, b?, c?, d?];
         for layer in Layer::ALL {
-            let place = &places[layer as usize];
+            let location = &locations[layer as usize];
             let shared = Layer::ALL.into_iter().find(|other| {
-                *other as usize > layer as usize && places[*other as usize].overlaps(place)
+                *other as usize > layer as usize && locations[*other as usize].overlaps(location)
             });
             if let Some(other) = shared {
                 let (template, other) = (&templates[other as usize], other.as_str());
@@ -50,28 +60,28 @@ impl Location {
                         layer.as_str()
                     )
                 };
-                return Err(refuse(template, problem));
+                return Err(invalid(template, problem));
             }
         }
-        Ok(places)
+        Ok(locations)
     }
 
     fn parse(layer: Layer, template: &Template) -> Result<Self> {
-        let refuse = |problem: &str| refuse(template, problem.to_owned());
+        let refuse = |problem: &str| invalid(template, problem.to_owned());
         let url = template.url.replace("{layer}", layer.as_str());
         match url.split_once("://") {
             None if url.is_empty() => Err(refuse("it is empty")),
-            // A drive's letter is no scheme.
+            // A single letter is a drive.
             None if url.split_once(":/").is_some_and(|(scheme, _)| {
                 scheme.len() > 1 && scheme.bytes().all(|c| c.is_ascii_alphanumeric())
             }) =>
             {
-                Err(refuse("after the scheme come two slashes, as in s3://{layer}"))
+                Err(refuse("a scheme is followed by two slashes, as in s3://{layer}"))
             }
             None => Ok(Self::Directory(url)),
             Some(("file", path)) => Ok(Self::Directory(path.to_owned())),
-            Some(("s3", place)) => {
-                let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+            Some(("s3", path)) => {
+                let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
                 let is_name = (3..=63).contains(&bucket.len())
                     && bucket.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'))
                     && !bucket.starts_with(['.', '-'])
@@ -93,12 +103,12 @@ impl Location {
                     });
                 if !is_plain {
                     return Err(refuse(
-                        "its prefix is to be of names of letters, digits and -_.=+ between slashes",
+                        "its prefix may only hold letters, digits, spaces and -_.=+ between slashes",
                     ));
                 }
                 Ok(Self::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
             }
-            Some(_) => Err(refuse("only local paths, file:// and s3:// are understood")),
+            Some(_) => Err(refuse("only local paths, file:// and s3:// are supported")),
         }
     }
 
@@ -120,9 +130,8 @@ impl Location {
         }
     }
 
-    /// The place as people write it.
-    #[must_use]
-    pub fn shown(&self) -> String {
+    /// The location as the settings have it.
+    pub(super) fn describe(&self) -> String {
         match self {
             Self::Directory(path) => path.trim_end_matches('/').to_owned(),
             Self::Bucket { bucket, prefix } if prefix.is_empty() => format!("s3://{bucket}"),
@@ -131,8 +140,8 @@ impl Location {
     }
 }
 
-fn refuse(template: &Template, problem: String) -> LakeError {
-    // What stands before an @ may be a password.
+fn invalid(template: &Template, problem: String) -> LakeError {
+    // What precedes an @ may be a password.
     let url = match template.url.rsplit_once('@') {
         Some((_, rest)) => format!("***@{rest}"),
         None => template.url.clone(),
@@ -149,46 +158,46 @@ mod tests {
         Location::of_layers(&[template(), template(), template(), template()])
     }
 
-    fn shown(url: &str) -> Vec<String> {
-        all(url).unwrap().iter().map(Location::shown).collect()
+    fn described(url: &str) -> Vec<String> {
+        all(url).unwrap().iter().map(Location::describe).collect()
     }
 
     #[test]
-    fn a_template_names_four_places() {
-        assert_eq!(shown("./data/{layer}/")[1], "./data/bronze");
-        assert_eq!(shown("file:///srv/{layer}")[0], "/srv/sources");
+    fn a_template_names_four_locations() {
+        assert_eq!(described("./data/{layer}/")[1], "./data/bronze");
+        assert_eq!(described("file:///srv/{layer}")[0], "/srv/sources");
         assert_eq!(
-            shown("s3://{layer}"),
+            described("s3://{layer}"),
             ["s3://sources", "s3://bronze", "s3://silver", "s3://gold"]
         );
         assert_eq!(
-            shown("s3://company-lake/analytics/{layer}")[3],
+            described("s3://company-lake/analytics/{layer}")[3],
             "s3://company-lake/analytics/gold"
         );
-        assert_eq!(shown("s3://shop-{layer}-eu/")[2], "s3://shop-silver-eu");
+        assert_eq!(described("s3://shop-{layer}-eu/")[2], "s3://shop-silver-eu");
     }
 
     #[test]
-    fn what_no_layer_can_live_in_is_refused_without_repeating_passwords() {
-        for (url, said) in [
+    fn an_unusable_location_is_refused_without_repeating_passwords() {
+        for (url, expected) in [
             ("./data", "it must contain {layer}"),
             ("s3://lake", "it must contain {layer}"),
             ("s3://lake/x", "sources and bronze would lie in one another"),
             ("gs://{layer}", "only local paths, file:// and s3://"),
             ("s3://Lake/{layer}", "a bucket's name is"),
             ("s3:///{layer}", "a bucket's name is"),
-            ("s3://lake/../{layer}", "its prefix is to be"),
+            ("s3://lake/../{layer}", "its prefix may only hold"),
             ("s3://key:00123@lake/{layer}", "***@lake/{layer}: a bucket's name is"),
             ("", "it is empty"),
-            ("s3:/lake/{layer}", "after the scheme come two slashes"),
+            ("s3:/lake/{layer}", "a scheme is followed by two slashes"),
         ] {
             let error = all(url).unwrap_err().to_string();
-            assert!(error.contains(said) && !error.contains("00123"), "{url}: {error}");
+            assert!(error.contains(expected) && !error.contains("00123"), "{url}: {error}");
         }
     }
 
     #[test]
-    fn layers_may_live_apart_but_not_in_one_another() {
+    fn layers_may_be_apart_but_not_within_one_another() {
         let template = |url: &str| Template { setting: "lake.gold_url", url: url.to_owned() };
         let apart = ["/in", "s3://lake/a", "s3://lake/ab", "/out"].map(template);
         assert!(Location::of_layers(&apart).is_ok());

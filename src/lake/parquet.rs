@@ -1,4 +1,4 @@
-//! Parquet to and from frames.
+//! Data frames as Parquet and back.
 
 use std::io::{Cursor, Write};
 use std::ops::Range;
@@ -14,9 +14,9 @@ pub const ROW_GROUP: usize = 100_000;
 /// Encodes a frame. Equal frames give equal bytes.
 ///
 /// # Errors
-/// Whatever the encoder or the writer says.
+/// Those of the encoder and the writer.
 pub fn encode(frame: &mut DataFrame, to: impl Write) -> PolarsResult<()> {
-    // The types as others know them: in lists, pandas cannot read the texts that Polars has.
+    // The oldest Arrow types: pandas cannot read the string views of Polars in lists.
     let types = frame.schema().to_arrow(CompatLevel::oldest());
     let types = schema_to_metadata_key(&types);
     let types = vec![(types.key, types.value.unwrap_or_default())];
@@ -29,10 +29,10 @@ pub fn encode(frame: &mut DataFrame, to: impl Write) -> PolarsResult<()> {
     Ok(())
 }
 
-/// The rows of an object, in blocks of the size they are written in.
+/// The rows of an object in blocks of [`ROW_GROUP`].
 ///
 /// # Errors
-/// Whatever the decoder says.
+/// Those of the decoder.
 pub fn row_groups(fetched: &Fetched) -> PolarsResult<Vec<Range<usize>>> {
     let rows = match fetched {
         Fetched::Memory(bytes) => ParquetReader::new(Cursor::new(bytes.clone())).num_rows()?,
@@ -41,10 +41,10 @@ pub fn row_groups(fetched: &Fetched) -> PolarsResult<Vec<Range<usize>>> {
     Ok((0..rows).step_by(ROW_GROUP).map(|start| start..rows.min(start + ROW_GROUP)).collect())
 }
 
-/// Decodes these rows and columns of an object; all when `None`.
+/// Decodes rows and columns of an object; all of them when `None`.
 ///
 /// # Errors
-/// Whatever the decoder says.
+/// Those of the decoder.
 pub fn decode(
     fetched: &Fetched,
     rows: Option<Range<usize>>,

@@ -1,8 +1,8 @@
-//! Reading objects in parts: several on their way at once, few in memory, the whole checked against
-//! the hash its manifest has of it.
+//! Reading objects in parts: a few parts are in flight and in memory at a time, and the whole is compared
+//! with the SHA-256 in its manifest.
 
 use std::fs::File;
-use std::io::{self, BufRead, Read, Seek as _};
+use std::io::{self, BufRead, Read, Seek as _, Write};
 
 use bytes::{Buf as _, Bytes};
 use futures::stream::{self, BoxStream, StreamExt};
@@ -12,23 +12,25 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Lake, LakeError, Layer, Place, Result, object_path};
+use super::error::{LakeError, Result};
+use super::layer::Layer;
+use super::objects::{Backend, Lake, object_path};
 use crate::blocking::spawn_blocking;
 use crate::domain::manifest::TableFile;
 
 /// Bytes of a part.
 pub const PART: usize = 8 << 20;
-/// The same, as lengths of objects are counted.
+/// The same as an object's length.
 const PART_BYTES: u64 = PART as u64;
-/// Parts of one object that are on their way at once.
-pub const IN_FLIGHT: usize = 4;
+/// Parts of one object that are in flight at a time.
+pub(super) const IN_FLIGHT: usize = 4;
 
-/// An object that is what its manifest says, to read from at will.
+/// A verified object that can be read at any position.
 #[derive(Debug)]
 pub enum Fetched {
-    /// A small one.
+    /// A small object.
     Memory(Bytes),
-    /// The file itself, or a copy that is gone when this is.
+    /// The object itself, or a copy that is deleted when this is dropped.
     File(File),
 }
 
@@ -43,7 +45,7 @@ impl Lake {
         let location = object_path(path);
         let found = match store.get(&location).await {
             Ok(found) => found,
-            Err(error) if Self::is_missing(&error) => return Ok(None),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(self.failed("read", layer, path)(error)),
         };
         let size = found.meta.size;
@@ -51,42 +53,41 @@ impl Lake {
             let bytes = found.bytes().await.map_err(self.failed("read", layer, path))?;
             return Ok(Some(stream::iter([Ok(bytes)]).boxed()));
         }
-        // All parts are to be of the object that was found.
+        // All parts must be of the object that was found.
         let if_match = found.meta.e_tag.clone();
         drop(found);
-        let (lake, path, shown) = (self.clone(), path.to_owned(), self.locate(layer, path));
+        let (lake, path) = (self.clone(), path.to_owned());
         let starts = (0..size).step_by(PART);
         let parts = stream::iter(starts).map(move |start| {
-            let (lake, path, location) = (lake.clone(), path.clone(), location.clone());
-            let range = GetRange::Bounded(start..size.min(start + PART_BYTES));
+            let (lake, path, place) = (lake.clone(), path.clone(), lake.locate(layer, &path));
             let options = GetOptions {
-                range: Some(range),
+                range: Some(GetRange::Bounded(start..size.min(start + PART_BYTES))),
                 if_match: if_match.clone(),
                 ..GetOptions::default()
             };
-            // By itself: a part is not to wait for whoever takes the one before.
-            let part = tokio::spawn(async move {
-                let part = lake.layer(layer).store.get_opts(&location, options).await;
-                let part = match part {
-                    Ok(part) => part.bytes().await,
-                    Err(error) => Err(error),
-                };
-                part.map_err(|error| match error {
-                    object_store::Error::Precondition { .. }
-                    | object_store::Error::NotFound { .. } => {
-                        LakeError::Changed(lake.locate(layer, &path))
-                    }
-                    error => lake.failed("read", layer, &path)(error),
-                })
-            });
-            let (part, shown) = (AbortOnDropHandle::new(part), shown.clone());
-            async move { part.await.unwrap_or_else(|_| Err(LakeError::Changed(shown))) }
+            // In a task of its own: a part does not wait until the one before is consumed.
+            let part = tokio::spawn(async move { lake.part(layer, &path, options).await });
+            let part = AbortOnDropHandle::new(part);
+            async move { part.await.unwrap_or_else(|_| Err(LakeError::Changed(place))) }
         });
         Ok(Some(parts.buffered(IN_FLIGHT).boxed()))
     }
 
-    /// Reads an object on a thread that may block. With the SHA-256 it is to have, its end is an error
-    /// when it has another one. Nothing is asked of the store before the first byte is.
+    async fn part(&self, layer: Layer, path: &str, options: GetOptions) -> Result<Bytes> {
+        let part = match self.layer(layer).store.get_opts(&object_path(path), options).await {
+            Ok(part) => part.bytes().await,
+            Err(error) => Err(error),
+        };
+        part.map_err(|error| match error {
+            object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. } => {
+                LakeError::Changed(self.locate(layer, path))
+            }
+            error => self.failed("read", layer, path)(error),
+        })
+    }
+
+    /// A reader of an object for a blocking thread. With the SHA-256 that the object must have, the end of
+    /// another object is an error. The first read starts the first request.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -105,48 +106,69 @@ impl Lake {
         }
     }
 
+    /// Copies a whole object, on a blocking thread, to the writer that `open` opens there: a temporary file,
+    /// or something that cannot fail. Returns the writer, and the length and SHA-256 of the object.
+    async fn copy<W: Write + Send + 'static>(
+        &self,
+        layer: Layer,
+        path: &str,
+        sha256: Option<&str>,
+        open: impl FnOnce() -> io::Result<W> + Send + 'static,
+    ) -> Result<(W, (u64, String))> {
+        let mut reader = self.reader(layer, path, sha256);
+        let place = self.locate(layer, path);
+        spawn_blocking(move || {
+            let spool_error = |source| LakeError::Spool {
+                path: place.clone(),
+                directory: std::env::temp_dir().display().to_string(),
+                source,
+            };
+            let mut to = open().map_err(spool_error)?;
+            loop {
+                let part = reader.fill_buf().map_err(|error| into_lake_error(error, &place))?;
+                if part.is_empty() {
+                    return Ok((to, reader.digest()));
+                }
+                to.write_all(part).map_err(spool_error)?;
+                let length = part.len();
+                reader.consume(length);
+            }
+        })
+        .await
+    }
+
     /// Length in bytes and SHA-256 of an object; `None` when there is none.
     ///
     /// # Errors
     /// [`LakeError::Object`], [`LakeError::Changed`].
     pub async fn digest(&self, layer: Layer, path: &str) -> Result<Option<(u64, String)>> {
-        let mut reader = self.reader(layer, path, None);
-        let read = spawn_blocking(move || {
-            let copied = io::copy(&mut reader, &mut io::sink());
-            copied.map(|_| reader.digest())
-        });
-        match read.await.map_err(|error| self.cause(layer, path, error)) {
-            Ok(digest) => Ok(Some(digest)),
+        match self.copy(layer, path, None, || Ok(io::sink())).await {
+            Ok((_, digest)) => Ok(Some(digest)),
             Err(LakeError::Missing(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes sure that a file is what its manifest says.
+    /// Checks that an object has the SHA-256 of its manifest.
     ///
     /// # Errors
-    /// [`LakeError::Damaged`] when it is missing or not what was written, [`LakeError::Object`].
+    /// [`LakeError::Damaged`] when it is missing or another one, [`LakeError::Object`].
     pub async fn verify(&self, layer: Layer, path: &str, sha256: &str) -> Result<()> {
-        let mut reader = self.reader(layer, path, Some(sha256));
-        let read = spawn_blocking(move || io::copy(&mut reader, &mut io::sink())).await;
-        read.map(|_| ()).map_err(|error| self.cause(layer, path, error))
+        self.copy(layer, path, Some(sha256), || Ok(io::sink())).await.map(drop)
     }
 
-    /// Reads a whole file of a manifest into memory, as it was written.
+    /// Reads a whole verified file of a manifest into memory.
     ///
     /// # Errors
     /// As [`Self::verify`].
     pub async fn get_file(&self, layer: Layer, file: &TableFile) -> Result<Bytes> {
-        let mut reader = self.reader(layer, &file.path, Some(&file.sha256));
-        let read = spawn_blocking(move || {
-            let mut bytes = Vec::new();
-            reader.read_to_end(&mut bytes).map(|_| bytes)
-        });
-        read.await.map(Bytes::from).map_err(|error| self.cause(layer, &file.path, error))
+        let (bytes, _) =
+            self.copy(layer, &file.path, Some(&file.sha256), || Ok(Vec::new())).await?;
+        Ok(bytes.into())
     }
 
-    /// Fetches a file of a manifest, as it was written, to read from at will. A large one is kept in
-    /// a file, not in memory.
+    /// Fetches and verifies a file of a manifest, to be read at any position. A large one is copied to a
+    /// temporary file, not to memory.
     ///
     /// # Errors
     /// As [`Self::verify`], and [`LakeError::Spool`].
@@ -154,48 +176,33 @@ impl Lake {
         if file.size_bytes <= PART_BYTES {
             return Ok(Fetched::Memory(self.get_file(layer, file).await?));
         }
-        let path = file.path.clone();
-        if let Place::Directory(directory) = &self.layer(layer).place {
-            self.verify(layer, &path, &file.sha256).await?;
-            let opened = File::open(directory.file(&path));
-            return opened.map(Fetched::File).map_err(|error| self.cause(layer, &path, error));
-        }
-        let mut reader = self.reader(layer, &path, Some(&file.sha256));
-        let (lake, shown) = (self.clone(), self.locate(layer, &path));
-        spawn_blocking(move || {
-            let directory = std::env::temp_dir().display().to_string();
-            let spool = |source| LakeError::Spool {
-                path: shown.clone(),
-                directory: directory.clone(),
+        if let Backend::Directory(directory) = &self.layer(layer).backend {
+            self.verify(layer, &file.path, &file.sha256).await?;
+            let opened = File::open(directory.file(&file.path));
+            return opened.map(Fetched::File).map_err(|source| LakeError::Directory {
+                path: self.locate(layer, &file.path),
                 source,
-            };
-            let mut copy = tempfile::tempfile().map_err(spool)?;
-            loop {
-                let part = reader.fill_buf().map_err(|error| lake.cause(layer, &path, error))?;
-                if part.is_empty() {
-                    break;
-                }
-                io::Write::write_all(&mut copy, part).map_err(spool)?;
-                let read = part.len();
-                reader.consume(read);
-            }
-            copy.rewind().map_err(spool)?;
-            Ok(Fetched::File(copy))
-        })
-        .await
-    }
-
-    /// The lake's own error in what a [`Reader`] said.
-    fn cause(&self, layer: Layer, path: &str, error: io::Error) -> LakeError {
-        error.downcast::<LakeError>().unwrap_or_else(|source| LakeError::Directory {
-            path: self.locate(layer, path),
+            });
+        }
+        let (mut copy, _) =
+            self.copy(layer, &file.path, Some(&file.sha256), tempfile::tempfile).await?;
+        copy.rewind().map_err(|source| LakeError::Spool {
+            path: self.locate(layer, &file.path),
+            directory: std::env::temp_dir().display().to_string(),
             source,
-        })
+        })?;
+        Ok(Fetched::File(copy))
     }
 }
 
-/// Reads an object in parts that are fetched ahead, for threads that may block. Errors hold the
-/// [`LakeError`].
+/// The lake's own error in that of a [`Reader`].
+fn into_lake_error(error: io::Error, place: &str) -> LakeError {
+    error
+        .downcast::<LakeError>()
+        .unwrap_or_else(|source| LakeError::Directory { path: place.to_owned(), source })
+}
+
+/// Reads an object on a blocking thread, in parts that are fetched ahead. Its errors hold a [`LakeError`].
 #[derive(Debug)]
 pub struct Reader {
     lake: Lake,
@@ -203,7 +210,7 @@ pub struct Reader {
     path: String,
     expected: Option<String>,
     runtime: Handle,
-    /// `None` before the first byte is asked for.
+    /// `None` before the first read.
     parts: Option<mpsc::Receiver<Result<Bytes>>>,
     current: Bytes,
     hasher: Sha256,
@@ -211,7 +218,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Begins to fetch.
+    /// Starts to fetch.
     fn start(&self) -> mpsc::Receiver<Result<Bytes>> {
         let (sender, receiver) = mpsc::channel(1);
         let (lake, layer, path) = (self.lake.clone(), self.layer, self.path.clone());
@@ -230,7 +237,7 @@ impl Reader {
             };
             while let Some(part) = parts.next().await {
                 let is_last = part.is_err();
-                // Whoever reads may have had enough.
+                // A failed send means that the reader was dropped.
                 if sender.send(part).await.is_err() || is_last {
                     return;
                 }
@@ -239,12 +246,25 @@ impl Reader {
         receiver
     }
 
+    /// Compares what has been read, the whole object, with the expected SHA-256.
+    fn check_digest(&self) -> Result<()> {
+        match &self.expected {
+            Some(expected) if *expected != self.digest().1 => {
+                if self.layer == Layer::Sources {
+                    return Err(LakeError::Replaced(self.lake.locate(self.layer, &self.path)));
+                }
+                Err(self.damaged("its SHA-256 is not the one in its manifest"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn damaged(&self, problem: &str) -> LakeError {
         let path = self.lake.locate(self.layer, &self.path);
         LakeError::Damaged { path, problem: problem.to_owned() }
     }
 
-    /// Length in bytes and SHA-256 of what has been read so far.
+    /// Length in bytes and SHA-256 of what has been read.
     fn digest(&self) -> (u64, String) {
         (self.size_bytes, hex::encode(self.hasher.clone().finalize()))
     }
@@ -253,11 +273,10 @@ impl Reader {
 impl BufRead for Reader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.current.is_empty() {
-            if self.parts.is_none() {
-                self.parts = Some(self.start());
-            }
-            let Some(parts) = &mut self.parts else { break };
-            match parts.blocking_recv() {
+            let mut parts = self.parts.take().unwrap_or_else(|| self.start());
+            let part = parts.blocking_recv();
+            self.parts = Some(parts);
+            match part {
                 Some(Ok(part)) => {
                     self.hasher.update(&part);
                     self.size_bytes += part.len() as u64;
@@ -268,14 +287,7 @@ impl BufRead for Reader {
                 }
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 None => {
-                    if self.expected.as_ref().is_some_and(|expected| *expected != self.digest().1) {
-                        if self.layer == Layer::Sources {
-                            let path = self.lake.locate(self.layer, &self.path);
-                            return Err(io::Error::other(LakeError::Replaced(path)));
-                        }
-                        let problem = "its SHA-256 is not the one in its manifest";
-                        return Err(io::Error::other(self.damaged(problem)));
-                    }
+                    self.check_digest().map_err(io::Error::other)?;
                     break;
                 }
             }

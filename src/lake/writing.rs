@@ -1,5 +1,5 @@
-//! Writing objects in parts while they are being made: several on their way at once, few in memory,
-//! the object there complete or not at all.
+//! Writing objects in parts while they are produced: a few parts are in flight and in memory at a time, and
+//! the object is there complete or not at all.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -12,17 +12,19 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::error::{LakeError, Result};
+use super::layer::Layer;
+use super::objects::{Lake, object_path};
 use super::reading::{IN_FLIGHT, PART};
-use super::{Lake, LakeError, Layer, Result, object_path, s3};
+use super::refusal::has_code;
 use crate::blocking::spawn_blocking;
 use crate::domain::manifest::TableFile;
 
 impl Lake {
-    /// Writes what `produce` writes, on a thread that may block, as one object. Says what a manifest
-    /// has to know of it.
+    /// Writes what `produce` writes, on a blocking thread, as one object. Returns its entry in a manifest.
     ///
     /// # Errors
-    /// [`LakeError::Produce`] with what `produce` says, unless that is a [`LakeError`] of something it
+    /// [`LakeError::Produce`] with the error of `produce`, unless that is the [`LakeError`] of an object it
     /// read; [`LakeError::Object`].
     pub async fn write<E>(
         &self,
@@ -41,32 +43,32 @@ impl Lake {
         });
         let stored = async {
             let stored = self.store_parts(layer, path, &mut parts).await;
-            // Whoever still writes learns that it is in vain.
+            // The writer's next write fails.
             parts.close();
             stored
         };
         let (made, stored) = futures::join!(made, stored);
-        let mut upload = stored?;
+        let upload = stored?;
         let (size_bytes, sha256) = match made {
             Ok(made) => made,
             Err(error) => {
-                upload.give_up().await;
-                return Err(self.not_made(layer, path, error));
+                upload.abort().await;
+                return Err(self.produce_error(layer, path, error));
             }
         };
         if let Err(error) = upload.finish().await {
-            // If the answer was lost, asking for the last step again finds no upload any more.
-            if !s3::says(&error, "NoSuchUpload") {
+            // If the response of the last step was lost, repeating it finds no upload.
+            if !has_code(&error, "NoSuchUpload") {
                 return Err(self.failed("write", layer, path)(error));
             }
             if self.digest(layer, path).await? != Some((size_bytes, sha256.clone())) {
-                return Err(LakeError::Disturbed(self.locate(layer, path)));
+                return Err(LakeError::Interrupted(self.locate(layer, path)));
             }
         }
         Ok(TableFile { path: path.to_owned(), size_bytes, sha256 })
     }
 
-    /// Stores the parts of an object as they come, all but the last step.
+    /// Uploads the parts of an object as they are produced. Only [`Upload::finish`] makes the object.
     async fn store_parts(
         &self,
         layer: Layer,
@@ -79,37 +81,37 @@ impl Lake {
         let Some(second) = parts.recv().await else {
             return Ok(Upload::Whole { store: Arc::clone(store), location, bytes: first });
         };
-        let begun = store.put_multipart(&location).await;
-        let mut upload = Begun { upload: Some(begun.map_err(self.failed("write", layer, path))?) };
-        let mut on_their_way: JoinSet<object_store::Result<()>> = JoinSet::new();
+        let upload = store.put_multipart(&location).await;
+        let upload = upload.map_err(self.failed("write", layer, path))?;
+        let mut upload = PendingUpload { upload: Some(upload) };
+        let mut in_flight: JoinSet<object_store::Result<()>> = JoinSet::new();
         let mut next = Some(first);
         let mut after = Some(second);
         while let Some(part) = next.take() {
             if let Some(upload) = &mut upload.upload {
-                on_their_way.spawn(upload.put_part(part.into()));
+                in_flight.spawn(upload.put_part(part.into()));
             }
-            while on_their_way.len() >= IN_FLIGHT {
-                self.landed(layer, path, &mut on_their_way).await?;
+            while in_flight.len() >= IN_FLIGHT {
+                self.await_part(layer, path, &mut in_flight).await?;
             }
             next = match after.take() {
                 Some(part) => Some(part),
                 None => parts.recv().await,
             };
         }
-        while !on_their_way.is_empty() {
-            self.landed(layer, path, &mut on_their_way).await?;
+        while !in_flight.is_empty() {
+            self.await_part(layer, path, &mut in_flight).await?;
         }
         Ok(Upload::Parts(upload))
     }
 
-    /// Waits for one part.
-    async fn landed(
+    async fn await_part(
         &self,
         layer: Layer,
         path: &str,
-        on_their_way: &mut JoinSet<object_store::Result<()>>,
+        in_flight: &mut JoinSet<object_store::Result<()>>,
     ) -> Result<()> {
-        match on_their_way.join_next().await {
+        match in_flight.join_next().await {
             None | Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(error))) => Err(self.failed("write", layer, path)(error)),
             Some(Err(error)) => {
@@ -119,8 +121,13 @@ impl Lake {
         }
     }
 
-    /// What became of making an object: the lake's own error, if that was it.
-    fn not_made(&self, layer: Layer, path: &str, error: Box<dyn Error + Send + Sync>) -> LakeError {
+    /// The error of a producer: the lake's own, if that is the cause.
+    fn produce_error(
+        &self,
+        layer: Layer,
+        path: &str,
+        error: Box<dyn Error + Send + Sync>,
+    ) -> LakeError {
         let path = self.locate(layer, path);
         match error.downcast::<io::Error>() {
             Ok(error) => error
@@ -131,10 +138,10 @@ impl Lake {
     }
 }
 
-/// All parts are stored; the object is there with the last step.
+/// An object whose parts are all uploaded.
 enum Upload {
     Whole { store: Arc<dyn ObjectStore>, location: Path, bytes: Bytes },
-    Parts(Begun),
+    Parts(PendingUpload),
 }
 
 impl Upload {
@@ -143,33 +150,32 @@ impl Upload {
             Self::Whole { store, location, bytes } => {
                 store.put(&location, bytes.into()).await?;
             }
-            Self::Parts(mut begun) => {
-                if let Some(upload) = &mut begun.upload {
+            Self::Parts(mut pending) => {
+                if let Some(upload) = &mut pending.upload {
                     upload.complete().await?;
                 }
-                begun.upload = None;
+                pending.upload = None;
             }
         }
         Ok(())
     }
 
-    async fn give_up(&mut self) {
-        if let Self::Parts(Begun { upload: Some(upload) }) = self {
-            // What is left over is found by the next run.
+    async fn abort(self) {
+        if let Self::Parts(mut pending) = self
+            && let Some(mut upload) = pending.upload.take()
+        {
+            // If it fails, the next run removes the upload.
             let _ = upload.abort().await;
-        }
-        if let Self::Parts(begun) = self {
-            begun.upload = None;
         }
     }
 }
 
-/// An upload in parts that is given up when it is dropped.
-struct Begun {
+/// A multipart upload that is aborted when it is dropped.
+struct PendingUpload {
     upload: Option<Box<dyn MultipartUpload>>,
 }
 
-impl Drop for Begun {
+impl Drop for PendingUpload {
     fn drop(&mut self) {
         if let (Some(mut upload), Ok(runtime)) =
             (self.upload.take(), tokio::runtime::Handle::try_current())
@@ -181,7 +187,7 @@ impl Drop for Begun {
     }
 }
 
-/// Takes an object as it is being made and passes it on in parts.
+/// Passes an object on in parts while it is produced.
 #[derive(Debug)]
 pub struct PartWriter {
     parts: mpsc::Sender<Bytes>,
@@ -202,7 +208,7 @@ impl PartWriter {
         self.parts.blocking_send(part).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Length in bytes and SHA-256 of it all.
+    /// Length in bytes and SHA-256 of the object.
     fn finish(mut self) -> io::Result<(u64, String)> {
         if !self.part.is_empty() {
             self.pass_on()?;

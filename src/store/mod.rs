@@ -5,6 +5,7 @@
 //! pointer last. It knows neither settings nor the web framework.
 
 mod error;
+mod identity;
 pub mod mongo;
 pub mod rollback;
 pub mod sqlite;
@@ -69,6 +70,10 @@ pub type Reached<'a> = &'a (dyn Fn(&str) + Send + Sync);
 pub trait GoldStore: RunLog + fmt::Debug {
     /// Kind and place, for people: never a secret.
     fn location(&self) -> String;
+
+    /// An id that the store has for as long as it exists: created on first use, kept by backups. The lake
+    /// that belongs to the store names it.
+    async fn identity(&self) -> Result<String>;
 
     /// Succeeds when the store answers and can be read.
     async fn ping(&self) -> Result<()>;

@@ -1,4 +1,4 @@
-//! `goldsmith lake ls|verify|vacuum`, on disk and on S3.
+//! `goldsmith lake ls|verify|vacuum|adopt`, on disk and on S3.
 
 use goldsmith::catalogue;
 use goldsmith::lake::{Lake, Layer};
@@ -16,7 +16,7 @@ fn both() -> [(Shop, Lake); 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_there_is_shown_by_layer_and_generation() {
+async fn ls_lists_the_objects_of_each_layer_and_generation() {
     for (shop, lake) in both() {
         shop.run(&["refresh"]).good();
         shop.run(&["refresh", "--force"]).good();
@@ -27,13 +27,13 @@ async fn what_is_there_is_shown_by_layer_and_generation() {
             let place = lake.place(layer);
             let place = place.rsplit('/').next().unwrap();
             let lines = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-            let found = lines.into_iter().find(|words| {
-                words.first().is_some_and(|word| word.ends_with(place))
-                    && (generation.is_empty() || words.get(1) == Some(&generation))
+            let found = lines.into_iter().find(|cells| {
+                cells.first().is_some_and(|cell| cell.ends_with(place))
+                    && (generation.is_empty() || cells.get(1) == Some(&generation))
             });
             found.unwrap_or_else(|| panic!("{place} {generation}: {shown}"))[1..]
                 .iter()
-                .map(|word| (*word).to_owned())
+                .map(|cell| (*cell).to_owned())
                 .collect()
         };
         let clients = std::fs::metadata(shop.data("sources/clients.csv")).unwrap().len();
@@ -49,7 +49,7 @@ async fn what_is_there_is_shown_by_layer_and_generation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_object_is_read_and_what_is_wrong_is_named() {
+async fn verify_reads_every_object_and_names_what_is_damaged() {
     for (shop, lake) in both() {
         shop.run(&["refresh"]).good();
         let good = shop.run(&["lake", "verify"]).good();
@@ -63,26 +63,27 @@ async fn every_object_is_read_and_what_is_wrong_is_named() {
         let found = shop.run(&["lake", "verify"]);
         assert_eq!(found.code, Some(1), "{found:?}");
         assert!(found.err.contains("error: the lake is damaged"), "{found:?}");
-        for said in [format!("{lost} is damaged: it is missing"), format!("{bad} is damaged: its")]
+        for problem in
+            [format!("{lost} is damaged: it is missing"), format!("{bad} is damaged: its")]
         {
-            assert!(found.out.contains(&said), "{said} is not in {}", found.out);
+            assert!(found.out.contains(&problem), "{problem} is not in {}", found.out);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vacuum_removes_what_no_kept_generation_needs_and_nothing_else() {
+async fn vacuum_removes_what_no_generation_within_retention_needs_and_nothing_else() {
     for (shop, lake) in both() {
         shop.run(&["refresh"]).good();
         let first = lake.list(Layer::Bronze, "achats").await.unwrap().remove(0).path;
-        // Other purchases, so that the first file is of no kept generation in the end.
+        // Other purchases, so that the first file belongs to no generation within retention in the end.
         let achats = std::fs::read_to_string(shop.data("sources/achats.csv")).unwrap();
         let fewer: Vec<&str> = achats.lines().take(1_400).collect();
         shop.put("achats.csv", (fewer.join("\n") + "\n").as_bytes());
         shop.run(&["refresh"]).good();
-        let kept = lake.list(Layer::Gold, "gen-000002").await.unwrap();
+        let second = lake.list(Layer::Gold, "gen-000002").await.unwrap();
 
-        // What a broken run, a run that lost its right, a probe and other people leave behind.
+        // What an interrupted run, a run that lost its lease, a probe and other programs leave.
         for (layer, path) in [
             (Layer::Gold, "gen-000007/run-000031/kpis.parquet"),
             (Layer::Gold, "gen-000002/run-000030/kpis.parquet"),
@@ -95,19 +96,10 @@ async fn a_vacuum_removes_what_no_kept_generation_needs_and_nothing_else() {
         ] {
             lake.put(layer, path, "left".into()).await.unwrap();
         }
-        let all = || async {
-            let mut paths = Vec::new();
-            for layer in Layer::WRITTEN {
-                let listed = lake.list(layer, "").await.unwrap();
-                paths.extend(listed.into_iter().map(|object| format!("{layer:?} {}", object.path)));
-            }
-            paths.retain(|path| !path.ends_with(".refresh.lock"));
-            paths
-        };
-        let before = all().await;
+        let before = paths(&lake).await;
         let dry = shop.run(&["lake", "vacuum", "--dry-run"]).good().out;
         assert!(dry.contains("would remove 4 objects of 16 bytes and 0 half-written"), "{dry}");
-        assert_eq!(all().await, before);
+        assert_eq!(paths(&lake).await, before);
         let done = shop.run(&["lake", "vacuum"]).good().out;
         assert!(done.contains("removed 4 objects of 16 bytes"), "{done}");
         for gone in
@@ -115,7 +107,7 @@ async fn a_vacuum_removes_what_no_kept_generation_needs_and_nothing_else() {
         {
             assert!(done.contains(gone), "{gone} is not in {done}");
         }
-        let after = all().await;
+        let after = paths(&lake).await;
         assert_eq!(after.len(), before.len() - 4);
         for stays in [
             "Gold readme.txt",
@@ -125,28 +117,10 @@ async fn a_vacuum_removes_what_no_kept_generation_needs_and_nothing_else() {
         ] {
             assert!(after.contains(&stays.to_owned()), "{stays}");
         }
-        assert_eq!(lake.list(Layer::Gold, "gen-000002").await.unwrap(), kept);
+        assert_eq!(lake.list(Layer::Gold, "gen-000002").await.unwrap(), second);
 
-        // Bronze only when asked for, old enough, and of no kept generation: both are kept still.
-        for arguments in [&["--bronze"][..], &["--older-than", "0"]] {
-            let wrong = shop.run(&[&["lake", "vacuum"], arguments].concat());
-            assert_eq!(wrong.code, Some(2), "{wrong:?}");
-        }
-        let bronze = ["lake", "vacuum", "--bronze", "--older-than", "0"];
-        let none = shop.run(&bronze).good().out;
-        assert!(none.contains("removed 0 objects"), "{none}");
-        let two = [("PUBLISH__KEEP_GENERATIONS", "2")];
-        for _ in 0..2 {
-            shop.run_with(&["refresh", "--force"], &two).good();
-        }
-        let young = ["lake", "vacuum", "--bronze", "--older-than", "1"];
-        let none = shop.run_with(&young, &two).good().out;
-        assert!(none.contains("removed 0 objects"), "{none}");
-        let old = shop.run_with(&bronze, &two).good().out;
-        assert!(old.contains("removed 1 object of") && old.contains(&first), "{old}");
-        shop.run(&["lake", "verify"]).good();
-        shop.run(&["check"]).good();
-        // It is a run like others: not beside one, and recorded.
+        assert_vacuums_bronze_on_request(&shop, &first);
+        // It is recorded as a run.
         let kinds: String = shop
             .sqlite()
             .query_row(
@@ -159,19 +133,136 @@ async fn a_vacuum_removes_what_no_kept_generation_needs_and_nothing_else() {
     }
 }
 
+/// Bronze only on request, old enough, and of no generation within retention: at first, both are within.
+fn assert_vacuums_bronze_on_request(shop: &Shop, first: &str) {
+    for arguments in [&["--bronze"][..], &["--older-than", "0"]] {
+        let wrong = shop.run(&[&["lake", "vacuum"], arguments].concat());
+        assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    }
+    let bronze = ["lake", "vacuum", "--bronze", "--older-than", "0"];
+    let none = shop.run(&bronze).good().out;
+    assert!(none.contains("removed 0 objects"), "{none}");
+    let two = [("PUBLISH__KEEP_GENERATIONS", "2")];
+    for _ in 0..2 {
+        shop.run_with(&["refresh", "--force"], &two).good();
+    }
+    let young = ["lake", "vacuum", "--bronze", "--older-than", "1"];
+    let none = shop.run_with(&young, &two).good().out;
+    assert!(none.contains("removed 0 objects"), "{none}");
+    let old = shop.run_with(&bronze, &two).good().out;
+    assert!(old.contains("removed 1 object of") && old.contains(first), "{old}");
+    shop.run(&["lake", "verify"]).good();
+    shop.run(&["check"]).good();
+}
+
 #[test]
-fn a_vacuum_waits_for_nobody_and_disturbs_nobody() {
+fn a_vacuum_is_refused_during_a_run_and_removes_nothing_that_is_not_known() {
     let shop = Shop::published(SMALL);
     let lake = Lake::in_directory(&shop.data("{layer}").display().to_string()).unwrap();
     let held = lake.lock().unwrap();
     shop.run(&["lake", "vacuum"]).refused(1, &["another refresh is running"]);
     shop.run(&["lake", "vacuum", "--dry-run"]).good();
     drop(held);
-    // A manifest that cannot be read: nothing is removed, as nobody knows what it refers to.
+    // With a manifest that cannot be read, it is not known what it refers to: nothing is removed.
     let gold = shop.data("gold/gen-000001");
     std::fs::write(gold.join("manifest.json"), "{").unwrap();
     std::fs::create_dir_all(gold.join("run-000009")).unwrap();
     std::fs::write(gold.join("run-000009/x.parquet"), "x").unwrap();
     shop.run(&["lake", "vacuum"]).refused(1, &["gen-000001/manifest.json is not a manifest"]);
     assert!(gold.join("run-000009/x.parquet").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_serving_store_is_refused_until_the_lake_is_handed_over() {
+    for (shop, lake) in both() {
+        shop.run(&["refresh"]).good();
+        let before = paths(&lake).await;
+        let second = beside(&shop, &lake);
+        // Another seed makes another generation: by its own retention the second store would have removed
+        // what the first one serves.
+        let other = [("PUBLISH__KEEP_GENERATIONS", "2"), ("MODELS__SEED", "7")];
+        let gold = lake.place(Layer::Gold);
+        let owner = format!("{gold} belongs to the serving store sqlite ");
+        for command in [
+            &["refresh"][..],
+            &["refresh", "--force"],
+            &["lake", "ls"],
+            &["lake", "verify"],
+            &["lake", "vacuum", "--dry-run"],
+            &["lake", "vacuum"],
+        ] {
+            second
+                .run_with(command, &other)
+                .refused(1, &[&owner, ", and this one is sqlite ", "goldsmith lake adopt"]);
+        }
+        // The first store is unharmed.
+        assert_eq!(paths(&lake).await, before);
+        shop.run(&["check"]).good();
+        shop.run(&["lake", "verify"]).good();
+        shop.run(&["refresh", "--force"]).good();
+
+        let adopted = second.run(&["lake", "adopt"]).good();
+        assert!(adopted.out.contains("no longer to sqlite "), "{}", adopted.out);
+        let published = second.run_with(&["refresh"], &other).good();
+        assert!(published.out.contains("published generation 3"), "{}", published.out);
+        second.run(&["check"]).good();
+        second.run(&["lake", "verify"]).good();
+        // The former owner serves what it holds, and changes nothing in the lake.
+        let after = paths(&lake).await;
+        let former = format!("{gold} belongs to the serving store sqlite ");
+        shop.run(&["refresh", "--force"]).refused(1, &[&former]);
+        shop.run(&["lake", "vacuum"]).refused(1, &[&former]);
+        shop.run(&["rollback"]).good();
+        assert_eq!(paths(&lake).await, after);
+    }
+}
+
+#[test]
+fn a_lake_without_an_owner_gets_one_from_its_next_run() {
+    let shop = Shop::published(SMALL);
+    let owner = shop.data("gold/owner.json");
+    let first = std::fs::read(&owner).unwrap();
+    // As an earlier version leaves it; the store still has its identity.
+    std::fs::remove_file(&owner).unwrap();
+    for command in [&["lake", "ls"][..], &["lake", "verify"], &["lake", "vacuum", "--dry-run"]] {
+        shop.run(command).good();
+        assert!(!owner.exists(), "{command:?} only reads");
+    }
+    shop.run(&["refresh"]).good();
+    assert_eq!(std::fs::read(&owner).unwrap(), first);
+    // The store of an earlier version has no identity either.
+    std::fs::remove_file(&owner).unwrap();
+    shop.sqlite().execute_batch("DROP TABLE goldsmith_identity").unwrap();
+    let ran = shop.run(&["refresh"]).good();
+    assert_eq!(ran.out, "nothing changed: generation 1 is up to date\n");
+    assert!(owner.exists());
+    shop.run(&["lake", "verify"]).good();
+    // One that was damaged is an error with a way out.
+    std::fs::write(&owner, "{").unwrap();
+    shop.run(&["refresh"]).refused(1, &["owner.json does not name a serving store", "lake adopt"]);
+    shop.run(&["lake", "adopt"]).good();
+    shop.run(&["refresh"]).good();
+}
+
+/// Another serving store with the sources and the lake of a shop.
+fn beside(shop: &Shop, lake: &Lake) -> Shop {
+    let sources = shop.data("sources").display().to_string();
+    let [bronze, silver, gold] = Layer::WRITTEN.map(|layer| lake.place(layer));
+    Shop::empty().with_settings(&shared().variables()).with_settings(&[
+        ("LAKE_SOURCES_URL", &sources),
+        ("LAKE_BRONZE_URL", &bronze),
+        ("LAKE_SILVER_URL", &silver),
+        ("LAKE_GOLD_URL", &gold),
+    ])
+}
+
+/// Every object that runs write, by layer.
+async fn paths(lake: &Lake) -> Vec<String> {
+    let mut paths = Vec::new();
+    for layer in Layer::WRITTEN {
+        let listed = lake.list(layer, "").await.unwrap();
+        paths.extend(listed.into_iter().map(|object| format!("{layer:?} {}", object.path)));
+    }
+    paths.retain(|path| !path.ends_with(".refresh.lock"));
+    paths
 }

@@ -15,8 +15,8 @@ fn python() -> &'static Path {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/install-readers.sh");
         let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readers");
         let installed = Command::new(script).arg(&place).output().unwrap();
-        let said = String::from_utf8_lossy(&installed.stderr);
-        assert!(installed.status.success(), "this test needs readers of Parquet: {said}");
+        let stderr = String::from_utf8_lossy(&installed.stderr);
+        assert!(installed.status.success(), "this test needs readers of Parquet: {stderr}");
         place.join("bin/python")
     })
 }
@@ -31,34 +31,34 @@ fn programs(of_s3: bool) -> String {
     chosen.concat()
 }
 
-/// What the programs found, told after them.
-const TELL: &str = r#"
-print("TOLD", json.dumps({
+/// Prints what the programs found.
+const PRINT: &str = r#"
+print("FOUND", json.dumps({
     "customers": len(customers),
     "country": by_country.fetchall()[0],
     "at_risk": at_risk["len"].sum(),
 }))
 "#;
 
-fn told(program: &str, shop: &Shop, variables: &[(&str, &str)]) -> serde_json::Value {
+fn run(program: &str, shop: &Shop, variables: &[(&str, &str)]) -> serde_json::Value {
     let mut command = Command::new(python());
     command.args(["-c", program]).current_dir(shop.path()).envs(variables.iter().copied());
     let ran = command.output().unwrap();
     let out = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{out}{}", String::from_utf8_lossy(&ran.stderr));
-    let line = out.lines().find_map(|line| line.strip_prefix("TOLD ")).unwrap();
+    let line = out.lines().find_map(|line| line.strip_prefix("FOUND ")).unwrap();
     serde_json::from_str(line).unwrap()
 }
 
-/// Insists that it is what the API says.
-fn assert_same(told: &serde_json::Value, app: &TestApp) {
+/// Asserts that the API answers the same.
+fn assert_same(found: &serde_json::Value, app: &TestApp) {
     let kpis = app.data("/kpis");
-    assert_eq!(told["customers"], kpis["total_customers"]);
+    assert_eq!(found["customers"], kpis["total_customers"]);
     let countries = app.data("/revenue/country");
-    assert_eq!(told["country"][0], countries[0]["pays"]);
-    assert_eq!(told["country"][1], countries[0]["total_revenue"]);
+    assert_eq!(found["country"][0], countries[0]["pays"]);
+    assert_eq!(found["country"][1], countries[0]["total_revenue"]);
     let high = app.get("/customers?churn_risk_level=High&limit=1").json();
-    assert_eq!(told["at_risk"], high["meta"]["total"], "{high}");
+    assert_eq!(found["at_risk"], high["meta"]["total"], "{high}");
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn the_programs_that_read_a_directory_find_what_the_api_answers() {
     let shop = Shop::published(SMALL);
     let months =
         "\nbought = sum(row[1] for row in by_month.fetchall())\nassert bought == 1_500, bought\n";
-    let told = told(&[&programs(false), months, TELL].concat(), &shop, &[]);
-    assert_same(&told, &TestApp::spawn(&shop));
+    let found = run(&[&programs(false), months, PRINT].concat(), &shop, &[]);
+    assert_same(&found, &TestApp::spawn(&shop));
 }
 
 #[test]
@@ -78,6 +78,6 @@ fn the_program_that_reads_s3_finds_what_the_api_answers() {
     let bucket = template.strip_prefix("s3://").unwrap().replace("{layer}", "gold");
     let mut variables = server.variables();
     variables.push(("GOLD_BUCKET", &bucket));
-    let told = told(&[&programs(true), TELL].concat(), &shop, &variables);
-    assert_same(&told, &TestApp::spawn(&shop));
+    let found = run(&[&programs(true), PRINT].concat(), &shop, &variables);
+    assert_same(&found, &TestApp::spawn(&shop));
 }

@@ -1,4 +1,4 @@
-//! What goes wrong between us and an S3 server, and what becomes of it.
+//! Faults between goldsmith and an S3 server.
 
 use std::collections::HashSet;
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use crate::support::proxy::{Fault, Proxy};
 use crate::support::s3::{Server, own, shared, unique};
 use crate::support::{Running, SMALL, Shop};
 
-/// Whether a request is the first of its kind. Probes have a name of their own each time.
+/// Tells the first attempt of each request. Probes have another name each time.
 struct FirstTries(Mutex<HashSet<String>>);
 
 impl FirstTries {
@@ -28,14 +28,14 @@ impl FirstTries {
     }
 }
 
-/// A shop on the shared server by this way.
+/// A shop on the shared server behind the proxy.
 fn shop_by(proxy: &Proxy) -> (Shop, Server, String) {
     let server = Server { endpoint: proxy.endpoint.clone(), ..shared() };
     let (shop, template) = shop_on(&server, Shop::sample(SMALL));
     (shop, server, template)
 }
 
-/// Insists that every object is what it should be, looked at without the way.
+/// Asserts that every object is intact, read without the proxy.
 fn assert_whole(shop: &Shop) {
     let direct = [("AWS_ENDPOINT_URL", shared().endpoint)];
     let direct: Vec<(&str, &str)> = direct.iter().map(|(n, v)| (*n, v.as_str())).collect();
@@ -44,7 +44,7 @@ fn assert_whole(shop: &Shop) {
 }
 
 #[test]
-fn a_store_that_asks_to_slow_down_is_asked_again_and_every_retry_is_told() {
+fn every_retry_of_a_store_that_asks_to_slow_down_is_logged_and_counted() {
     let first = FirstTries::new();
     let proxy = Proxy::to(&shared().endpoint, move |_, method, path| {
         if first.is_first(method, path) { Fault::SlowDown } else { Fault::None }
@@ -53,13 +53,13 @@ fn a_store_that_asks_to_slow_down_is_asked_again_and_every_retry_is_told() {
     let ran = shop.run_with(&["refresh"], &[("RUST_LOG", "warn")]).good();
     let faults = proxy.faults();
     assert!(faults > 100, "{faults}");
-    assert_eq!(ran.err.matches("failed in passing").count(), faults);
+    assert_eq!(ran.err.matches("transient failure of a lake request").count(), faults);
     assert_eq!(ran.err.matches("cause=\"503\"").count(), faults, "{}", ran.err);
-    assert!(ran.out.contains(&format!("{faults} failures in passing")), "{}", ran.out);
+    assert!(ran.out.contains(&format!("{faults} transient failures, each retried")), "{}", ran.out);
     assert_no_keys(&server, &ran.err);
     assert_whole(&shop);
 
-    // The same as a metric, of a process that serves.
+    // The metric of a serving process counts the same.
     let running = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", "t")]);
     let wait = [("Prefer", "wait=120")];
     let force = r#"{"force": true}"#;
@@ -68,11 +68,14 @@ fn a_store_that_asks_to_slow_down_is_asked_again_and_every_retry_is_told() {
     let more = proxy.faults() - faults;
     let counted = running.http.get("/metrics").text;
     let line = format!("goldsmith_retries_total{{cause=\"503\",what=\"lake request\"}} {more}");
-    assert!(more > 50 && counted.lines().any(|told| told == line), "{line} is not in {counted}");
+    assert!(
+        more > 50 && counted.lines().any(|counted| counted == line),
+        "{line} is not in {counted}"
+    );
 }
 
 #[test]
-fn connections_that_are_reset_in_mid_transfer_are_made_again() {
+fn requests_that_are_reset_in_mid_transfer_are_retried() {
     let first = FirstTries::new();
     let proxy = Proxy::to(&shared().endpoint, move |number, method, path| {
         match (first.is_first(method, path), method, number % 2) {
@@ -92,7 +95,7 @@ async fn large_objects_survive_resets_of_their_parts() {
     let first = FirstTries::new();
     let count = Mutex::new(0);
     let proxy = Proxy::to(&shared().endpoint, move |number, method, path| {
-        // Parts that are fetched have one path: some of them are cut off, not all.
+        // All parts of an object have one path: some of them are cut off, not all.
         let is_part = method == "GET" && path.contains("large") && number % 3 == 0;
         let mut cut = count.lock().unwrap();
         if is_part && *cut < 6 {
@@ -117,14 +120,14 @@ async fn large_objects_survive_resets_of_their_parts() {
     assert!(lake.get_file(Layer::Gold, &file).await.unwrap() == content);
     assert!(lake.get_file(Layer::Gold, &file).await.unwrap() == content);
     assert!(proxy.faults() > 10, "{}", proxy.faults());
-    // An upload whose number got lost on the way can only be found afterwards.
-    assert!(lake.sweep_half_written(Layer::Gold, |_| true, false).await.unwrap() <= 1);
-    assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, true).await.unwrap(), 0);
+    // An upload whose id was lost with its response is found only afterwards.
+    assert!(lake.remove_incomplete(Layer::Gold, |_| true, false).await.unwrap() <= 1);
+    assert_eq!(lake.remove_incomplete(Layer::Gold, |_| true, true).await.unwrap(), 0);
 }
 
 #[test]
-fn a_server_that_stalls_now_and_then_only_costs_time() {
-    /// Longer than anybody waits.
+fn a_server_that_stalls_at_times_only_costs_time() {
+    /// Longer than any timeout.
     const LONG: Duration = Duration::from_mins(10);
     let first = FirstTries::new();
     let proxy = Proxy::to(&shared().endpoint, move |_, method, path| {
@@ -149,7 +152,7 @@ fn a_server_that_is_far_away_only_costs_time() {
 }
 
 #[test]
-fn a_server_that_stalls_in_the_middle_fails_the_run_and_the_next_one_puts_it_right() {
+fn a_server_that_stalls_fails_the_run_and_the_next_run_succeeds() {
     const LONG: Duration = Duration::from_mins(10);
     let is_broken = Arc::new(Mutex::new(true));
     let broken = Arc::clone(&is_broken);
@@ -167,7 +170,7 @@ fn a_server_that_stalls_in_the_middle_fails_the_run_and_the_next_one_puts_it_rig
 }
 
 #[test]
-fn a_gateway_that_is_killed_and_started_again_in_mid_run_does_not_fail_the_run() {
+fn a_gateway_that_is_restarted_during_a_run_does_not_fail_the_run() {
     let gateway = Arc::new(Mutex::new(own().gateway()));
     let endpoint = gateway.lock().unwrap().server().endpoint;
     let first = FirstTries::new();
@@ -186,12 +189,12 @@ fn a_gateway_that_is_killed_and_started_again_in_mid_run_does_not_fail_the_run()
     let server = Server { endpoint: proxy.endpoint.clone(), ..own.clone() };
     let (shop, _) = shop_on(&server, Shop::sample(SMALL));
     let ran = shop.run(&["refresh"]).good();
-    assert!(ran.out.contains("in passing, each made again"), "{}", ran.out);
+    assert!(ran.out.contains("each retried"), "{}", ran.out);
     shop.run(&["lake", "verify"]).good();
     shop.run(&["check"]).good();
 }
 
-/// A way on which what `is_chosen` says hangs for as long as it is broken.
+/// A proxy on which the requests that `is_chosen` hang for as long as it is broken.
 fn hanging(
     is_chosen: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
 ) -> (Proxy, Arc<Mutex<bool>>) {
@@ -206,9 +209,9 @@ fn hanging(
 }
 
 #[test]
-fn nothing_that_a_run_asks_of_the_lake_can_hold_it_longer_than_a_step_may_take() {
-    let asked = Arc::new(Mutex::new(("", "")));
-    let now = Arc::clone(&asked);
+fn no_request_to_the_lake_can_hold_a_run_longer_than_a_step_may_take() {
+    let hanging_request = Arc::new(Mutex::new(("", "")));
+    let now = Arc::clone(&hanging_request);
     let (proxy, _) = hanging(move |method, path| {
         let (chosen, part) = *now.lock().unwrap();
         !part.is_empty() && method == chosen && path.contains(part)
@@ -223,20 +226,19 @@ fn nothing_that_a_run_asks_of_the_lake_can_hold_it_longer_than_a_step_may_take()
         ("HEAD", "-silver/"),
         ("PUT", "/kpis.parquet"),
     ] {
-        *asked.lock().unwrap() = what;
+        *hanging_request.lock().unwrap() = what;
         let limits = [("S3__REQUEST_SECS", "60"), ("REFRESH__STEP_SECS", "6")];
         let ran = shop.run_with(&["refresh", "--force"], &limits);
-        let said = ["did not end within 6 s (refresh.step_secs)"];
         assert_eq!(ran.code, Some(1), "{what:?}: {ran:?}");
-        ran.refused(1, &said);
+        ran.refused(1, &["did not end within 6 s (refresh.step_secs)"]);
     }
-    *asked.lock().unwrap() = ("", "");
+    *hanging_request.lock().unwrap() = ("", "");
     shop.run(&["refresh", "--force"]).good();
     assert_whole(&shop);
 }
 
 #[test]
-fn who_cancels_does_not_wait_for_a_server_that_hangs() {
+fn a_cancel_does_not_wait_for_a_server_that_hangs() {
     let (proxy, is_broken) = hanging(|_, path| path.contains("uploads"));
     let (shop, ..) = shop_by(&proxy);
     *is_broken.lock().unwrap() = false;
@@ -244,11 +246,11 @@ fn who_cancels_does_not_wait_for_a_server_that_hangs() {
     *is_broken.lock().unwrap() = true;
     let running = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", "t")]);
     let force = r#"{"force": true}"#;
-    let begun = running.http.ask("POST", "/admin/refresh", "t", &[], force).json();
-    let run = format!("/admin/runs/{}", begun["data"]["run"]);
+    let accepted = running.http.ask("POST", "/admin/refresh", "t", &[], force).json();
+    let run = format!("/admin/runs/{}", accepted["data"]["run"]);
     let record = || running.http.get_as(&run, Some("t")).json()["data"].take();
     let started = std::time::Instant::now();
-    // It hangs when the step before has ended.
+    // The run hangs once the step before has ended.
     while proxy.faults() == 0 {
         assert!(started.elapsed() < Duration::from_mins(1), "{}", record());
         std::thread::sleep(Duration::from_millis(20));

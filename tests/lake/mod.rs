@@ -1,4 +1,4 @@
-//! The lake's contract, the same for memory, the local disk and a real S3 server.
+//! The contract of the lake, the same in memory, in directories and on a real S3 server.
 
 mod command;
 mod documents;
@@ -15,7 +15,7 @@ use goldsmith::lake::{Lake, LakeError, Layer};
 
 use crate::support::s3::{shared, unique};
 
-/// A lake of each kind, with what its directory needs to live.
+/// A lake of each kind; the directories exist for as long as this does.
 struct Kinds {
     lakes: Vec<(&'static str, Lake)>,
     _dir: tempfile::TempDir,
@@ -37,7 +37,7 @@ async fn every_kind() -> Kinds {
     Kinds { lakes, _dir: dir }
 }
 
-/// Bytes that tell where they were.
+/// Bytes that differ from their neighbours, so that misplaced parts show.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|index| u8::try_from((index * 31 + index / 257) % 251).unwrap()).collect()
 }
@@ -51,20 +51,20 @@ async fn write(
 }
 
 #[tokio::test]
-async fn small_objects_are_there_whole_or_not_at_all() {
+async fn small_objects_are_complete_or_missing() {
     for (kind, lake) in every_kind().await.lakes {
         assert_eq!(lake.get(Layer::Gold, "a/b.json").await.unwrap(), None, "{kind}");
-        assert_eq!(lake.stamp(Layer::Gold, "a/b.json").await.unwrap(), None, "{kind}");
+        assert_eq!(lake.head(Layer::Gold, "a/b.json").await.unwrap(), None, "{kind}");
         assert_eq!(lake.digest(Layer::Gold, "a/b.json").await.unwrap(), None, "{kind}");
         for content in ["", "one", "another"] {
             lake.put(Layer::Gold, "a/b.json", content.into()).await.unwrap();
             let found = lake.get(Layer::Gold, "a/b.json").await.unwrap();
             assert_eq!(found.as_deref(), Some(content.as_bytes()), "{kind}");
-            let stamp = lake.stamp(Layer::Gold, "a/b.json").await.unwrap().unwrap();
-            assert_eq!(stamp.size_bytes, content.len() as u64, "{kind}");
-            assert!(stamp.written_at > 1_700_000_000_000_000, "{kind}");
+            let meta = lake.head(Layer::Gold, "a/b.json").await.unwrap().unwrap();
+            assert_eq!(meta.size_bytes, content.len() as u64, "{kind}");
+            assert!(meta.written_at > 1_700_000_000_000_000, "{kind}");
         }
-        // The other layers know nothing of it.
+        // It is in no other layer.
         assert_eq!(lake.get(Layer::Silver, "a/b.json").await.unwrap(), None, "{kind}");
         lake.delete(Layer::Gold, "a/b.json").await.unwrap();
         lake.delete(Layer::Gold, "a/b.json").await.unwrap();
@@ -73,7 +73,7 @@ async fn small_objects_are_there_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn objects_of_any_number_of_parts_come_back_as_they_were() {
+async fn objects_of_any_number_of_parts_are_read_as_written() {
     for (kind, lake) in every_kind().await.lakes {
         for length in [0, 1, PART - 1, PART, PART + 1, 5 * PART + 17] {
             let content = pattern(length);
@@ -97,7 +97,7 @@ async fn objects_of_any_number_of_parts_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn what_fails_while_it_is_made_leaves_nothing_behind() {
+async fn a_producer_that_fails_leaves_nothing_behind() {
     for (kind, lake) in every_kind().await.lakes {
         for parts in [0, 3] {
             let fails = move |to: &mut goldsmith::lake::writing::PartWriter| {
@@ -107,8 +107,8 @@ async fn what_fails_while_it_is_made_leaves_nothing_behind() {
             let error = lake.write(Layer::Gold, "x/y.parquet", fails).await.unwrap_err();
             assert!(matches!(error, LakeError::Produce { .. }), "{kind}: {error}");
             assert!(!error.is_transient(), "{kind}");
-            assert_eq!(lake.stamp(Layer::Gold, "x/y.parquet").await.unwrap(), None, "{kind}");
-            let left = lake.sweep_half_written(Layer::Gold, |_| true, true).await.unwrap();
+            assert_eq!(lake.head(Layer::Gold, "x/y.parquet").await.unwrap(), None, "{kind}");
+            let left = lake.remove_incomplete(Layer::Gold, |_| true, true).await.unwrap();
             assert_eq!(left, 0, "{kind}");
         }
     }
@@ -127,8 +127,9 @@ async fn damage_is_an_error_that_names_the_object() {
             lake.fetch(Layer::Gold, &file).await.map(|_| ()).unwrap_err(),
             lake.get_file(Layer::Gold, &file).await.map(|_| ()).unwrap_err(),
         ] {
-            let told = format!("{place} is damaged: its SHA-256 is not the one in its manifest");
-            assert_eq!(error.to_string(), told, "{kind}");
+            let expected =
+                format!("{place} is damaged: its SHA-256 is not the one in its manifest");
+            assert_eq!(error.to_string(), expected, "{kind}");
             assert!(!error.is_transient());
         }
         lake.delete(Layer::Gold, &file.path).await.unwrap();
@@ -138,7 +139,7 @@ async fn damage_is_an_error_that_names_the_object() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_replaced_while_it_is_read_is_never_read_half_and_half() {
+async fn an_object_that_is_replaced_while_it_is_read_is_never_read_as_a_mixture() {
     /// More than are fetched ahead.
     const PARTS: usize = 12;
     for (kind, lake) in every_kind().await.lakes {
@@ -216,7 +217,7 @@ async fn files_are_found_and_read_whatever_they_are_called() {
         for name in NAMES {
             lake.put(Layer::Sources, name, name.into()).await.unwrap();
         }
-        // What is in folders is not looked at.
+        // Files in folders are ignored.
         lake.put(Layer::Sources, "older/clients.csv", Bytes::new()).await.unwrap();
         let mut expected = NAMES.to_vec();
         expected.sort_unstable();
@@ -231,10 +232,10 @@ async fn files_are_found_and_read_whatever_they_are_called() {
 }
 
 #[tokio::test]
-async fn of_sixteen_that_commit_at_once_one_wins_where_the_lake_can_tell() {
+async fn of_sixteen_concurrent_commits_one_wins_where_writes_are_conditional() {
     const WRITERS: usize = 16;
     for (kind, lake) in every_kind().await.lakes {
-        // A directory's lock keeps all but one from getting here.
+        // A directory's lock lets only one run get here.
         if kind == "disk" {
             let held = lake.lock().unwrap();
             assert!(matches!(lake.lock(), Err(LakeError::Locked(_))));
@@ -252,12 +253,14 @@ async fn of_sixteen_that_commit_at_once_one_wins_where_the_lake_can_tell() {
             let ended: Vec<_> = join_all(commits).await.into_iter().map(Result::unwrap).collect();
             let winners: Vec<usize> = (0..WRITERS).filter(|index| ended[*index].is_ok()).collect();
             assert_eq!(winners.len(), 1, "{kind}: {ended:?}");
-            let taken = |result: &Result<(), LakeError>| matches!(result, Err(LakeError::Taken(_)));
+            let taken = |result: &Result<(), LakeError>| {
+                matches!(result, Err(LakeError::AlreadyCommitted(_)))
+            };
             assert_eq!(ended.iter().filter(|ended| taken(ended)).count(), WRITERS - 1, "{kind}");
             let content = format!("by {}", winners[0]);
             let found = lake.get(Layer::Gold, &path).await.unwrap();
             assert_eq!(found.as_deref(), Some(content.as_bytes()), "{kind}");
-            // Whoever did not hear that it had won finds out by asking again.
+            // A winner whose response was lost finds out by repeating the commit.
             lake.commit(Layer::Gold, &path, content.into()).await.unwrap();
         }
     }

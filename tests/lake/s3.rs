@@ -1,4 +1,4 @@
-//! What only an S3 store can refuse, ignore or hold.
+//! What only an S3 store refuses, ignores or contains.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use object_store::client::HttpRequest;
 use crate::support::s3::{Server, open, shared, unique};
 use crate::support::{Running, SMALL, Shop};
 
-/// Where a test's own buckets are, and the shop that keeps its lake there.
+/// A shop with its lake in buckets of its own, and their template.
 pub fn shop_on(server: &Server, shop: Shop) -> (Shop, String) {
     let template = format!("s3://{}-{{layer}}", unique());
     let variables = server.variables();
@@ -24,7 +24,7 @@ pub fn shop_on(server: &Server, shop: Shop) -> (Shop, String) {
     (shop, template)
 }
 
-/// Insists that no text holds a key.
+/// Asserts that a text holds no key.
 #[track_caller]
 pub fn assert_no_keys(server: &Server, text: &str) {
     assert!(!text.contains(&server.secret), "{text}");
@@ -32,7 +32,7 @@ pub fn assert_no_keys(server: &Server, text: &str) {
 }
 
 #[test]
-fn wrong_keys_are_one_sentence_without_them() {
+fn wrong_keys_are_one_sentence_that_does_not_repeat_them() {
     let good = shared();
     let other_key = Server { key: "NOSUCHKEY00123".to_owned(), ..good.clone() };
     let other_secret = Server { secret: "wrong00123".to_owned(), ..good.clone() };
@@ -42,9 +42,8 @@ fn wrong_keys_are_one_sentence_without_them() {
         let (shop, _) = shop_on(&server, Shop::sample(SMALL));
         let log = [("RUST_LOG", "debug")];
         let ran = shop.run_with(&["refresh"], &log);
-        let said = ["cannot look into s3://gt-", "403 Forbidden", code];
-        let ran = ran.refused(1, &said);
-        // At once: keys do not become right by waiting.
+        let ran = ran.refused(1, &["cannot look into s3://gt-", "403 Forbidden", code]);
+        // Wrong keys are not retried.
         assert!(!ran.err.contains("trying again"), "{}", ran.err);
         assert_no_keys(&server, &ran.err);
         assert_no_keys(&server, &ran.out);
@@ -66,8 +65,8 @@ fn a_missing_bucket_is_named_or_created_as_the_settings_say() {
     let bucket = template.strip_prefix("s3://").unwrap().replace("{layer}", "bronze");
     let never = [("LAKE__CREATE_BUCKETS", "false")];
     for command in [&["refresh"][..], &["refresh", "--force"]] {
-        let said = [&format!("there is no bucket {bucket}")[..], "lake.create_buckets"];
-        shop.run_with(command, &never).refused(1, &said);
+        let expected = [&format!("there is no bucket {bucket}")[..], "lake.create_buckets"];
+        shop.run_with(command, &never).refused(1, &expected);
     }
     shop.run(&["lake", "ls"]).refused(1, &["cannot list s3://", "NoSuchBucket"]);
     shop.run(&["refresh"]).good();
@@ -75,8 +74,8 @@ fn a_missing_bucket_is_named_or_created_as_the_settings_say() {
     shop.run(&["check"]).good();
 }
 
-/// A store that takes everything and keeps nothing, for what no real one here does: it ignores the
-/// conditions of writes.
+/// A store that accepts every write, also where its condition does not hold, as none of the real ones here
+/// does.
 fn careless() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -84,11 +83,11 @@ fn careless() -> String {
         for stream in listener.incoming() {
             std::thread::spawn(move || {
                 let mut stream = stream.unwrap();
-                let mut asked = Vec::new();
+                let mut request = Vec::new();
                 let mut part = [0; 4_096];
-                while !String::from_utf8_lossy(&asked).contains("\r\n\r\n") {
+                while !String::from_utf8_lossy(&request).contains("\r\n\r\n") {
                     let read = stream.read(&mut part).unwrap();
-                    asked.extend_from_slice(&part[..read]);
+                    request.extend_from_slice(&part[..read]);
                 }
                 let answer = "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 19\r\n\
                               Connection: close\r\n\r\n<ListBucketResult/>";
@@ -100,11 +99,11 @@ fn careless() -> String {
 }
 
 #[tokio::test]
-async fn a_store_that_ignores_conditions_is_found_out_and_used_with_a_warning() {
+async fn a_store_that_ignores_conditional_writes_is_detected_and_used_with_a_warning() {
     let server = Server { endpoint: careless(), ..shared() };
     let lake = server.lake("s3://careless/{layer}");
     lake.prepare().await.unwrap();
-    // What the lease has to decide is written either way.
+    // There the lease decides, and both are written.
     for content in ["one", "another"] {
         lake.commit(Layer::Gold, "gen-000001/manifest.json", content.into()).await.unwrap();
     }
@@ -112,12 +111,12 @@ async fn a_store_that_ignores_conditions_is_found_out_and_used_with_a_warning() 
     careful.prepare().await.unwrap();
     careful.commit(Layer::Gold, "gen-000001/manifest.json", "one".into()).await.unwrap();
     let error = careful.commit(Layer::Gold, "gen-000001/manifest.json", "another".into()).await;
-    assert!(matches!(error, Err(LakeError::Taken(_))), "{error:?}");
+    assert!(matches!(error, Err(LakeError::AlreadyCommitted(_))), "{error:?}");
     // Nothing of the probe stays.
     assert_eq!(careful.names(Layer::Gold).await.unwrap(), [""; 0]);
 }
 
-/// Puts an object under a key that no path of ours can be.
+/// Puts an object under a key that is not a path.
 async fn put_raw(server: &Server, bucket: &str, key: &str) {
     let credential = AwsCredential {
         key_id: server.key.clone(),
@@ -136,7 +135,7 @@ async fn put_raw(server: &Server, bucket: &str, key: &str) {
 }
 
 #[tokio::test]
-async fn keys_that_no_path_can_be_are_somebody_elses() {
+async fn keys_that_are_not_paths_are_left_alone() {
     for prefix in ["", "analytics/"] {
         let (server, bucket) = (shared(), unique());
         let lake = server.lake(&format!("s3://{bucket}/{prefix}{{layer}}"));
@@ -153,8 +152,8 @@ async fn keys_that_no_path_can_be_are_somebody_elses() {
         assert_eq!(names, ["clients.csv", "line\nbreak.csv"], "{prefix}");
         let listed = lake.list(Layer::Gold, "").await.unwrap();
         let listed: Vec<&str> = listed.iter().map(|object| object.path.as_str()).collect();
-        let ours = "gen-000001/run-000001/kpis.parquet";
-        assert_eq!(listed, ["/c.csv", "a//b.csv", ours, "line\nbreak.csv"], "{prefix}");
+        let managed = "gen-000001/run-000001/kpis.parquet";
+        assert_eq!(listed, ["/c.csv", "a//b.csv", managed, "line\nbreak.csv"], "{prefix}");
         lake.delete_folder(Layer::Gold, "a").await.unwrap();
         lake.delete_folder(Layer::Gold, "gen-000001").await.unwrap();
         assert_eq!(lake.list(Layer::Gold, "").await.unwrap().len(), 3, "{prefix}");
@@ -163,7 +162,7 @@ async fn keys_that_no_path_can_be_are_somebody_elses() {
 }
 
 #[test]
-fn a_source_file_that_cannot_be_asked_for_is_not_left_out_in_silence() {
+fn a_source_file_that_cannot_be_requested_is_an_error() {
     let (shop, template) = shop_on(&shared(), Shop::sample(SMALL));
     let shop = shop.with_settings(&[("LAKE_SOURCES_URL", &template)]);
     shop.run(&["refresh"]).refused(1, &["there is no clients*.csv in s3://gt-"]);
@@ -171,19 +170,19 @@ fn a_source_file_that_cannot_be_asked_for_is_not_left_out_in_silence() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(put_raw(&server, &bucket, "achats%0A2024.csv"));
     shop.run(&["refresh"]).refused(1, &["achats\\n2024.csv holds a control character"]);
-    // On a disk as well.
+    // In a directory as well.
     let shop = Shop::sample(SMALL);
     shop.put("clients\t2.csv", b"x");
     shop.run(&["refresh"]).refused(1, &["clients\\t2.csv holds a control character"]);
 }
 
 #[tokio::test]
-async fn uploads_that_were_left_unfinished_are_given_up() {
+async fn incomplete_uploads_are_aborted() {
     let server = shared();
     let bucket = unique();
     let lake = server.lake(&format!("s3://{bucket}/{{layer}}"));
     lake.prepare().await.unwrap();
-    // One is dropped in the middle with the runtime it went on in, as a killed process leaves it.
+    // Forgotten halfway, as a killed process leaves them.
     let store = std::sync::Arc::new(
         AmazonS3Builder::new()
             .with_endpoint(&server.endpoint)
@@ -205,18 +204,18 @@ async fn uploads_that_were_left_unfinished_are_given_up() {
         upload.put_part(vec![0; 5 << 20].into()).await.unwrap();
         std::mem::forget(upload);
     }
-    assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, true).await.unwrap(), 2);
-    // Somebody else's is left alone.
-    assert_eq!(lake.sweep_half_written(Layer::Gold, keys::is_ours, true).await.unwrap(), 1);
+    assert_eq!(lake.remove_incomplete(Layer::Gold, |_| true, true).await.unwrap(), 2);
+    // Those of other programs are left alone.
+    assert_eq!(lake.remove_incomplete(Layer::Gold, keys::is_managed, true).await.unwrap(), 1);
     let kpis: fn(&str) -> bool = |path| path.ends_with("/kpis.parquet");
-    assert_eq!(lake.sweep_half_written(Layer::Gold, kpis, false).await.unwrap(), 1);
-    assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, false).await.unwrap(), 1);
-    assert_eq!(lake.sweep_half_written(Layer::Gold, |_| true, true).await.unwrap(), 0);
-    assert_eq!(lake.sweep_half_written(Layer::Silver, |_| true, true).await.unwrap(), 0);
+    assert_eq!(lake.remove_incomplete(Layer::Gold, kpis, false).await.unwrap(), 1);
+    assert_eq!(lake.remove_incomplete(Layer::Gold, |_| true, false).await.unwrap(), 1);
+    assert_eq!(lake.remove_incomplete(Layer::Gold, |_| true, true).await.unwrap(), 0);
+    assert_eq!(lake.remove_incomplete(Layer::Silver, |_| true, true).await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn nobody_there_may_pass_and_is_told_with_its_cause() {
+async fn a_server_that_is_down_is_a_transient_error_with_its_cause() {
     let endpoint = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -232,16 +231,16 @@ async fn nobody_there_may_pass_and_is_told_with_its_cause() {
         lake.put(Layer::Gold, "x", "y".into()).await.unwrap_err(),
         lake.names(Layer::Sources).await.unwrap_err(),
     ] {
-        let told = describe(&error);
-        assert!(told.contains("Connection refused"), "{told}");
-        assert!(told.contains("s3://"), "{told}");
-        assert!(error.is_transient(), "{told}");
-        assert_no_keys(&server, &format!("{told} {error:?} {lake:?}"));
+        let text = describe(&error);
+        assert!(text.contains("Connection refused"), "{text}");
+        assert!(text.contains("s3://"), "{text}");
+        assert!(error.is_transient(), "{text}");
+        assert_no_keys(&server, &format!("{text} {error:?} {lake:?}"));
     }
 }
 
 #[test]
-fn who_serves_does_not_notice_that_the_lake_is_away_and_who_refreshes_is_told_why() {
+fn serving_does_not_need_the_lake_and_a_failed_refresh_says_why() {
     let server = shared();
     let (shop, _) = shop_on(&server, Shop::sample(SMALL));
     shop.run(&["refresh"]).good();
@@ -272,23 +271,23 @@ fn who_serves_does_not_notice_that_the_lake_is_away_and_who_refreshes_is_told_wh
     assert!(counted.contains(refused), "{counted}");
     let (code, log) = running.stop();
     assert_eq!(code, Some(0));
-    assert!(log.contains("a request to the lake failed in passing"), "{log}");
+    assert!(log.contains("transient failure of a lake request"), "{log}");
     assert_no_keys(&server, &(log + &ended.to_string()));
 }
 
 #[test]
-fn a_server_that_never_answers_holds_a_run_no_longer_than_a_step_may_take() {
+fn a_server_that_never_responds_holds_a_run_no_longer_than_a_step_may_take() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    // Connections are taken by the system, and nobody reads from them.
+    // The system accepts connections, and no process reads from them.
     let (shop, _) = shop_on(&Server { endpoint, ..shared() }, Shop::sample(SMALL));
-    for (settings, said) in [
+    for (settings, expected) in [
         ([("REFRESH__STEP_SECS", "2"), ("S3__REQUEST_SECS", "30")], "(refresh.step_secs)"),
         ([("REFRESH__STEP_SECS", "8"), ("S3__REQUEST_SECS", "1")], "at last: "),
     ] {
         let settings = [settings[0], settings[1], ("S3__RETRIES", "0")];
         let ran = shop.run_with(&["refresh"], &settings);
-        ran.refused(1, &["the step sources did not end within", said]);
+        ran.refused(1, &["the step sources did not end within", expected]);
     }
     drop(listener);
 }

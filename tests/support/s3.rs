@@ -59,7 +59,7 @@ impl Script {
     /// Starts it; `None` when a port was taken meanwhile.
     fn start(arguments: impl Fn(u16) -> Vec<String>) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/s3-server.sh");
-        let mut said = String::new();
+        let mut stderr = String::new();
         for _ in 0..5 {
             let port = free_port();
             let mut child = Command::new(&script)
@@ -75,10 +75,10 @@ impl Script {
                 return Self { pid: pid.parse().unwrap(), child, port };
             }
             drop(child.stdin.take());
-            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
             child.wait().unwrap();
         }
-        panic!("these tests need an S3 server: {said}");
+        panic!("these tests need an S3 server: {stderr}");
     }
 
     fn end(&mut self) {
@@ -181,7 +181,7 @@ impl Server {
             virtual_hosted_style: false,
             identity: Vec::new(),
             create_buckets: true,
-            request: Duration::from_secs(20),
+            request_timeout: Duration::from_secs(20),
             retries: 3,
         }
     }

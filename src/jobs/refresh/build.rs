@@ -317,7 +317,7 @@ impl Refresher {
     }
 
     async fn find(&self, layer: Layer, path: String, size_bytes: u64) -> Result<()> {
-        let found = self.lake.stamp(layer, &path).await?;
+        let found = self.lake.head(layer, &path).await?;
         if found.is_some_and(|found| found.size_bytes == size_bytes) {
             return Ok(());
         }
@@ -341,6 +341,7 @@ impl Refresher {
         let commit = async || {
             self.find_all(manifest).await?;
             publisher.confirm_held().await?;
+            self.claim_lake().await?;
             Ok(self.lake.commit(Layer::Gold, &path, json.clone()).await?)
         };
         steps.again("committing the generation", commit).await

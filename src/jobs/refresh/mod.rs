@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::build::Run;
 use self::inputs::{Given, Inputs};
 use self::steps::Steps;
+use super::owner::owner_of;
 use super::sources;
 use super::{Observer, Step};
 use crate::domain::digest::sha256_hex;
@@ -328,7 +329,7 @@ impl Refresher {
             .again("listing generations", async || Ok(self.store.generations().await?))
             .await?;
         steps.start(Step::Sources, 1).await?;
-        steps.again("looking at the lake", async || Ok(self.lake.prepare().await?)).await?;
+        steps.again("looking at the lake", || self.prepare_lake()).await?;
         let newest = kept.last().map(|newest| newest.manifest.generation);
         let stored: BTreeSet<u64> = kept.iter().map(|kept| kept.manifest.generation).collect();
         let (inputs, request) = self.read_inputs(request, newest, steps).await?;
@@ -386,7 +387,7 @@ impl Refresher {
                 folder: Folder {
                     generation: newest_lake + 1,
                     run: publisher.run(),
-                    by_chance: by_chance(),
+                    nonce: rand::random(),
                 },
                 fingerprint,
                 started_at: run_start,
@@ -418,6 +419,17 @@ impl Refresher {
             tables_reused,
             steps: std::mem::take(&mut steps.done),
         })))
+    }
+
+    /// Checks the lake: that its buckets exist, and that it belongs to this serving store.
+    async fn prepare_lake(&self) -> Result<()> {
+        self.lake.prepare().await?;
+        self.claim_lake().await
+    }
+
+    /// Checks that the lake belongs to the serving store, and makes it the owner of a lake without one.
+    async fn claim_lake(&self) -> Result<()> {
+        Ok(self.lake.claim(&owner_of(self.store.as_ref()).await?).await?)
     }
 
     /// The greatest number of a generation that is committed in the lake or stored, and its manifest where
@@ -526,7 +538,7 @@ impl Refresher {
         stored: &BTreeSet<u64>,
     ) -> Result<Vec<u64>> {
         for layer in Layer::WRITTEN {
-            self.lake.sweep_half_written(layer, keys::is_ours, false).await?;
+            self.lake.remove_incomplete(layer, keys::is_managed, false).await?;
         }
         let in_gold = self.generation_folders(Layer::Gold).await?;
         let in_silver = self.generation_folders(Layer::Silver).await?;
@@ -594,6 +606,8 @@ impl Refresher {
         let dropped = steps.again("removing older generations", sweep).await?;
         let list = async || Ok(self.store.generations().await?);
         let stored = steps.again("listing generations", list).await?;
+        // Another store may have won a lake that cannot decide between two claims at once.
+        steps.again("checking the owner of the lake", async || self.claim_lake().await).await?;
         let mut kept: BTreeSet<u64> = stored.iter().map(|kept| kept.manifest.generation).collect();
         let newest = kept.last().copied().unwrap_or(0);
         let list = || self.generation_folders(Layer::Gold);
@@ -615,14 +629,6 @@ impl Refresher {
         steps.finish(Step::Sweep, &summary, Flow::default()).await;
         Ok(())
     }
-}
-
-/// A number that no other run has, most likely.
-fn by_chance() -> u32 {
-    let mut random = [0; 4];
-    // Without chance the number of the run has to do.
-    let _ = getrandom::fill(&mut random);
-    u32::from_le_bytes(random)
 }
 
 /// Whether a run with this fingerprint would give this generation again. A row that was rejected

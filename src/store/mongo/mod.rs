@@ -13,6 +13,7 @@ mod connection;
 mod decode;
 mod documents;
 mod errors;
+mod identity;
 mod lease;
 mod load;
 mod names;
@@ -47,6 +48,10 @@ use publisher::MongoPublisher;
 impl GoldStore for MongoStore {
     fn location(&self) -> String {
         self.place()
+    }
+
+    async fn identity(&self) -> Result<String> {
+        self.read_identity().await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -7,6 +7,7 @@
 mod active;
 mod audit;
 mod connection;
+mod identity;
 mod pool;
 mod publisher;
 mod read;
@@ -31,6 +32,10 @@ use crate::runs::RunSpec;
 impl GoldStore for SqliteStore {
     fn location(&self) -> String {
         self.place()
+    }
+
+    async fn identity(&self) -> Result<String> {
+        self.read_identity().await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -29,7 +29,17 @@ CREATE TABLE IF NOT EXISTS goldsmith_keys (
     asked TEXT NOT NULL,
     run INTEGER,
     kept_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS goldsmith_identity (
+    slot INTEGER PRIMARY KEY CHECK (slot = 0),
+    identity TEXT NOT NULL
 ) STRICT;";
+
+/// The identity of the store, if it has one yet.
+pub const IDENTITY: &str = "SELECT identity FROM goldsmith_identity";
+
+/// Gives the store the identity ?1, unless it has one.
+pub const CREATE_IDENTITY: &str = "INSERT OR IGNORE INTO goldsmith_identity VALUES (0, ?1)";
 
 /// The number of the last run; 0 before the first.
 pub(super) const LAST_RUN: &str = "SELECT coalesce(max(run), 0) FROM goldsmith_runs";
