@@ -1,5 +1,6 @@
 //! The store contract: one suite for every store. A new store adds one call at the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use goldsmith::catalogue::{self, legacy};
@@ -173,6 +174,7 @@ async fn sweep(store: &dyn GoldStore, keep: usize) -> usize {
 
 /// What every store must do, on an empty one.
 async fn conforms(store: &dyn GoldStore) {
+    has_one_identity(store).await;
     let first = writes_once_and_checks(store).await;
     keeps_an_empty_table(store).await;
     assert_eq!(sweep(store, 1).await, 2, "tables of no generation are dropped");
@@ -193,6 +195,15 @@ async fn conforms(store: &dyn GoldStore) {
     runs_each_occurrence_once(store).await;
     keeps_keys(store).await;
     forgets_old_runs(store).await;
+}
+
+/// An id that is created once, also by concurrent first uses.
+async fn has_one_identity(store: &dyn GoldStore) {
+    let first_uses = futures::future::join_all((0..4).map(|_| store.identity())).await;
+    let first_uses: BTreeSet<String> = first_uses.into_iter().map(Result::unwrap).collect();
+    let identity = store.identity().await.unwrap();
+    assert_eq!(identity.len(), 32);
+    assert_eq!(first_uses, BTreeSet::from([identity]));
 }
 
 /// One run waits at most, with what it was asked for; it begins once, or is cancelled.

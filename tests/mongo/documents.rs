@@ -131,7 +131,7 @@ fn a_database_browser_sees_business_names_and_nothing_else() {
         names.sort();
         names
     });
-    assert_eq!(ops, ["active", "leases", "manifests", "runs"]);
+    assert_eq!(ops, ["active", "identity", "leases", "manifests", "runs"]);
 }
 
 /// The identity of each collection: another one for a collection written anew.
