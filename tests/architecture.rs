@@ -10,167 +10,41 @@ use std::path::{Path, PathBuf};
 /// Longest source or test file, lines.
 const MAX_LINES: usize = 500;
 
-/// Files or folders of `src`, and the modules and crates that they may not reach, by however many imports.
-const UNREACHABLE: &[(&str, &[&str])] = &[
-    (
-        "domain",
-        &[
-            "api",
-            "blocking",
-            "catalogue",
-            "cli",
-            "jobs",
-            "lake",
-            "logging",
-            "metrics",
-            "pipeline",
-            "runs",
-            "settings",
-            "startup",
-            "store",
-            "actix_web",
-            "mongodb",
-            "object_store",
-            "polars",
-            "rusqlite",
-            "tokio",
-        ],
-    ),
+/// Files or folders of `src`, and the modules and crates that they may not reach, by however many imports; `*`
+/// stands for every other module.
+const UNREACHABLE: &[(&str, &str)] = &[
+    ("domain", "* actix_web mongodb object_store polars rusqlite tokio"),
     (
         "catalogue",
-        &[
-            "api",
-            "blocking",
-            "cli",
-            "jobs",
-            "lake",
-            "logging",
-            "metrics",
-            "pipeline",
-            "runs",
-            "settings",
-            "startup",
-            "store",
-            "actix_web",
-            "mongodb",
-            "object_store",
-            "polars",
-            "rusqlite",
-            "tokio",
-        ],
+        "api blocking cli jobs lake logging metrics pipeline runs settings startup store \
+         actix_web mongodb object_store polars rusqlite tokio",
     ),
     (
         "runs",
-        &[
-            "api",
-            "cli",
-            "jobs",
-            "lake",
-            "logging",
-            "pipeline",
-            "settings",
-            "startup",
-            "store",
-            "actix_web",
-            "mongodb",
-            "object_store",
-            "polars",
-            "rusqlite",
-        ],
+        "api cli jobs lake logging pipeline settings startup store \
+         actix_web mongodb object_store polars rusqlite",
     ),
     (
         "pipeline",
-        &[
-            "api",
-            "cli",
-            "jobs",
-            "lake",
-            "logging",
-            "settings",
-            "startup",
-            "store",
-            "actix_web",
-            "mongodb",
-            "object_store",
-            "rusqlite",
-            "tokio",
-        ],
+        "api blocking cli jobs lake logging metrics settings startup store \
+         actix_web mongodb object_store rusqlite tokio",
     ),
     (
         "sample",
-        &[
-            "api",
-            "cli",
-            "jobs",
-            "lake",
-            "logging",
-            "pipeline",
-            "settings",
-            "startup",
-            "store",
-            "actix_web",
-            "mongodb",
-            "object_store",
-            "polars",
-            "rusqlite",
-            "tokio",
-        ],
+        "api blocking cli jobs lake logging metrics pipeline settings startup store \
+         actix_web mongodb object_store polars rusqlite tokio",
     ),
-    (
-        "lake",
-        &[
-            "api",
-            "cli",
-            "jobs",
-            "logging",
-            "pipeline",
-            "settings",
-            "startup",
-            "store",
-            "actix_web",
-            "mongodb",
-            "rusqlite",
-        ],
-    ),
-    (
-        "store",
-        &[
-            "api",
-            "cli",
-            "jobs",
-            "lake",
-            "logging",
-            "pipeline",
-            "settings",
-            "startup",
-            "actix_web",
-            "object_store",
-            "polars",
-        ],
-    ),
-    ("jobs", &["api", "cli", "settings", "startup", "actix_web", "mongodb", "rusqlite"]),
-    (
-        "api",
-        &[
-            "cli",
-            "jobs",
-            "lake",
-            "pipeline",
-            "settings",
-            "startup",
-            "mongodb",
-            "object_store",
-            "polars",
-            "rusqlite",
-        ],
-    ),
-    ("settings", &["api", "cli", "startup", "actix_web"]),
-    ("startup.rs", &["cli"]),
-    ("error_chain.rs", &["*"]),
-    ("lock.rs", &["*"]),
-    ("logging.rs", &["*"]),
-    ("metrics.rs", &["*"]),
-    ("blocking.rs", &["*"]),
+    ("lake", "api cli jobs logging pipeline settings startup store actix_web mongodb rusqlite"),
+    ("store", "api cli jobs lake logging pipeline settings startup actix_web object_store polars"),
+    ("jobs", "api cli settings startup actix_web mongodb rusqlite"),
+    ("api", "cli jobs lake pipeline settings startup mongodb object_store polars rusqlite"),
+    ("settings", "api cli startup actix_web"),
+    ("startup.rs", "cli"),
+    ("blocking.rs", "*"),
+    ("error_chain.rs", "*"),
+    ("lock.rs", "*"),
+    ("logging.rs", "*"),
+    ("metrics.rs", "*"),
 ];
 
 fn manifest_dir() -> &'static Path {
@@ -417,7 +291,7 @@ fn arrows_point_down_along_every_path_of_imports() {
             imports.files.values().filter(|file| is_within(file)).cloned().collect();
         assert!(!own.is_empty(), "src/{layer} does not exist");
         let reached = imports.reached(&own);
-        let is_forbidden = |name: &str| forbidden.contains(&name);
+        let is_forbidden = |name: &str| forbidden.split_whitespace().any(|other| other == name);
         for (file, by) in reached.iter().filter(|(file, _)| !is_within(file)) {
             let top = file.split(['/', '.']).next().unwrap_or_default();
             if is_forbidden(top) || is_forbidden("*") {
