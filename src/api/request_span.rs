@@ -6,10 +6,10 @@ use actix_web::{Error, HttpMessage};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
-/// The span of a request: at debug level, so that a hundred thousand requests a second do not pay for
-/// it. What goes wrong is logged with method, path and status in any case (`api::problems`).
+/// Opens a span per request at debug level, because at info level it costs measurable throughput.
+/// Error responses are logged with method, path and status at any level (`api::problems`).
 #[derive(Debug)]
-pub struct RequestSpan;
+pub(crate) struct RequestSpan;
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {

@@ -12,8 +12,6 @@ use crate::sample::Spec;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    about,
-    long_about = None,
     after_help = "Exit codes: 0 success, 1 the command failed, 2 the request or a setting is not valid."
 )]
 pub struct Cli {
