@@ -1,10 +1,10 @@
-//! How long `/kpis` takes while a refresh of 1.6 million purchases goes on in the same process, beside how
-//! long it takes while nothing does. Run: `cargo bench --bench manners`.
+//! Latency of `/kpis` during a refresh of 1.6 million purchases in the same process, compared with the
+//! latency when idle. Run: `cargo bench --bench latency_during_refresh`.
 //!
-//! A `goldsmith serve` of its own, with its defaults; one client asks one request after the other, with a
-//! pause between them, so that the answers' latency is measured and not the client's hurry.
+//! A `goldsmith serve` of its own with default settings; one client sends one request after the other, with
+//! a pause between them, so that latency is measured and not throughput.
 
-#![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
+#![allow(clippy::unwrap_used)] // a bench that cannot set up cannot report
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,10 +17,10 @@ const SPEC: Spec = Spec { customers: 100_000, purchases: 1_600_000, seed: 42, di
 const TOKEN: &str = "bench";
 /// Between an answer and the next request.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Requests while nothing goes on.
+/// Requests when idle.
 const IDLE: usize = 5_000;
 
-/// Kills the server however the bench ends.
+/// Killed however the bench ends.
 struct Server(Child);
 
 impl Drop for Server {
@@ -40,7 +40,7 @@ impl Client {
     }
 
     /// Status and body.
-    fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
+    fn send(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
         let length = body.len();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
@@ -64,17 +64,17 @@ impl Client {
         (status, String::from_utf8(body).unwrap())
     }
 
-    /// One look at the figures, in milliseconds.
-    fn look(&mut self) -> f64 {
+    /// The latency of one request, milliseconds.
+    fn latency(&mut self) -> f64 {
         std::thread::sleep(PAUSE);
-        let begun = Instant::now();
-        let (status, _) = self.ask("GET", "/kpis", "");
+        let started = Instant::now();
+        let (status, _) = self.send("GET", "/kpis", "");
         assert_eq!(status, 200);
-        begun.elapsed().as_secs_f64() * 1e3
+        started.elapsed().as_secs_f64() * 1e3
     }
 }
 
-/// Prints quantiles of latencies; the 99th of a hundred.
+/// Prints quantiles of latencies and returns the 99th percentile.
 fn report(what: &str, mut latencies: Vec<f64>) -> f64 {
     latencies.sort_by(f64::total_cmp);
     let at = |share: f64| {
@@ -113,29 +113,29 @@ fn main() {
     assert!(goldsmith("refresh").output().unwrap().status.success());
     let mut child =
         goldsmith("serve").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let _server = Server(child);
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    stdout.read_line(&mut line).unwrap();
     let addr = line.split("http://").nth(1).unwrap().split(',').next().unwrap().to_owned();
 
     let mut client = Client::open(&addr);
     for _ in 0..200 {
-        client.look();
+        client.latency();
     }
-    let idle = report("nothing goes on", (0..IDLE).map(|_| client.look()).collect());
-    let (status, answer) = client.ask("POST", "/admin/refresh", r#"{"force": true}"#);
+    let idle = report("idle", (0..IDLE).map(|_| client.latency()).collect());
+    let (status, answer) = client.send("POST", "/admin/refresh", r#"{"force": true}"#);
     assert_eq!(status, 202, "{answer}");
     let mut busy = Vec::new();
     let state = loop {
-        busy.extend((0..50).map(|_| client.look()));
-        let (_, run) = client.ask("GET", "/admin/runs/2", "");
+        busy.extend((0..50).map(|_| client.latency()));
+        let (_, run) = client.send("GET", "/admin/runs/2", "");
         let state = run.split(r#""state":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
         if state != "running" {
             break state;
         }
     };
     assert_eq!(state, "succeeded");
-    let busy = report("while a refresh goes on", busy);
-    println!("p99 while a refresh goes on is {:.1} times that while nothing does", busy / idle);
+    let busy = report("during a refresh", busy);
+    println!("p99 during a refresh is {:.1} times that when idle", busy / idle);
 }

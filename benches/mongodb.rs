@@ -16,7 +16,7 @@ mod mongo;
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
@@ -32,9 +32,24 @@ use goldsmith::startup::{Application, open_store};
 use goldsmith::store::GoldStore;
 use goldsmith::store::mongo::MongoStore;
 use mongodb::bson::{Document, doc};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use client::{Connection, in_background, request};
 use mongo::{Server, TestDb, wait};
+
+/// When the store logged the end of each phase of writing a table.
+#[derive(Clone, Default)]
+struct Phases(Arc<Mutex<Vec<(String, Instant)>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Phases {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            if field.name() == "message" {
+                self.0.lock().unwrap().push((format!("{value:?}"), Instant::now()));
+            }
+        });
+    }
+}
 
 /// Documents published.
 const ROWS: usize = 1_000_000;
@@ -170,21 +185,22 @@ fn publish(server: &Server) {
                 let client = db.client().await;
                 client.database(&db.name).collection::<Document>(&last).drop().await.unwrap();
             }
-            let points = Mutex::new(Vec::new());
             let started = Instant::now();
-            let note = |point: &str| {
-                points.lock().unwrap().push((point.to_owned(), started.elapsed().as_secs_f64()));
-            };
+            let phases = Phases::default();
+            let recording = tracing_subscriber::registry().with(phases.clone());
+            let recording = tracing::subscriber::set_default(recording);
             let source = Box::new(rows.into_iter().map(Ok));
-            assert!(publisher.write_table(&CUSTOMERS, &entry, source, &note).await.unwrap());
+            assert!(publisher.write_table(&CUSTOMERS, &entry, source).await.unwrap());
+            drop(recording);
             let whole = started.elapsed().as_secs_f64();
             let at = |name: &str| {
-                let points = points.lock().unwrap();
-                points.iter().find(|(point, _)| point.starts_with(name)).unwrap().1
+                let ended = phases.0.lock().unwrap();
+                let (_, at) = ended.iter().find(|(phase, _)| phase == name).unwrap();
+                at.duration_since(started).as_secs_f64()
             };
-            times[0].push(at("inserted"));
-            times[1].push(at("indexed") - at("inserted"));
-            times[2].push(whole - at("indexed"));
+            times[0].push(at("inserted the rows"));
+            times[1].push(at("built the indexes") - at("inserted the rows"));
+            times[2].push(whole - at("built the indexes"));
             publisher.end(RunEnd::Succeeded).await.unwrap();
             entry.physical_name().clone_into(&mut last);
         }

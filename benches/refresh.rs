@@ -4,7 +4,7 @@
 //! Each run is forced and finds its tables unpublished, so that nothing is skipped. The last run's
 //! own report, with time per step and peak memory, is printed after each size.
 
-#![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
+#![allow(clippy::unwrap_used)] // a bench that cannot set up cannot report
 
 use std::process::Command;
 

@@ -1,10 +1,28 @@
-//! An error with its causes, as text: one line for a log or a terminal, or one cause at a time.
+//! An error with its causes: walked, or as text for a log, a terminal or a record.
 
-/// An error with its causes, on one line of at most 1,000 characters.
+use std::error::Error;
+
+/// An error and its causes, the outermost first.
+pub fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::once(error).chain(sources(error))
+}
+
+fn sources(error: &dyn Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+/// An error with its causes, on one line of at most 1,000 characters. A cause that its error repeats is left out.
 #[must_use]
-pub fn describe(error: &dyn std::error::Error) -> String {
+pub fn describe(error: &dyn Error) -> String {
     let mut text = error.to_string();
-    for cause in all_causes(error) {
+    for cause in sources(error).map(ToString::to_string) {
         if !text.contains(&cause) {
             text = format!("{text}: {cause}");
         }
@@ -12,14 +30,10 @@ pub fn describe(error: &dyn std::error::Error) -> String {
     on_one_line(&text)
 }
 
-/// The causes of an error, one by one, the last being the first to happen.
+/// The causes of an error, one by one; the last is the root cause.
 #[must_use]
-pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
-    all_causes(error).map(|cause| on_one_line(&cause)).collect()
-}
-
-fn all_causes(error: &dyn std::error::Error) -> impl Iterator<Item = String> {
-    std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string)
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    sources(error).map(|cause| on_one_line(&cause.to_string())).collect()
 }
 
 /// Texts from files and the environment may hold control characters; a log gets one clean line.

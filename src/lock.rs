@@ -1,21 +1,21 @@
-//! An exclusive hold on a file, for keeping two processes out of each other's way.
+//! An exclusive lock on a file, between processes.
 //!
-//! The operating system ends it with the process, also after `kill -9`, so nothing goes stale.
+//! The operating system releases it with the process, also after `kill -9`, so it never goes stale.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-/// An exclusive hold that ends with the process at the latest.
+/// An exclusive lock, released when it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the hold named by a file, which is created when missing.
+    /// Locks a file, which is created when missing.
     ///
     /// # Errors
-    /// [`TryLockError::WouldBlock`] when someone else has it.
+    /// [`TryLockError::WouldBlock`] while another holder has it.
     pub fn take(path: &Path) -> Result<Self, TryLockError> {
         let file = File::options()
             .create(true)

@@ -1,4 +1,4 @@
-//! What this process counts, for Prometheus.
+//! The counters of this process, in the text format of Prometheus.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,14 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 static RETRIES: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
     let what = Opts::new(
         "goldsmith_retries_total",
-        "Attempts that failed in passing and were made again, as long as tries were left.",
+        "Transient failures that were retried, by kind of operation and cause.",
     );
     let counted = IntCounterVec::new(what, &["what", "cause"]).ok()?;
     REGISTRY.register(Box::new(counted.clone())).ok()?;
     Some(counted)
 });
 
-/// Counts an attempt that failed in passing: of what, and why.
+/// Counts the retry of a transient failure.
 pub fn count_retry(what: &str, cause: &str) {
     ALL_RETRIES.fetch_add(1, Ordering::Relaxed);
     if let Some(retries) = RETRIES.as_ref() {
@@ -25,18 +25,18 @@ pub fn count_retry(what: &str, cause: &str) {
     }
 }
 
-/// How many attempts failed in passing so far, whatever they were.
+/// How many transient failures were retried so far, of all kinds.
 #[must_use]
 pub fn retries() -> u64 {
     ALL_RETRIES.load(Ordering::Relaxed)
 }
 
-/// Everything that is counted in this process, in the text format of Prometheus.
+/// All counters, in the text format of Prometheus.
 #[must_use]
 pub fn metrics() -> String {
     LazyLock::force(&RETRIES);
     let mut text = String::new();
-    // A text can be written to whatever is in it.
+    // Writing to a string cannot fail.
     let _ = TextEncoder::new().encode_utf8(&REGISTRY.gather(), &mut text);
     text
 }

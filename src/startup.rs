@@ -19,7 +19,7 @@ use crate::api::request_span::RequestSpan;
 use crate::api::state::{State, Tokens};
 use crate::api::{self, Documentation};
 use crate::catalogue;
-use crate::jobs::background::{self, Plan};
+use crate::jobs::background::{self, AutoRefresh};
 use crate::jobs::notify::Notifier;
 use crate::jobs::refresh::Refresher;
 use crate::jobs::runner::Runner;
@@ -234,7 +234,7 @@ pub struct Application {
     addr: SocketAddr,
     admin_token: AdminToken,
     runner: Runner,
-    plan: Plan,
+    auto_refresh: AutoRefresh,
     grace: Duration,
     signals: Signals,
 }
@@ -262,9 +262,8 @@ impl Application {
         let opener = LakeOpener::new(settings)?;
         let make = move || Ok(refresher(&own, opener.open()?, Arc::clone(&gold)));
         let notifier = notifier(settings);
-        let runner =
-            Runner::new(Box::new(make), Arc::clone(&store), notifier, settings.abort_at.clone());
-        let plan = settings.refresh.plan.clone();
+        let runner = Runner::new(Box::new(make), Arc::clone(&store), notifier);
+        let auto_refresh = settings.refresh.auto.clone();
         let state = web::Data::new(State::new(
             store,
             Arc::new(runner.clone()) as Arc<dyn RunControl>,
@@ -297,7 +296,7 @@ impl Application {
         }
         let grace = Duration::from_secs(settings.grace_secs);
         let signals = Signals::listen()?;
-        Ok(Self { server: server.run(), addr, admin_token, runner, plan, grace, signals })
+        Ok(Self { server: server.run(), addr, admin_token, runner, auto_refresh, grace, signals })
     }
 
     /// The token of admin routes.
@@ -324,8 +323,8 @@ impl Application {
     /// # Errors
     /// [`StartupError::Serve`].
     pub async fn run(self) -> Result<(), StartupError> {
-        let Self { server, runner, plan, grace, mut signals, .. } = self;
-        tokio::spawn(background::keep(runner.clone(), plan));
+        let Self { server, runner, auto_refresh, grace, mut signals, .. } = self;
+        tokio::spawn(background::run(runner.clone(), auto_refresh));
         let (handle, running) = (server.handle(), runner.clone());
         let stopping = runner.stopping();
         let listening = tokio::spawn(async move {

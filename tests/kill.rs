@@ -7,12 +7,12 @@ use std::time::Duration;
 use goldsmith::catalogue;
 use goldsmith::sample::{Spec, generate};
 
-use crate::support::{SMALL, Shop, TestApp};
+use crate::support::{Shop, TINY, TestApp};
 
 /// A shop with generation 1 published and other sources waiting.
 fn about_to_change() -> Shop {
-    let shop = Shop::published(SMALL);
-    for (name, bytes) in generate(Spec { seed: 77, ..SMALL }).unwrap() {
+    let shop = Shop::published(TINY);
+    for (name, bytes) in generate(Spec { seed: 77, ..TINY }).unwrap() {
         shop.put(name, &bytes);
     }
     shop
@@ -95,7 +95,7 @@ fn files_left_half_written_are_cleared_by_the_next_run() {
         std::fs::create_dir_all(shop.data(path).parent().unwrap()).unwrap();
         std::fs::write(shop.data(path), "half").unwrap();
     }
-    // A file of the shop's own is not ours to judge.
+    // A file that the shop put there stays.
     shop.put("notes.csv#1", b"mine");
     assert_recovers(&shop, "half-written files");
     for path in staged {
@@ -106,7 +106,7 @@ fn files_left_half_written_are_cleared_by_the_next_run() {
 
 #[test]
 fn a_sample_whose_writing_was_interrupted_is_written_again() {
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     std::fs::remove_file(shop.data("sources/clients.csv")).unwrap();
     let lake = goldsmith::lake::Lake::in_directory(
         &shop.path().join("data/{layer}").display().to_string(),
@@ -115,7 +115,7 @@ fn a_sample_whose_writing_was_interrupted_is_written_again() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let is_wanted = || runtime.block_on(goldsmith::jobs::sample_sources::is_wanted(&lake)).unwrap();
     assert!(is_wanted());
-    // A shop's own half is never overwritten, whatever lies beside it.
+    // A shop's own file is never overwritten, whatever lies beside it.
     let achats = std::fs::read(shop.data("sources/achats.csv")).unwrap();
     shop.put("achats.csv", &[&achats[..], b"9,9,2024-01-01,1,Mine,,\n"].concat());
     assert!(!is_wanted());

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use goldsmith::sample::{Spec, generate};
 use serde_json::Value;
 
-use crate::support::{SMALL, Shop, Stop, TestApp};
+use crate::support::{Shop, Stop, TINY, TestApp};
 
 const PUBLISHES: u64 = 12;
 const PATHS: [&str; 6] = [
@@ -34,7 +34,7 @@ fn revenue(path: &str, data: &Value) -> Option<f64> {
 
 #[test]
 fn no_answer_is_empty_or_mixes_generations_while_publishing() {
-    let shop = Shop::published(SMALL);
+    let shop = Shop::published(TINY);
     let app = TestApp::spawn(&shop);
     let is_done = AtomicBool::new(false);
     let seen: Vec<(u64, String)> = std::thread::scope(|scope| {
@@ -61,7 +61,7 @@ fn no_answer_is_empty_or_mixes_generations_while_publishing() {
             .collect();
         let end = Stop(&is_done);
         for seed in 1..=PUBLISHES {
-            for (name, bytes) in generate(Spec { seed, ..SMALL }).unwrap() {
+            for (name, bytes) in generate(Spec { seed, ..TINY }).unwrap() {
                 shop.put(name, &bytes);
             }
             shop.run(&["refresh"]).good();
@@ -87,7 +87,7 @@ fn no_answer_is_empty_or_mixes_generations_while_publishing() {
 
 #[test]
 fn a_server_that_started_before_the_first_publish_answers_after_it() {
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     let app = TestApp::spawn(&shop);
     assert_eq!(app.get("/kpis").status, 503);
     shop.run(&["refresh"]).good();

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use goldsmith::catalogue;
+use goldsmith::catalogue::ALL;
 use goldsmith::lake::Lake;
 use goldsmith::sample::Spec;
 use serde_json::Value;
 
-use crate::support::{Ran, SMALL, Shop, TestApp};
+use crate::support::{Ran, SMALL, Shop, TINY, TestApp};
 
 /// Everything that is served, as text.
 fn served(shop: &Shop) -> BTreeMap<String, String> {
@@ -34,7 +34,7 @@ fn served(shop: &Shop) -> BTreeMap<String, String> {
     names.iter().map(|name| (name.clone(), dump(name))).collect()
 }
 
-/// The tables that tell of the run and of the one before it, and so differ between two runs.
+/// The tables that describe the run or the one before it, and so differ between two runs.
 const OF_THE_RUN: [&str; 2] = ["ml_model_metrics.parquet", "segment_migration.parquet"];
 
 fn gold_bytes(shop: &Shop, generation: u64) -> BTreeMap<String, Vec<u8>> {
@@ -50,7 +50,7 @@ fn gold_bytes(shop: &Shop, generation: u64) -> BTreeMap<String, Vec<u8>> {
 fn every_layer_holds_what_it_should() {
     let shop = Shop::sample(Spec { dirty: 0.1, ..SMALL });
     let ran = shop.run(&["refresh"]).good();
-    for said in [
+    for part in [
         "customers",
         "purchases",
         "rejected purchases: orphan_client",
@@ -58,7 +58,7 @@ fn every_layer_holds_what_it_should() {
         "total",
         "published generation 1",
     ] {
-        assert!(ran.out.contains(said), "{said:?} is not in {}", ran.out);
+        assert!(ran.out.contains(part), "{part:?} is not in {}", ran.out);
     }
     // Plain lines, one per step, where there is no terminal.
     let steps: Vec<&str> =
@@ -72,9 +72,9 @@ fn every_layer_holds_what_it_should() {
     for source in manifest["sources"].as_array().unwrap() {
         let original =
             std::fs::read(shop.data("sources").join(source["name"].as_str().unwrap())).unwrap();
-        let kept =
+        let copy =
             std::fs::read(shop.data("bronze").join(source["bronze"].as_str().unwrap())).unwrap();
-        assert!(original == kept, "{source}");
+        assert!(original == copy, "{source}");
         assert_eq!(source["size_bytes"], original.len());
     }
     let silver = shop.made("silver", 1);
@@ -88,7 +88,7 @@ fn every_layer_holds_what_it_should() {
         months.len() > 30 && months.iter().all(|month| month.starts_with("mois=20")),
         "{months:?}"
     );
-    assert_eq!(gold_bytes(&shop, 1).len() + OF_THE_RUN.len(), catalogue::ALL.len());
+    assert_eq!(gold_bytes(&shop, 1).len() + OF_THE_RUN.len(), ALL.len());
     let quality = &manifest["quality"]["achats"];
     let rejected: u64 =
         quality["rejected"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
@@ -143,14 +143,13 @@ fn a_mean_of_equal_amounts_is_that_amount() {
     assert_eq!(app.data("/customers/2")["avg_basket"], 65.43);
 }
 
-/// Insists that a run wrote so many tables again, one of them the metrics: they say when models were
-/// trained, to the second, and of two runs within the same one they are the same.
+/// Asserts that a run wrote so many tables again, one of them the metrics: they hold the second at which models
+/// were trained, and are equal for two runs within the same second.
 #[track_caller]
 fn wrote_again(ran: &Ran, tables: usize) {
-    let said = [tables, tables - 1].map(|tables| {
-        format!("{tables} tables written, {} unchanged", catalogue::ALL.len() - tables)
-    });
-    assert!(said.iter().any(|said| ran.err.contains(said)), "{}", ran.err);
+    let expected = [tables, tables - 1]
+        .map(|tables| format!("{tables} tables written, {} unchanged", ALL.len() - tables));
+    assert!(expected.iter().any(|expected| ran.err.contains(expected)), "{}", ran.err);
 }
 
 #[test]
@@ -160,7 +159,7 @@ fn only_what_changed_is_written_again() {
     let clients = std::fs::read_to_string(shop.data("sources/clients.csv")).unwrap();
     let line = clients.lines().nth(1).unwrap();
     let name = line.split(',').nth(1).unwrap();
-    shop.put("clients.csv", clients.replacen(name, "Somebody Else", 1).as_bytes());
+    shop.put("clients.csv", clients.replacen(name, "Another Name", 1).as_bytes());
     let ran = shop.run(&["refresh"]).good();
     wrote_again(&ran, 3);
 }
@@ -181,7 +180,7 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
         |(n, line): (usize, &str)| if n % 2 == 1 { format!("x{line}") } else { line.to_owned() };
     let half_bad = achats.lines().enumerate().map(spoil).collect::<Vec<_>>().join("\n");
     let few = achats.lines().take(300).collect::<Vec<_>>().join("\n");
-    for (name, content, said) in [
+    for (name, content, parts) in [
         ("achats.csv", no_amount.as_bytes(), vec!["achats.csv", "montant"]),
         ("achats.csv", b"", vec!["achats.csv", "empty"]),
         ("achats.csv", header.as_bytes(), vec!["achats.csv", "no rows"]),
@@ -201,13 +200,13 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
         ("achats.csv", few.as_bytes(), vec!["quality gate", "fell from 1500 to 299"]),
     ] {
         shop.put(name, content);
-        shop.run(&["refresh"]).refused(1, &said);
-        assert!(served(&shop) == before, "{said:?} changed what is served");
+        shop.run(&["refresh"]).refused(1, &parts);
+        assert!(served(&shop) == before, "{parts:?} changed what is served");
         shop.run(&["check"]).good();
         shop.put("achats.csv", achats.as_bytes());
         shop.put("clients.csv", clients.as_bytes());
     }
-    // The gate may be passed by force; a shop without purchases may not.
+    // --force overrides the gate, but a shop without purchases is refused all the same.
     shop.put("achats.csv", few.as_bytes());
     shop.run(&["refresh", "--force"]).good();
     shop.put("achats.csv", all_orphans.as_bytes());
@@ -217,12 +216,12 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
 
 #[test]
 fn a_shops_own_files_may_be_fewer_than_the_samples() {
-    let shop = Shop::published(SMALL);
+    let shop = Shop::published(TINY);
     assert_eq!(shop.json("gold/gen-000001/manifest.json")["is_sample"], true);
     for (name, bytes) in
-        goldsmith::sample::generate(Spec { customers: 20, purchases: 90, ..SMALL }).unwrap()
+        goldsmith::sample::generate(Spec { customers: 20, purchases: 90, ..TINY }).unwrap()
     {
-        // Beside the sample's ground truth, which speaks of other files.
+        // The sample's ground truth stays; it describes other files.
         if name != goldsmith::sample::GROUND_TRUTH {
             shop.put(name, &bytes);
         }
@@ -252,9 +251,9 @@ fn missing_and_unreadable_sources_are_refused() {
 }
 
 #[test]
-fn files_are_read_whatever_they_are_called_and_what_is_no_file_is_left_alone() {
+fn files_with_any_name_are_read_and_what_is_not_a_file_is_left_alone() {
     use std::os::unix::ffi::OsStrExt;
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     let clients = std::fs::read(shop.data("sources/clients.csv")).unwrap();
     let achats = std::fs::read(shop.data("sources/achats.csv")).unwrap();
     for (one, other) in [
@@ -278,8 +277,8 @@ fn files_are_read_whatever_they_are_called_and_what_is_no_file_is_left_alone() {
 }
 
 #[test]
-fn a_row_from_the_future_is_looked_at_again_when_its_time_has_come() {
-    let shop = Shop::sample(Spec { dirty: 0.1, ..SMALL });
+fn a_row_from_the_future_is_read_again_once_its_instant_has_come() {
+    let shop = Shop::sample(Spec { dirty: 0.1, ..TINY });
     shop.run(&["refresh"]).good();
     shop.run(&["refresh"]).good();
     assert_eq!(shop.names("gold"), ["gen-000001"]);
@@ -300,7 +299,7 @@ fn a_row_from_the_future_is_looked_at_again_when_its_time_has_come() {
 
 #[test]
 fn a_second_refresh_of_the_same_lake_or_store_is_refused() {
-    let shop = Shop::published(SMALL);
+    let shop = Shop::published(TINY);
     let lake = Lake::in_directory(&shop.path().join("data/{layer}").display().to_string()).unwrap();
     let held = lake.lock().unwrap();
     shop.run(&["refresh", "--force"]).refused(1, &["another refresh is running"]);
@@ -316,7 +315,7 @@ fn a_second_refresh_of_the_same_lake_or_store_is_refused() {
 
 #[test]
 fn ten_refreshes_at_once_publish_once_and_refuse_the_rest() {
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     let children: Vec<_> = (0..10).map(|_| shop.start(&["refresh"])).collect();
     let mut published = 0;
     for child in children {
@@ -334,9 +333,9 @@ fn ten_refreshes_at_once_publish_once_and_refuse_the_rest() {
 
 #[test]
 fn rolling_back_serves_the_older_figures_and_later_runs_respect_it() {
-    let shop = Shop::published(SMALL);
+    let shop = Shop::published(TINY);
     let first = served(&shop);
-    let other = goldsmith::sample::generate(Spec { seed: 99, ..SMALL }).unwrap();
+    let other = goldsmith::sample::generate(Spec { seed: 99, ..TINY }).unwrap();
     for (name, bytes) in other {
         shop.put(name, &bytes);
     }
@@ -365,10 +364,10 @@ fn rolling_back_serves_the_older_figures_and_later_runs_respect_it() {
 
 #[test]
 fn the_last_generations_are_kept_and_older_ones_swept() {
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     let keep = [("PUBLISH__KEEP_GENERATIONS", "2")];
     for seed in 1..=4 {
-        for (name, bytes) in goldsmith::sample::generate(Spec { seed, ..SMALL }).unwrap() {
+        for (name, bytes) in goldsmith::sample::generate(Spec { seed, ..TINY }).unwrap() {
             shop.put(name, &bytes);
         }
         shop.run_with(&["refresh"], &keep).good();
@@ -392,7 +391,7 @@ fn the_last_generations_are_kept_and_older_ones_swept() {
 
 #[test]
 fn gold_in_the_lake_that_is_damaged_is_not_published() {
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     let point = [("TESTING__ABORT_AT", "manifest")];
     assert_eq!(shop.run_with(&["refresh"], &point).code, None);
     let path = shop.data(&format!("{}/customers.parquet", shop.made("gold", 1)));

@@ -146,14 +146,14 @@ async fn write(
     rows: RowSource,
 ) -> Result<bool, StoreError> {
     let publisher = hold(store).await;
-    let written = publisher.write_table(table, entry, rows, &|_| {}).await;
+    let written = publisher.write_table(table, entry, rows).await;
     publisher.end(RunEnd::Succeeded).await.unwrap();
     written
 }
 
 async fn activate(store: &dyn GoldStore, published: &Published) {
     let held = hold(store).await;
-    held.activate(published, &|_| {}).await.unwrap();
+    held.activate(published).await.unwrap();
     held.end(RunEnd::Succeeded).await.unwrap();
 }
 
@@ -268,7 +268,7 @@ async fn stops_runs_that_go_on(store: &dyn GoldStore) {
     let served = store.active().await.unwrap().unwrap();
     let switched = hold(store).await;
     let done = switched.run();
-    switched.activate(&served, &|_| {}).await.unwrap();
+    switched.activate(&served).await.unwrap();
     let under_way = record(store, done).await.unwrap();
     assert_eq!((under_way.state, under_way.generation.is_some()), (RunState::Running, true));
     drop(switched);
@@ -345,7 +345,7 @@ async fn forgets_old_runs(store: &dyn GoldStore) {
     let generation = store.active().await.unwrap().unwrap();
     let publishing = hold(store).await;
     let published = publishing.run();
-    publishing.activate(&generation, &|_| {}).await.unwrap();
+    publishing.activate(&generation).await.unwrap();
     publishing.end(RunEnd::Succeeded).await.unwrap();
     let (waiting, _) = store.enqueue(&usual()).await.unwrap();
     for _ in 0..3 {
@@ -756,7 +756,7 @@ fn a_holder_that_stalled_cannot_publish_after_another_took_over() {
         let (publisher, written) = stalled.runtime.block_on(async {
             let publisher = hold(&stalled.store).await;
             let rows = source(countries(&[("Italy", 1.0)]));
-            let written = publisher.write_table(COUNTRIES, &table, rows, &|_| {}).await.unwrap();
+            let written = publisher.write_table(COUNTRIES, &table, rows).await.unwrap();
             (publisher, written)
         });
         assert!(written);
@@ -766,15 +766,15 @@ fn a_holder_that_stalled_cannot_publish_after_another_took_over() {
         let second = other.runtime.block_on(async {
             let second = hold(&other.store).await;
             let rows = source(countries(&[("Spain", 2.0)]));
-            second.write_table(COUNTRIES, &table, rows, &|_| {}).await.unwrap();
+            second.write_table(COUNTRIES, &table, rows).await.unwrap();
             second
         });
         // Before the other one has switched, and after.
         for is_published in [false, true] {
             if is_published {
-                other.runtime.block_on(second.activate(&two, &|_| {})).unwrap();
+                other.runtime.block_on(second.activate(&two)).unwrap();
             }
-            let refused = stalled.runtime.block_on(publisher.activate(&one, &|_| {})).unwrap_err();
+            let refused = stalled.runtime.block_on(publisher.activate(&one)).unwrap_err();
             assert!(matches!(refused, StoreError::LeaseLost(_)), "{refused}");
         }
         other.runtime.block_on(async {
@@ -835,7 +835,7 @@ async fn a_table_that_is_removed_while_it_is_read_is_not_an_empty_one() {
     }
     // Nor can it be served again.
     let publisher = hold(&store).await;
-    let error = publisher.activate(&one, &|_| {}).await.unwrap_err();
+    let error = publisher.activate(&one).await.unwrap_err();
     assert!(matches!(error, StoreError::Removed { .. }), "{error}");
     publisher.end(RunEnd::Succeeded).await.unwrap();
 }

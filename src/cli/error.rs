@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use crate::jobs::check::CheckError;
+use crate::jobs::error::RefreshError;
 use crate::jobs::maintenance::MaintenanceError;
-use crate::jobs::refresh::RefreshError;
 use crate::jobs::sample_sources;
 use crate::jobs::score::ScoreError;
 use crate::lake::LakeError;

@@ -23,7 +23,7 @@ use crate::runs::{RefreshRequest, RunSpec, RunTrigger};
 use crate::settings::{self, Loaded, Settings};
 use crate::startup::{LakeOpener, limit_threads, notifier, open_store, refresher};
 use crate::store::{self, GoldStore};
-use crate::{dictionary, logging};
+use crate::{dictionary, failpoint, logging};
 use args::{Command, StoreCommand};
 use error::CliError;
 use output::{errln, outln, print_document};
@@ -60,6 +60,9 @@ async fn execute_on_store(loaded: Loaded, command: StoreCommand) -> Result<(), C
     logging::init(&loaded.settings.log, filter, std::io::stderr)?;
     limit_threads(&loaded, matches!(command, StoreCommand::Up | StoreCommand::Serve));
     let mut settings = loaded.settings;
+    if let Some(points) = &settings.abort_at {
+        failpoint::arm(points);
+    }
     if matches!(command, StoreCommand::Check) {
         check::read_from_primary(&mut settings);
     }

@@ -10,8 +10,8 @@ use super::progress;
 use crate::domain::manifest::Manifest;
 use crate::domain::text::counted;
 use crate::error_chain::describe;
-use crate::jobs::AbortAt;
-use crate::jobs::refresh::{Outcome, Refresher, Report};
+use crate::jobs::refresh::Refresher;
+use crate::jobs::report::{Outcome, Report};
 use crate::metrics;
 use crate::runs::RunSpec;
 use crate::settings::Settings;
@@ -24,8 +24,8 @@ pub(super) async fn refresh(
     refresher: &Refresher,
     spec: RunSpec,
 ) -> Result<(), CliError> {
-    let observer = AbortAt { point: settings.abort_at.clone(), inner: progress::observer() };
-    let prepared = refresher.begin(&spec).await?;
+    let observer = progress::observer();
+    let prepared = refresher.prepare(&spec).await?;
     let run = prepared.run();
     let cancel = CancellationToken::new();
     let (mut signals, cancelling) = (Signals::listen()?, cancel.clone());
@@ -35,7 +35,7 @@ pub(super) async fn refresh(
         signals.next().await;
         std::process::exit(EXIT_AT_ONCE);
     });
-    let ended = refresher.run(prepared, &observer, &cancel).await;
+    let ended = refresher.run(prepared, observer.as_ref(), &cancel).await;
     notifier(settings).tell(refresher.store.as_ref(), run).await;
     listener.abort();
     print_outcome(&ended?);

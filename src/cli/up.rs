@@ -7,7 +7,7 @@ use super::output::{errln, outln};
 use super::refresh::refresh;
 use super::serve::serve;
 use crate::error_chain::describe;
-use crate::jobs::refresh::RefreshError;
+use crate::jobs::error::RefreshError;
 use crate::jobs::sample_sources;
 use crate::lake::Lake;
 use crate::runs::{RefreshRequest, RunSpec, RunTrigger};

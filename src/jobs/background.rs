@@ -1,8 +1,10 @@
-//! What a serving process does by itself: finds runs whose process is gone, carries out the one in line,
-//! refreshes by the clock and when source files change.
+//! Background tasks of a serving process: recovering from processes that ended, and refreshing by the
+//! clock and when source files change.
 
 use std::time::Duration;
 
+use super::runner::Runner;
+use super::sources;
 use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
 use crate::lake::Layer;
@@ -13,153 +15,147 @@ use crate::runs::{
 };
 use crate::store::RunControl as _;
 
-use super::runner::Runner;
-use super::sources;
+/// How many of the newest runs are read: manual runs that failed may lie between scheduled ones.
+const RUN_LOOKBACK: u32 = 100;
+/// How often the process looks for runs of processes that have ended.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(5);
+/// Between attempts to start the run of the same instant.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// Longest sleep until the next instant of the schedule: a change of the system clock is noticed this late.
+const MAX_SLEEP: Duration = Duration::from_secs(10);
 
-/// Latest runs that are looked through: those by hand that failed may lie between.
-const LOOKED_THROUGH: u32 = 100;
-/// Between looks for what other processes left behind.
-const ROUND: Duration = Duration::from_secs(5);
-/// Between tries of the same instant.
-const BREATH: Duration = Duration::from_millis(500);
-/// Longest sleep until the next instant of the schedule: a clock that jumps is noticed this much later.
-const NAP: Duration = Duration::from_secs(10);
-
-/// When a process refreshes by itself.
+/// When a process refreshes without being asked.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub struct AutoRefresh {
     /// By the clock.
     pub schedule: Option<Schedule>,
-    /// Longest chance delay of a scheduled run.
+    /// Maximum random delay of a scheduled run.
     pub jitter: Duration,
-    /// Between looks at the source files.
+    /// How often the source files are compared; `None` for never.
     pub watch: Option<Duration>,
 }
 
-/// Keeps house until the process is told to stop.
-pub async fn keep(runner: Runner, plan: Plan) {
+/// Runs all background tasks until the process is asked to stop.
+pub async fn run(runner: Runner, auto_refresh: AutoRefresh) {
     let stopping = runner.stopping();
-    let Plan { schedule, jitter, watch } = plan;
-    let work = async {
+    let AutoRefresh { schedule, jitter, watch } = auto_refresh;
+    let tasks = async {
         let by_clock = async {
             if let Some(schedule) = &schedule {
-                follow(&runner, schedule, jitter).await;
+                follow_schedule(&runner, schedule, jitter).await;
             }
         };
         let by_change = async {
-            if let Some(pause) = watch {
-                watch_sources(&runner, pause).await;
+            if let Some(interval) = watch {
+                watch_sources(&runner, interval).await;
             }
         };
-        futures::join!(tidy(&runner), by_clock, by_change);
+        futures::join!(recover_repeatedly(&runner), by_clock, by_change);
     };
     tokio::select! {
-        () = work => {}
+        () = tasks => {}
         () = stopping.cancelled() => {}
     }
 }
 
-/// Looks after what other processes left behind.
-async fn tidy(runner: &Runner) {
+async fn recover_repeatedly(runner: &Runner) {
     loop {
-        runner.tidy().await;
-        tokio::time::sleep(ROUND).await;
+        runner.recover().await;
+        tokio::time::sleep(SETTLE_INTERVAL).await;
     }
 }
 
-/// Refreshes when the schedule says so, and once for all it missed.
-async fn follow(runner: &Runner, schedule: &Schedule, jitter: Duration) {
+/// Refreshes when the schedule says so, and once for all instants that were missed.
+async fn follow_schedule(runner: &Runner, schedule: &Schedule, jitter: Duration) {
     loop {
         let Some(occurrence) = due(runner, schedule).await else {
             let now = Timestamp::now();
             let next = schedule.next_after(now).map_or(i64::MAX, |next| next.0);
-            let pause = u64::try_from(next.saturating_sub(now.0)).unwrap_or(0);
-            tokio::time::sleep(Duration::from_micros(pause).min(NAP)).await;
+            let delay = u64::try_from(next.saturating_sub(now.0)).unwrap_or(0);
+            tokio::time::sleep(Duration::from_micros(delay).min(MAX_SLEEP)).await;
             continue;
         };
-        tokio::time::sleep(by_chance(jitter)).await;
-        let order = RunSpec {
+        tokio::time::sleep(jitter.mul_f64(rand::random())).await;
+        let spec = RunSpec {
             occurrence: Some(occurrence),
             ..RunSpec::refresh(RunTrigger::Schedule, RefreshRequest::default())
         };
-        match runner.start(order, IfRunning::Queue).await {
-            Ok(asked) if asked.is_new => tracing::info!(run = asked.run, %occurrence, "scheduled"),
-            // One that waits in line serves when it has begun, or another process has begun it.
+        match runner.start(spec, IfRunning::Queue).await {
+            Ok(started) if started.is_new => {
+                tracing::info!(run = started.run, %occurrence, "started a scheduled run");
+            }
+            // A queued run counts once it has begun, or another process has begun one.
             Ok(_) | Err(StartError::Busy(_)) => {}
             Err(
-                StartError::Failed(why) | StartError::NotThere(why) | StartError::OtherKey(why),
+                StartError::Failed(error)
+                | StartError::NotThere(error)
+                | StartError::OtherKey(error),
             ) => {
-                tracing::error!(why, %occurrence, "the scheduled run could not begin");
-                tokio::time::sleep(NAP).await;
+                tracing::error!(error, %occurrence, "the scheduled run cannot start");
+                tokio::time::sleep(MAX_SLEEP).await;
             }
         }
-        tokio::time::sleep(BREATH).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
-/// The instant of the schedule that a run is due for and waits in no line for.
+/// The instant of the schedule that a run is due for, unless one is queued for it already.
 async fn due(runner: &Runner, schedule: &Schedule) -> Option<Timestamp> {
-    // One that cannot be asked now is asked again soon.
-    let latest = runner.store().runs(RunQuery::newest(LOOKED_THROUGH)).await.ok()?;
+    // While the store is unavailable nothing is due; the next look decides.
+    let latest = runner.store().runs(RunQuery::newest(RUN_LOOKBACK)).await.ok()?;
     schedule.due(Timestamp::now(), &latest.runs)
 }
 
-/// A chance part of a duration.
-fn by_chance(longest: Duration) -> Duration {
-    let mut random = [0; 4];
-    // Without chance everybody waits equally long, which does no harm.
-    let share = getrandom::fill(&mut random)
-        .map_or(1.0, |()| f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX));
-    longest.mul_f64(share)
-}
+/// The source files at one time: data set, name, size and when they were last written.
+type Listing = Vec<(DataSet, String, u64, i64)>;
 
-/// The source files as a look finds them: names, sizes and when they were last written.
-type Look = Vec<(DataSet, String, u64, i64)>;
-
-/// Refreshes when source files have changed and the next look finds the same: a file that is still being
-/// written is left alone. The first look counts as a change: nobody knows what happened before.
-async fn watch_sources(runner: &Runner, pause: Duration) {
-    let (mut seen, mut refreshed): (Look, Look) = (Look::new(), Look::new());
-    // Since when what is there now has been there.
+/// Refreshes when source files have changed and two listings in a row are equal, so that a file that is
+/// still being written is left alone. The first listing counts as a change: what happened before the
+/// process started is not known.
+async fn watch_sources(runner: &Runner, interval: Duration) {
+    let (mut last, mut refreshed) = (Listing::new(), Listing::new());
+    // When the present listing was first seen.
     let mut since = Timestamp::now();
     loop {
-        let looked_at = Timestamp::now();
-        let now = look(runner).await.unwrap_or_default();
-        let has_all = sources::first_missing(now.iter().map(|(set, ..)| *set)).is_none();
-        if now != seen {
-            since = looked_at;
-        } else if has_all && now != refreshed {
-            let order = RunSpec::refresh(RunTrigger::Watch, RefreshRequest::default());
-            if has_been_read(runner, since).await {
-                // By another process that looks, or by somebody's hand.
-                refreshed.clone_from(&now);
-            } else {
-                match runner.start(order, IfRunning::Queue).await {
-                    Ok(asked) => {
-                        tracing::info!(run = asked.run, "source files have changed");
-                        refreshed.clone_from(&now);
-                    }
-                    Err(refusal) => {
-                        tracing::warn!(
-                            ?refusal,
-                            "source files have changed and no run could begin"
-                        );
-                    }
-                }
-            }
+        let listed_at = Timestamp::now();
+        let listing = list_sources(runner).await.unwrap_or_default();
+        let has_all = sources::first_missing(listing.iter().map(|(set, ..)| *set)).is_none();
+        if listing != last {
+            since = listed_at;
+        } else if has_all
+            && listing != refreshed
+            && (was_refreshed(runner, since).await || start_watched(runner).await)
+        {
+            refreshed.clone_from(&listing);
         }
-        seen = now;
-        tokio::time::sleep(pause).await;
+        last = listing;
+        tokio::time::sleep(interval).await;
     }
 }
 
-/// Whether a refresh from the source files has begun since.
-async fn has_been_read(runner: &Runner, since: Timestamp) -> bool {
-    let query = RunQuery { from: Some(since), ..RunQuery::newest(LOOKED_THROUGH) };
+/// Starts a refresh of changed files; whether it could.
+async fn start_watched(runner: &Runner) -> bool {
+    let spec = RunSpec::refresh(RunTrigger::Watch, RefreshRequest::default());
+    match runner.start(spec, IfRunning::Queue).await {
+        Ok(started) => {
+            tracing::info!(run = started.run, "source files have changed; started a run");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(?error, "source files have changed, but no run can start");
+            false
+        }
+    }
+}
+
+/// Whether a refresh from the source files, of another process or trigger, has begun since then.
+async fn was_refreshed(runner: &Runner, since: Timestamp) -> bool {
+    let query = RunQuery { from: Some(since), ..RunQuery::newest(RUN_LOOKBACK) };
     let Ok(page) = runner.store().runs(query).await else { return false };
     page.runs.iter().any(|run| {
-        let is_usual = run.kind == RunKind::Refresh && run.request.start_at == StartAt::Sources;
-        is_usual
+        let reads_sources =
+            run.kind == RunKind::Refresh && run.request.start_at == StartAt::Sources;
+        reads_sources
             && !matches!(
                 run.state,
                 RunState::Enqueued | RunState::Cancelled | RunState::Interrupted
@@ -167,13 +163,13 @@ async fn has_been_read(runner: &Runner, since: Timestamp) -> bool {
     })
 }
 
-/// What is there now; `None` when nobody can tell.
-async fn look(runner: &Runner) -> Option<Look> {
+/// The source files now; `None` when they cannot be listed.
+async fn list_sources(runner: &Runner) -> Option<Listing> {
     let lake = runner.refresher().ok()?.lake;
-    let mut found = Look::new();
-    for (kind, name) in sources::find(&lake).await.ok()? {
-        let stamp = lake.head(Layer::Sources, &name).await.ok()??;
-        found.push((kind, name, stamp.size_bytes, stamp.written_at));
+    let mut listing = Listing::new();
+    for (set, name) in sources::find(&lake).await.ok()? {
+        let object = lake.head(Layer::Sources, &name).await.ok()??;
+        listing.push((set, name, object.size_bytes, object.written_at));
     }
-    Some(found)
+    Some(listing)
 }

@@ -1,4 +1,5 @@
-//! `check`: do the store, and the lake for the models, hold what the manifest and the contract say?
+//! `check`: audits the active generation: the store against its manifest and the contract, its models in
+//! the lake against their hashes.
 
 use crate::catalogue;
 use crate::domain::manifest::{Published, TableEntry, Totals};
@@ -6,27 +7,27 @@ use crate::domain::schema::Table;
 use crate::lake::{Lake, LakeError, Layer};
 use crate::store::{Audit, GoldStore, StoreError};
 
-/// Why nothing can be said.
+/// Why the audit could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The serving store refused.
+    /// The serving store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The lake refused.
+    /// The lake failed.
     #[error(transparent)]
     Lake(#[from] LakeError),
 }
 
-/// What a look over the active generation found.
+/// Findings of the audit.
 #[derive(Debug)]
 pub struct Findings {
-    /// Generation that was looked at; `None` when nothing is published.
+    /// The active generation; `None` when nothing is published.
     pub generation: Option<u64>,
-    /// Stable and older names that do not show the generation's tables, as sentences.
+    /// Views, stable and legacy, that do not show the generation's tables, a sentence each.
     pub names: Vec<String>,
-    /// What is wrong with the models that `score` goes by, as sentences.
+    /// What is wrong with the models, a sentence each.
     pub models: Vec<String>,
-    /// Each table with the number of its rows and every deviation as a sentence.
+    /// Each table with its number of rows and its deviations, a sentence each.
     pub tables: Vec<(&'static str, u64, Vec<String>)>,
 }
 
@@ -41,7 +42,7 @@ impl Findings {
     }
 }
 
-/// Looks over every table of the active generation, and its models.
+/// Audits every table of the active generation, and its models.
 ///
 /// # Errors
 /// [`CheckError`] when store or lake cannot be read.
@@ -67,7 +68,7 @@ pub async fn check(store: &dyn GoldStore, lake: &Lake) -> Result<Findings, Check
         Some(file) => match lake.verify(Layer::Gold, &file.path, &file.sha256).await {
             Ok(()) => Vec::new(),
             Err(error @ LakeError::Damaged { .. }) => {
-                vec![format!("{error}; goldsmith refresh makes them again")]
+                vec![format!("{error}; run goldsmith refresh to train them again")]
             }
             Err(error) => return Err(error.into()),
         },
@@ -98,7 +99,7 @@ fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Publish
     if !audit.missing_indexes.is_empty() {
         problems.push(format!("the indexes {} are missing", audit.missing_indexes.join(", ")));
     }
-    // The proof: the totals still are those of the purchases.
+    // The proof again: totals equal those written, and those of the purchases.
     let fact = active.manifest.table(catalogue::FACT_ACHATS.name).and_then(|fact| fact.totals);
     let as_written = entry.totals.map(|totals| (totals, Totals::HALF_CENT));
     let as_bought = fact.map(|totals| (totals, Totals::HALF_CENT + rounding(entry.rows)));

@@ -1,23 +1,23 @@
-//! How two generations that are kept differ, from their tables in the lake.
+//! How two stored generations differ, from their tables in the lake.
 
+use super::error::RefreshError;
+use super::generation_reader;
 use crate::blocking::spawn_blocking;
 use crate::catalogue;
 use crate::domain::diff::{GenerationDiff, TableChange};
-use crate::domain::manifest::{Manifest, TableEntry};
+use crate::domain::manifest::{Manifest, Published, TableEntry};
+use crate::domain::schema::Table;
 use crate::lake::Lake;
 use crate::pipeline::compare;
 use crate::store::{GoldStore, StoreError};
 
-use super::generation_reader;
-use super::refresh::RefreshError;
-
 /// Why two generations were not compared.
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
-    /// One of them is not kept.
-    #[error("there is no generation {0}; kept are {1}")]
+    /// One of them is not stored.
+    #[error("there is no generation {0}; stored are {1}")]
     NoGeneration(u64, String),
-    /// The store cannot say what is kept.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A table cannot be read.
@@ -35,59 +35,66 @@ pub async fn diff(
     from: u64,
     to: u64,
 ) -> Result<GenerationDiff, DiffError> {
-    let kept = store.generations().await?;
-    let find = |number: u64| -> Result<&Manifest, DiffError> {
-        let found = kept.iter().find(|kept| kept.manifest.generation == number);
-        found.map(|found| &found.manifest).ok_or_else(|| {
-            let numbers: Vec<String> =
-                kept.iter().map(|kept| kept.manifest.generation.to_string()).collect();
-            DiffError::NoGeneration(number, numbers.join(", "))
-        })
-    };
-    let (earlier, later) = (find(from)?, find(to)?);
-    let mut diff =
-        GenerationDiff { from, to, kpis: Vec::new(), migrations: Vec::new(), tables: Vec::new() };
+    let stored = store.generations().await?;
+    let (earlier, later) = (find(&stored, from)?, find(&stored, to)?);
+    let (kpis, migrations, tables) = (Vec::new(), Vec::new(), Vec::new());
+    let mut diff = GenerationDiff { from, to, kpis, migrations, tables };
     for table in catalogue::ALL {
-        let name = table.name;
-        let (was, is) = (earlier.table(name), later.table(name));
-        let rows = |entry: Option<&TableEntry>| entry.map_or(0, |entry| entry.rows);
-        let unread = |added, removed| TableChange {
-            table: name.to_owned(),
-            rows_from: rows(was),
-            rows_to: rows(is),
-            added,
-            removed,
-            changed: 0,
-        };
-        let (Some(was), Some(is)) = (was, is) else {
-            // A table that one of them, of another version, does not have.
-            diff.tables.push(unread(rows(is), rows(was)));
-            continue;
-        };
-        let is_told = [catalogue::KPIS.name, catalogue::CUSTOMER_SEGMENTS.name].contains(&name);
-        if was.content_hash == is.content_hash && !is_told {
-            diff.tables.push(unread(0, 0));
-            continue;
-        }
-        let (was, is) = (
-            generation_reader::table(lake, was, None).await?,
-            generation_reader::table(lake, is, None).await?,
-        );
-        let compared = spawn_blocking(move || {
-            let change = compare::tables(table, &was, &is)?;
-            let kpis =
-                if name == catalogue::KPIS.name { compare::kpis(&was, &is)? } else { Vec::new() };
-            let migrations = if name == catalogue::CUSTOMER_SEGMENTS.name {
-                compare::segments(&was, &is)?
-            } else {
-                Vec::new()
-            };
-            Ok::<_, RefreshError>((change, kpis, migrations))
-        });
-        let (change, kpis, migrations) = compared.await?;
-        diff.tables.push(change);
-        diff.kpis.extend(kpis);
-        diff.migrations.extend(migrations);
+        add_table(&mut diff, lake, table, earlier, later).await?;
     }
     Ok(diff)
+}
+
+fn find(stored: &[Published], number: u64) -> Result<&Manifest, DiffError> {
+    let found = stored.iter().find(|stored| stored.manifest.generation == number);
+    found.map(|found| &found.manifest).ok_or_else(|| {
+        let numbers: Vec<String> =
+            stored.iter().map(|stored| stored.manifest.generation.to_string()).collect();
+        DiffError::NoGeneration(number, numbers.join(", "))
+    })
+}
+
+/// Adds how a table changed; one with equal content is not read.
+async fn add_table(
+    diff: &mut GenerationDiff,
+    lake: &Lake,
+    table: &'static Table,
+    earlier: &Manifest,
+    later: &Manifest,
+) -> Result<(), DiffError> {
+    let name = table.name;
+    let (before, after) = (earlier.table(name), later.table(name));
+    let rows = |entry: Option<&TableEntry>| entry.map_or(0, |entry| entry.rows);
+    let unread = |added, removed| TableChange {
+        table: name.to_owned(),
+        rows_from: rows(before),
+        rows_to: rows(after),
+        added,
+        removed,
+        changed: 0,
+    };
+    let (Some(before), Some(after)) = (before, after) else {
+        // A generation of another version may lack the table.
+        diff.tables.push(unread(rows(after), rows(before)));
+        return Ok(());
+    };
+    let is_kpis = name == catalogue::KPIS.name;
+    let is_segments = name == catalogue::CUSTOMER_SEGMENTS.name;
+    if before.content_hash == after.content_hash && !is_kpis && !is_segments {
+        diff.tables.push(unread(0, 0));
+        return Ok(());
+    }
+    let before = generation_reader::table(lake, before, None).await?;
+    let after = generation_reader::table(lake, after, None).await?;
+    let compared = spawn_blocking(move || {
+        let change = compare::tables(table, &before, &after)?;
+        let kpis = if is_kpis { compare::kpis(&before, &after)? } else { Vec::new() };
+        let migrations = if is_segments { compare::segments(&before, &after)? } else { Vec::new() };
+        Ok::<_, RefreshError>((change, kpis, migrations))
+    });
+    let (change, kpis, migrations) = compared.await?;
+    diff.tables.push(change);
+    diff.kpis.extend(kpis);
+    diff.migrations.extend(migrations);
+    Ok(())
 }

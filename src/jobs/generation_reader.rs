@@ -1,8 +1,8 @@
-//! What is kept of a generation: its tables and silver as its manifest lists them, read from the lake.
+//! Reads a generation from the lake: its tables and its silver, as its manifest lists them.
 
 use polars::prelude::DataFrame;
 
-use super::refresh::RefreshError;
+use super::error::{RefreshError, Result};
 use crate::blocking::spawn_blocking;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::{SilverFiles, TableEntry, TableFile};
@@ -13,8 +13,6 @@ use crate::lake::{Lake, Layer, parquet};
 use crate::pipeline::rows;
 use crate::pipeline::silver::{Silver, partition};
 
-type Result<T> = std::result::Result<T, RefreshError>;
-
 async fn fetch_all(lake: &Lake, layer: Layer, files: &[TableFile]) -> Result<Vec<Fetched>> {
     let mut fetched = Vec::with_capacity(files.len());
     for file in files {
@@ -23,22 +21,22 @@ async fn fetch_all(lake: &Lake, layer: Layer, files: &[TableFile]) -> Result<Vec
     Ok(fetched)
 }
 
-/// One after the other.
+/// All parts in one frame, in order.
 fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Result<DataFrame> {
-    let mut whole: Option<DataFrame> = None;
+    let mut all: Option<DataFrame> = None;
     for part in parts {
         let part = part?;
-        match &mut whole {
-            None => whole = Some(part),
-            Some(whole) => {
-                whole.vstack_mut(&part)?;
+        match &mut all {
+            None => all = Some(part),
+            Some(all) => {
+                all.vstack_mut(&part)?;
             }
         }
     }
-    Ok(whole.unwrap_or_default())
+    Ok(all.unwrap_or_default())
 }
 
-/// A table as it was written; only these columns of it, if any are named.
+/// A table as it was written; with `columns` only these.
 ///
 /// # Errors
 /// When a file is missing or damaged, or cannot be read.
@@ -54,8 +52,8 @@ pub async fn table(
     .await
 }
 
-/// The rows of a table, block by block as they are asked for, which is to be on a thread that may
-/// block. Of a large table no more than a row group is in memory.
+/// The rows of a table, batch by batch. The iterator blocks: it must be consumed on a blocking thread. No
+/// more than a row group is in memory.
 ///
 /// # Errors
 /// As [`table`].
@@ -90,7 +88,7 @@ pub async fn batches(
 /// As [`table`].
 pub async fn silver(lake: &Lake, files: &SilverFiles) -> Result<Silver> {
     let report = lake.get_file(Layer::Silver, &files.report).await?;
-    let report = serde_json::from_slice(&report).map_err(|source| RefreshError::Manifest {
+    let report = serde_json::from_slice(&report).map_err(|source| RefreshError::Json {
         path: lake.locate(Layer::Silver, &files.report.path),
         source,
     })?;

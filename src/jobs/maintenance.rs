@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::data_set::DataSet;
-use crate::domain::manifest::{Manifest, SilverFiles, TableFile};
+use crate::domain::manifest::Manifest;
 use crate::domain::time::Timestamp;
 use crate::jobs::owner::owner_of;
-use crate::jobs::refresh::RefreshError;
+use crate::jobs::retention::retained;
+use crate::lake::generations::files_of;
 use crate::lake::owner::Owner;
 use crate::lake::{Lake, LakeError, Layer, ObjectMeta, keys};
 use crate::runs::{RunEnd, RunSpec, RunTrigger};
@@ -28,9 +29,6 @@ pub enum MaintenanceError {
         "the vacuum did not end within {0} s (refresh.step_secs); run it again to remove the rest"
     )]
     TooLong(u64),
-    /// A manifest cannot be read, so that what it refers to is not index.
-    #[error(transparent)]
-    Manifest(RefreshError),
 }
 
 type Result<T> = std::result::Result<T, MaintenanceError>;
@@ -69,13 +67,12 @@ impl GenerationIndex {
         let stored: BTreeMap<u64, Manifest> =
             stored.into_iter().map(|p| (p.manifest.generation, p.manifest)).collect();
         let mut in_lake = BTreeMap::new();
-        let in_gold = generations(lake, Layer::Gold).await?;
-        let in_silver = generations(lake, Layer::Silver).await?;
-        lake.check_owner(&owner_of(store).await?).await?;
         // A listing may lag: a generation that only one listing shows is looked up by name.
-        let folders: BTreeSet<u64> = in_gold.iter().chain(&in_silver).copied().collect();
+        let mut folders = lake.generation_numbers(Layer::Gold).await?;
+        folders.extend(lake.generation_numbers(Layer::Silver).await?);
+        lake.check_owner(&owner_of(store).await?).await?;
         for number in folders.iter().chain(stored.keys()) {
-            if let Some(manifest) = manifest(lake, *number).await? {
+            if let Some(manifest) = lake.manifest(*number).await? {
                 in_lake.insert(*number, manifest);
             }
         }
@@ -84,33 +81,13 @@ impl GenerationIndex {
 
     /// The generations within retention: the store's, and the newest `keep` in the lake.
     fn retained(&self, keep: usize) -> BTreeSet<u64> {
-        let newest = self.in_lake.keys().rev().take(keep);
-        self.stored.keys().chain(newest).copied().collect()
+        retained(self.stored.keys().copied(), self.in_lake.keys().copied(), keep)
     }
 
     /// The manifests of a generation in the store and in the lake; usually the same.
     fn manifests(&self, number: u64) -> impl Iterator<Item = &Manifest> {
         self.stored.get(&number).into_iter().chain(self.in_lake.get(&number))
     }
-}
-
-/// The manifest of a generation in the lake; `None` when it is not committed.
-async fn manifest(lake: &Lake, generation: u64) -> Result<Option<Manifest>> {
-    let path = keys::manifest(generation);
-    let Some(bytes) = lake.get(Layer::Gold, &path).await? else { return Ok(None) };
-    let read = serde_json::from_slice(&bytes).map_err(|source| {
-        MaintenanceError::Manifest(RefreshError::Manifest {
-            path: lake.locate(Layer::Gold, &path),
-            source,
-        })
-    });
-    read.map(Some)
-}
-
-/// The numbers of the generations that have a folder in a layer.
-async fn generations(lake: &Lake, layer: Layer) -> Result<Vec<u64>> {
-    let folders = lake.folders(layer).await?;
-    Ok(folders.iter().filter_map(|folder| keys::generation_number(folder)).collect())
 }
 
 /// Lists the lake: an entry for each layer and generation, in the order of the data flow.
@@ -131,7 +108,7 @@ pub async fn list(lake: &Lake, store: &dyn GoldStore) -> Result<Vec<LakeListing>
     let state = if unused == 0 { String::new() } else { format!("{unused} of no generation") };
     listings.push(listing(Layer::Bronze, None, &bronze, state));
     for layer in [Layer::Silver, Layer::Gold] {
-        for number in generations(lake, layer).await? {
+        for number in lake.generation_numbers(layer).await? {
             let objects = lake.list(layer, &keys::generation(number)).await?;
             let mut state = vec![match index.in_lake.get(&number) {
                 Some(manifest) => format!("as of {}", manifest.as_of),
@@ -194,18 +171,10 @@ pub async fn verify(lake: &Lake, store: &dyn GoldStore) -> Result<VerifyReport> 
     let index = GenerationIndex::read(lake, store).await?;
     let mut report = VerifyReport::default();
     let mut expected: BTreeMap<(&str, String), (Layer, u64, String)> = BTreeMap::new();
-    let mut add = |layer: Layer, path: &str, size: u64, sha256: &str| {
-        expected.insert((layer.as_str(), path.to_owned()), (layer, size, sha256.to_owned()));
-    };
     for manifest in index.stored.values().chain(index.in_lake.values()) {
-        for file in &manifest.sources {
-            add(Layer::Bronze, &file.bronze, file.size_bytes, &file.sha256);
-        }
-        for file in manifest.gold_files() {
-            add(Layer::Gold, &file.path, file.size_bytes, &file.sha256);
-        }
-        for file in manifest.silver.iter().flat_map(SilverFiles::all) {
-            add(Layer::Silver, &file.path, file.size_bytes, &file.sha256);
+        for file in files_of(manifest) {
+            let found = (file.layer, file.size_bytes, file.sha256.to_owned());
+            expected.insert((file.layer.as_str(), file.path.to_owned()), found);
         }
     }
     for number in index.stored.keys().filter(|number| !index.in_lake.contains_key(number)) {
@@ -349,12 +318,12 @@ fn used_paths(
         return Some(used);
     }
     for manifest in index.manifests(number) {
-        let files: Vec<&TableFile> = if layer == Layer::Gold {
-            manifest.gold_files().collect()
-        } else {
-            manifest.silver.as_ref()?.all().collect()
-        };
-        used.extend(files.into_iter().map(|file| file.path.clone()));
+        // Manifests of earlier versions do not list silver.
+        if layer == Layer::Silver && manifest.silver.is_none() {
+            return None;
+        }
+        let files = files_of(manifest).filter(|file| file.layer == layer);
+        used.extend(files.map(|file| file.path.to_owned()));
     }
     used.insert(keys::manifest(number));
     Some(used)

@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use crate::domain::time::Timestamp;
 use crate::error_chain::describe;
-use crate::jobs::patience;
+use crate::retry;
 use crate::runs::{RunQuality, RunQuery, RunRecord, RunState};
 use crate::store::GoldStore;
 
@@ -162,7 +162,7 @@ impl Notifier {
             if status.is_success() { Ok(()) } else { Err(NotifyError::Refused(status)) }
         };
         let told = send
-            .retry(patience())
+            .retry(retry::NOTIFICATION.backoff())
             .when(NotifyError::is_transient)
             .notify(|error, _| {
                 tracing::warn!(run, error = describe(error), "{name} was not told; trying again");

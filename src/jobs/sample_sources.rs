@@ -1,26 +1,26 @@
-//! The sample data set as source files, for a shop that has none yet.
+//! Writes the sample data set as source files, for a shop that has none yet.
 
 use std::io::Write as _;
 
-use super::refresh::RefreshError;
+use super::error::RefreshError;
 use super::sources;
 use crate::lake::writing::PartWriter;
-use crate::lake::{Lake, Layer};
+use crate::lake::{Lake, LakeError, Layer};
 use crate::sample::{self, SampleError, Spec};
 
 /// Why no sample was written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// There is no such sample.
+    /// The sample cannot be generated.
     #[error(transparent)]
     Sample(#[from] SampleError),
-    /// The lake refused.
+    /// The lake failed.
     #[error(transparent)]
-    Lake(#[from] crate::lake::LakeError),
+    Lake(#[from] LakeError),
 }
 
-/// Whether a sample is wanted: there is no source file, or nothing but part of a sample whose
-/// writing was interrupted. A shop's own file is never taken for one.
+/// Whether the sample should be written: there is no source file, or only part of a sample whose
+/// writing was interrupted. A shop's own files are never taken for a sample.
 ///
 /// # Errors
 /// When the layer cannot be read.
@@ -37,14 +37,14 @@ pub async fn is_wanted(lake: &Lake) -> Result<bool, RefreshError> {
     sources::are_sample(lake, &part).await
 }
 
-/// Writes a sample to the sources layer and returns where that is.
+/// Writes a sample to the sources layer. Returns that layer's location.
 ///
 /// # Errors
-/// When there is no such sample or the lake refuses.
+/// [`WriteError`].
 pub async fn write(lake: &Lake, spec: Spec) -> Result<String, WriteError> {
     let _lock = lake.lock()?;
-    let is_ours: fn(&str) -> bool = |name| sample::FILES.contains(&name);
-    lake.remove_incomplete(Layer::Sources, is_ours, false).await?;
+    let is_sample_file: fn(&str) -> bool = |name| sample::FILES.contains(&name);
+    lake.remove_incomplete(Layer::Sources, is_sample_file, false).await?;
     for (name, bytes) in sample::generate(spec)? {
         let write = move |to: &mut PartWriter| to.write_all(&bytes);
         lake.write(Layer::Sources, name, write).await?;

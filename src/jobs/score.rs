@@ -1,4 +1,4 @@
-//! Scoring without training: customers a shop asks about, by the models that serve.
+//! `score`: applies the models of the active generation to purchases from a file, without training.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::pipeline::silver::{self, CleaningOptions};
 use crate::pipeline::{PipelineError, Result as PipelineResult};
 use crate::store::{GoldStore, StoreError};
 
-/// Why nothing was scored.
+/// Why the file was not scored.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreError {
-    /// There are no models.
+    /// No models are published.
     #[error("there are no models to score with: {0}; run goldsmith refresh")]
     NoModels(String),
     /// The file cannot be read.
@@ -27,62 +27,64 @@ pub enum ScoreError {
     File {
         /// The file.
         path: String,
-        /// The operating system's answer.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The models cannot be read.
-    #[error("{path} holds no models that this version can read")]
+    /// The models were written by another version.
+    #[error(
+        "{path} was written by another version; run goldsmith refresh to train the models again"
+    )]
     Models {
         /// Where they lie.
         path: String,
         /// Why.
         source: serde_json::Error,
     },
-    /// The models are not those that were written.
-    #[error("{0}; goldsmith refresh makes it again")]
+    /// The models are missing or damaged.
+    #[error("{0}; run goldsmith refresh to train the models again")]
     Damaged(LakeError),
-    /// No row of the file can be used.
+    /// The file has no valid row.
     #[error("{path} has no valid purchase up to {as_of}; {rejected} rows were rejected")]
     Empty {
         /// The file.
         path: String,
         /// The instant.
         as_of: Timestamp,
-        /// Rows that cannot be used.
+        /// Rejected rows.
         rejected: usize,
     },
-    /// The lake refused.
+    /// The lake failed.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// The file cannot be understood.
+    /// The file cannot be parsed.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
-    /// The serving store refused.
+    /// The serving store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The answer cannot be written as CSV.
+    /// The result cannot be written as CSV.
     #[error("the scores cannot be written as CSV")]
     Csv(#[from] csv::Error),
 }
 
-/// The scores of a file's customers.
+/// The scores of the customers in a file.
 #[derive(Debug)]
 pub struct Scored {
     /// CSV with a header, a row per customer, ascending id_client.
     pub csv: Vec<u8>,
-    /// How many customers there are.
+    /// Number of customers.
     pub customers: usize,
-    /// Rows of the file that cannot be used, by reason.
+    /// Rejected rows by reason.
     pub rejected: Vec<(String, usize)>,
-    /// The generation whose models scored.
+    /// The generation of the models.
     pub generation: u64,
-    /// The instant scored at.
+    /// The instant the scores are for.
     pub as_of: Timestamp,
 }
 
-/// Scores the purchases in a CSV file of the shape of `achats*.csv`, whoever made them, with the
-/// models of the generation that is served: at `asked`, else at the instant the models were
-/// trained at or the file's last purchase, whichever is later.
+/// Scores the customers who made the purchases in a CSV file with the columns of `achats*.csv`; they need
+/// not be known. The scores are for `as_of`, or, without it, for the later of the training instant
+/// and the file's last purchase.
 ///
 /// # Errors
 /// [`ScoreError`].
@@ -91,24 +93,26 @@ pub async fn score(
     store: &dyn GoldStore,
     file: &Path,
     max_amount: f64,
-    asked: Option<Timestamp>,
+    as_of: Option<Timestamp>,
 ) -> Result<Scored, ScoreError> {
     let Some(active) = store.active().await? else {
         return Err(ScoreError::NoModels("nothing is published".to_owned()));
     };
     let generation = active.manifest.generation;
-    let Some(kept) = &active.manifest.models else {
-        return Err(ScoreError::NoModels(format!("generation {generation} is older than models")));
+    let Some(models) = &active.manifest.models else {
+        return Err(ScoreError::NoModels(format!(
+            "generation {generation} was published without models"
+        )));
     };
-    let json = lake.get_file(Layer::Gold, kept).await.map_err(|error| match error {
+    let json = lake.get_file(Layer::Gold, models).await.map_err(|error| match error {
         LakeError::Damaged { .. } => ScoreError::Damaged(error),
         other => ScoreError::Lake(other),
     })?;
-    let place = lake.locate(Layer::Gold, &kept.path);
+    let models_path = lake.locate(Layer::Gold, &models.path);
     let file = file.to_owned();
     spawn_blocking(move || {
         let artefact: Artefact = serde_json::from_slice(&json)
-            .map_err(|source| ScoreError::Models { path: place, source })?;
+            .map_err(|source| ScoreError::Models { path: models_path, source })?;
         let path = file.display().to_string();
         let opened = std::fs::File::open(&file)
             .map_err(|source| ScoreError::File { path: path.clone(), source })?;
@@ -119,7 +123,7 @@ pub async fn score(
         let rejected = count_reasons(&refined.rejected)?;
         let history = History::new(&refined.valid)?;
         let last = history.last().unwrap_or(artefact.as_of);
-        let as_of = asked.unwrap_or(artefact.as_of.max(last));
+        let as_of = as_of.unwrap_or(artefact.as_of.max(last));
         let scores = ml::score(&artefact, &CustomerSnapshot::of(history.up_to(as_of)));
         if scores.is_empty() {
             let rejected = refined.rejected.height();

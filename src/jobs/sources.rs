@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::refresh::RefreshError;
+use super::error::RefreshError;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::SourceFile;
 use crate::domain::time::Timestamp;
@@ -25,7 +25,7 @@ pub async fn find(lake: &Lake) -> Result<Vec<(DataSet, String)>, RefreshError> {
     found.sort();
     if let Some((_, name)) = found.iter().find(|(_, name)| name.contains(char::is_control)) {
         let path = lake.locate(Layer::Sources, &name.escape_default().to_string());
-        return Err(RefreshError::Unspeakable(path));
+        return Err(RefreshError::BadFileName(path));
     }
     Ok(found)
 }

@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
+use crate::error_chain::chain;
+
 /// The result of a lake operation.
 pub type Result<T> = std::result::Result<T, LakeError>;
 
@@ -87,6 +89,14 @@ pub enum LakeError {
         /// How it differs.
         problem: String,
     },
+    /// A manifest cannot be read as one.
+    #[error("{path} is not a manifest")]
+    Manifest {
+        /// Where it lies.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// An object was replaced while it was being read.
     #[error("{0} changed while it was being read")]
     Changed(String),
@@ -127,18 +137,6 @@ impl LakeError {
             other => chain(other).any(is_transient_io),
         }
     }
-}
-
-/// An error and its causes.
-pub(super) fn chain<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
-    })
 }
 
 /// Whether the same request may succeed a little later.

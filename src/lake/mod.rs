@@ -6,6 +6,7 @@
 //! [`s3`]. Start reading at [`Lake`].
 
 mod error;
+pub mod generations;
 pub mod http;
 pub mod keys;
 mod layer;

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 use object_store::client::{HttpError, HttpErrorKind, HttpResponse};
 use reqwest::Method;
 
-use super::error::chain;
+use crate::error_chain::chain;
 
 /// The body of an error response.
 #[derive(Debug, serde::Deserialize)]

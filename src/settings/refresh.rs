@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::SettingsError;
 use super::error::{MAX_SECS, invalid, within};
-use crate::jobs::background::Plan;
+use crate::jobs::background::AutoRefresh;
 use crate::runs::schedule::Schedule;
 
 #[derive(Debug, Deserialize)]
@@ -28,7 +28,7 @@ pub(super) struct RawSources {
 #[derive(Debug, Clone)]
 pub struct Refresh {
     /// When a serving process refreshes.
-    pub plan: Plan,
+    pub auto: AutoRefresh,
     /// Longest time that one step may take.
     pub step_timeout: Duration,
     /// Threads of the pipeline; `None` for the default.
@@ -52,7 +52,7 @@ pub(super) fn validate(raw: &RawRefresh, sources: &RawSources) -> Result<Refresh
     let threads = within("refresh.threads", raw.threads, 0..=MAX_THREADS)?;
     let watch = within("sources.watch_secs", sources.watch_secs, 1..=MAX_SECS)?;
     Ok(Refresh {
-        plan: Plan {
+        auto: AutoRefresh {
             schedule,
             jitter: Duration::from_secs(jitter),
             watch: sources.watch.then(|| Duration::from_secs(watch)),

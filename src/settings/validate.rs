@@ -11,6 +11,7 @@ use super::mongodb::{self, RawMongoDb};
 use super::notify::{self, RawMetabase, RawNotify};
 use super::refresh::{self, RawRefresh, RawSources, Refresh};
 use super::s3::{self, RawLake, RawMinio, RawS3};
+use crate::failpoint;
 use crate::jobs::notify::NotifyOptions;
 use crate::lake::location::LakeOptions;
 use crate::logging::{LogFormat, LogOptions};
@@ -196,7 +197,7 @@ pub(super) fn validate(raw: Raw) -> Result<Settings, SettingsError> {
         refresh: refresh::validate(&raw.refresh, &raw.sources)?,
         notify: notify::validate(raw.notify, raw.metabase)?,
         sample: raw.sample,
-        abort_at: Some(raw.testing.abort_at).filter(|point| !point.is_empty()),
+        abort_at: check_abort_at(raw.testing.abort_at)?,
     })
 }
 
@@ -283,4 +284,16 @@ fn validate_tokens(
         return Err(invalid("auth.admin_token", problem));
     }
     Ok((secret(raw.admin_token), secret(raw.read_token)))
+}
+
+/// A released binary refuses what it would not do.
+fn check_abort_at(points: String) -> Result<Option<String>, SettingsError> {
+    if points.is_empty() {
+        return Ok(None);
+    }
+    if !failpoint::COMPILED_IN {
+        let problem = "this binary has no fail points; build it with --features failpoints";
+        return Err(invalid("testing.abort_at", problem));
+    }
+    Ok(Some(points))
 }

@@ -62,9 +62,6 @@ pub struct Audit {
     pub missing_indexes: Vec<String>,
 }
 
-/// Is called at named points of publishing, for tests that end the process there.
-pub type Reached<'a> = &'a (dyn Fn(&str) + Send + Sync);
-
 /// A serving store: generations of immutable tables behind one pointer.
 #[async_trait]
 pub trait GoldStore: RunLog + fmt::Debug {
@@ -141,13 +138,12 @@ pub trait Publisher: Send + Sync + fmt::Debug {
         table: &'static Table,
         entry: &TableEntry,
         rows: RowSource,
-        reached: Reached<'_>,
     ) -> Result<bool>;
 
     /// Makes a generation, all of whose tables are stored, the one that is served: one commit,
     /// together with the run's record where the store supports it. Then points every stable name
     /// and legacy view at its tables. Idempotent.
-    async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()>;
+    async fn activate(&self, published: &Published) -> Result<()>;
 
     /// Points every stable name and legacy view at the generation's tables, where an earlier
     /// process ended before it had.

@@ -51,7 +51,7 @@ async fn switch_back(
     let target = target.ok_or_else(|| no_generation(requested, current, &stored))?;
     let before = Some(current);
     publisher.note(&RunNotes { before, ..RunNotes::default() }).await?;
-    publisher.activate(target, &|_| {}).await?;
+    publisher.activate(target).await?;
     Ok((current, target.manifest.generation))
 }
 

@@ -1,4 +1,4 @@
-//! Runs in the background: asked for, watched, on their own, and what others are told.
+//! Runs in the background: requested, watched, started on their own, and notified of.
 
 mod events;
 mod faults;
@@ -16,38 +16,38 @@ use crate::support::{Reply, TestApp};
 /// Large enough for a run to take seconds in a debug build.
 pub const LARGE: Spec = Spec { customers: 6_000, purchases: 60_000, seed: 3, dirty: 0.0 };
 
-/// Asks for a refresh.
+/// Requests a refresh.
 pub fn refresh(app: &TestApp, query: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     app.admin_with("POST", &format!("/admin/refresh{query}"), headers, body)
 }
 
-/// What an admin route answers.
+/// The `data` of an admin route.
 pub fn data(app: &TestApp, path: &str) -> Value {
     let reply = app.admin("GET", path);
     assert_eq!(reply.status, 200, "{path}: {}", reply.text);
     reply.json()["data"].take()
 }
 
-/// A run as it stands.
+/// A run now.
 pub fn run(app: &TestApp, run: u64) -> Value {
     data(app, &format!("/admin/runs/{run}"))
 }
 
-/// A run when it has ended, which it has to within five minutes.
+/// A run once it has ended, within five minutes.
 pub fn ended(app: &TestApp, number: u64) -> Value {
     until(&format!("the end of run {number}"), || {
         let reply = app.admin("GET", &format!("/admin/runs/{number}"));
         let view = (reply.status == 200).then(|| reply.json()["data"].take())?;
-        let goes_on = ["enqueued", "running"].contains(&view["state"].as_str().unwrap());
-        (!goes_on).then_some(view)
+        let has_ended = !["enqueued", "running"].contains(&view["state"].as_str().unwrap());
+        has_ended.then_some(view)
     })
 }
 
-/// Waits for something, five minutes at most.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Polls until there is something, for five minutes at most.
+pub fn until<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let ends = Instant::now() + Duration::from_mins(5);
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = poll() {
             return found;
         }
         assert!(Instant::now() < ends, "waited in vain for {what}");

@@ -20,7 +20,7 @@ fn one_more_waits_behind_the_run_that_goes_on_and_begins_when_it_has_ended() {
     assert_eq!((again.status, &again.json()["data"]["run"]), (200, &json!(2)));
     let other = refresh(&app, "?if_running=queue", &[], r#"{"force": true}"#);
     assert_eq!(other.status, 409, "{}", other.text);
-    assert!(other.text.contains("run 2 is in line"), "{}", other.text);
+    assert!(other.text.contains("run 2 is queued"), "{}", other.text);
     assert_eq!(app.admin("GET", "/admin/runs?state=enqueued").json()["meta"]["total"], 1);
 
     assert_eq!(ended(&app, 2)["outcome"], "unchanged");

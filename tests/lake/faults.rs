@@ -163,7 +163,7 @@ fn a_server_that_stalls_fails_the_run_and_the_next_run_succeeds() {
     let (shop, ..) = shop_by(&proxy);
     let limits = [("S3__REQUEST_SECS", "5"), ("REFRESH__STEP_SECS", "30")];
     let ran = shop.run_with(&["refresh"], &limits);
-    ran.refused(1, &["the step proof did not end within 30 s", "at last: cannot write s3://"]);
+    ran.refused(1, &["the step proof did not end within 30 s", "last failure: cannot write s3://"]);
     *is_broken.lock().unwrap() = false;
     shop.run(&["refresh"]).good();
     assert_whole(&shop);

@@ -44,7 +44,7 @@ fn wrong_keys_are_one_sentence_that_does_not_repeat_them() {
         let ran = shop.run_with(&["refresh"], &log);
         let ran = ran.refused(1, &["cannot look into s3://gt-", "403 Forbidden", code]);
         // Wrong keys are not retried.
-        assert!(!ran.err.contains("trying again"), "{}", ran.err);
+        assert!(!ran.err.contains("transient failure; retrying"), "{}", ran.err);
         assert_no_keys(&server, &ran.err);
         assert_no_keys(&server, &ran.out);
         let record: String = shop
@@ -283,7 +283,7 @@ fn a_server_that_never_responds_holds_a_run_no_longer_than_a_step_may_take() {
     let (shop, _) = shop_on(&Server { endpoint, ..shared() }, Shop::sample(SMALL));
     for (settings, expected) in [
         ([("REFRESH__STEP_SECS", "2"), ("S3__REQUEST_SECS", "30")], "(refresh.step_secs)"),
-        ([("REFRESH__STEP_SECS", "8"), ("S3__REQUEST_SECS", "1")], "at last: "),
+        ([("REFRESH__STEP_SECS", "8"), ("S3__REQUEST_SECS", "1")], "last failure: "),
     ] {
         let settings = [settings[0], settings[1], ("S3__RETRIES", "0")];
         let ran = shop.run_with(&["refresh"], &settings);

@@ -74,7 +74,8 @@ fn what_cannot_be_scored_is_refused_in_one_sentence() {
     score(&shop).refused(1, &["new.csv", "no valid purchase", "1 rows were rejected"]);
     shop.run(&["check"]).good();
     std::fs::write(shop.data(&format!("{}/models.json", shop.made("gold", 1))), "{}").unwrap();
-    score(&shop).refused(1, &["models.json", "SHA-256", "goldsmith refresh makes it again"]);
+    score(&shop)
+        .refused(1, &["models.json", "SHA-256", "run goldsmith refresh to train the models again"]);
 }
 
 #[test]

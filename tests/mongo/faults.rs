@@ -103,7 +103,7 @@ fn mongod_killed_while_publishing_is_waited_for() {
         assert_eq!((away.status, away.header("retry-after")), (503, Some("5")), "{}", away.text);
         server.start_again();
         let ran = Ran::at_end_of(publishing).good();
-        retried += usize::from(ran.err.contains("trying again"));
+        retried += usize::from(ran.err.contains("transient failure; retrying"));
         until_answered(&app);
         assert_recovers(&db, &shop, &app, &format!("after {moment} ms"));
     }
@@ -231,7 +231,7 @@ fn refusals_that_pass_are_tried_again() {
         // Views are pointed several at once: one more was seen refused there than was asked for.
         let most = if command == "collMod" { 3 } else { 2 };
         assert!((2..=most).contains(&failed), "{command} {failure}: {failed}");
-        retried += usize::from(ran.err.contains("trying again"));
+        retried += usize::from(ran.err.contains("transient failure; retrying"));
         shop.run(&["check"]).good();
     }
     // The driver itself has another try at some of them, and then it is ours.

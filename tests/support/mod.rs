@@ -25,6 +25,8 @@ use self::mongo::TestDb;
 
 /// A small sample that every kind of test can afford.
 pub const SMALL: Spec = Spec { customers: 120, purchases: 1_500, seed: 3, dirty: 0.0 };
+/// A smaller one, with fewer customers than models learn from (`models.min_customers`).
+pub const TINY: Spec = Spec { customers: 40, purchases: 300, seed: 0, dirty: 0.0 };
 
 /// A documented path with values in place of its parameters.
 pub fn concrete(path: &str, id: &str) -> String {

@@ -1,39 +1,43 @@
-//! The steps of a run: timed, told, written into its record, tried again when what failed may pass,
-//! and stopped where somebody asked for it.
+//! The steps of a run: timed, shown to the observer, written into the run's record, retried after
+//! transient failures, limited in time, and stopped by cancelling.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::Retryable as _;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{RefreshError, Result, StepDone};
 use crate::domain::time::Timestamp;
 use crate::error_chain::describe;
-use crate::jobs::{Observer, Step, patience};
+use crate::jobs::Step;
+use crate::jobs::error::{RefreshError, Result};
+use crate::jobs::observer::Observer;
+use crate::jobs::report::StepDone;
 use crate::metrics::count_retry;
+use crate::retry::{self, Policy};
 use crate::runs::{Flow, RunNotes, RunStep};
 use crate::store::Publisher;
 
-/// What the metric of tries calls these.
-const STEP: &str = "step of a run";
+/// The metric's label for these retries.
+const RETRIED: &str = "step of a run";
 
-/// Times steps, tells the observer, writes into the run's record how far it is, and stops where
-/// somebody asked for it.
-pub struct Steps<'a> {
-    publisher: &'a dyn Publisher,
+/// The progress of one run.
+pub(super) struct Steps<'a> {
+    pub publisher: &'a dyn Publisher,
     pub observer: &'a dyn Observer,
     pub cancel: &'a CancellationToken,
     pub done: Vec<StepDone>,
     /// What is written into the record.
     pub notes: RunNotes,
     started: Instant,
-    /// The step that goes on and may be given up, and since when.
+    /// The step under the time limit, and since when.
     current: watch::Sender<Option<(Step, Instant)>>,
     is_limited: bool,
-    /// What last failed in passing, to tell of a step that never gets further.
-    trouble: Arc<Mutex<Option<String>>>,
+    policy: Policy,
+    /// The last transient failure, for the error of a step that exceeds the limit.
+    last_failure: Arc<Mutex<Option<String>>>,
 }
 
 impl<'a> Steps<'a> {
@@ -42,22 +46,29 @@ impl<'a> Steps<'a> {
         observer: &'a dyn Observer,
         cancel: &'a CancellationToken,
     ) -> Self {
-        let (done, notes) = (Vec::new(), RunNotes::default());
-        let current = watch::Sender::new(None);
-        let (started, trouble) = (Instant::now(), Arc::default());
-        let is_limited = true;
-        Self { publisher, observer, cancel, done, notes, started, current, is_limited, trouble }
+        Self {
+            publisher,
+            observer,
+            cancel,
+            done: Vec::new(),
+            notes: RunNotes::default(),
+            started: Instant::now(),
+            current: watch::Sender::new(None),
+            is_limited: true,
+            policy: retry::REFRESH_STEP,
+            last_failure: Arc::default(),
+        }
     }
 
-    /// What comes from now on is not to fail the run, however long it takes.
+    /// Lifts the time limit from here on: what follows cannot fail the run any more.
     pub fn stop_limiting(&mut self) {
         self.is_limited = false;
         self.current.send_replace(None);
     }
 
-    /// Returns an error when a step takes longer than this.
-    pub fn overdue(&self, limit: Duration) -> impl Future<Output = RefreshError> + use<> {
-        let trouble = Arc::clone(&self.trouble);
+    /// Returns an error once a step has taken longer than the limit; never returns otherwise.
+    pub fn timeout(&self, limit: Duration) -> impl Future<Output = RefreshError> + use<> {
+        let last_failure = Arc::clone(&self.last_failure);
         let mut current = self.current.subscribe();
         async move {
             loop {
@@ -66,14 +77,15 @@ impl<'a> Steps<'a> {
                     None => current.changed().await,
                     Some((step, since)) => {
                         let left = limit.saturating_sub(since.elapsed());
-                        let changed = tokio::time::timeout(left, current.changed()).await;
-                        let Ok(changed) = changed else {
-                            let trouble = lock(&trouble).take();
-                            let trouble = trouble.map(|told| format!("; at last: {told}"));
-                            return RefreshError::TooLong {
+                        let Ok(changed) = tokio::time::timeout(left, current.changed()).await
+                        else {
+                            let failure = last_failure.lock().take();
+                            let failure =
+                                failure.map(|failure| format!("; last failure: {failure}"));
+                            return RefreshError::StepTimeout {
                                 step,
                                 limit_secs: limit.as_secs(),
-                                trouble: trouble.unwrap_or_default(),
+                                last_failure: failure.unwrap_or_default(),
                             };
                         };
                         changed
@@ -87,9 +99,9 @@ impl<'a> Steps<'a> {
     }
 
     pub async fn start(&mut self, step: Step, parts: usize) -> Result<()> {
-        self.go_on()?;
+        self.check_cancelled()?;
         self.started = Instant::now();
-        *lock(&self.trouble) = None;
+        *self.last_failure.lock() = None;
         if self.is_limited {
             self.current.send_replace(Some((step, self.started)));
         }
@@ -101,7 +113,7 @@ impl<'a> Steps<'a> {
             summary: String::new(),
             flow: Flow::default(),
         });
-        self.note().await;
+        self.write_notes().await;
         Ok(())
     }
 
@@ -119,27 +131,27 @@ impl<'a> Steps<'a> {
             summary.clone_into(&mut noted.summary);
             noted.flow = flow;
         }
-        self.note().await;
+        self.write_notes().await;
     }
 
-    /// What cannot be noted is no reason to stop: the steps that write would fail themselves.
-    async fn note(&self) {
+    /// A failure here does not stop the run: the steps that write would fail themselves.
+    async fn write_notes(&self) {
         if let Err(error) = self.publisher.note(&self.notes).await {
-            tracing::warn!(error = describe(&error), "how far the run is could not be recorded");
+            tracing::warn!(error = describe(&error), "cannot record the progress of the run");
         }
     }
 
-    pub fn go_on(&self) -> Result<()> {
+    pub fn check_cancelled(&self) -> Result<()> {
         if self.cancel.is_cancelled() { Err(RefreshError::Cancelled) } else { Ok(()) }
     }
 
-    /// Does something that may fail in passing, again while it does, unless somebody cancels.
-    pub async fn again<T, F>(&self, action: &str, mut work: impl FnMut() -> F) -> Result<T>
+    /// Does something, and retries it after transient failures; cancelling ends it at once.
+    pub async fn retry<T, F>(&self, action: &str, mut work: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
         let attempt = || {
-            let work = self.go_on().map(|()| work());
+            let work = self.check_cancelled().map(|()| work());
             async {
                 tokio::select! {
                     done = work? => done,
@@ -147,50 +159,46 @@ impl<'a> Steps<'a> {
                 }
             }
         };
-        tries(action, attempt, self.cancel.clone(), &self.trouble).await
+        self.retry_transient(action, attempt, self.cancel.clone()).await
     }
 
-    /// The same for what is not to be left half done: who cancels is not heard, and it may take its time.
-    pub async fn insist<T, F>(&self, action: &str, work: impl FnMut() -> F) -> Result<T>
+    /// The same for what must not be left half done: neither cancelling nor the time limit ends it.
+    pub async fn retry_uncancelled<T, F>(&self, action: &str, work: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
         self.current.send_replace(None);
-        tries(action, work, CancellationToken::new(), &self.trouble).await
+        self.retry_transient(action, work, CancellationToken::new()).await
     }
-}
 
-fn lock(trouble: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
-    trouble.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Tries something again while it fails in passing; `cancel` ends a pause between tries.
-async fn tries<T, F>(
-    action: &str,
-    attempt: impl FnMut() -> F,
-    cancel: CancellationToken,
-    trouble: &Mutex<Option<String>>,
-) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    attempt
-        .retry(patience())
-        .sleep(move |pause| {
-            let cancel = cancel.clone();
-            async move {
-                // Whether it is over is the attempt's to say.
-                let _ = tokio::time::timeout(pause, cancel.cancelled()).await;
-            }
-        })
-        .when(RefreshError::is_transient)
-        .notify(|error, pause| {
-            let (error, seconds) = (describe(error), pause.as_secs_f64());
-            count_retry(STEP, action);
-            *lock(trouble) = Some(error.clone());
-            tracing::warn!(action, error, seconds, "failed in passing; trying again");
-        })
-        .await
+    /// Retries while the failure is transient; `cancel` ends a delay between attempts.
+    async fn retry_transient<T, F>(
+        &self,
+        action: &str,
+        attempt: impl FnMut() -> F,
+        cancel: CancellationToken,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        attempt
+            .retry(self.policy.backoff())
+            .sleep(move |delay| {
+                let cancel = cancel.clone();
+                async move {
+                    // Either way the next attempt decides.
+                    let _ = tokio::time::timeout(delay, cancel.cancelled()).await;
+                }
+            })
+            .when(RefreshError::is_transient)
+            .notify(|error, delay| {
+                let (error, delay_secs) = (describe(error), delay.as_secs_f64());
+                count_retry(RETRIED, action);
+                *self.last_failure.lock() = Some(error.clone());
+                tracing::warn!(action, error, delay_secs, "transient failure; retrying");
+            })
+            .await
+    }
 }
 
 #[cfg(test)]
@@ -199,62 +207,59 @@ mod tests {
 
     use super::*;
     use crate::catalogue::CATALOGUE;
-    use crate::jobs::NoObserver;
+    use crate::jobs::observer::NoObserver;
     use crate::runs::{RefreshRequest, RunSpec, RunTrigger};
     use crate::store::sqlite::SqliteStore;
     use crate::store::{GoldStore as _, StoreError};
 
-    fn away() -> RefreshError {
-        let (location, source) = ("somewhere".to_owned(), "nobody answers".into());
+    fn unavailable() -> RefreshError {
+        let (location, source) = ("the store".to_owned(), "connection refused".into());
         RefreshError::Store(StoreError::Unavailable { location, source })
     }
 
-    fn full() -> RefreshError {
-        let (action, location) = ("writing".to_owned(), "somewhere".to_owned());
-        RefreshError::Store(StoreError::Failed { action, location, source: "full".into() })
+    fn disk_full() -> RefreshError {
+        let (action, location) = ("writing".to_owned(), "the store".to_owned());
+        RefreshError::Store(StoreError::Failed { action, location, source: "disk full".into() })
     }
 
-    /// How often something was tried that failed so at first, and what came of it.
-    async fn tried(fail: fn() -> RefreshError, cancel: &CancellationToken) -> (u32, Result<()>) {
+    /// How many attempts were made when the first fails so, and the result.
+    async fn attempts(
+        fail: fn() -> RefreshError,
+        first_delay: Duration,
+        cancel: &CancellationToken,
+    ) -> (u32, Result<()>) {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&dir.path().join("serving.db"), &CATALOGUE).unwrap();
-        let order = RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default());
-        let publisher = store.publisher(&order).await.unwrap();
-        let steps = Steps::new(publisher.as_ref(), &NoObserver, cancel);
+        let spec = RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default());
+        let publisher = store.publisher(&spec).await.unwrap();
+        let mut steps = Steps::new(publisher.as_ref(), &NoObserver, cancel);
+        let max_delay = first_delay;
+        steps.policy = Policy { first_delay, max_delay, ..retry::REFRESH_STEP };
         let count = AtomicU32::new(0);
         let work = async || {
             if count.fetch_add(1, Ordering::Relaxed) == 0 { Err(fail()) } else { Ok(()) }
         };
-        let came = steps.again("trying", work).await;
-        (count.load(Ordering::Relaxed), came)
+        let result = steps.retry("trying", work).await;
+        (count.load(Ordering::Relaxed), result)
     }
 
     #[tokio::test]
-    async fn only_what_may_pass_is_tried_again() {
-        let never = CancellationToken::new();
-        let (passing, permanent) = tokio::join!(tried(away, &never), tried(full, &never));
-        assert!(matches!(passing, (2, Ok(()))), "{passing:?}");
+    async fn only_transient_failures_are_retried() {
+        let (never, delay) = (CancellationToken::new(), Duration::from_millis(1));
+        let transient = attempts(unavailable, delay, &never).await;
+        assert!(matches!(transient, (2, Ok(()))), "{transient:?}");
+        let permanent = attempts(disk_full, delay, &never).await;
         assert!(matches!(permanent, (1, Err(RefreshError::Store(_)))), "{permanent:?}");
     }
 
     #[tokio::test]
-    async fn who_cancels_does_not_wait_for_the_next_try() {
-        let cancel = CancellationToken::new();
-        let asked = async {
+    async fn cancelling_does_not_wait_for_the_next_attempt() {
+        let (cancel, delay) = (CancellationToken::new(), Duration::from_hours(1));
+        let later = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             cancel.cancel();
         };
-        let (came, ()) = tokio::join!(tried(away, &cancel), asked);
-        assert!(matches!(came, (1, Err(RefreshError::Cancelled))), "{came:?}");
-    }
-
-    #[test]
-    fn the_pauses_are_two_ten_and_thirty_seconds_and_up_to_as_long_again() {
-        use backon::BackoffBuilder as _;
-        let pauses: Vec<u64> = patience().build().map(|pause| pause.as_secs()).collect();
-        assert_eq!(pauses.len(), 3);
-        for (pause, least) in pauses.into_iter().zip([2, 10, 30]) {
-            assert!((least..=2 * least).contains(&pause), "{pause} instead of {least}");
-        }
+        let (result, ()) = tokio::join!(attempts(unavailable, delay, &cancel), later);
+        assert!(matches!(result, (1, Err(RefreshError::Cancelled))), "{result:?}");
     }
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 use object_store::{BackoffConfig, RetryConfig};
 use secrecy::SecretString;
 
-/// Before the first retry of a request; doubled for each one after.
-pub(super) const RETRY_DELAY: Duration = Duration::from_millis(100);
-pub(super) const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+use crate::retry;
 
 /// How an S3 store is reached.
 #[derive(Debug, Clone)]
@@ -41,9 +39,9 @@ impl S3Options {
     pub(super) fn retry_config(&self) -> RetryConfig {
         RetryConfig {
             backoff: BackoffConfig {
-                init_backoff: RETRY_DELAY,
-                max_backoff: MAX_RETRY_DELAY,
-                base: 2.0,
+                init_backoff: retry::S3_REQUEST.first_delay,
+                max_backoff: retry::S3_REQUEST.max_delay,
+                base: retry::S3_REQUEST.factor.into(),
             },
             max_retries: self.retries,
             retry_timeout: self.retry_timeout(),

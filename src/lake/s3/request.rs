@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::Retryable as _;
 use bytes::Bytes;
 use http::Method;
 use object_store::Error;
@@ -12,8 +12,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use super::bucket::Bucket;
-use super::options::{MAX_RETRY_DELAY, RETRY_DELAY};
 use crate::lake::error::is_transient;
+use crate::retry;
 
 /// The characters that a path does not escape: those that the signature does not.
 const UNESCAPED_IN_PATH: AsciiSet =
@@ -30,11 +30,7 @@ impl Bucket {
         body: Bytes,
     ) -> object_store::Result<Bytes> {
         let options = &self.s3.options;
-        let policy = ExponentialBuilder::new()
-            .with_min_delay(RETRY_DELAY)
-            .with_max_delay(MAX_RETRY_DELAY)
-            .with_max_times(options.retries)
-            .with_jitter();
+        let policy = retry::S3_REQUEST.with_max_retries(options.retries).backoff();
         let attempt = || self.request_once(method.clone(), key, query, body.clone());
         let (started, limit) = (Instant::now(), options.retry_timeout());
         attempt.retry(policy).when(|error| is_transient(error) && started.elapsed() < limit).await

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::Retryable;
 use mongodb::Database;
 use mongodb::action::RunCommand;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, cstr, doc};
@@ -16,27 +16,11 @@ use mongodb::options::{ReadPreference, SelectionCriteria};
 use super::client::MongoStore;
 use super::decode::whole;
 use super::errors::{DUPLICATE_KEY, Fenced, is_transient, is_transient_code, sentence};
+use crate::retry::{self, Policy};
 use crate::store::{Result, StoreError};
 
 /// How long a write that fails transiently is retried: longer than an election or a restart.
 const RETRY_WINDOW: Duration = Duration::from_mins(1);
-/// Delays between attempts: doubled from the first to the last, up to as much again as jitter.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LAST_DELAY: Duration = Duration::from_millis(2_500);
-
-fn retries() -> ExponentialBuilder {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_DELAY)
-        .with_max_delay(LAST_DELAY)
-        .without_max_times()
-        .with_jitter()
-}
-
-/// Two retries only, for the end of a run: a server that is away was waited for before.
-pub(super) fn short_retries() -> ExponentialBuilder {
-    retries().with_max_times(2)
-}
-
 impl MongoStore {
     /// Waits for a write, retried while it fails transiently. Every write here is idempotent: a
     /// second attempt finds what the first one did.
@@ -44,7 +28,8 @@ impl MongoStore {
     where
         W: Future<Output = std::result::Result<T, Error>>,
     {
-        self.with_retries(self.inner.options.write_timeout, retries(), action, work).await
+        self.with_retries(self.inner.options.write_timeout, retry::MONGODB_COMMAND, action, work)
+            .await
     }
 
     /// The same with the time limit of a read: for the lease, the pointer, lists.
@@ -54,14 +39,14 @@ impl MongoStore {
     {
         let options = &self.inner.options;
         let limit = options.query_timeout + options.server_selection_timeout;
-        self.with_retries(limit, retries(), action, work).await
+        self.with_retries(limit, retry::MONGODB_COMMAND, action, work).await
     }
 
     /// Waits for work, each attempt for `limit` at most, retried by a policy.
     pub(super) async fn with_retries<T, W>(
         &self,
         limit: Duration,
-        policy: ExponentialBuilder,
+        policy: Policy,
         action: &str,
         mut work: impl FnMut() -> W,
     ) -> Result<T>
@@ -80,7 +65,7 @@ impl MongoStore {
             }
         };
         let result = attempt
-            .retry(policy)
+            .retry(policy.backoff())
             .when(|error| {
                 let is_transient = is_transient(error)
                     || error.get_custom::<Rejection>().is_some_and(|found| found.is_transient);
@@ -88,7 +73,12 @@ impl MongoStore {
             })
             .notify(|error, wait| {
                 let problem = sentence(error);
-                tracing::warn!(action, problem, wait_secs = wait.as_secs_f64(), "retrying");
+                tracing::warn!(
+                    action,
+                    problem,
+                    wait_secs = wait.as_secs_f64(),
+                    "transient failure; retrying"
+                );
             })
             .await;
         result.map_err(|error| self.failed_command(action, &error))

@@ -16,8 +16,9 @@ use super::queries;
 use crate::blocking::spawn_blocking;
 use crate::domain::manifest::TableEntry;
 use crate::domain::schema::Table;
+use crate::failpoint::failpoint;
 use crate::store::verify::verify_stored;
-use crate::store::{Cause, Reached, Result, RowSource, RowsError, StoreError};
+use crate::store::{Cause, Result, RowSource, RowsError, StoreError};
 
 /// Batches in flight at once.
 const WRITERS: usize = 4;
@@ -26,13 +27,7 @@ const ENCODED_AHEAD: usize = 2;
 
 impl MongoPublisher {
     /// Stores a table with its indexes; `false` when it is stored already.
-    pub async fn load(
-        &self,
-        table: &Table,
-        entry: &TableEntry,
-        rows: RowSource,
-        reached: Reached<'_>,
-    ) -> Result<bool> {
+    pub async fn load(&self, table: &Table, entry: &TableEntry, rows: RowSource) -> Result<bool> {
         self.still_held()?;
         self.refuse_taken_names_of(table)?;
         if self.is_complete(table, entry).await? {
@@ -47,10 +42,12 @@ impl MongoPublisher {
             if entry.rows == 0 {
                 self.create_collection(&staging).await?;
             }
-            self.insert(table, &staging, rows, reached).await?;
-            reached(&format!("inserted:{name}"));
+            self.insert(table, &staging, rows).await?;
+            failpoint!("inserted:{name}");
+            tracing::debug!(table = name, "inserted the rows");
             self.build_indexes(table, entry.rows, &staging).await?;
-            reached(&format!("indexed:{name}"));
+            failpoint!("indexed:{name}");
+            tracing::debug!(table = name, "built the indexes");
             // A process that took the lease has swept what was written so far.
             self.confirm_lease().await?;
             self.verify(table, entry, &staging).await?;
@@ -64,7 +61,7 @@ impl MongoPublisher {
             }
             return Err(error);
         }
-        reached(&format!("renamed:{name}"));
+        failpoint!("renamed:{name}");
         Ok(true)
     }
 
@@ -107,13 +104,7 @@ impl MongoPublisher {
     }
 
     /// Inserts every row into a collection, several batches at a time.
-    async fn insert(
-        &self,
-        table: &Table,
-        staging: &str,
-        rows: RowSource,
-        reached: Reached<'_>,
-    ) -> Result<()> {
+    async fn insert(&self, table: &Table, staging: &str, rows: RowSource) -> Result<()> {
         let action = format!("writing {}", table.name);
         let failed = |source: Cause| StoreError::Failed {
             action: action.clone(),
@@ -138,7 +129,7 @@ impl MongoPublisher {
                     self.still_held()?;
                     let batch = batch.map_err(|error: RowsError| error.into_store_error(failed))?;
                     self.insert_batch(&action, staging, batch).await?;
-                    reached(&format!("inserting:{}", table.name));
+                    failpoint!("inserting:{}", table.name);
                 }
                 Ok(())
             });

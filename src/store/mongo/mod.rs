@@ -35,7 +35,7 @@ pub use client::MongoStore;
 pub use options::{MongoOptions, ReadPreference};
 
 use super::verify::entry_of;
-use super::{Audit, GoldStore, Page, Publisher, Reached, Result, RowSource};
+use super::{Audit, GoldStore, Page, Publisher, Result, RowSource};
 use crate::domain::manifest::{Published, TableEntry};
 use crate::domain::query::Query;
 use crate::domain::schema::Table;
@@ -131,17 +131,16 @@ impl Publisher for MongoPublisher {
         table: &'static Table,
         entry: &TableEntry,
         rows: RowSource,
-        reached: Reached<'_>,
     ) -> Result<bool> {
-        self.load(table, entry, rows, reached).await
+        self.load(table, entry, rows).await
     }
 
-    async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
-        self.serve(published, reached).await
+    async fn activate(&self, published: &Published) -> Result<()> {
+        self.serve(published).await
     }
 
     async fn repair_names(&self, published: &Published) -> Result<()> {
-        self.point_views(published, &|_| {}).await
+        self.point_views(published).await
     }
 
     async fn sweep(&self, keep: usize) -> Result<usize> {

@@ -15,7 +15,7 @@ use mongodb::error::Error;
 use tokio::task::AbortHandle;
 
 use super::client::MongoStore;
-use super::commands::{durable, primary, short_retries};
+use super::commands::{durable, primary};
 use super::connection::{Connection, Deployment, POINTER};
 use super::decode::{read_manifest, whole};
 use super::errors::{Fenced, NAMESPACE_NOT_FOUND, code};
@@ -23,6 +23,7 @@ use super::lease::{LeaseAttempt, claim, heartbeat, heartbeat_interval, release, 
 use super::names::{Namespace, foreign, list_names};
 use super::runs::{abandon_running, begin, write_notes};
 use crate::domain::manifest::Published;
+use crate::retry;
 use crate::runs::{RunEnd, RunNotes, RunSpec};
 use crate::store::{Result, StoreError, failed, owner};
 
@@ -177,7 +178,7 @@ impl MongoPublisher {
         let (token, run) = (self.token, self.run);
         let limit = self.store.inner.options.server_selection_timeout;
         self.store
-            .with_retries(limit, short_retries(), "ending a run", || async {
+            .with_retries(limit, retry::MONGODB_LAST_COMMAND, "ending a run", || async {
                 self.connection.runs().update_one(doc! { "_id": run }, ended.clone()).await?;
                 release(&self.connection, token).await
             })

@@ -10,7 +10,7 @@ use super::connection::{Connection, POINTER};
 use super::documents::instant_to_bson;
 use super::errors::{DUPLICATE_KEY, Fenced, code};
 use crate::domain::manifest::Published;
-use crate::store::Reached;
+use crate::failpoint::failpoint;
 
 /// The driver's label of a commit with an unknown result.
 const UNKNOWN_RESULT: &str = "UnknownTransactionCommitResult";
@@ -100,7 +100,7 @@ impl Changes {
     ///
     /// # Errors
     /// A custom [`Fenced`] where a fence is higher than the token.
-    pub async fn apply_in_turn(&self, reached: Reached<'_>) -> std::result::Result<(), Error> {
+    pub async fn apply_in_turn(&self) -> std::result::Result<(), Error> {
         let (manifest, pointer, own) = self.filters();
         let pointers = self.connection.pointer();
         let current = pointers.find_one(pointer.clone()).await?;
@@ -108,7 +108,7 @@ impl Changes {
         let manifests = self.connection.manifests();
         let keep = manifests.replace_one(manifest, &self.manifest).upsert(true);
         keep.await.map_err(fenced_by_key)?;
-        reached("kept");
+        failpoint!("kept");
         if pointers.update_one(pointer, self.pointer.clone()).await?.matched_count == 0 {
             return Err(Error::custom(Fenced));
         }

@@ -13,25 +13,26 @@ use super::queries::{self, NamedView};
 use super::switch::Changes;
 use crate::domain::manifest::Published;
 use crate::domain::schema::Table;
-use crate::store::{Reached, Result, StoreError};
+use crate::failpoint::failpoint;
+use crate::store::{Result, StoreError};
 
 /// Names changed at once.
 pub(super) const CONCURRENT_CHANGES: usize = 8;
 
 impl MongoPublisher {
     /// Makes a generation the one that is served, then points the views at it.
-    pub async fn serve(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
+    pub async fn serve(&self, published: &Published) -> Result<()> {
         let names = self.names().await?;
         self.refuse_foreign(&names, &self.expected_views(published))?;
         self.refuse_incomplete(&names, published)?;
-        self.switch(published, reached).await?;
+        self.switch(published).await?;
         self.store.invalidate();
-        reached("committed");
-        self.point_views(published, reached).await
+        failpoint!("committed");
+        self.point_views(published).await
     }
 
     /// The one commit: manifest, pointer and the run's record.
-    async fn switch(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
+    async fn switch(&self, published: &Published) -> Result<()> {
         let action = "switching to the generation";
         let changes =
             Changes::of(published, self.token, self.run, &self.connection).map_err(|source| {
@@ -46,14 +47,14 @@ impl MongoPublisher {
             if is_replicated {
                 changes.apply_together().await
             } else {
-                changes.apply_in_turn(reached).await
+                changes.apply_in_turn().await
             }
         };
         self.store.write(action, switch).await
     }
 
     /// Points every stable name and legacy view at the generation's tables.
-    pub async fn point_views(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
+    pub async fn point_views(&self, published: &Published) -> Result<()> {
         let names = self.names().await?;
         let views = self.expected_views(published);
         self.refuse_foreign(&names, &views)?;
@@ -66,7 +67,7 @@ impl MongoPublisher {
             .map(Ok)
             .try_for_each_concurrent(CONCURRENT_CHANGES, async |(view, command)| {
                 self.point_view(published, view, command).await?;
-                reached(&format!("named:{}", view.name));
+                failpoint!("named:{}", view.name);
                 Ok(())
             })
             .await?;

@@ -10,10 +10,11 @@ use super::pool::SqliteStore;
 use super::{read, runs, sql, values};
 use crate::domain::manifest::{Published, TableEntry, table_in_physical_name};
 use crate::domain::schema::{Catalogue, Table, View};
+use crate::failpoint::failpoint;
 use crate::lock::Lock;
 use crate::runs::{RunEnd, RunNotes, RunRecord, RunSpec};
 use crate::store::verify::verify_stored;
-use crate::store::{Cause, Publisher, Reached, Result, RowSource, RowsError, StoreError};
+use crate::store::{Cause, Publisher, Result, RowSource, RowsError, StoreError};
 
 /// How often the lock is tried, and how long to wait in between: a process that marks interrupted
 /// runs holds it for a moment.
@@ -106,7 +107,6 @@ impl Publisher for SqlitePublisher {
         table: &'static Table,
         entry: &TableEntry,
         rows: RowSource,
-        _reached: Reached<'_>,
     ) -> Result<bool> {
         let entry = entry.clone();
         let action = format!("writing {}", table.name);
@@ -120,7 +120,7 @@ impl Publisher for SqlitePublisher {
             .await
     }
 
-    async fn activate(&self, published: &Published, reached: Reached<'_>) -> Result<()> {
+    async fn activate(&self, published: &Published) -> Result<()> {
         let published = published.clone();
         let legacy_views = self.store.catalogue().legacy_views;
         let run = self.run;
@@ -134,7 +134,7 @@ impl Publisher for SqlitePublisher {
             })
             .await?;
         self.store.invalidate();
-        reached("committed");
+        failpoint!("committed");
         Ok(())
     }
 

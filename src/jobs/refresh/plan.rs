@@ -1,0 +1,256 @@
+//! Planning: reads what is published and what the sources are, and decides what the run has to do.
+
+use serde_json::json;
+
+use super::refresher::{ENGINE, Refresher};
+use super::steps::Steps;
+use crate::domain::digest::sha256_hex;
+use crate::domain::manifest::{Manifest, Published, SilverFiles, SourceFile};
+use crate::domain::time::Timestamp;
+use crate::jobs::error::{RefreshError, Result};
+use crate::jobs::{Step, sources};
+use crate::lake::keys::Folder;
+use crate::pipeline::silver::quality::check_gate;
+use crate::runs::{Flow, RefreshRequest, StartAt};
+
+/// What a run has to do.
+pub(super) enum Plan {
+    /// Nothing: this generation is what the run would build.
+    Unchanged { generation: u64, active: Box<Published> },
+    /// Publish a generation that is complete in the lake.
+    Publish(Box<Manifest>),
+    /// Build a generation and publish it.
+    Build(Box<NewGeneration>),
+}
+
+/// A generation to be built.
+pub(super) struct NewGeneration {
+    /// Where its objects go.
+    pub folder: Folder,
+    pub fingerprint: String,
+    pub started_at: Timestamp,
+    pub request: RefreshRequest,
+    /// The source files, for its manifest.
+    pub sources: Vec<SourceFile>,
+    pub start_from: StartFrom,
+    pub is_sample: bool,
+    /// The last published generation, unless that is of the sample and this one is not.
+    pub previous: Option<Manifest>,
+}
+
+/// Where the pipeline starts.
+pub(super) enum StartFrom {
+    /// Source files, which are copied to bronze first.
+    Sources,
+    /// Source files in bronze.
+    Bronze,
+    /// Silver of an earlier generation.
+    Silver(Box<SilverFiles>),
+}
+
+/// What a generation is to be made from.
+struct Inputs {
+    files: Vec<SourceFile>,
+    start_from: StartFrom,
+    /// Whether they are the generated sample; `None` when that is not known yet.
+    is_sample: Option<bool>,
+    /// The request, completed by what the inputs decide.
+    request: RefreshRequest,
+}
+
+impl Refresher {
+    /// Decides what the run has to do; removes what ended runs left behind on the way.
+    pub(super) async fn plan(
+        &self,
+        request: RefreshRequest,
+        steps: &mut Steps<'_>,
+    ) -> Result<Plan> {
+        let now = Timestamp::now();
+        if let (Some(as_of), Err(today)) = (request.as_of, request.check(now)) {
+            return Err(RefreshError::Future { as_of, today });
+        }
+        let publisher = steps.publisher;
+        let read = async || Ok(publisher.active().await?);
+        let active = steps.retry("reading the active generation", read).await?;
+        steps.notes.before = active.as_ref().map(|active| active.manifest.generation);
+        let list = async || Ok(self.store.generations().await?);
+        let stored = steps.retry("listing generations", list).await?;
+        let newest = stored.last();
+        let inputs = self.read_inputs_step(request, newest, steps).await?;
+        let request = inputs.request;
+        let fingerprint = self.fingerprint(&inputs.files, request);
+
+        let is_unchanged = match newest {
+            Some(newest) if active.is_some() && !request.force => {
+                self.is_up_to_date(&newest.manifest, &fingerprint, now, steps).await?
+            }
+            _ => false,
+        };
+        let numbers = stored.iter().map(|stored| stored.manifest.generation).collect();
+        let clear = || self.clear_debris(publisher, &numbers);
+        let committed = steps.retry("removing debris", clear).await?;
+        let newest_number = newest.map_or(0, |newest| newest.manifest.generation);
+        if let Some(active) = active.filter(|_| is_unchanged) {
+            let active = Box::new(active);
+            return Ok(Plan::Unchanged { generation: newest_number, active });
+        }
+        let (number, unpublished) = self.newest_in_lake(&committed, newest_number, steps).await?;
+        if let Some(manifest) = unpublished
+            && !request.force
+            && self.passes_gate(&manifest, newest)
+            && self.is_up_to_date(&manifest, &fingerprint, now, steps).await?
+        {
+            return Ok(Plan::Publish(Box::new(manifest)));
+        }
+        let is_sample = self.is_sample(&inputs, steps).await?;
+        let run = publisher.run();
+        Ok(Plan::Build(Box::new(NewGeneration {
+            folder: Folder { generation: number + 1, run, nonce: rand::random() },
+            fingerprint,
+            started_at: now,
+            request,
+            sources: inputs.files,
+            start_from: inputs.start_from,
+            is_sample,
+            previous: newest
+                .filter(|newest| is_sample || !newest.manifest.is_sample)
+                .map(|newest| newest.manifest.clone()),
+        })))
+    }
+
+    /// The step of reading the source files, or the manifest of the generation to start from.
+    async fn read_inputs_step(
+        &self,
+        request: RefreshRequest,
+        newest: Option<&Published>,
+        steps: &mut Steps<'_>,
+    ) -> Result<Inputs> {
+        steps.start(Step::Sources, 1).await?;
+        steps.retry("preparing the lake", || self.prepare_lake()).await?;
+        let newest = newest.map(|newest| newest.manifest.generation);
+        let inputs = self.read_inputs(request, newest, steps).await?;
+        let bytes: u64 = inputs.files.iter().map(|file| file.size_bytes).sum();
+        let summary = format!("{} files, {bytes} bytes", inputs.files.len());
+        let flow = Flow { bytes: Some(bytes), ..Flow::default() };
+        steps.finish(Step::Sources, &summary, flow).await;
+        Ok(inputs)
+    }
+
+    /// Checks the lake: that its buckets exist, and that it belongs to this serving store.
+    async fn prepare_lake(&self) -> Result<()> {
+        self.lake.prepare().await?;
+        self.claim_lake().await
+    }
+
+    async fn read_inputs(
+        &self,
+        mut request: RefreshRequest,
+        newest: Option<u64>,
+        steps: &Steps<'_>,
+    ) -> Result<Inputs> {
+        if request.start_at == StartAt::Sources {
+            let read = || sources::read(&self.lake);
+            let files = steps.retry("reading the source files", read).await?;
+            let start_from = StartFrom::Sources;
+            return Ok(Inputs { files, start_from, is_sample: None, request });
+        }
+        let wanted = request.inputs_of.or(newest);
+        let missing = || RefreshError::NoInputs(wanted);
+        let generation = wanted.ok_or_else(missing)?;
+        let manifest = self.read_manifest(generation, steps).await?.ok_or_else(missing)?;
+        request.inputs_of = Some(generation);
+        // A generation that was requested as of an earlier day is made as of that day again.
+        if request.as_of.is_none() && !self.is_of(&manifest, request) {
+            request.as_of = Some(manifest.as_of);
+        }
+        let Manifest { sources: files, is_sample, silver, .. } = manifest;
+        let start_from = if request.start_at == StartAt::Silver {
+            StartFrom::Silver(Box::new(silver.ok_or(RefreshError::NoSilver(generation))?))
+        } else {
+            StartFrom::Bronze
+        };
+        Ok(Inputs { files, start_from, is_sample: Some(is_sample), request })
+    }
+
+    /// The greatest number of a generation that is committed in the lake or stored, and its manifest where
+    /// it is not stored. Numbers beyond what a listing shows are probed by name, since listings may be late:
+    /// a number is never used twice.
+    async fn newest_in_lake(
+        &self,
+        committed: &[u64],
+        newest_stored: u64,
+        steps: &Steps<'_>,
+    ) -> Result<(u64, Option<Manifest>)> {
+        let mut newest = newest_stored;
+        let mut last = None;
+        if let Some(listed) = committed.last().copied().filter(|listed| *listed > newest) {
+            newest = listed;
+            last = self.read_manifest(listed, steps).await?;
+        }
+        while let Some(manifest) = self.read_manifest(newest + 1, steps).await? {
+            newest += 1;
+            last = Some(manifest);
+        }
+        Ok((newest, last))
+    }
+
+    async fn read_manifest(&self, number: u64, steps: &Steps<'_>) -> Result<Option<Manifest>> {
+        let read = async || Ok(self.lake.manifest(number).await?);
+        steps.retry("reading a manifest", read).await
+    }
+
+    async fn is_sample(&self, inputs: &Inputs, steps: &Steps<'_>) -> Result<bool> {
+        match (&inputs.start_from, inputs.is_sample) {
+            (StartFrom::Sources, None) => {
+                let read = || sources::are_sample(&self.lake, &inputs.files);
+                steps.retry("reading the sample's description", read).await
+            }
+            (_, known) => Ok(known.unwrap_or(false)),
+        }
+    }
+
+    /// Whether a run with this fingerprint would make this generation again, and its models are intact. A row
+    /// that was rejected for lying in the future may be accepted once its instant has come.
+    async fn is_up_to_date(
+        &self,
+        manifest: &Manifest,
+        fingerprint: &str,
+        now: Timestamp,
+        steps: &Steps<'_>,
+    ) -> Result<bool> {
+        Ok(manifest.fingerprint == fingerprint
+            && manifest.quality.earliest_future.is_none_or(|instant| instant > now)
+            && steps.retry("verifying the models", || self.has_models(manifest)).await?)
+    }
+
+    /// Whether a generation is what this request makes of its source files.
+    fn is_of(&self, manifest: &Manifest, request: RefreshRequest) -> bool {
+        let from_files = RefreshRequest { start_at: StartAt::Bronze, ..request };
+        manifest.fingerprint == self.fingerprint(&manifest.sources, from_files)
+    }
+
+    /// Whether a generation that was built, perhaps with the gate overridden, would pass the gate.
+    fn passes_gate(&self, manifest: &Manifest, last: Option<&Published>) -> bool {
+        let last = last.map(|last| &last.manifest);
+        let last = last.filter(|last| manifest.is_sample || !last.is_sample);
+        check_gate(&manifest.quality, last.map(|last| &last.quality), self.gate, false).is_ok()
+    }
+
+    /// Equal for runs that make equal gold.
+    fn fingerprint(&self, files: &[SourceFile], request: RefreshRequest) -> String {
+        let sources: Vec<_> =
+            files.iter().map(|file| json!([file.data_set, file.name, file.sha256])).collect();
+        let mut inputs = json!({
+            "engine": ENGINE,
+            "sources": sources,
+            "as_of": request.as_of,
+            "max_amount": self.max_amount,
+            "models": self.models,
+        });
+        if request.start_at == StartAt::Silver {
+            // Silver may have been cleaned with other settings than today's.
+            inputs["silver"] = json!(request.inputs_of);
+        }
+        sha256_hex(inputs.to_string().as_bytes())
+    }
+}

@@ -1,0 +1,42 @@
+//! What every step of a refresh works with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::jobs::error::Result;
+use crate::jobs::owner::owner_of;
+use crate::lake::Lake;
+use crate::pipeline::ml::TrainingOptions;
+use crate::pipeline::silver::quality::Gate;
+use crate::store::GoldStore;
+
+/// What builds gold, for manifests and fingerprints.
+pub(super) const ENGINE: &str = concat!("goldsmith ", env!("CARGO_PKG_VERSION"));
+
+/// A lake, a serving store, and the rules by which refreshes bring the one into the other.
+#[derive(Debug, Clone)]
+pub struct Refresher {
+    /// Where sources come from and generations go.
+    pub lake: Lake,
+    /// Where generations are served from.
+    pub store: Arc<dyn GoldStore>,
+    /// Limits of the quality gate.
+    pub gate: Gate,
+    /// Greatest acceptable amount of one purchase, EUR.
+    pub max_amount: f64,
+    /// How models are trained.
+    pub models: TrainingOptions,
+    /// Generations to keep in lake and store.
+    pub keep_generations: usize,
+    /// Records of runs to keep in the store.
+    pub keep_runs: u32,
+    /// Longest time one step may take.
+    pub longest_step: Duration,
+}
+
+impl Refresher {
+    /// Checks that the lake belongs to the serving store, and makes it the owner of a lake without one.
+    pub(super) async fn claim_lake(&self) -> Result<()> {
+        Ok(self.lake.claim(&owner_of(self.store.as_ref()).await?).await?)
+    }
+}

@@ -1,0 +1,168 @@
+//! Silver: source files into bronze, bronze into typed, clean rows, and the quality gate.
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::plan::{NewGeneration, StartFrom};
+use super::refresher::Refresher;
+use super::steps::Steps;
+use super::write::WRITERS;
+use crate::blocking::{compute, spawn_blocking};
+use crate::domain::data_set::{DataSet, PerDataSet};
+use crate::domain::manifest::{DataSetFiles, SilverFiles, SourceFile};
+use crate::domain::time::Timestamp;
+use crate::failpoint::failpoint;
+use crate::jobs::error::{RefreshError, Result};
+use crate::jobs::{Step, generation_reader, sources};
+use crate::lake::keys::Folder;
+use crate::lake::writing::PartWriter;
+use crate::lake::{LakeError, Layer};
+use crate::pipeline::PipelineError;
+use crate::pipeline::silver::quality::check_gate;
+use crate::pipeline::silver::{self, Silver, partition};
+use crate::runs::{Flow, RowCounts, RunQuality};
+
+/// Silver of a new generation.
+pub(super) struct NewSilver {
+    pub rows: Silver,
+    /// The same in the lake.
+    pub files: SilverFiles,
+}
+
+impl Refresher {
+    /// Makes silver, writes it, and stops the run if it does not pass the gate.
+    pub(super) async fn make_silver(
+        &self,
+        new: &NewGeneration,
+        steps: &mut Steps<'_>,
+    ) -> Result<NewSilver> {
+        let rows = self.clean_or_read(new, steps).await?;
+        let silver = self.write_silver(new.folder, rows, steps).await?;
+        failpoint!("silver");
+        let report = &silver.rows.report;
+        let quality = RunQuality::from(report);
+        steps.notes.quality = Some(quality.clone());
+        let previous = new.previous.as_ref().map(|manifest| &manifest.quality);
+        check_gate(report, previous, self.gate, new.request.force).map_err(|source| {
+            let rejects = self.lake.locate(Layer::Silver, &new.folder.rejects_folder());
+            RefreshError::Gate { source, rejects }
+        })?;
+        let counts = quality.data_sets;
+        let sum = |count: fn(&RowCounts) -> u64| counts.values().map(count).sum::<u64>();
+        let valid = counts.iter().map(|(set, rows)| format!("{} {}, ", rows.valid, set.noun()));
+        let rejected = sum(|rows| rows.rejected);
+        let summary = format!("{}{rejected} rows rejected", valid.collect::<String>());
+        let flow = Flow {
+            rows_in: Some(sum(|rows| rows.read)),
+            rows_out: Some(sum(|rows| rows.valid)),
+            bytes: Some(silver.files.all().map(|file| file.size_bytes).sum()),
+        };
+        steps.finish(Step::Silver, &summary, flow).await;
+        Ok(silver)
+    }
+
+    /// Silver from wherever the pipeline starts; source files are copied to bronze first.
+    async fn clean_or_read(&self, new: &NewGeneration, steps: &mut Steps<'_>) -> Result<Silver> {
+        let (files, started_at) = (&new.sources, new.started_at);
+        if let StartFrom::Silver(silver) = &new.start_from {
+            steps.start(Step::Silver, 1).await?;
+            let read = || generation_reader::silver(&self.lake, silver);
+            return steps.retry("reading silver", read).await;
+        }
+        let has_sources = matches!(new.start_from, StartFrom::Sources);
+        if has_sources {
+            self.copy_to_bronze(files, false, steps).await?;
+        }
+        steps.start(Step::Silver, 1).await?;
+        match self.clean(files, started_at, steps).await {
+            // Bronze is named by content: the sources, still unchanged, can replace what is damaged.
+            Err(RefreshError::Lake(LakeError::Damaged { path, problem })) if has_sources => {
+                tracing::warn!(path, problem, "a file in bronze is damaged; copying it again");
+                self.copy_to_bronze(files, true, steps).await?;
+                steps.start(Step::Silver, 1).await?;
+                self.clean(files, started_at, steps).await
+            }
+            cleaned => cleaned,
+        }
+    }
+
+    /// Copies the source files to bronze; with `replace` also those that bronze has already.
+    async fn copy_to_bronze(
+        &self,
+        files: &[SourceFile],
+        replace: bool,
+        steps: &mut Steps<'_>,
+    ) -> Result<()> {
+        steps.start(Step::Bronze, files.len()).await?;
+        let (mut new, mut bytes) = (0, 0);
+        for file in files {
+            let store = || sources::store(&self.lake, file, replace);
+            if steps.retry("copying a source file to bronze", store).await? {
+                new += 1;
+                bytes += file.size_bytes;
+            }
+            steps.observer.advanced(Step::Bronze, &file.name);
+        }
+        let flow = Flow { bytes: Some(bytes), ..Flow::default() };
+        steps.finish(Step::Bronze, &format!("{new} new of {}", files.len()), flow).await;
+        failpoint!("bronze");
+        Ok(())
+    }
+
+    /// Silver of source files in bronze.
+    async fn clean(
+        &self,
+        files: &[SourceFile],
+        run_start: Timestamp,
+        steps: &Steps<'_>,
+    ) -> Result<Silver> {
+        let rules = silver::CleaningOptions { max_amount: self.max_amount, run_start };
+        let clean = async || {
+            let texts = sources::texts(&self.lake, files);
+            Ok(compute(move || silver::clean(texts, &rules)).await?)
+        };
+        let mut silver = match steps.retry("reading and cleaning the source files", clean).await {
+            // A file that cannot be parsed may be damaged rather than wrong: that is the error to report.
+            Err(error @ RefreshError::Pipeline(PipelineError::BadSource { .. })) => {
+                let verify = async || {
+                    for file in files {
+                        self.lake.verify(Layer::Bronze, &file.bronze, &file.sha256).await?;
+                    }
+                    Ok(())
+                };
+                steps.retry("verifying bronze", verify).await?;
+                return Err(error);
+            }
+            cleaned => cleaned?,
+        };
+        for file in files {
+            silver.report.data_sets[file.data_set].files.push(file.name.clone());
+        }
+        Ok(silver)
+    }
+
+    /// Writes silver's rows, rejects and report.
+    async fn write_silver(
+        &self,
+        folder: Folder,
+        silver: Silver,
+        steps: &Steps<'_>,
+    ) -> Result<NewSilver> {
+        let write = |path, frame| self.write_frame(Layer::Silver, path, frame, steps);
+        let mut data_sets = PerDataSet::<DataSetFiles>::default();
+        for set in DataSet::ALL.iter().copied() {
+            let rejected = write(folder.rejects(set), silver.rejected[set].clone()).await?;
+            let valid = silver.valid[set].clone();
+            let parts = spawn_blocking(move || partition::split(set, &valid)).await?;
+            let writes = parts
+                .into_iter()
+                .map(|(month, rows)| write(folder.silver(set, month.as_deref()), rows));
+            let valid = stream::iter(writes).buffered(WRITERS).try_collect().await?;
+            data_sets[set] = DataSetFiles { valid, rejected: Some(rejected) };
+        }
+        let report = silver.report.clone();
+        let encode = move |to: &mut PartWriter| serde_json::to_writer_pretty(to, &report);
+        let report = self.write(Layer::Silver, folder.quality_report(), encode, steps).await?;
+        let files = SilverFiles { data_sets, report };
+        Ok(NewSilver { rows: silver, files })
+    }
+}
