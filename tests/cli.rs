@@ -235,12 +235,12 @@ fn without_a_command_it_generates_a_sample_refreshes_serves_and_stops_cleanly() 
     let small = [("SAMPLE__CUSTOMERS", "200"), ("SAMPLE__PURCHASES", "2000")];
     let running = Running::start(&shop, &[], &small);
     assert!(
-        running.said.contains("wrote a sample of 200 customers and 2000 purchases"),
+        running.stdout.contains("wrote a sample of 200 customers and 2000 purchases"),
         "{}",
-        running.said
+        running.stdout
     );
-    assert!(running.said.contains("published generation 1"), "{}", running.said);
-    for line in running.said.lines().filter_map(|line| line.trim().strip_prefix("curl '")) {
+    assert!(running.stdout.contains("published generation 1"), "{}", running.stdout);
+    for line in running.stdout.lines().filter_map(|line| line.trim().strip_prefix("curl '")) {
         let path = line.trim_end_matches('\'').strip_prefix(running.http.url()).unwrap();
         assert!(running.http.get(path).json()["meta"]["count"].as_u64().unwrap() > 0, "{path}");
     }
@@ -249,7 +249,7 @@ fn without_a_command_it_generates_a_sample_refreshes_serves_and_stops_cleanly() 
 
     // The second time nothing changed: it only serves.
     let running = Running::start(&shop, &["up"], &small);
-    assert!(running.said.contains("nothing changed"), "{}", running.said);
+    assert!(running.stdout.contains("nothing changed"), "{}", running.stdout);
     assert_eq!(running.http.get("/kpis").json()["meta"]["generation"], 1);
     assert_eq!(running.stop().0, Some(0));
 

@@ -70,7 +70,7 @@ fn the_readme_names_every_command_and_every_route() {
     for command in commands
         .lines()
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|word| *word != "help")
+        .filter(|command| *command != "help")
     {
         assert!(readme.contains(command), "{command} is not in README.md");
     }

@@ -38,3 +38,4 @@ mod models;
 mod publishing;
 mod refresh;
 mod store;
+mod upgrade;

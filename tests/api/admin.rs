@@ -45,7 +45,7 @@ fn no_admin_route_answers_without_the_admin_token() {
 fn on_loopback_a_token_is_generated_and_printed_elsewhere_one_is_required() {
     let shop = Shop::published(SMALL);
     let running = Running::start(&shop, &["serve"], &[("HTTP_ADDR", "127.0.0.1:0")]);
-    let line = running.said.lines().find(|line| line.starts_with("admin token")).unwrap();
+    let line = running.stdout.lines().find(|line| line.starts_with("admin token")).unwrap();
     let token = line.split(": ").nth(1).unwrap().split(' ').next().unwrap();
     assert_eq!(token.len(), 48, "{line}");
     assert_eq!(running.http.get_as("/admin/runs", Some(token)).status, 200);
@@ -56,7 +56,7 @@ fn on_loopback_a_token_is_generated_and_printed_elsewhere_one_is_required() {
     shop.run_with(&["serve"], &wide).refused(2, &["0.0.0.0:", "ADMIN_TOKEN is not set"]);
     let with_token = [wide[0], ("ADMIN_TOKEN", "close sesame")];
     let running = Running::start(&shop, &["serve"], &with_token);
-    assert!(!running.said.contains("admin token"), "{}", running.said);
+    assert!(!running.stdout.contains("admin token"), "{}", running.stdout);
     assert_eq!(running.stop().0, Some(0));
 }
 

@@ -1,5 +1,6 @@
 //! The contract of the lake, the same in memory, in directories and on a real S3 server.
 
+mod ceph;
 mod command;
 mod documents;
 mod faults;

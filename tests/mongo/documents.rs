@@ -56,8 +56,7 @@ fn all(db: &TestDb, name: &'static str) -> Vec<Document> {
 
 fn published() -> (TestDb, Shop) {
     let db = TestDb::new();
-    let shop = Shop::sample(SMALL).serving_from(&db);
-    shop.run(&["refresh"]).good();
+    let shop = Shop::published_to(SMALL, &db);
     (db, shop)
 }
 

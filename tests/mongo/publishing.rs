@@ -10,14 +10,12 @@ use goldsmith::sample::{Spec, generate};
 use serde_json::Value;
 
 use crate::support::mongo::TestDb;
-use crate::support::{Shop, Stop, TestApp, answers_from_tables, concrete};
+use crate::support::{Shop, Stop, TINY, TestApp, answers_from_tables, concrete};
 
 const PUBLISHES: u64 = 100;
 const CLIENTS: usize = 8;
 /// Between a client's questions, so that they leave the machine something to publish with.
 const PAUSE: Duration = Duration::from_millis(15);
-/// Small, so that a hundred publishes take a minute.
-const TINY: Spec = Spec { customers: 40, purchases: 300, seed: 0, dirty: 0.0 };
 
 /// Every route that answers from a table, from the OpenAPI document.
 fn paths() -> Vec<String> {

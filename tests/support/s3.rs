@@ -1,5 +1,6 @@
-//! A real S3 server: the one that `TEST_S3_ENDPOINT` names, with the keys in `TEST_S3_ACCESS_KEY` and
-//! `TEST_S3_SECRET_KEY`, or Ceph's RADOS gateway of our own, which ends with this process.
+//! Real S3 servers: the one that `TEST_S3_ENDPOINT` names, with the keys in `TEST_S3_ACCESS_KEY`
+//! and `TEST_S3_SECRET_KEY`, or a SeaweedFS of this process; besides, Ceph's gateway where it is
+//! installed. What a test process starts ends with it, however that ends.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -7,14 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use goldsmith::lake::Lake;
 use goldsmith::lake::location::Template;
 use goldsmith::lake::s3::{S3, S3Options};
+use goldsmith::lake::{Lake, Layer};
 
-/// The keys of our own server's only user, as `scripts/s3-server.sh` makes it.
+/// The keys of the only user that both scripts create.
 const KEYS: (&str, &str) = ("S3TESTKEY", "S3/test+secret");
+/// How long a server may take until it stores an object.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A server and its keys.
 #[derive(Debug, Clone)]
@@ -32,38 +35,55 @@ pub fn shared() -> Server {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     match variable("TEST_S3_ENDPOINT") {
         Some(endpoint) => {
-            let wanted = |name| {
+            let required = |name| {
                 variable(name).unwrap_or_else(|| panic!("TEST_S3_ENDPOINT is set: set {name} too"))
             };
-            let (key, secret) = (wanted("TEST_S3_ACCESS_KEY"), wanted("TEST_S3_SECRET_KEY"));
+            let (key, secret) = (required("TEST_S3_ACCESS_KEY"), required("TEST_S3_SECRET_KEY"));
             Server { endpoint, key, secret }
         }
         None => own().server(),
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Different ports, free at this moment; another process may take one before the server does.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }
 
-/// A process of the script's, ended by the end of its standard input.
+fn target_tmp() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+fn script(name: &str) -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name))
+}
+
+/// A server started by a script, which ends it when standard input closes.
 #[derive(Debug)]
 struct Script {
     child: Child,
-    /// The gateway.
+    /// The server itself.
     pid: u32,
+    /// Where S3 listens.
     port: u16,
 }
 
 impl Script {
-    /// Starts it; `None` when a port was taken meanwhile.
-    fn start(arguments: impl Fn(u16) -> Vec<String>) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/s3-server.sh");
-        let mut stderr = String::new();
+    /// Starts `script MODE DIRECTORIES PORTS`, with other ports when one was taken meanwhile.
+    fn start<const N: usize>(
+        name: &str,
+        mode: &str,
+        directories: &[&Path],
+        ports: impl Fn() -> [u16; N],
+    ) -> Self {
+        let mut errors = String::new();
         for _ in 0..5 {
-            let port = free_port();
-            let mut child = Command::new(&script)
-                .args(arguments(port))
+            let ports = ports();
+            let mut child = script(name)
+                .arg(mode)
+                .args(directories)
+                .args(ports.map(|port| port.to_string()))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -72,13 +92,13 @@ impl Script {
             let mut line = String::new();
             BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
             if let Some(pid) = line.trim().strip_prefix("ready ") {
-                return Self { pid: pid.parse().unwrap(), child, port };
+                return Self { pid: pid.parse().unwrap(), child, port: ports[0] };
             }
             drop(child.stdin.take());
-            child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+            child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
             child.wait().unwrap();
         }
-        panic!("these tests need an S3 server: {stderr}");
+        panic!("these tests need an S3 server: {errors}");
     }
 
     fn end(&mut self) {
@@ -87,39 +107,87 @@ impl Script {
     }
 }
 
-/// Our own cluster with its first gateway.
+/// SeaweedFS with its first gateway.
 #[derive(Debug)]
-pub struct Cluster {
+pub struct SeaweedFs {
     dir: PathBuf,
     script: Script,
 }
 
-/// The cluster of this process, also where the tests share another server: its gateways may be killed.
-pub fn own() -> &'static Cluster {
-    static OWN: OnceLock<Cluster> = OnceLock::new();
-    OWN.get_or_init(|| {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("s3-{}", std::process::id()));
-        let script = Script::start(|port| {
-            let ports = [port, free_port(), free_port()].map(|port| port.to_string());
-            [vec!["run".to_owned(), dir.display().to_string()], ports.to_vec()].concat()
-        });
-        Cluster { dir, script }
+/// Where SeaweedFS is installed: in the target directory, once.
+fn seaweedfs() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let place = target_tmp().join("seaweedfs");
+        let installed = script("s3-server.sh").arg("install").arg(&place).output().unwrap();
+        let errors = String::from_utf8_lossy(&installed.stderr);
+        assert!(installed.status.success(), "these tests need an S3 server: {errors}");
+        place
     })
 }
 
-impl Cluster {
+/// The SeaweedFS of this process, also where the tests share another server: its gateways may be
+/// killed.
+pub fn own() -> &'static SeaweedFs {
+    static OWN: OnceLock<SeaweedFs> = OnceLock::new();
+    OWN.get_or_init(|| {
+        let dir = target_tmp().join(format!("s3-{}", std::process::id()));
+        let script = Script::start("s3-server.sh", "run", &[seaweedfs(), &dir], free_ports::<8>);
+        wait_until_it_stores(&at(script.port));
+        SeaweedFs { dir, script }
+    })
+}
+
+/// Ceph's RADOS gateway, a production store, where it is installed.
+pub fn ceph() -> Option<Server> {
+    static CEPH: OnceLock<Option<Script>> = OnceLock::new();
+    let script = CEPH.get_or_init(|| {
+        if !script("ceph-s3.sh").arg("installed").status().unwrap().success() {
+            return None;
+        }
+        let dir = target_tmp().join(format!("ceph-{}", std::process::id()));
+        let script = Script::start("ceph-s3.sh", "run", &[&dir], free_ports::<3>);
+        wait_until_it_stores(&at(script.port));
+        Some(script)
+    });
+    script.as_ref().map(|script| at(script.port))
+}
+
+/// A server answers before it takes objects.
+fn wait_until_it_stores(server: &Server) {
+    let started = Instant::now();
+    let store = async {
+        let lake = server.lake(&format!("s3://{}/{{layer}}", unique()));
+        loop {
+            let stored = match lake.prepare().await {
+                Ok(()) => lake.put(Layer::Gold, "ready", "yes".into()).await,
+                Err(error) => Err(error),
+            };
+            match stored {
+                Ok(()) => return,
+                Err(error) => assert!(started.elapsed() < START_TIMEOUT, "not ready: {error:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // The test may be asynchronous itself.
+    std::thread::scope(|scope| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        scope.spawn(move || runtime.block_on(store)).join().unwrap();
+    });
+}
+
+impl SeaweedFs {
     fn server(&self) -> Server {
         at(self.script.port)
     }
 
-    /// One more way into it.
+    /// Starts one more gateway of it.
     pub fn gateway(&self) -> Gateway {
         let dir = self.dir.clone();
-        let start = move |port: u16| {
-            vec!["gateway".to_owned(), dir.display().to_string(), port.to_string()]
-        };
-        let script = Script::start(&start);
-        Gateway { dir: self.dir.clone(), script }
+        let script =
+            Script::start("s3-server.sh", "gateway", &[seaweedfs(), &dir], free_ports::<2>);
+        Gateway { dir, script }
     }
 }
 
@@ -141,19 +209,18 @@ impl Gateway {
         at(self.script.port)
     }
 
-    /// `kill -9`; what is kept stays.
+    /// `kill -9`; the objects stay.
     pub fn kill(&mut self) {
         let pid = self.script.pid.to_string();
         assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
         self.script.end();
     }
 
-    /// Starts again what was killed, on the same port.
+    /// Starts it again after [`Gateway::kill`], on the same port.
     pub fn start_again(&mut self) {
-        let (dir, port) = (self.dir.display().to_string(), self.script.port);
-        self.script =
-            Script::start(move |_| vec!["gateway".to_owned(), dir.clone(), port.to_string()]);
-        self.script.port = port;
+        let port = self.script.port;
+        let ports = || [port, free_ports::<1>()[0]];
+        self.script = Script::start("s3-server.sh", "gateway", &[seaweedfs(), &self.dir], ports);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rows that models learn from and are judged on, for comparing libraries and other programs.
+//! Training and held-out rows, for comparing libraries and other programs on the same data.
 
 use std::path::Path;
 
@@ -14,9 +14,9 @@ use goldsmith::pipeline::ml::tasks::segmentation::Rfm;
 
 /// Rows of a task, split as training splits them.
 pub struct Task {
-    /// Features and labels of the customers that fits see.
+    /// Features and labels of the customers that models are fitted on.
     pub fit: (Matrix, Vec<f32>),
-    /// Of those that judge.
+    /// Of the held-out customers.
     pub held: (Matrix, Vec<f32>),
 }
 
@@ -24,7 +24,7 @@ impl Task {
     fn new(
         history: &History,
         days: i64,
-        chance: SeededSampler,
+        sampler: SeededSampler,
         label: impl Fn(Window) -> f32,
     ) -> Self {
         let as_of = history.last().unwrap();
@@ -33,7 +33,7 @@ impl Task {
         let windows = history.after(&past, as_of);
         let labels: Vec<f32> = windows.iter().map(|window| label(*window)).collect();
         let ids: Vec<i64> = past.ids().collect();
-        let Split { kept, held } = chance.hold_out(&ids);
+        let Split { kept, held } = sampler.hold_out(&ids);
         let of_rows = |chosen: &[usize]| (rows.select(chosen), select(&labels, chosen));
         Self { fit: of_rows(&kept), held: of_rows(&held) }
     }
@@ -49,41 +49,41 @@ impl Task {
         }
     }
 
-    /// Area under the ROC curve of probabilities foretold for those that judge.
-    pub fn auc(&self, foretold: &[f64]) -> f64 {
+    /// Area under the ROC curve of the probabilities predicted for the held-out customers.
+    pub fn auc(&self, predicted: &[f64]) -> f64 {
         let labels: Vec<bool> = self.held.1.iter().map(|label| *label > 0.5).collect();
-        auc(&labels, foretold).unwrap()
+        auc(&labels, predicted).unwrap()
     }
 
-    /// How amounts foretold for those that judge, at least 0, do.
-    pub fn amounts(&self, foretold: &[f64]) -> RegressionMetrics {
-        let came: Vec<f64> = self.held.1.iter().map(|label| f64::from(*label)).collect();
-        let foretold: Vec<f64> = foretold.iter().map(|value| value.max(0.0)).collect();
-        amounts(&came, &foretold)
+    /// Metrics of the amounts predicted for the held-out customers, taken as at least 0.
+    pub fn amounts(&self, predicted: &[f64]) -> RegressionMetrics {
+        let actual: Vec<f64> = self.held.1.iter().map(|label| f64::from(*label)).collect();
+        let predicted: Vec<f64> = predicted.iter().map(|value| value.max(0.0)).collect();
+        amounts(&actual, &predicted)
     }
 }
 
-/// Who stayed away.
+/// Whether a customer churned.
 pub fn churn(history: &History, rules: &TrainingOptions) -> Task {
-    let chance = SeededSampler::new(rules.seed, "churn");
+    let sampler = SeededSampler::new(rules.seed, "churn");
     let label = |window: Window| f32::from(u8::from(window.purchases == 0));
-    Task::new(history, rules.churn_horizon_days.into(), chance, label)
+    Task::new(history, rules.churn_horizon_days.into(), sampler, label)
 }
 
-/// What was spent in a year.
+/// What a customer spent in a year.
 #[allow(clippy::cast_possible_truncation)]
 pub fn value(history: &History, rules: &TrainingOptions) -> Task {
-    let chance = SeededSampler::new(rules.seed, "clv");
-    Task::new(history, 365, chance, |window| window.spend as f32)
+    let sampler = SeededSampler::new(rules.seed, "clv");
+    Task::new(history, 365, sampler, |window| window.spend as f32)
 }
 
-/// What segments are made of, at the last purchase.
+/// The input of segmentation, at the last purchase.
 pub fn rfm(history: &History) -> Vec<Rfm> {
     let facts = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
     (0..facts.len()).map(|row| facts.rfm(row)).collect()
 }
 
-/// Writes everything for `benches/scikit_learn.py`: features and then the label.
+/// Writes the files that `benches/scikit_learn.py` reads: features, then the label.
 pub fn write(dir: &Path, churn: &Task, value: &Task, customers: &[Rfm]) {
     churn.write(dir, "churn");
     value.write(dir, "clv");

@@ -1,0 +1,86 @@
+//! What an earlier version wrote is served, refreshed, rolled back and checked.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::mongo::TestDb;
+use crate::support::{Dump, Running, Shop};
+
+/// Answers that depend on the moment or on where the store is.
+const OF_THE_MOMENT: [&str; 1] = ["/health/ready"];
+
+/// A shop as commit 5153dbb left it; `answers.json` in it has what that version answered.
+fn old_shop(fixture: &str) -> Shop {
+    let shop = Shop::empty();
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/5153dbb").join(fixture);
+    let mut unpack = Command::new("python3");
+    unpack.args(["-m", "tarfile", "-e"]).arg(archive).arg(shop.path());
+    assert!(unpack.status().unwrap().success());
+    shop
+}
+
+/// Asserts that everything is answered as it was.
+fn assert_answers(shop: &Shop, answers: &Value, is_compared: impl Fn(&str) -> bool) {
+    let running = Running::start(shop, &["serve"], &[("ADMIN_TOKEN", "t")]);
+    let mut compared = 0;
+    for (path, expected) in answers.as_object().unwrap() {
+        if !path.starts_with('/') || !is_compared(path) {
+            continue;
+        }
+        let is_limited = ["/customers", "/segments", "/scores"].contains(&path.as_str());
+        let query = if is_limited { "?limit=20" } else { "" };
+        let reply = running.http.get_as(&format!("{path}{query}"), Some("t"));
+        let mut body = reply.json();
+        if let Some(meta) = body.get_mut("meta").and_then(Value::as_object_mut) {
+            meta.remove("query_ms");
+        }
+        assert_eq!(
+            (&expected["status"], &expected["body"]),
+            (&reply.status.into(), &body),
+            "{path}"
+        );
+        compared += 1;
+    }
+    assert!(compared > 20, "{compared}");
+    running.stop();
+}
+
+fn assert_is_carried_on(shop: &Shop) {
+    let answers: Value =
+        serde_json::from_slice(&std::fs::read(shop.path().join("answers.json")).unwrap()).unwrap();
+    assert_answers(shop, &answers, |path| !OF_THE_MOMENT.contains(&path));
+    shop.run(&["check"]).good();
+    shop.run(&["lake", "verify"]).good();
+    let scored = shop.run(&["score", "--customers", "data/sources/achats.csv"]).good();
+    assert_eq!(scored.out, answers["score"].as_str().unwrap());
+
+    let unchanged = shop.run(&["refresh"]).good();
+    assert_eq!(unchanged.out, "nothing changed: generation 2 is up to date\n");
+    let forced = shop.run(&["refresh", "--force"]).good();
+    assert!(forced.out.contains("published generation 3"), "{}", forced.out);
+    shop.run(&["check"]).good();
+    shop.run(&["lake", "verify"]).good();
+    for generation in ["1", "2"] {
+        shop.run(&["rollback", generation]).good();
+        shop.run(&["check"]).good();
+    }
+    assert_answers(shop, &answers, |path| {
+        !OF_THE_MOMENT.contains(&path) && !path.starts_with("/admin")
+    });
+    shop.run(&["lake", "verify"]).good();
+}
+
+#[test]
+fn a_data_directory_of_commit_5153dbb_is_served_refreshed_rolled_back_and_checked() {
+    assert_is_carried_on(&old_shop("sqlite.tar.xz"));
+}
+
+#[test]
+fn a_mongodb_of_commit_5153dbb_is_served_refreshed_rolled_back_and_checked() {
+    let db = TestDb::new();
+    let shop = old_shop("mongodb.tar.xz").serving_from(&db);
+    Dump::read(&shop.path().join("dump")).restore(&db);
+    assert_is_carried_on(&shop);
+}
