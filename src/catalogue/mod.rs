@@ -11,16 +11,10 @@ mod models;
 mod sales;
 mod scores;
 
-pub use customers::{COHORT_FIRST_PURCHASE, COHORT_RETENTION, CUSTOMER_METRICS, CUSTOMERS, KPIS};
-pub use models::{
-    CHURN_PREDICTIONS, CLV_PREDICTIONS, CUSTOMER_SEGMENT_SUMMARY, CUSTOMER_SEGMENTS,
-    ML_CALIBRATION, ML_MODEL_METRICS, SEGMENT_MIGRATION,
-};
-pub use sales::{
-    BASKET_DISTRIBUTION, DAILY_REVENUE, FACT_ACHATS, MONTHLY_REVENUE, REVENUE_BY_COUNTRY,
-    REVENUE_BY_PRODUCT, STATISTICS, WEEKLY_REVENUE,
-};
-pub use scores::{CUSTOMER_FEATURES, CUSTOMER_SCORES, SEGMENT_SUMMARY};
+pub use customers::*;
+pub use models::*;
+pub use sales::*;
+pub use scores::*;
 
 use crate::domain::schema::{Catalogue, Table};
 

@@ -27,8 +27,8 @@ fn a_new_data_set_needs_edits_in_its_declaration_and_its_rules_only() {
             continue;
         }
         let code = code(path);
-        for word in ["DataSet::Customers", "DataSet::Purchases"] {
-            assert!(!code.contains(word), "{name} names {word}");
+        for variant in ["DataSet::Customers", "DataSet::Purchases"] {
+            assert!(!code.contains(variant), "{name} names {variant}");
         }
     }
     // In the declaration each variant occurs as a variant and in the line of its definition; in

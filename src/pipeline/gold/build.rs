@@ -6,7 +6,7 @@ use polars::prelude::*;
 use super::conform::conform;
 use super::context::{Base, Modelled};
 use super::registry::{BUILDERS, Builder, builder_of, check};
-use super::{customers, proof, sales, scores};
+use super::{customers, proof, registry, sales, scores};
 use crate::catalogue;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::{ProofCheck, Totals};
@@ -45,9 +45,11 @@ pub struct Gold {
 pub struct Aggregates {
     /// What tables are built from.
     pub base: Base,
-    frames: Vec<(&'static Table, DataFrame)>,
+    frames: Frames,
     purchases_after_as_of: u64,
 }
+
+type Frames = Vec<(&'static Table, DataFrame)>;
 
 /// Builds the tables that need no model from the valid rows of silver, as they stood at `as_of`, or
 /// at the last purchase when `None`.
@@ -73,14 +75,23 @@ pub fn aggregate(silver: &PerDataSet<DataFrame>, as_of: Option<Timestamp>) -> Re
         fact,
         as_of,
     };
-    let mut frames = Vec::new();
-    for table in catalogue::ALL {
-        if let Builder::Base(build) = builder_of(table, BUILDERS)? {
-            frames.push((*table, build(&base)?));
-        }
-    }
+    let frames = base_frames(catalogue::ALL, BUILDERS, &base)?;
     let purchases_after_as_of = (purchases.height() - base.fact.height()) as u64;
     Ok(Aggregates { base, frames, purchases_after_as_of })
+}
+
+fn base_frames(
+    tables: &[&'static Table],
+    builders: &[registry::Entry],
+    base: &Base,
+) -> Result<Frames> {
+    let mut frames = Vec::new();
+    for table in tables {
+        if let Builder::Base(build) = builder_of(table, builders)? {
+            frames.push((*table, build(base)?));
+        }
+    }
+    Ok(frames)
 }
 
 fn reference_instant(purchases: &DataFrame, as_of: Option<Timestamp>) -> Result<Timestamp> {
@@ -133,18 +144,19 @@ pub fn complete(
             frames.push((*table, build(&modelled)?));
         }
     }
-    let (tables, proof) = prove(&base.fact, &frames)?;
+    let (tables, proof) = prove(catalogue::ALL, &base.fact, &frames)?;
     Ok(Gold { tables, proof, as_of: base.as_of, purchases_after_as_of })
 }
 
-/// The tables as they are written, in the order of the catalogue, and the checks that hold of them.
+/// The listed tables as they are written, and the checks that hold for them.
 fn prove(
+    listed: &[&'static Table],
     fact: &DataFrame,
     frames: &[(&'static Table, DataFrame)],
 ) -> Result<(Vec<GoldTable>, Vec<ProofCheck>)> {
     let mut proof = proof::agreement(fact, frames)?;
     let mut tables = Vec::with_capacity(frames.len());
-    for table in catalogue::ALL {
+    for table in listed {
         let built = frames.iter().find(|(built, _)| built.name == table.name);
         let (_, frame) = built.ok_or(PipelineError::NoBuilder { table: table.name })?;
         let frame = conform(table, frame)?;
@@ -157,5 +169,80 @@ fn prove(
         Some(ProofCheck { what, expected, found, .. }) => {
             Err(PipelineError::Proof(format!("{what}: expected {expected}, found {found}")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::schema::{Access, Column, ColumnType, Purchases, Tally};
+    use crate::pipeline::gold::exact::{purchases, revenue};
+    use crate::pipeline::silver::read::SourceText;
+    use crate::pipeline::silver::{self, CleaningOptions};
+
+    // What adding a table takes: its entry in the catalogue,
+    static REVENUE_BY_QUARTER: Table = Table {
+        name: "revenue_by_quarter",
+        grain: "one row per quarter with a sale",
+        key: &["trimestre"],
+        columns: &[
+            Column::new("trimestre", ColumnType::Text, "quarter"),
+            Column::new("total_revenue", ColumnType::Money, "sum of montant, EUR"),
+            Column::new("total_purchases", ColumnType::Int, "number of purchases"),
+        ],
+        order: &[],
+        tally: Some(Tally {
+            revenue: "total_revenue",
+            purchases: Purchases::Column("total_purchases"),
+        }),
+        access: Access::Any,
+    };
+
+    // its line in the list of tables,
+    const TABLES: &[&Table] = &[&catalogue::FACT_ACHATS, &REVENUE_BY_QUARTER];
+
+    // the function that builds it,
+    fn revenue_by_quarter(fact: &DataFrame) -> Result<DataFrame> {
+        let quarters = fact.clone().lazy().group_by([col("trimestre")]);
+        let totals = [revenue().alias("total_revenue"), purchases().alias("total_purchases")];
+        Ok(quarters.agg(totals).collect()?)
+    }
+
+    // and its line in the registry of builders.
+    const BUILDERS: &[registry::Entry] = &[
+        (&catalogue::FACT_ACHATS, Builder::Base(|base| Ok(base.fact.clone()))),
+        (&REVENUE_BY_QUARTER, Builder::Base(|base| revenue_by_quarter(&base.fact))),
+    ];
+
+    const CUSTOMERS: &str =
+        "id_client,nom,email,date_inscription,pays\n1,Ann,ann@x.io,2024-01-01,France\n";
+    const PURCHASES: &str = "id_achat,id_client,date_achat,montant,produit\n\
+        1,1,2024-05-01,10.5,Tea\n2,1,2024-02-01,20,Tea\n3,1,2024-04-01,1.25,Mug\n";
+
+    #[test]
+    fn a_table_is_built_and_proven_from_its_entry_and_its_builder() {
+        let sources = PerDataSet::from_fn(|set| {
+            let text = if set == DataSet::Customers { CUSTOMERS } else { PURCHASES };
+            vec![SourceText::of(&format!("{set}.csv"), text.as_bytes())]
+        });
+        let run_start = Timestamp::parse("2025-01-01").unwrap();
+        let options = CleaningOptions { max_amount: 10_000.0, run_start };
+        let silver = silver::clean(sources, &options).unwrap();
+        let base = aggregate(&silver.valid, None).unwrap().base;
+
+        check(TABLES, BUILDERS).unwrap();
+        let frames = base_frames(TABLES, BUILDERS, &base).unwrap();
+        let (tables, proof) = prove(TABLES, &base.fact, &frames).unwrap();
+        let expected = df!(
+            "trimestre" => ["2024-Q1", "2024-Q2"],
+            "total_revenue" => [20.0, 11.75],
+            "total_purchases" => [1_i64, 2],
+        );
+        assert!(tables[1].frame.equals(&expected.unwrap()), "{}", tables[1].frame);
+        let compared = "totals of revenue_by_quarter against fact_achats";
+        assert!(proof.iter().any(|check| check.what == compared));
+
+        let error = base_frames(TABLES, &BUILDERS[..1], &base).unwrap_err();
+        assert!(matches!(error, PipelineError::NoBuilder { table: "revenue_by_quarter" }));
     }
 }

@@ -14,6 +14,7 @@ use crate::pipeline::ml::report::Task;
 use crate::pipeline::{PipelineError, Result};
 
 /// What computes the rows of a table.
+#[derive(Clone, Copy)]
 pub(super) enum Builder {
     /// Needs no model.
     Base(fn(&Base) -> Result<DataFrame>),
@@ -88,16 +89,16 @@ pub(super) static BUILDERS: &[Entry] = &[
 ///
 /// # Errors
 /// [`PipelineError::NoBuilder`].
-pub(super) fn builder_of(table: &Table, builders: &'static [Entry]) -> Result<&'static Builder> {
+pub(super) fn builder_of(table: &Table, builders: &[Entry]) -> Result<Builder> {
     let entry = builders.iter().find(|(built, _)| built.name == table.name);
-    entry.map(|(_, builder)| builder).ok_or(PipelineError::NoBuilder { table: table.name })
+    entry.map(|(_, builder)| *builder).ok_or(PipelineError::NoBuilder { table: table.name })
 }
 
 /// Checks that tables and builders pair exactly.
 ///
 /// # Errors
 /// [`PipelineError::NoBuilder`], [`PipelineError::UnlistedTable`].
-pub(super) fn check(tables: &[&'static Table], builders: &'static [Entry]) -> Result<()> {
+pub(super) fn check(tables: &[&Table], builders: &[Entry]) -> Result<()> {
     for table in tables {
         builder_of(table, builders)?;
     }
