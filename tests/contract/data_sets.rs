@@ -2,6 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use goldsmith::domain::data_set::DataSet;
+use goldsmith::domain::manifest::{QualityReport, SilverFiles};
+use goldsmith::runs::RunQuality;
+use mongodb::bson::{deserialize_from_bson, serialize_to_bson};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 /// The declaration, the rules, what computes gold from the rows, and the fields of API responses,
 /// which are a contract of their own.
 const MAY_NAME_DATA_SETS: &[&str] = &["domain/data_set.rs", "pipeline/", "api/admin/"];
@@ -37,4 +44,32 @@ fn a_new_data_set_needs_edits_in_its_declaration_and_its_rules_only() {
     assert_eq!(declared.matches("Customers").count(), 2);
     let rules = code(&src.join("pipeline/silver/clean.rs"));
     assert_eq!(rules.matches("DataSet::Customers").count(), 1);
+}
+
+/// Reads a document as version 0.1 wrote it and writes it again, as JSON and as BSON.
+#[track_caller]
+fn round_trip<T: Serialize + DeserializeOwned>(json: &str) -> T {
+    let read: T = serde_json::from_str(json).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), json);
+    let stored = serialize_to_bson(&read).unwrap();
+    let read: T = deserialize_from_bson(stored).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), json);
+    read
+}
+
+#[test]
+fn documents_by_data_set_keep_their_persisted_form() {
+    let quality: RunQuality = round_trip(
+        r#"{"clients":{"read":5,"valid":3,"rejected":2},"achats":{"read":7,"valid":7,"rejected":0},"rejected":{"invalid_id":2},"warnings":{"unreadable_prix":1}}"#,
+    );
+    assert_eq!(quality.data_sets[DataSet::Customers].rejected, 2);
+    assert_eq!(quality.data_sets[DataSet::Purchases].valid, 7);
+    let report: QualityReport = round_trip(
+        r#"{"clients":{"files":["clients.csv"],"rows_read":3,"rows_valid":2,"rejected":{"invalid_id":1}},"achats":{"files":["achats.csv"],"rows_read":5,"rows_valid":5,"rejected":{}},"warnings":{},"earliest_future":"2030-01-01T00:00:00"}"#,
+    );
+    assert_eq!(report.data_sets[DataSet::Customers].rows_rejected(), 1);
+    let files: SilverFiles = round_trip(
+        r#"{"clients":{"path":"c","size_bytes":1,"sha256":"a"},"achats":[{"path":"p1","size_bytes":1,"sha256":"a"},{"path":"p2","size_bytes":1,"sha256":"a"}],"rejected_clients":{"path":"rc","size_bytes":1,"sha256":"a"},"rejected_achats":{"path":"rp","size_bytes":1,"sha256":"a"},"report":{"path":"q","size_bytes":1,"sha256":"a"}}"#,
+    );
+    assert_eq!(files.data_sets[DataSet::Purchases].valid.len(), 2);
 }
