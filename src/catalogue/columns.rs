@@ -1,4 +1,5 @@
-//! The vocabulary that table entries are written in: one constructor per column type, shared tallies.
+//! The vocabulary that table entries are written in: one constructor per column type, shared
+//! tallies.
 
 use crate::domain::schema::{Column, ColumnType, Purchases, Tally};
 

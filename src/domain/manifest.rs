@@ -104,7 +104,8 @@ pub struct SilverFiles {
     pub report: TableFile,
 }
 
-/// The silver files of one data set; none for a data set that the generation's version did not know.
+/// The silver files of one data set; none for a data set that the generation's version did not
+/// know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DataSetFiles {
     /// The valid rows: one file, or one per month, ascending, as [`DataSet::layout`] says.
@@ -196,8 +197,8 @@ impl Totals {
     /// Half a cent, EUR: revenues closer than this are equal to the cent.
     pub const HALF_CENT: f64 = 0.005;
 
-    /// Whether the revenues differ by less than `tolerance`, and the numbers of purchases, if both are
-    /// known, are equal.
+    /// Whether the revenues differ by less than `tolerance`, and the numbers of purchases, if both
+    /// are known, are equal.
     #[must_use]
     pub fn agrees_with(self, other: Self, tolerance: f64) -> bool {
         let same_purchases = match (self.purchases, other.purchases) {
@@ -279,7 +280,8 @@ pub struct Manifest {
     pub committed_at: Timestamp,
     /// The source files, by data set and name.
     pub sources: Vec<SourceFile>,
-    /// Whether the sources are the generated sample. A later run on real files is not compared with it.
+    /// Whether the sources are the generated sample. A later run on real files is not compared with
+    /// it.
     #[serde(default)]
     pub is_sample: bool,
     /// The quality report.

@@ -81,9 +81,9 @@ impl Query {
         self.filters.is_empty() && self.search.is_none()
     }
 
-    /// The full order, each column once: the requested column and then the key in the same direction,
-    /// so that one index read forwards or backwards serves both; otherwise the table's own order and
-    /// then its key.
+    /// The full order, each column once: the requested column and then the key in the same
+    /// direction, so that one index read forwards or backwards serves both; otherwise the table's
+    /// own order and then its key.
     #[must_use]
     pub fn order(&self) -> Vec<(&'static str, Direction)> {
         let table = self.view.table;

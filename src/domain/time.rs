@@ -50,7 +50,8 @@ impl Timestamp {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        // Zone annotations (`[Europe/Paris]`) need a time zone database, and no export is known to write them.
+        // Zone annotations (`[Europe/Paris]`) need a time zone database, and no export is known to
+        // write them.
         if text.contains('[') || !text.is_ascii() {
             return None;
         }

@@ -79,8 +79,8 @@ pub async fn are_sample(lake: &Lake, sources: &[SourceFile]) -> Result<bool, Ref
     }))
 }
 
-/// Stores a source in bronze under its content's name; with `overwrite` also if it is there already.
-/// Returns whether it was written.
+/// Stores a source in bronze under its content's name; with `overwrite` also if it is there
+/// already. Returns whether it was written.
 ///
 /// # Errors
 /// When the source has changed since it was hashed, or bronze cannot be written.

@@ -14,8 +14,8 @@ const LATER: &str = "__later";
 
 type Result<T> = std::result::Result<T, PipelineError>;
 
-/// Counts added, removed and changed rows. Only columns that both tables have are compared; if their
-/// columns differ, every row in both counts as changed.
+/// Counts added, removed and changed rows. Only columns that both tables have are compared; if
+/// their columns differ, every row in both counts as changed.
 ///
 /// # Errors
 /// Any error of the query engine.

@@ -1,5 +1,5 @@
-//! The pipeline: frames in, frames out. Synchronous and free of I/O; collecting a frame blocks, so all
-//! of it runs on blocking threads.
+//! The pipeline: frames in, frames out. Synchronous and free of I/O; collecting a frame blocks, so
+//! all of it runs on blocking threads.
 //!
 //! ```text
 //! source files ─ silver::clean ─▶ Silver { valid, rejected, report }

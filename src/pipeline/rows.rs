@@ -10,8 +10,8 @@ use crate::domain::time::{Day, Timestamp};
 /// Rows of a [`Batch`]: a few megabytes.
 const BATCH_ROWS: usize = 10_000;
 
-/// The rows of a frame in batches, in row order. Columns are found by name and cast to their declared
-/// type, since another engine may have written the frame.
+/// The rows of a frame in batches, in row order. Columns are found by name and cast to their
+/// declared type, since another engine may have written the frame.
 ///
 /// # Errors
 /// When a declared column is missing or cannot be cast.

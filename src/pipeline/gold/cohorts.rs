@@ -13,7 +13,8 @@ fn month_number(date: Expr) -> Expr {
         + date.dt().month().cast(DataType::Int64)
 }
 
-/// Purchases with the cohort of their customer: first_purchase_month and `cohort`, its month number.
+/// Purchases with the cohort of their customer: first_purchase_month and `cohort`, its month
+/// number.
 fn with_cohort(fact: &DataFrame) -> LazyFrame {
     let first = fact
         .clone()
@@ -40,8 +41,8 @@ pub(super) fn first_purchase(fact: &DataFrame) -> Result<DataFrame> {
     )
 }
 
-/// `cohort_retention`: active customers of each cohort by months since the first purchase, up to the
-/// month of `as_of`.
+/// `cohort_retention`: active customers of each cohort by months since the first purchase, up to
+/// the month of `as_of`.
 pub(super) fn retention(fact: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
     let tagged = collect(with_cohort(fact))?.lazy();
     let purchases = tagged

@@ -53,8 +53,8 @@ pub(super) fn customer_metrics(
         .collect()?)
 }
 
-/// `customers`: metrics, scores and predictions side by side; `predicted` has a row per customer with
-/// a purchase.
+/// `customers`: metrics, scores and predictions side by side; `predicted` has a row per customer
+/// with a purchase.
 pub(super) fn customers(
     metrics: &DataFrame,
     scores: &DataFrame,

@@ -1,7 +1,7 @@
 //! Arithmetic whose results do not depend on the order of rows or the number of threads.
 //!
-//! Amounts are summed as whole millionths of a euro: integer addition is associative, floating-point
-//! addition is not. Elapsed days are rounded down, quantiles interpolate linearly.
+//! Amounts are summed as whole millionths of a euro: integer addition is associative,
+//! floating-point addition is not. Elapsed days are rounded down, quantiles interpolate linearly.
 
 use polars::prelude::*;
 

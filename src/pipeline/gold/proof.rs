@@ -1,7 +1,7 @@
 //! The proof: the checks that must hold before a run publishes anything.
 //!
-//! [`agreement`] compares totals to the cent, before rounding; [`shape`] checks tables as they will be
-//! written.
+//! [`agreement`] compares totals to the cent, before rounding; [`shape`] checks tables as they will
+//! be written.
 
 use polars::prelude::*;
 
@@ -57,8 +57,8 @@ pub(super) fn totals(table: &Table, frame: &DataFrame) -> Result<Option<Totals>>
     }))
 }
 
-/// Checks that keys are unique, that a single-row table has one row, and that no value is null or out
-/// of range where its declaration forbids it.
+/// Checks that keys are unique, that a single-row table has one row, and that no value is null or
+/// out of range where its declaration forbids it.
 pub(super) fn shape(table: &Table, frame: &DataFrame) -> Result<Vec<ProofCheck>> {
     let rows = frame.height();
     let mut checks = Vec::new();

@@ -11,8 +11,8 @@ use crate::domain::time::{Day, Timestamp};
 use crate::pipeline::Result;
 
 /// `fact_achats`: purchases up to `as_of` with the country of the customer and the calendar of the
-/// day, ascending id_achat. Has [`MICRO_EUR`] beside the declared columns, for exact sums. Fails with
-/// [`crate::pipeline::PipelineError::Overflow`].
+/// day, ascending id_achat. Has [`MICRO_EUR`] beside the declared columns, for exact sums. Fails
+/// with [`crate::pipeline::PipelineError::Overflow`].
 pub(super) fn fact_achats(
     customers: &DataFrame,
     all_purchases: &DataFrame,
@@ -163,8 +163,8 @@ pub(super) fn daily_revenue(fact: &DataFrame) -> Result<DataFrame> {
 }
 
 /// Revenue by period, including periods without a sale, with growth over the previous period.
-/// `period_start` maps purchases to the first day of their period, `all_between` lists the first days
-/// of all periods. Columns: period, micros and those that all period tables share.
+/// `period_start` maps purchases to the first day of their period, `all_between` lists the first
+/// days of all periods. Columns: period, micros and those that all period tables share.
 fn by_period(
     fact: &DataFrame,
     period_start: Expr,
@@ -215,8 +215,8 @@ fn by_period(
         .collect()?)
 }
 
-/// `basket_distribution`: 12 bins of equal width over montant, closed on the right, the first one on
-/// both sides.
+/// `basket_distribution`: 12 bins of equal width over montant, closed on the right, the first one
+/// on both sides.
 pub(super) fn basket_distribution(fact: &DataFrame) -> Result<DataFrame> {
     const BINS: usize = 12;
     let amounts = fact.column("montant")?.f64()?;
@@ -233,7 +233,8 @@ pub(super) fn basket_distribution(fact: &DataFrame) -> Result<DataFrame> {
     }
     let labels: Vec<String> = (0..BINS)
         .map(|bin| {
-            // pandas.cut labels the first bin, which is closed on the left, 0.1 % of the range lower.
+            // pandas.cut labels the first bin, which is closed on the left, 0.1 % of the range
+            // lower.
             let low = if bin == 0 { min - 0.001 * (max - min) } else { edges[bin] };
             format!("({}, {}]", edge_label(low), edge_label(edges[bin + 1]))
         })
@@ -334,7 +335,8 @@ pub(super) fn statistics(fact: &DataFrame) -> Result<DataFrame> {
 mod tests {
     use super::*;
 
-    /// numpy.quantile([1, 2, 4, 8], [.25, .5, .9]) = [1.75, 3.0, 6.8], numpy.std(ddof=1) = 3.0956959.
+    /// numpy.quantile([1, 2, 4, 8], [.25, .5, .9]) = [1.75, 3.0, 6.8], numpy.std(ddof=1) =
+    /// 3.0956959.
     #[test]
     fn descriptive_statistics_equal_those_of_numpy() {
         let description = Description::of(vec![8.0, 1.0, 4.0, 2.0]);

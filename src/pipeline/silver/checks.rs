@@ -208,7 +208,8 @@ pub(super) fn split_rejected(
     Ok((valid, rejected))
 }
 
-/// The earliest instant in `column` among rows rejected because they lie after the start of the run.
+/// The earliest instant in `column` among rows rejected because they lie after the start of the
+/// run.
 pub(super) fn earliest_future(
     frame: &DataFrame,
     column: &str,
