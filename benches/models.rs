@@ -1,11 +1,11 @@
-//! Training, judging and scoring all models, and the libraries beside each other and beside
+//! Training, evaluating and scoring all models; the libraries compared with each other and with
 //! scikit-learn. Run: `cargo bench --bench models`; with `MODELS_BENCH_CUSTOMERS=1000000` for the
 //! large shop, with `SKLEARN_PYTHON` naming a Python that has scikit-learn.
 //!
-//! Each size is prepared and trained in processes of their own, so that the peak memory is that of
-//! the models.
+//! Preparation and training run in processes of their own, so that the peak memory is that of the
+//! models.
 
-#![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
+#![allow(clippy::unwrap_used)] // a bench that cannot set up may panic
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
 #[path = "../tests/support/cdnow.rs"]
@@ -37,7 +37,7 @@ use smartcore::ensemble::random_forest_regressor::{
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::xgboost::{XGRegressor, XGRegressorParameters};
 
-const RULES: TrainingOptions =
+const OPTIONS: TrainingOptions =
     TrainingOptions { seed: 42, min_customers: 50, churn_horizon_days: 60, max_fit_rows: 50_000 };
 /// Purchases per customer.
 const PURCHASES: u32 = 16;
@@ -65,17 +65,17 @@ fn compare() {
     cdnow_fit();
 }
 
-/// A sample's purchases, as gold would hand them to the models.
+/// A sample's purchases, in the form in which gold passes them to the models.
 fn prepare(file: &str, customers: u32) {
     let spec = Spec { customers, purchases: customers * PURCHASES, seed: 42, dirty: 0.0 };
     let files = generate(spec).unwrap();
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
-    let rules = silver::CleaningOptions { max_amount: 10_000.0, run_start: Timestamp::now() };
+    let options = silver::CleaningOptions { max_amount: 10_000.0, run_start: Timestamp::now() };
     let sources = PerDataSet::from_fn(|set| {
         let name = format!("{set}.csv");
         vec![SourceText::of(&name, bytes(&name))]
     });
-    let silver = silver::clean(sources, &rules).unwrap();
+    let silver = silver::clean(sources, &options).unwrap();
     let mut fact = silver
         .purchases()
         .select(["id_achat", "id_client", "date_achat", "montant", "produit"])
@@ -93,18 +93,18 @@ fn train_all(file: &str) {
     let purchases = fact.height();
     let started = Instant::now();
     let history = History::new(&fact).unwrap();
-    let trained = train(&history, history.last().unwrap(), &RULES, &LastSegments::new());
+    let trained = train(&history, history.last().unwrap(), &OPTIONS, &LastSegments::new());
     let seconds = started.elapsed().as_secs_f64();
     let serving: Vec<String> = trained
-        .entries
+        .candidates
         .iter()
-        .filter(|entry| entry.serves)
-        .map(|entry| format!("{} by {}", entry.task.as_str(), entry.method.as_str()))
+        .filter(|candidate| candidate.serves)
+        .map(|candidate| format!("{} by {}", candidate.task.as_str(), candidate.method))
         .collect();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("").to_owned();
     println!(
-        "all models of {} customers, {purchases} purchases trained, judged and scored: {seconds:.2} s ({}); {}",
+        "all models of {} customers, {purchases} purchases trained, evaluated and scored: {seconds:.2} s ({}); {}",
         trained.scores.len(),
         serving.join(", "),
         peak.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -118,51 +118,51 @@ fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
 }
 
 fn libraries(history: &History, dir: &Path) {
-    let (churn, value) = (task::churn(history, &RULES), task::value(history, &RULES));
-    let (rows, labels) = &churn.fit;
+    let (churn, value) = (task::churn(history, &OPTIONS), task::value(history, &OPTIONS));
+    let (rows, labels) = &churn.train;
     println!(
         "churn: {} rows × {} features to fit, {} held out",
         rows.rows(),
         rows.width,
-        churn.held.1.len()
+        churn.test.1.len()
     );
     let (seconds, trees) = timed(|| forest::fit(rows, labels, 42).unwrap());
     println!(
-        "  forest, 100 trees, smartcore side by side {seconds:7.2} s  AUC {:.4}",
-        churn.auc(&trees.predict_all(&churn.held.0))
+        "  forest, 100 trees, smartcore in parallel  {seconds:7.2} s  AUC {:.4}",
+        churn.auc(&trees.predict_all(&churn.test.0))
     );
     let matrix = |rows: &Matrix| {
         DenseMatrix::new(rows.rows(), rows.width, rows.values.clone(), false).unwrap()
     };
-    let (x, held) = (matrix(rows), matrix(&churn.held.0));
+    let (x, test) = (matrix(rows), matrix(&churn.test.0));
     let parameters = RandomForestRegressorParameters::default()
         .with_n_trees(100)
         .with_max_depth(10)
         .with_min_samples_leaf(20)
         .with_m(4);
     let (seconds, model) = timed(|| RandomForestRegressor::fit(&x, labels, parameters).unwrap());
-    let foretold: Vec<f64> = model.predict(&held).unwrap().into_iter().map(f64::from).collect();
+    let predicted: Vec<f64> = model.predict(&test).unwrap().into_iter().map(f64::from).collect();
     println!(
         "  forest, 100 trees, smartcore alone        {seconds:7.2} s  AUC {:.4}",
-        churn.auc(&foretold)
+        churn.auc(&predicted)
     );
     let (seconds, trees) =
         timed(|| boosted::fit(rows, labels, boosted::Target::Probability, 42).unwrap());
     println!(
         "  boosted trees, hessboost, {:3} trees       {seconds:7.2} s  AUC {:.4}",
         trees.trees.len(),
-        churn.auc(&trees.predict_all(&churn.held.0))
+        churn.auc(&trees.predict_all(&churn.test.0))
     );
-    let (rows, spend) = &value.fit;
+    let (rows, spend) = &value.train;
     let (seconds, trees) = timed(|| boosted::fit(rows, spend, boosted::Target::Mean, 42).unwrap());
     println!("lifetime value: {} rows to fit", rows.rows());
-    let judged = |foretold: &[f64]| {
-        let RegressionMetrics { mae, rmse, .. } = value.amounts(foretold);
+    let metrics = |predicted: &[f64]| {
+        let RegressionMetrics { mae, rmse, .. } = value.metrics(predicted);
         format!("MAE {mae:.2}, RMSE {rmse:.2}")
     };
-    let told = judged(&trees.predict_all(&value.held.0));
+    let errors = metrics(&trees.predict_all(&value.test.0));
     println!(
-        "  boosted trees, hessboost, {:3} trees       {seconds:7.2} s  {told}",
+        "  boosted trees, hessboost, {:3} trees       {seconds:7.2} s  {errors}",
         trees.trees.len()
     );
     let mean = spend.iter().map(|spend| f64::from(*spend)).sum::<f64>() / spend.len() as f64;
@@ -173,10 +173,13 @@ fn libraries(history: &History, dir: &Path) {
         .with_learning_rate(0.05)
         .with_min_child_weight(20)
         .with_subsample(0.8);
-    let (x, held) = (matrix(rows), matrix(&value.held.0));
+    let (x, test) = (matrix(rows), matrix(&value.test.0));
     let (seconds, model) = timed(|| XGRegressor::fit(&x, spend, parameters).unwrap());
-    let foretold: Vec<f64> = model.predict(&held).unwrap().into_iter().map(f64::from).collect();
-    println!("  the same by smartcore                     {seconds:7.2} s  {}", judged(&foretold));
+    let predicted: Vec<f64> = model.predict(&test).unwrap().into_iter().map(f64::from).collect();
+    println!(
+        "  the same by smartcore                     {seconds:7.2} s  {}",
+        metrics(&predicted)
+    );
 
     let customers = task::rfm(history);
     let (seconds, fitted) = timed(|| segmentation::fit(&customers, 42).unwrap());
@@ -197,7 +200,7 @@ fn libraries(history: &History, dir: &Path) {
 fn cdnow_fit() {
     let customers = match cdnow::customers() {
         Ok(customers) => customers,
-        Err(why) => return println!("the CDNOW sample is left out: {why}"),
+        Err(reason) => return println!("the CDNOW sample is left out: {reason}"),
     };
     let patterns: Vec<Pattern> = customers.iter().map(|customer| customer.pattern).collect();
     let spends: Vec<Spend> = customers

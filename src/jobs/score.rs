@@ -9,7 +9,7 @@ use crate::domain::time::Timestamp;
 use crate::lake::{Lake, LakeError, Layer};
 use crate::pipeline::ml::history::History;
 use crate::pipeline::ml::snapshot::CustomerSnapshot;
-use crate::pipeline::ml::tasks::{churn, clv, segmentation};
+use crate::pipeline::ml::tasks::{churn, clv};
 use crate::pipeline::ml::{self, Artefact};
 use crate::pipeline::silver::read::SourceText;
 use crate::pipeline::silver::{self, CleaningOptions};
@@ -164,17 +164,17 @@ fn to_csv(artefact: &Artefact, scores: &[ml::Score]) -> Result<Vec<u8>, csv::Err
     for score in scores {
         writer.write_record([
             score.id_client.to_string(),
-            segmentation::NAMES[score.segment].to_owned(),
+            score.segment_name().to_owned(),
             score.churn_probability.to_string(),
             churn::risk_level(score.churn_probability).to_owned(),
             score.factors.join("; "),
-            artefact.churn.method().as_str().to_owned(),
+            artefact.churn_method().to_owned(),
             cents(score.predicted_clv_12m),
             clv::segment(score.predicted_clv_12m).to_owned(),
-            artefact.clv.method().as_str().to_owned(),
-            or_empty(score.expected.p_alive),
-            or_empty(score.expected.purchases_12m),
-            score.expected.spend_12m.map_or_else(String::new, cents),
+            artefact.clv_method().to_owned(),
+            or_empty(score.forecast.p_alive),
+            or_empty(score.forecast.purchases_12m),
+            score.forecast.spend_12m.map_or_else(String::new, cents),
         ])?;
     }
     writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))

@@ -1,24 +1,26 @@
-//! Shops that are too small, too young or too plain to learn from: every one of them is served.
+//! Shops that are too small, too young or too uniform to learn from: each of them is served.
 
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::gold::{self, Gold};
 use goldsmith::pipeline::ml::explain::ReferenceCustomer;
 use goldsmith::pipeline::ml::history::History;
 use goldsmith::pipeline::ml::methods::bg_nbd::{self, Dropout};
-use goldsmith::pipeline::ml::purchase_forecast::Expected;
-use goldsmith::pipeline::ml::report::{Method, Metrics, Task};
+use goldsmith::pipeline::ml::methods::k_means;
+use goldsmith::pipeline::ml::methods::purchase_churn::PurchaseChurn;
+use goldsmith::pipeline::ml::purchase_forecast::PurchaseForecast;
+use goldsmith::pipeline::ml::report::{BASELINE, Candidate, Metrics, Task};
 use goldsmith::pipeline::ml::snapshot::CustomerSnapshot;
 use goldsmith::pipeline::ml::tasks::churn;
 use goldsmith::pipeline::ml::{LastSegments, Trained, score, train};
 use polars::prelude::*;
 
-use super::{RULES, refined, serving};
+use super::{OPTIONS, refined, serving};
 
 /// A purchase: customer, day since 2024-01-01, amount.
 type Purchase = (usize, i64, f64);
 
-/// A shop of so many customers, the whole way through gold, which proves that no value is missing,
-/// out of range, infinite or no number.
+/// Takes a shop through gold, whose proof checks that no value is missing, out of range or not a
+/// finite number.
 fn shop(customers: usize, purchases: &[Purchase]) -> (Trained, Gold) {
     let client = |id| format!("{id},N{id},n{id}@x.io,2024-01-01,France\n");
     let clients: String = (1..=customers).map(client).collect();
@@ -39,11 +41,11 @@ fn through_gold(files: &[(&str, Vec<u8>)]) -> (Trained, Gold) {
     let aggregates = gold::aggregate(&silver.valid, None).unwrap();
     let last = LastSegments::new();
     let history = History::new(&aggregates.base.fact).unwrap();
-    let trained = train(&history, aggregates.base.as_of, &RULES, &last);
-    let gold = gold::complete(aggregates, &trained, &RULES, &last, Timestamp(0)).unwrap();
+    let trained = train(&history, aggregates.base.as_of, &OPTIONS, &last);
+    let gold = gold::complete(aggregates, &trained, &OPTIONS, &last, Timestamp(0)).unwrap();
     for score in &trained.scores {
         let numbers = [Some(score.churn_probability), Some(score.predicted_clv_12m)];
-        let Expected { p_alive, purchases_12m, spend_12m } = score.expected;
+        let PurchaseForecast { p_alive, purchases_12m, spend_12m } = score.forecast;
         let more = [p_alive, purchases_12m, spend_12m];
         assert!(numbers.iter().chain(&more).flatten().all(|number| number.is_finite()));
     }
@@ -67,35 +69,39 @@ fn regulars(customers: usize) -> Vec<Purchase> {
 }
 
 #[track_caller]
-fn says(trained: &Trained, task: Task, method: Method, said: &str) {
-    let entry = serving(trained, task);
-    assert_eq!(entry.method, method, "{task:?}: {}", entry.note);
-    assert!(entry.note.contains(said), "{task:?}: {:?} does not say {said:?}", entry.note);
+fn assert_serves(trained: &Trained, task: Task, method: &str, note: &str) {
+    let candidate = serving(trained, task);
+    assert_eq!(candidate.method, method, "{task:?}: {}", candidate.note);
+    assert!(candidate.note.contains(note), "{task:?}: {note:?} is not in {:?}", candidate.note);
+}
+
+fn purchase_forecast(trained: &Trained) -> &Candidate {
+    let mut candidates = trained.candidates.iter();
+    candidates.find(|candidate| candidate.task == Task::PurchaseForecast).unwrap()
 }
 
 #[test]
-fn with_fewer_than_fifty_customers_baselines_serve_and_say_so() {
+fn with_fewer_than_fifty_customers_baselines_serve_with_a_note() {
     for customers in [1, 9, 49] {
         let (trained, gold) = shop(customers, &regulars(customers));
-        let said = if customers == 1 { "1 customer," } else { "customers," };
-        let said = &said.replace("customers", &format!("{customers} customers"));
-        says(&trained, Task::Segmentation, Method::Baseline, said);
-        says(&trained, Task::Churn, Method::Baseline, &said.replace(',', ""));
-        says(&trained, Task::Clv, Method::Baseline, &said.replace(',', ""));
+        let count = if customers == 1 { "1 customer," } else { "customers," };
+        let count = &count.replace("customers", &format!("{customers} customers"));
+        assert_serves(&trained, Task::Segmentation, BASELINE, count);
+        assert_serves(&trained, Task::Churn, BASELINE, &count.replace(',', ""));
+        assert_serves(&trained, Task::Clv, BASELINE, &count.replace(',', ""));
         assert_eq!(trained.scores.len(), customers);
         // Four tasks, and the baselines of two under their own names.
         assert_eq!(table(&gold, "ml_model_metrics").height(), 6);
-        let said = format!("skipped: {said} and fewer than 50");
-        let of_buying =
-            trained.entries.iter().find(|entry| entry.task == Task::PurchaseModel).unwrap();
-        assert!(!of_buying.serves && of_buying.note.contains(&said), "{}", of_buying.note);
+        let reason = format!("skipped: {count} and fewer than 50");
+        let forecast = purchase_forecast(&trained);
+        assert!(!forecast.serves && forecast.note.contains(&reason), "{}", forecast.note);
     }
 }
 
 #[test]
 fn fifty_customers_are_enough() {
     let (trained, _) = shop(50, &regulars(50));
-    assert_eq!(serving(&trained, Task::Segmentation).method, Method::KMeans);
+    assert_eq!(serving(&trained, Task::Segmentation).method, k_means::NAME);
     for task in [Task::Churn, Task::Clv] {
         assert!(!serving(&trained, task).note.contains("too few to learn from"), "{task:?}");
     }
@@ -106,29 +112,28 @@ fn customers_who_are_all_the_same_are_one_segment() {
     let purchases: Vec<Purchase> =
         (1..=80).flat_map(|id| (0..24).map(move |month| (id, month * 30, 20.0))).collect();
     let (trained, _) = shop(80, &purchases);
-    says(
+    assert_serves(
         &trained,
         Task::Segmentation,
-        Method::Baseline,
+        BASELINE,
         "only 1 different customer for 4 clusters",
     );
-    says(&trained, Task::Churn, Method::Baseline, "nobody stayed away");
+    assert_serves(&trained, Task::Churn, BASELINE, "no customer stayed away");
     assert!(trained.scores.iter().all(|score| score.segment == trained.scores[0].segment));
 }
 
 #[test]
-fn where_everybody_left_there_is_no_churn_to_learn() {
-    // One customer keeps the clock running; all others bought once, at the start. The only one
-    // who came back came for the first time.
+fn where_every_customer_left_there_is_no_churn_to_learn() {
+    // One customer's purchase sets the reference instant; all others bought once, at the start.
     let mut purchases: Vec<Purchase> = (1..=80).map(|id| (id, 0, 20.0)).collect();
     purchases.push((81, 400, 10.0));
     let (trained, _) = shop(81, &purchases);
-    says(&trained, Task::Churn, Method::Baseline, "everybody stayed away");
+    assert_serves(&trained, Task::Churn, BASELINE, "every customer stayed away");
     assert!(trained.scores[0].churn_probability > 0.95);
 }
 
 #[test]
-fn one_churner_is_too_few_for_a_fit_and_a_judgement() {
+fn one_churner_is_too_few_for_a_fit_and_an_evaluation() {
     let mut purchases = regulars(80);
     purchases.retain(|(id, day, _)| *id != 7 || *day < 300);
     // The others buy at least every second week.
@@ -139,7 +144,7 @@ fn one_churner_is_too_few_for_a_fit_and_a_judgement() {
         purchases.extend((0..50).map(|n| (id, n * 14, 9.0)));
     }
     let (trained, _) = shop(80, &purchases);
-    says(&trained, Task::Churn, Method::Baseline, "only 1 of 80 customers are of the rarer class");
+    assert_serves(&trained, Task::Churn, BASELINE, "only 1 of 80 customers are of the rarer class");
 }
 
 #[test]
@@ -148,17 +153,17 @@ fn thirteen_days_of_history_have_no_cut_off_sixty_days_ago() {
         .flat_map(|id| [(id, 0, 20.0), (id, i64::try_from(id % 14).unwrap(), 5.0)])
         .collect();
     let (trained, _) = shop(120, &purchases);
-    says(&trained, Task::Churn, Method::Baseline, "0 customers had bought by the cut-off");
+    assert_serves(&trained, Task::Churn, BASELINE, "0 customers had bought by the cut-off");
     assert!(trained.scores.iter().all(|score| score.churn_probability == 0.5));
-    says(&trained, Task::Clv, Method::Baseline, "a history of 13 days is too short");
-    assert!(trained.scores.iter().all(|score| score.expected.spend_12m.is_none()));
-    // Two purchases of 25 EUR in less than 90 days, for so many: not one in 13 for a year.
+    assert_serves(&trained, Task::Clv, BASELINE, "a history of 13 days is too short");
+    assert!(trained.scores.iter().all(|score| score.forecast.spend_12m.is_none()));
+    // 25 EUR in 13 days are scaled as if in 90 days: 13 days would be scaled up too much.
     let sum: f64 = trained.scores.iter().map(|score| score.predicted_clv_12m).sum();
     assert!((sum - 120.0 * 25.0 * 365.0 / 90.0).abs() < 1.0, "{sum}");
 }
 
 #[test]
-fn one_giant_spender_breaks_nothing() {
+fn one_giant_spender_does_no_harm() {
     let mut purchases = regulars(120);
     purchases.extend((0..200).map(|n| (3, n * 3, 9_999.0)));
     let (trained, _) = shop(120, &purchases);
@@ -170,7 +175,7 @@ fn one_giant_spender_breaks_nothing() {
 }
 
 #[test]
-fn who_bought_once_is_scored_and_who_never_bought_is_a_prospect() {
+fn customers_with_one_purchase_are_scored_and_those_without_are_prospects() {
     let mut purchases = regulars(80);
     purchases.push((81, 690, 12.5));
     let (trained, gold) = shop(82, &purchases);
@@ -191,26 +196,26 @@ fn who_bought_once_is_scored_and_who_never_bought_is_a_prospect() {
 }
 
 #[test]
-fn data_without_dropout_are_said_to_have_none() {
+fn data_without_dropout_are_reported_to_have_none() {
     let read = |name: &str| {
         let path = format!("{}/../shared/data/electromenager/{name}", env!("CARGO_MANIFEST_DIR"));
         std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
     };
     let files = ["clients.csv", "achats.csv"].map(|name| (name, read(name)));
     let (trained, gold) = through_gold(&files);
-    let said = "nothing beyond purchase frequency is there to learn";
-    let entry = serving(&trained, Task::Churn);
-    assert!(entry.note.contains(said), "{}", entry.note);
+    let note = "nothing beyond purchase frequency is there to learn";
+    let candidate = serving(&trained, Task::Churn);
+    assert!(candidate.note.contains(note), "{}", candidate.note);
     let metrics = table(&gold, "ml_model_metrics");
     let row = metrics.column("model").unwrap().str().unwrap().iter();
     let row = row.into_iter().position(|model| model == Some("churn")).unwrap();
-    assert!(metrics.column("note").unwrap().str().unwrap().get(row).unwrap().contains(said));
+    assert!(metrics.column("note").unwrap().str().unwrap().get(row).unwrap().contains(note));
 }
 
 #[test]
-fn a_shop_of_regulars_stops_at_the_leak_check_and_the_rule_is_judged_all_the_same() {
-    // Everybody buys each week, each on their day; every fifth customer left for good some months ago. Silence alone
-    // tells who will not come.
+fn a_shop_of_regulars_stops_at_the_leak_check_and_the_rule_is_evaluated_all_the_same() {
+    // Customers buy once a week, each on their own day. Every fifth left for good some months ago.
+    // The days since the last purchase alone determine who will not come back.
     let purchases: Vec<Purchase> = (1..=200)
         .flat_map(|id| {
             let number = i64::try_from(id).unwrap();
@@ -221,31 +226,34 @@ fn a_shop_of_regulars_stops_at_the_leak_check_and_the_rule_is_judged_all_the_sam
         })
         .collect();
     let (trained, gold) = shop(200, &purchases);
-    says(
+    assert_serves(
         &trained,
         Task::Churn,
-        Method::Baseline,
+        BASELINE,
         "stopped by the leak check: the feature days_since_last alone tells the label (AUC 1.000 > 0.98)",
     );
-    let entry = serving(&trained, Task::Churn);
-    assert_eq!(entry.customers, 200);
-    assert!(entry.held_out > 40 && entry.fitted + entry.held_out == 200);
-    let Some(Metrics::Churn(figures)) = &entry.figures else { panic!("{entry:?}") };
-    assert!(figures.brier < 0.01 && figures.accuracy > 0.99, "{figures:?}");
-    let Some(Metrics::Churn(of_median)) = &entry.baseline else { panic!("{entry:?}") };
-    assert!(of_median.brier > 0.05, "{of_median:?}");
-    // Who is gone is not taken for somebody who comes next week.
+    let candidate = serving(&trained, Task::Churn);
+    assert_eq!(candidate.customers, 200);
+    assert!(candidate.held_out > 40 && candidate.fitted + candidate.held_out == 200);
+    let Some(Metrics::Churn(metrics)) = &candidate.metrics else { panic!("{candidate:?}") };
+    assert!(metrics.brier < 0.01 && metrics.accuracy > 0.99, "{metrics:?}");
+    let Some(Metrics::Churn(median)) = &candidate.baseline else { panic!("{candidate:?}") };
+    assert!(median.brier > 0.05, "{median:?}");
+    // Customers who left are told apart from those who come next week.
     for score in &trained.scores {
         let is_gone = score.recency > 100;
         assert_eq!(churn::risk_level(score.churn_probability) == "High", is_gone, "{score:?}");
     }
-    assert_eq!(entry.calibration.iter().map(|bin| bin.count).sum::<usize>(), entry.held_out);
-    // Under its task's name and its own.
+    assert_eq!(
+        candidate.calibration.iter().map(|bin| bin.count).sum::<usize>(),
+        candidate.held_out
+    );
+    // Under the name of the task and under that of the method.
     assert_eq!(table(&gold, "ml_calibration").height(), 20);
 }
 
 #[test]
-fn who_bought_once_long_ago_is_told_so_in_words_that_are_true() {
+fn factors_of_a_customer_with_one_purchase_long_ago_are_true() {
     let mut purchases = regulars(80);
     purchases.push((81, 100, 12.5));
     let (mut trained, _) = shop(81, &purchases);
@@ -259,63 +267,72 @@ fn who_bought_once_long_ago_is_told_so_in_words_that_are_true() {
         "montant" => amounts, "produit" => vec!["Tea"; purchases.len()])
     .unwrap();
     let history = History::new(&frame).unwrap();
-    let facts = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
-    // By a model of buying, whichever method serves.
-    let fitted = bg_nbd::fit(Dropout::AfterAny, &facts.patterns).unwrap();
-    let typical = ReferenceCustomer::of(&facts.patterns, &facts.spends);
-    trained.artefact.churn = churn::Model::PurchaseModel(fitted.model, typical);
-    let scores = score(&trained.artefact, &facts);
+    let snapshot = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
+    // By a purchase model, whichever method serves.
+    let fit = bg_nbd::fit(Dropout::AfterAny, &snapshot.patterns).unwrap();
+    let reference = ReferenceCustomer::of(&snapshot.patterns, &snapshot.spends);
+    trained.artefact.churn = churn::Model::Purchases(PurchaseChurn(fit.model, reference));
+    let scores = score(&trained.artefact, &snapshot);
     let once = scores.iter().find(|score| score.id_client == 81).unwrap();
     assert!(once.churn_probability > 0.8, "{}", once.churn_probability);
     let silence = once.recency;
     assert_eq!(once.top_factors[0], "days_since_last", "{once:?}");
-    let words = once.factors.join("; ");
-    assert!(words.contains(&format!("last purchase {silence} days ago raises it by")), "{words}");
-    assert!(!words.contains("gap") && !words.contains("between purchases"), "{words}");
+    let factors = once.factors.join("; ");
+    assert!(
+        factors.contains(&format!("last purchase {silence} days ago raises it by")),
+        "{factors}"
+    );
+    assert!(!factors.contains("gap") && !factors.contains("between purchases"), "{factors}");
 }
 
 #[test]
-fn too_few_customers_to_tell_are_not_said_to_have_no_dropout() {
-    // Drawn with dropout, as all generated shops are; 21 of 70 customers judge.
+fn too_few_customers_to_tell_are_not_reported_to_have_no_dropout() {
+    // Generated with dropout, as all generated shops are; 21 of 70 customers are in the test set.
     let spec = goldsmith::sample::Spec { customers: 70, purchases: 700, seed: 4, dirty: 0.0 };
     let history = super::history(spec);
-    let trained = train(&history, history.last().unwrap(), &RULES, &LastSegments::new());
+    let trained = train(&history, history.last().unwrap(), &OPTIONS, &LastSegments::new());
     let note = &serving(&trained, Task::Churn).note;
     assert!(note.contains("customers held out are too few to tell"), "{note}");
     assert!(!note.contains("no dropout"), "{note}");
 }
 
 #[test]
-fn where_nobody_bought_in_the_window_there_is_no_value_to_learn() {
-    // All bought in the first month of the year before last, and one only came to keep the clock.
+fn where_no_customer_bought_in_the_window_there_is_no_value_to_learn() {
+    // All bought in the first month of the year before last; one later purchase sets the instant.
     let mut purchases: Vec<Purchase> =
         (1..=80).map(|id| (id, i64::try_from(id % 30).unwrap(), 20.0)).collect();
     purchases.push((81, 800, 10.0));
     let (trained, _) = shop(81, &purchases);
-    says(&trained, Task::Clv, Method::Baseline, "nobody who had bought by the cut-off bought in");
+    assert_serves(
+        &trained,
+        Task::Clv,
+        BASELINE,
+        "no customer who had bought by the cut-off bought in",
+    );
 }
 
 #[test]
-fn one_price_for_everything_is_no_reason_to_expect_nothing() {
+fn one_price_for_everything_still_gives_a_spend_forecast() {
     let mut purchases = regulars(120);
     for purchase in &mut purchases {
         purchase.2 = 19.9;
     }
     let (trained, _) = shop(120, &purchases);
     for score in &trained.scores {
-        let Expected { purchases_12m, spend_12m, .. } = score.expected;
-        let (times, spend) = (purchases_12m.unwrap(), spend_12m.unwrap());
-        assert!((spend - times * 19.9).abs() < 0.02 * spend, "{score:?}");
+        let PurchaseForecast { purchases_12m, spend_12m, .. } = score.forecast;
+        let (purchases, spend) = (purchases_12m.unwrap(), spend_12m.unwrap());
+        assert!((spend - purchases * 19.9).abs() < 0.02 * spend, "{score:?}");
     }
-    let told = trained.entries.iter().find(|entry| entry.task == Task::PurchaseModel).unwrap();
-    assert!(told.note.contains("Gamma-Gamma: the data do not determine"), "{}", told.note);
+    let forecast = purchase_forecast(&trained);
+    let note = "Gamma-Gamma: the data do not determine";
+    assert!(forecast.note.contains(note), "{}", forecast.note);
 }
 
 #[test]
-fn a_generated_shop_has_dropout_to_learn_and_says_nothing_of_the_kind() {
+fn a_generated_shop_has_dropout_to_learn_and_gets_no_note() {
     let spec = goldsmith::sample::Spec { customers: 1_500, purchases: 15_000, seed: 9, dirty: 0.0 };
     let history = super::history(spec);
-    let trained = train(&history, history.last().unwrap(), &RULES, &LastSegments::new());
-    let entry = serving(&trained, Task::Churn);
-    assert!(entry.method != Method::Baseline && entry.note.is_empty(), "{}", entry.note);
+    let trained = train(&history, history.last().unwrap(), &OPTIONS, &LastSegments::new());
+    let candidate = serving(&trained, Task::Churn);
+    assert!(candidate.method != BASELINE && candidate.note.is_empty(), "{}", candidate.note);
 }

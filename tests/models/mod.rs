@@ -1,8 +1,8 @@
-//! Models: what they learn, what they refuse to learn, and what they say of themselves.
+//! Models: what they learn, what they leave to the baseline, and what they report.
 
-mod buying;
 mod edges;
-mod peers;
+mod purchase_models;
+mod scikit_learn;
 mod score;
 mod stability;
 
@@ -15,8 +15,8 @@ use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::pipeline::silver::{self, Silver};
 use goldsmith::sample::{Spec, generate};
 
-/// How models are trained unless settings say otherwise.
-const RULES: TrainingOptions =
+/// The training options of the default settings.
+const OPTIONS: TrainingOptions =
     TrainingOptions { seed: 42, min_customers: 50, churn_horizon_days: 60, max_fit_rows: 50_000 };
 
 fn files(spec: Spec) -> Vec<(&'static str, Vec<u8>)> {
@@ -30,8 +30,8 @@ fn refined(files: &[(&str, Vec<u8>)]) -> Silver {
         vec![SourceText::of(&name, bytes(&name))]
     });
     let run_start = Timestamp::parse("2026-06-01").unwrap();
-    let rules = silver::CleaningOptions { max_amount: 10_000.0, run_start };
-    silver::clean(sources, &rules).unwrap()
+    let options = silver::CleaningOptions { max_amount: 10_000.0, run_start };
+    silver::clean(sources, &options).unwrap()
 }
 
 fn history(spec: Spec) -> History {
@@ -46,7 +46,7 @@ fn truth(spec: Spec) -> serde_json::Value {
     all["purchase_process"].clone()
 }
 
-/// The entry of what serves a task.
+/// The candidate that serves a task.
 fn serving(trained: &Trained, task: Task) -> &Candidate {
-    trained.entries.iter().find(|entry| entry.task == task && entry.serves).unwrap()
+    trained.candidates.iter().find(|candidate| candidate.task == task && candidate.serves).unwrap()
 }

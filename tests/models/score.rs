@@ -14,11 +14,11 @@ fn rows(csv: &str) -> Vec<BTreeMap<String, String>> {
 }
 
 #[test]
-fn scoring_again_says_what_the_run_said() {
+fn scoring_again_gives_the_scores_of_the_run() {
     let shop = Shop::published(SPEC);
     let achats = shop.data("sources/achats.csv").display().to_string();
-    let ran = shop.run(&["score", "--customers", &achats]).good();
-    let scored = rows(&ran.out);
+    let output = shop.run(&["score", "--customers", &achats]).good();
+    let scored = rows(&output.out);
     let app = TestApp::spawn(&shop);
     let served = app.data("/customers?limit=1000");
     let buyers: Vec<_> =
@@ -49,18 +49,18 @@ fn new_customers_are_scored_and_bad_rows_are_counted() {
     let header = "order_id;customer_id;date;amount;item\n";
     let body = "1;900001;2025-12-30;1 234,50;Tea\n2;900001;2025-12-31;10;Tea\n3;900002;2020-01-01;5;Tea\n4;900003;never;5;Tea\n";
     std::fs::write(&file, format!("{header}{body}")).unwrap();
-    let ran = shop.run(&["score", "--customers", file.to_str().unwrap()]).good();
-    let scored = rows(&ran.out);
+    let output = shop.run(&["score", "--customers", file.to_str().unwrap()]).good();
+    let scored = rows(&output.out);
     let ids: Vec<&str> = scored.iter().map(|row| row["id_client"].as_str()).collect();
     assert_eq!(ids, ["900001", "900002"]);
     let probability = |row: usize| scored[row]["churn_probability"].parse::<f64>().unwrap();
     assert!(probability(0) < probability(1));
-    assert!(ran.err.contains("1 row rejected: invalid_date"), "{}", ran.err);
-    assert!(ran.err.contains("2 customers scored"), "{}", ran.err);
+    assert!(output.err.contains("1 row rejected: invalid_date"), "{}", output.err);
+    assert!(output.err.contains("2 customers scored"), "{}", output.err);
 }
 
 #[test]
-fn what_cannot_be_scored_is_refused_in_one_sentence() {
+fn a_file_that_cannot_be_scored_is_refused_with_one_sentence() {
     let shop = Shop::sample(SPEC);
     let file = shop.path().join("new.csv").display().to_string();
     let score = |shop: &Shop| shop.run(&["score", "--customers", &file]);
@@ -79,22 +79,22 @@ fn what_cannot_be_scored_is_refused_in_one_sentence() {
 }
 
 #[test]
-fn models_that_are_lost_are_found_missing_and_made_again() {
+fn missing_models_are_noticed_and_trained_again() {
     let shop = Shop::published(SPEC);
     shop.run(&["check"]).good();
     let models = shop.data(&format!("{}/models.json", shop.made("gold", 1)));
     let before = std::fs::read(&models).unwrap();
     std::fs::remove_file(&models).unwrap();
-    let ran = shop.run(&["check"]);
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.out.contains("models.json is damaged: it is missing"), "{}", ran.out);
-    // The sources have not changed, and still there is something to do.
+    let output = shop.run(&["check"]);
+    assert_eq!(output.code, Some(1));
+    assert!(output.out.contains("models.json is damaged: it is missing"), "{}", output.out);
+    // The sources have not changed, but the models are missing.
     shop.run(&["refresh"]).good();
     shop.run(&["check"]).good();
     assert_eq!(
         std::fs::read(shop.data(&format!("{}/models.json", shop.made("gold", 2)))).unwrap(),
         before
     );
-    let ran = shop.run(&["refresh"]).good();
-    assert!(ran.out.contains("nothing changed"), "{}", ran.out);
+    let output = shop.run(&["refresh"]).good();
+    assert!(output.out.contains("nothing changed"), "{}", output.out);
 }

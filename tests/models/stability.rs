@@ -1,5 +1,5 @@
-//! The same shop, the same predictions: in another order, on other numbers of threads, a little
-//! larger.
+//! The same shop gives the same predictions: with rows in another order, on other numbers of threads,
+//! with a few more customers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,23 +7,23 @@ use goldsmith::pipeline::ml::history::History;
 use goldsmith::pipeline::ml::metrics::adjusted_rand_index;
 use goldsmith::pipeline::ml::report::Task;
 use goldsmith::pipeline::ml::tasks::segmentation::PROSPECT;
-use goldsmith::pipeline::ml::{LastSegments, Trained, segment_name, train};
+use goldsmith::pipeline::ml::{LastSegments, Score, Trained, train};
 use goldsmith::sample::Spec;
 use polars::prelude::*;
 
-use super::{RULES, files, refined, serving};
+use super::{OPTIONS, files, refined, serving};
 use crate::support::{Shop, TestApp};
 
 const SPEC: Spec = Spec { customers: 3_000, purchases: 30_000, seed: 21, dirty: 0.0 };
 
 fn trained(purchases: &DataFrame, last: &LastSegments) -> Trained {
     let history = History::new(purchases).unwrap();
-    train(&history, history.last().unwrap(), &RULES, last)
+    train(&history, history.last().unwrap(), &OPTIONS, last)
 }
 
 fn segments(trained: &Trained) -> LastSegments {
-    let named = |score| (score, segment_name(Some(score)));
-    trained.scores.iter().map(named).map(|(s, name)| (s.id_client, name.to_owned())).collect()
+    let segment = |score: &Score| (score.id_client, score.segment_name().to_owned());
+    trained.scores.iter().map(segment).collect()
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn the_order_of_rows_changes_nothing() {
 }
 
 #[test]
-fn one_in_a_hundred_more_customers_keep_names_and_memberships() {
+fn one_percent_more_customers_leaves_names_and_memberships_as_they_are() {
     let purchases = refined(&files(SPEC)).purchases().clone();
     let fewer = purchases
         .clone()
@@ -55,30 +55,31 @@ fn one_in_a_hundred_more_customers_keep_names_and_memberships() {
     let names = segments(&after);
     let pairs: Vec<(&String, &String)> =
         before.iter().map(|(id, name)| (name, &names[id])).collect();
-    let stayed = pairs.iter().filter(|(was, is)| was == is).count();
+    let stayed = pairs.iter().filter(|(before, after)| before == after).count();
     assert!(names.len() > before.len());
     assert!(stayed * 100 >= pairs.len() * 98, "{stayed} of {} stayed", pairs.len());
     let index = adjusted_rand_index(&pairs).unwrap();
     assert!(index > 0.95, "{index}");
-    let told = serving(&after, Task::Segmentation).segments.clone().unwrap();
-    assert_eq!(told.adjusted_rand_index, Some(index));
-    // Who was a prospect was in no segment that could be kept or lost.
+    let metrics = serving(&after, Task::Segmentation).segments.clone().unwrap();
+    assert_eq!(metrics.adjusted_rand_index, Some(index));
+    // Prospects were in no segment of a model, so that they do not count.
     let newcomers = names.keys().filter(|id| !before.contains_key(id));
     let mut with_prospects = before.clone();
     with_prospects.extend(newcomers.map(|id| (*id, PROSPECT.to_owned())));
     assert_eq!(with_prospects.len(), names.len());
-    let told = serving(&trained(&purchases, &with_prospects), Task::Segmentation).segments.clone();
-    assert_eq!(told.unwrap().adjusted_rand_index, Some(index));
+    let trained = trained(&purchases, &with_prospects);
+    let metrics = serving(&trained, Task::Segmentation).segments.clone();
+    assert_eq!(metrics.unwrap().adjusted_rand_index, Some(index));
 }
 
-/// What a refresh of a shop writes to gold on so many threads: the files named, and the metrics
-/// without the instant they were made at.
-fn gold_bytes(spec: Spec, threads: &str, most_rows: &str) -> Vec<Vec<u8>> {
+/// The gold files that a refresh writes with this number of threads: those that depend on models,
+/// and the metrics without the instant of the training.
+fn gold_bytes(spec: Spec, threads: &str, max_fit_rows: &str) -> Vec<Vec<u8>> {
     let shop = Shop::sample(spec);
     let settings = [
         ("RAYON_NUM_THREADS", threads),
         ("POLARS_MAX_THREADS", threads),
-        ("MODELS__MAX_FIT_ROWS", most_rows),
+        ("MODELS__MAX_FIT_ROWS", max_fit_rows),
     ];
     shop.run_with(&["refresh"], &settings).good();
     let folder = shop.made("gold", 1);
@@ -118,9 +119,9 @@ fn samples_of_many_customers_give_the_same_bytes_on_any_number_of_threads() {
 }
 
 #[test]
-fn the_next_run_tells_who_moved_where() {
+fn the_next_run_reports_moves_between_segments() {
     let shop = Shop::sample(SPEC);
-    // A shop of its own, not the sample.
+    // Without its ground truth the shop is not a sample, so that runs are compared.
     std::fs::remove_file(shop.data("sources/ground_truth.json")).unwrap();
     let all = std::fs::read_to_string(shop.data("sources/achats.csv")).unwrap();
     let (header, rows) = all.split_once('\n').unwrap();
@@ -159,11 +160,11 @@ fn the_next_run_tells_who_moved_where() {
     let app = TestApp::spawn(&shop);
     let second = migration(&app);
     assert_eq!(second.values().sum::<i64>(), 3_000);
-    let mut left: BTreeMap<String, i64> = BTreeMap::new();
+    let mut before_second: BTreeMap<String, i64> = BTreeMap::new();
     for ((from, _), clients) in &second {
-        *left.entry(from.clone()).or_default() += clients;
+        *before_second.entry(from.clone()).or_default() += clients;
     }
-    assert_eq!(left, before);
+    assert_eq!(before_second, before);
     let moved: i64 = second.iter().filter(|((from, to), _)| from != to).map(|(_, n)| n).sum();
     assert!(moved > 0);
     let index = app.data("/ml/model-metrics/segmentation")["adjusted_rand_index"].as_f64().unwrap();

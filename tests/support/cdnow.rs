@@ -1,7 +1,7 @@
-//! The CDNOW sample, the field's check of models of buying: 2 357 customers of 1997/98.
+//! The CDNOW sample, the reference data of purchase models: 2 357 customers of 1997/98.
 //!
-//! It ships inside the PyPI package `lifetimes` 0.11.3 and is obtained from there into `target/`;
-//! nothing of that package is kept with this project.
+//! It ships inside the PyPI package `lifetimes` 0.11.3 and is downloaded from there into `target/`.
+//! Nothing of that package is stored with this project.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use goldsmith::pipeline::ml::methods::bg_nbd::Pattern;
 
 /// A customer: time in weeks, amounts in dollars.
 pub struct Customer {
-    /// Repeat purchases, when, and age.
+    /// Repeat purchases, recency and age.
     pub pattern: Pattern,
     /// Mean amount of the repeat purchases.
     pub mean: f64,
@@ -19,12 +19,12 @@ pub struct Customer {
 const PACKAGE: &str = "lifetimes==0.11.3";
 const MEMBER: &str = "lifetimes/datasets/cdnow_customers_summary_with_transactions.csv";
 
-/// The customers, or why they cannot be had.
+/// The customers, or why they are not available.
 pub fn customers() -> Result<Vec<Customer>, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cdnow");
     let file = folder.join(MEMBER);
     if !file.exists() {
-        obtain(&folder)?;
+        download(&folder)?;
     }
     let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
     let customers: Option<Vec<Customer>> = text
@@ -43,19 +43,19 @@ pub fn customers() -> Result<Vec<Customer>, String> {
             })
         })
         .collect();
-    customers.ok_or_else(|| format!("{} is not the table it should be", file.display()))
+    customers.ok_or_else(|| format!("{} does not have the expected columns", file.display()))
 }
 
-fn obtain(folder: &Path) -> Result<(), String> {
+fn download(folder: &Path) -> Result<(), String> {
     let run = |command: &mut Command| {
         let done = command.output().map_err(|error| format!("python3: {error}"))?;
         if done.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&done.stderr);
-        Err(format!("{PACKAGE} cannot be obtained: {}", said.lines().last().unwrap_or_default()))
+        let error = String::from_utf8_lossy(&done.stderr);
+        Err(format!("{PACKAGE} cannot be downloaded: {}", error.lines().last().unwrap_or_default()))
     };
-    // Into a folder of its own first: two processes may want it at once.
+    // Into a folder of its own first: two processes may download at the same time.
     std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     let own = tempfile::tempdir_in(folder).map_err(|error| error.to_string())?;
     let pip = ["-m", "pip", "--quiet", "download", "--no-deps", "--only-binary=:all:", "--dest"];
@@ -64,7 +64,7 @@ fn obtain(folder: &Path) -> Result<(), String> {
         .map_err(|error| error.to_string())?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"));
-    let wheel = wheel.ok_or("pip brought no wheel")?;
+    let wheel = wheel.ok_or("pip downloaded no wheel")?;
     let unzip = ["-m", "zipfile", "-e"];
     run(Command::new("python3").args(unzip).arg(wheel).arg(own.path()))?;
     let (from, to) = (own.path().join(MEMBER), folder.join(MEMBER));

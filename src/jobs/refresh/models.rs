@@ -62,9 +62,9 @@ impl Refresher {
             Ok::<_, RefreshError>((aggregates, trained, last))
         })
         .await?;
-        let serving = trained.entries.iter().filter(|entry| entry.serves);
+        let serving = trained.candidates.iter().filter(|candidate| candidate.serves);
         let names: Vec<String> = serving
-            .map(|entry| format!("{} by {}", entry.task.as_str(), entry.method.as_str()))
+            .map(|candidate| format!("{} by {}", candidate.task.as_str(), candidate.method))
             .collect();
         let flow = Flow { rows_in: Some(rows), ..Flow::default() };
         steps.finish(Step::Models, &names.join(", "), flow).await;

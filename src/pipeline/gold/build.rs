@@ -12,7 +12,7 @@ use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::{ProofCheck, Totals};
 use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
-use crate::pipeline::ml::report::Task;
+use crate::pipeline::ml::report::{Task, serving_method};
 use crate::pipeline::ml::{self, LastSegments, Trained, TrainingOptions};
 use crate::pipeline::{PipelineError, Result};
 
@@ -123,7 +123,7 @@ pub fn complete(
     trained_at: Timestamp,
 ) -> Result<Gold> {
     let Aggregates { base, mut frames, purchases_after_as_of } = aggregates;
-    let method = |task| ml::frames::serving_method(&trained.entries, task);
+    let method = |task| serving_method(&trained.candidates, task);
     let scores = &trained.scores;
     let modelled = Modelled {
         base: &base,
@@ -137,7 +137,7 @@ pub fn complete(
             method(Task::Segmentation),
         )?,
         churn: ml::frames::churn_predictions(scores, method(Task::Churn))?,
-        by_customer: ml::frames::for_customers(scores, &trained.entries)?,
+        by_customer: ml::frames::for_customers(scores, &trained.candidates)?,
     };
     for table in catalogue::ALL {
         if let Builder::Modelled(build) = builder_of(table, BUILDERS)? {

@@ -9,8 +9,8 @@ use super::context::{Base, Modelled};
 use super::{cohorts, customers, kpis, sales, scores};
 use crate::catalogue;
 use crate::domain::schema::Table;
-use crate::pipeline::ml::frames;
-use crate::pipeline::ml::report::Task;
+use crate::pipeline::ml::report::{Task, serving_method};
+use crate::pipeline::ml::{frames, metrics_frames};
 use crate::pipeline::{PipelineError, Result};
 
 /// What computes the rows of a table.
@@ -57,17 +57,19 @@ pub(super) static BUILDERS: &[Entry] = &[
     (
         &catalogue::CLV_PREDICTIONS,
         Builder::Modelled(|run| {
-            let method = frames::serving_method(&run.trained.entries, Task::Clv);
+            let method = serving_method(&run.trained.candidates, Task::Clv);
             frames::clv_predictions(&run.trained.scores, method)
         }),
     ),
     (
         &catalogue::ML_MODEL_METRICS,
-        Builder::Modelled(|run| frames::ml_model_metrics(run.trained, run.options, run.trained_at)),
+        Builder::Modelled(|run| {
+            metrics_frames::ml_model_metrics(run.trained, run.options, run.trained_at)
+        }),
     ),
     (
         &catalogue::ML_CALIBRATION,
-        Builder::Modelled(|run| frames::ml_calibration(&run.trained.entries)),
+        Builder::Modelled(|run| metrics_frames::ml_calibration(&run.trained.candidates)),
     ),
     (
         &catalogue::CUSTOMERS,

@@ -1,7 +1,7 @@
-//! What a model is told of a customer: numbers computed from a [`Past`] and nothing else.
+//! The features of a customer: numbers computed from a [`Past`] and nothing else.
 //!
-//! Training uses them as they stood at the cut-off, scoring as they stand at `as_of`: one function
-//! makes both, and its only source of purchases is a type that ends at the cut-off.
+//! Training uses their values at the cut-off, scoring their values at `as_of`. One function
+//! computes both, and its only source of purchases is a type that ends at the cut-off.
 
 use rayon::prelude::*;
 
@@ -10,34 +10,33 @@ use super::matrix::Matrix;
 use crate::domain::text::counted;
 use crate::domain::time::DAY_MICROS;
 
-/// How many features there are.
-pub const COUNT: usize = 11;
-
 /// Days between the last purchase and the cut-off.
-pub const DAYS_SINCE_LAST: usize = 0;
+pub(crate) const DAYS_SINCE_LAST: usize = 0;
 /// Number of purchases.
-pub const FREQUENCY: usize = 1;
+pub(crate) const FREQUENCY: usize = 1;
 /// Mean amount of a purchase, EUR.
-pub const AVG_BASKET: usize = 2;
+pub(crate) const AVG_BASKET: usize = 2;
 /// Days between the first purchase and the cut-off.
-pub const TENURE: usize = 3;
+pub(crate) const TENURE: usize = 3;
 /// Spend to date, EUR.
-pub const SPEND: usize = 4;
+pub(crate) const SPEND: usize = 4;
 /// Number of purchases in the last 90 days.
-pub const FREQUENCY_90D: usize = 5;
+pub(crate) const FREQUENCY_90D: usize = 5;
 /// Number of purchases in the last 365 days.
-pub const FREQUENCY_365D: usize = 6;
+pub(crate) const FREQUENCY_365D: usize = 6;
 /// Spend of the last 365 days, EUR.
-pub const SPEND_365D: usize = 7;
-/// Mean number of days between purchases; of who bought once, days since.
-pub const MEAN_GAP_DAYS: usize = 8;
-/// Days since the last purchase, as a multiple of that.
-pub const SILENCE_IN_GAPS: usize = 9;
+pub(crate) const SPEND_365D: usize = 7;
+/// Mean number of days between purchases; after a single purchase, days since.
+pub(crate) const MEAN_GAP_DAYS: usize = 8;
+/// Days since the last purchase, as a multiple of the mean gap.
+pub(crate) const SILENCE_IN_GAPS: usize = 9;
 /// Number of different products.
-pub const PRODUCT_COUNT: usize = 10;
+pub(crate) const PRODUCT_COUNT: usize = 10;
+/// Number of features.
+pub(crate) const COUNT: usize = PRODUCT_COUNT + 1;
 
-/// Their names, in the order of the columns.
-pub const NAMES: [&str; COUNT] = [
+/// The names of the features, in the order of the columns.
+pub(crate) const NAMES: [&str; COUNT] = [
     "days_since_last",
     "frequency",
     "avg_basket",
@@ -64,7 +63,7 @@ pub fn features(past: &Past<'_>) -> Matrix {
     matrix
 }
 
-/// The features of one customer. Single precision: what trees split on.
+/// The features of one customer, in single precision because trees split on that.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
     let Purchases { at, amounts, products } = purchases;
@@ -75,7 +74,7 @@ fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
     let (recent, year) = (since(RECENT_DAYS), since(YEAR_DAYS));
     let silence = days_between(last, cut_off) as f64;
     let tenure = days_between(first, cut_off) as f64;
-    // Someone who bought once has a gap that is at least as long as their silence so far.
+    // After a single purchase the gap is at least as long as the time since.
     let mean_gap =
         if at.len() > 1 { days_between(first, last) as f64 / (count - 1.0) } else { tenure };
     let mut distinct = products.to_vec();
@@ -98,13 +97,12 @@ fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
     .map(|value| value as f32)
 }
 
-/// What a feature says of a customer, in words for people: `last purchase 92 days ago`. `row` has
-/// all features of the customer.
-#[must_use]
-pub fn in_words(feature: usize, row: &[f32]) -> String {
+/// A feature's value as a phrase for people: `last purchase 92 days ago`. `row` holds all features
+/// of the customer.
+pub(crate) fn describe_value(feature: usize, row: &[f32]) -> String {
     let value = row[feature];
     let counted = |of| counted(format!("{value:.0}"), of);
-    // Who bought once has no gap between purchases, whatever stands in for it.
+    // There is no gap after a single purchase, whatever value stands in for it.
     let is_once = row[FREQUENCY] <= 1.0;
     match feature {
         DAYS_SINCE_LAST => format!("last purchase {} ago", counted("day")),
@@ -125,8 +123,8 @@ pub fn in_words(feature: usize, row: &[f32]) -> String {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::float_cmp)] // whole numbers and one ratio, exact in single precision
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -140,34 +138,35 @@ mod tests {
     }
 
     #[test]
-    fn nothing_spent_is_no_negative_amount() {
+    fn no_spend_is_zero_and_not_minus_zero() {
         let purchases = Purchases { at: &[0], amounts: &[10.0], products: &[0] };
         let row = of_customer(purchases, 400 * DAY_MICROS);
-        assert_eq!(in_words(SPEND_365D, &row), "0.00 EUR spent in the last 365 days");
+        assert_eq!(describe_value(SPEND_365D, &row), "0.00 EUR spent in the last 365 days");
     }
 
     #[test]
-    fn words_of_who_bought_once_speak_of_no_gap() {
+    fn after_a_single_purchase_no_phrase_mentions_a_gap() {
         let once = Purchases { at: &[0], amounts: &[10.0], products: &[0] };
         let row = of_customer(once, 22 * DAY_MICROS);
-        let words: Vec<String> = (0..COUNT).map(|feature| in_words(feature, &row)).collect();
-        assert_eq!(words[DAYS_SINCE_LAST], "last purchase 22 days ago");
-        assert_eq!(words[FREQUENCY], "1 purchase in all");
-        assert_eq!(words[MEAN_GAP_DAYS], "bought once, 22 days ago");
-        assert_eq!(words[SILENCE_IN_GAPS], "bought only once");
-        assert_eq!(words[PRODUCT_COUNT], "1 different product");
+        let phrases: Vec<String> =
+            (0..COUNT).map(|feature| describe_value(feature, &row)).collect();
+        assert_eq!(phrases[DAYS_SINCE_LAST], "last purchase 22 days ago");
+        assert_eq!(phrases[FREQUENCY], "1 purchase in all");
+        assert_eq!(phrases[MEAN_GAP_DAYS], "bought once, 22 days ago");
+        assert_eq!(phrases[SILENCE_IN_GAPS], "bought only once");
+        assert_eq!(phrases[PRODUCT_COUNT], "1 different product");
     }
 
     #[test]
-    fn every_feature_has_words_with_its_value() {
-        let words: Vec<String> =
-            (0..COUNT).map(|feature| in_words(feature, &[3.0; COUNT])).collect();
-        assert!(words.iter().all(|text| text.contains('3')), "{words:?}");
-        assert_eq!(words.iter().collect::<std::collections::BTreeSet<_>>().len(), COUNT);
+    fn every_feature_has_its_own_phrase_with_its_value() {
+        let phrases: Vec<String> =
+            (0..COUNT).map(|feature| describe_value(feature, &[3.0; COUNT])).collect();
+        assert!(phrases.iter().all(|text| text.contains('3')), "{phrases:?}");
+        assert_eq!(phrases.iter().collect::<std::collections::BTreeSet<_>>().len(), COUNT);
     }
 
     #[test]
-    fn features_of_somebody_who_bought_once_just_now() {
+    fn features_of_a_customer_with_a_single_purchase_just_now() {
         let purchases = Purchases { at: &[5], amounts: &[10.0], products: &[0] };
         let row = of_customer(purchases, 5);
         assert_eq!(row, [0.0, 1.0, 10.0, 0.0, 10.0, 1.0, 1.0, 10.0, 0.0, 0.0, 1.0]);

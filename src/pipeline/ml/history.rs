@@ -1,26 +1,31 @@
-//! Purchases by customer and time, and the cut that keeps models from seeing the future.
+//! Purchases by customer and time, and the cut-off that keeps models from seeing the future.
 //!
-//! A [`History`] holds everything; what features are built from is a [`Past`], which only
-//! [`History::up_to`] makes and which has no way to reach a later purchase. What a model is to
-//! foretell is a [`Window`] after the cut.
+//! A [`History`] holds everything. Features are built from a [`Past`], which only
+//! [`History::up_to`] makes and which cannot reach a later purchase. Labels come from a
+//! [`Window`] after the cut-off.
 
 use polars::prelude::*;
 
 use crate::domain::time::{DAY_MICROS, Timestamp};
 use crate::pipeline::Result;
 
+/// What "12 months" means, days.
+pub(crate) const YEAR_DAYS: f64 = 365.0;
+/// A history shorter than this says nothing about 12 months: its last third is less than a month.
+pub(crate) const MIN_HISTORY_DAYS: i64 = 90;
+
 /// Every purchase, by customer and then by time.
 #[derive(Debug)]
 pub struct History {
-    /// The customers who bought, ascending.
+    /// The customers with a purchase, ascending.
     ids: Vec<i64>,
     /// Where each customer's purchases start; one more entry than customers.
     starts: Vec<usize>,
-    /// When, microseconds.
+    /// Instants, microseconds.
     at: Vec<i64>,
-    /// How much, EUR.
+    /// Amounts, EUR.
     amounts: Vec<f64>,
-    /// Which product, as a number that means nothing else.
+    /// Products, as codes that are only good for telling them apart.
     products: Vec<u32>,
 }
 
@@ -28,20 +33,11 @@ impl History {
     /// From purchases in any order: id_achat, id_client, date_achat, montant, produit.
     ///
     /// # Errors
-    /// Whatever the frame engine says.
+    /// When a column is missing or has another type.
     pub fn new(purchases: &DataFrame) -> Result<Self> {
-        let product = purchases.column("produit")?.as_materialized_series();
-        let codes = product.to_physical_repr().str()?.clone();
-        let products = codes.unique()?.sort(false);
-        let known: std::collections::HashMap<&str, u32> =
-            products.iter().flatten().zip(0..).collect();
-        let codes: Vec<u32> = codes
-            .iter()
-            .map(|name| name.and_then(|name| known.get(name)).copied().unwrap_or(0))
-            .collect();
         let rows = purchases
             .select(["id_achat", "id_client", "date_achat", "montant"])?
-            .hstack(&[Column::new("product".into(), codes)])?
+            .hstack(&[Column::new("product".into(), product_codes(purchases)?)])?
             .lazy()
             .with_columns([
                 col("id_client").cast(DataType::Int64),
@@ -49,7 +45,7 @@ impl History {
             ])
             .sort(["id_client", "date_achat", "id_achat"], SortMultipleOptions::default())
             .collect()?;
-        let clients: Vec<i64> = rows.column("id_client")?.i64()?.iter().flatten().collect();
+        let customers: Vec<i64> = rows.column("id_client")?.i64()?.iter().flatten().collect();
         let dates = rows.column("date_achat")?.to_physical_repr();
         let mut history = Self {
             ids: Vec::new(),
@@ -58,13 +54,13 @@ impl History {
             amounts: rows.column("montant")?.f64()?.iter().flatten().collect(),
             products: rows.column("product")?.u32()?.iter().flatten().collect(),
         };
-        for (row, id) in clients.iter().enumerate() {
+        for (row, id) in customers.iter().enumerate() {
             if history.ids.last() != Some(id) {
                 history.ids.push(*id);
                 history.starts.push(row);
             }
         }
-        history.starts.push(clients.len());
+        history.starts.push(customers.len());
         Ok(history)
     }
 
@@ -80,6 +76,11 @@ impl History {
         self.at.iter().max().copied().map(Timestamp)
     }
 
+    /// Days from the first purchase to an instant; 0 without a purchase.
+    pub(crate) fn days_until(&self, as_of: Timestamp) -> i64 {
+        days_between(self.first().unwrap_or(as_of).0, as_of.0)
+    }
+
     /// What was known at an instant: purchases up to and including it, of the customers who had
     /// bought by then.
     #[must_use]
@@ -87,8 +88,8 @@ impl History {
         let customers = (0..self.ids.len())
             .filter_map(|customer| {
                 let (start, end) = (self.starts[customer], self.starts[customer + 1]);
-                let kept = self.at[start..end].partition_point(|at| *at <= cut_off.0);
-                (kept > 0).then_some(Known { customer, start, end: start + kept })
+                let count = self.at[start..end].partition_point(|at| *at <= cut_off.0);
+                (count > 0).then_some(PurchaseRange { customer, start, end: start + count })
             })
             .collect();
         Past { history: self, customers, cut_off }
@@ -99,14 +100,24 @@ impl History {
     pub fn after(&self, past: &Past<'_>, until: Timestamp) -> Vec<Window> {
         past.customers
             .iter()
-            .map(|known| {
-                let later = known.end..self.starts[known.customer + 1];
+            .map(|range| {
+                let later = range.end..self.starts[range.customer + 1];
                 let reached = self.at[later.clone()].partition_point(|at| *at <= until.0);
-                let bought = &self.amounts[later.start..later.start + reached];
-                Window { purchases: bought.len(), spend: bought.iter().sum() }
+                let amounts = &self.amounts[later.start..later.start + reached];
+                Window { purchases: amounts.len(), spend: amounts.iter().sum() }
             })
             .collect()
     }
+}
+
+/// A number per row that is the same for the same product.
+fn product_codes(purchases: &DataFrame) -> Result<Vec<u32>> {
+    let product = purchases.column("produit")?.as_materialized_series();
+    let names = product.to_physical_repr().str()?.clone();
+    let distinct = names.unique()?.sort(false);
+    let codes: std::collections::HashMap<&str, u32> = distinct.iter().flatten().zip(0..).collect();
+    let code = |name: Option<&str>| name.and_then(|name| codes.get(name)).copied().unwrap_or(0);
+    Ok(names.iter().map(code).collect())
 }
 
 /// What a customer did in a window of time.
@@ -118,8 +129,9 @@ pub struct Window {
     pub spend: f64,
 }
 
+/// The rows of one customer's purchases up to the cut-off.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct PurchaseRange {
     customer: usize,
     start: usize,
     end: usize,
@@ -129,70 +141,57 @@ struct Known {
 #[derive(Debug)]
 pub struct Past<'a> {
     history: &'a History,
-    customers: Vec<Known>,
+    customers: Vec<PurchaseRange>,
     cut_off: Timestamp,
 }
 
 /// One customer's purchases up to the cut-off, at least one, by time.
 #[derive(Debug, Clone, Copy)]
 pub struct Purchases<'a> {
-    /// When, microseconds, ascending.
+    /// Instants, microseconds, ascending.
     pub at: &'a [i64],
-    /// How much, EUR.
+    /// Amounts, EUR.
     pub amounts: &'a [f64],
-    /// Which product.
+    /// Product codes.
     pub products: &'a [u32],
 }
 
 impl Purchases<'_> {
     /// The days of the first and of the last purchase, counted from the epoch.
-    #[must_use]
-    pub fn span(&self) -> (i64, i64) {
+    pub(crate) fn span(&self) -> (i64, i64) {
         (day(self.at[0]), day(self.at[self.at.len() - 1]))
     }
 
-    /// On how many days there was a purchase: the transactions of models of buying.
-    #[must_use]
-    pub fn transactions(&self) -> u32 {
+    /// Number of days with a purchase: the transactions of the purchase models.
+    pub(crate) fn transactions(&self) -> u32 {
         let days = self.at.chunk_by(|a, b| day(*a) == day(*b)).count();
         u32::try_from(days).unwrap_or(u32::MAX)
     }
 
-    /// Their sum, EUR.
-    #[must_use]
-    pub fn spend(&self) -> f64 {
+    /// Sum of the amounts, EUR.
+    pub(crate) fn spend(&self) -> f64 {
         self.amounts.iter().sum()
     }
 }
 
 impl Past<'_> {
-    /// The cut-off.
-    #[must_use]
-    pub fn cut_off(&self) -> Timestamp {
+    pub(crate) fn cut_off(&self) -> Timestamp {
         self.cut_off
     }
 
-    /// How many customers had bought by then.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    /// How many customers had bought by the cut-off.
+    pub(crate) fn len(&self) -> usize {
         self.customers.len()
     }
 
-    /// Whether nobody had bought by then.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.customers.is_empty()
-    }
-
-    /// The customers, ascending.
+    /// The ids of the customers, ascending.
     pub fn ids(&self) -> impl Iterator<Item = i64> + '_ {
-        self.customers.iter().map(|known| self.history.ids[known.customer])
+        self.customers.iter().map(|range| self.history.ids[range.customer])
     }
 
-    /// The purchases of one of them, by position.
-    #[must_use]
-    pub fn purchases(&self, position: usize) -> Purchases<'_> {
-        let Known { start, end, .. } = self.customers[position];
+    /// The purchases of the customer at a position of [`Past::ids`].
+    pub(crate) fn purchases(&self, position: usize) -> Purchases<'_> {
+        let PurchaseRange { start, end, .. } = self.customers[position];
         Purchases {
             at: &self.history.at[start..end],
             amounts: &self.history.amounts[start..end],
@@ -202,14 +201,12 @@ impl Past<'_> {
 }
 
 /// The day of an instant, counted from the epoch.
-#[must_use]
-pub fn day(at: i64) -> i64 {
+pub(crate) fn day(at: i64) -> i64 {
     at.div_euclid(DAY_MICROS)
 }
 
-/// Days between two instants: the floor of the time elapsed.
-#[must_use]
-pub fn days_between(from: i64, to: i64) -> i64 {
+/// Whole days between two instants, rounded down.
+pub(crate) fn days_between(from: i64, to: i64) -> i64 {
     (to - from).div_euclid(DAY_MICROS)
 }
 
@@ -252,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_not_bought_by_then_is_not_known() {
-        assert!(history().up_to(Timestamp(DAY - 1)).is_empty());
+    fn customers_without_a_purchase_by_the_cut_off_are_not_in_its_past() {
+        assert_eq!(history().up_to(Timestamp(DAY - 1)).len(), 0);
     }
 }

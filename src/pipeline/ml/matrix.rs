@@ -1,4 +1,4 @@
-//! Rows of numbers, one per customer: what models are fitted on and asked about.
+//! Rows of numbers, one per customer: what models are fitted on and predict from.
 
 /// A dense matrix, row after row.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,26 +10,24 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// A matrix of zeros.
-    #[must_use]
-    pub fn zeros(rows: usize, width: usize) -> Self {
+    pub(crate) fn zeros(rows: usize, width: usize) -> Self {
         Self { values: vec![0.0; rows * width], width }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.values.len() / self.width
     }
 
-    /// A row.
+    /// The values of one row.
     #[must_use]
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.width..(row + 1) * self.width]
     }
 
     /// The values of a column, top to bottom.
-    pub fn column(&self, column: usize) -> impl Iterator<Item = f32> + '_ {
+    pub(crate) fn column(&self, column: usize) -> impl Iterator<Item = f32> + '_ {
         self.values.iter().skip(column).step_by(self.width).copied()
     }
 
@@ -41,7 +39,7 @@ impl Matrix {
     }
 }
 
-/// The same for a plain column of values.
+/// These entries of a vector, in this order.
 #[must_use]
 pub fn select<T: Copy>(values: &[T], rows: &[usize]) -> Vec<T> {
     rows.iter().map(|row| values[*row]).collect()

@@ -1,111 +1,121 @@
-//! PurchaseForecast: whether customers are alive, how often they will buy in 12 months and for how much.
+//! The purchase forecast: whether customers are active, how often they will buy in 12 months and for
+//! how much.
 //!
-//! Always MBG/NBD and Gamma-Gamma, fitted on all that is known at `as_of`. How well the two foretell
-//! is judged among the methods of churn and lifetime value, at their cut-offs.
+//! Always by MBG/NBD and Gamma-Gamma, fitted on everything known at `as_of`. Both are evaluated among
+//! the methods of churn and lifetime value, at their cut-offs.
 
 use serde::{Deserialize, Serialize};
 
 use super::features::{AVG_BASKET, DAYS_SINCE_LAST, FREQUENCY, NAMES, TENURE};
+use super::history::{MIN_HISTORY_DAYS, YEAR_DAYS};
 use super::matrix::select;
-use super::report::{Candidate, Method, Task};
-use super::{TrainingOptions, report_text};
+use super::methods::bg_nbd::{self, Dropout, PurchaseModel};
+use super::methods::gamma_gamma::{self, SpendModel};
+use super::options::TrainingOptions;
+use super::report::{Candidate, Task};
+use super::report_text;
+use super::sampling::SeededSampler;
+use super::snapshot::CustomerSnapshot;
 use crate::domain::text::counted;
-use crate::pipeline::ml::methods::bg_nbd::{self, Dropout, PurchaseModel};
-use crate::pipeline::ml::methods::gamma_gamma::{self, SpendModel};
-use crate::pipeline::ml::sampling::SeededSampler;
-use crate::pipeline::ml::snapshot::CustomerSnapshot;
-use crate::pipeline::ml::tasks::clv::{LEAST_HISTORY_DAYS, YEAR_DAYS};
 
-const NULL: &str = "p_alive, expected_purchases_12m and expected_spend_12m are null";
+/// What is missing where there is no forecast, for a note.
+const ALL_NULL: &str = "p_alive, expected_purchases_12m and expected_spend_12m are null";
 
-/// What foretells it; `None` for what could not be fitted.
+/// The models that forecast; `None` for one that could not be fitted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct PurchaseForecast {
-    buying: Option<PurchaseModel>,
-    spending: Option<SpendModel>,
+pub struct PurchaseForecaster {
+    #[serde(rename = "buying")]
+    purchases: Option<PurchaseModel>,
+    #[serde(rename = "spending")]
+    spend: Option<SpendModel>,
 }
 
-/// What there is to expect of a customer; `None` where nothing foretells it.
+/// The forecast for one customer; `None` where a model is missing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Expected {
-    /// Probability of not having stopped for good.
+pub struct PurchaseForecast {
+    /// Probability of not having dropped out.
     pub p_alive: Option<f64>,
-    /// Days with a purchase to expect in 12 months.
+    /// Expected days with a purchase in 12 months.
     pub purchases_12m: Option<f64>,
-    /// What they will be worth, EUR.
+    /// Expected spend in 12 months, EUR.
     pub spend_12m: Option<f64>,
 }
 
-impl PurchaseForecast {
-    /// What there is to expect of a customer.
-    #[must_use]
-    pub fn of(&self, facts: &CustomerSnapshot<'_>, row: usize) -> Expected {
-        let pattern = facts.patterns[row];
-        let purchases_12m = self.buying.map(|buying| buying.expected(pattern, YEAR_DAYS));
-        let worth = self.spending.map(|spending| spending.expected(facts.spends[row]));
-        Expected {
-            p_alive: self.buying.map(|buying| buying.p_alive(pattern)),
+impl PurchaseForecaster {
+    pub(crate) fn forecast(&self, snapshot: &CustomerSnapshot<'_>, row: usize) -> PurchaseForecast {
+        let pattern = snapshot.patterns[row];
+        let purchases_12m =
+            self.purchases.map(|model| model.expected_transactions(pattern, YEAR_DAYS));
+        let amount = self.spend.map(|model| model.expected_amount(snapshot.spends[row]));
+        PurchaseForecast {
+            p_alive: self.purchases.map(|model| model.p_alive(pattern)),
             purchases_12m,
-            spend_12m: purchases_12m.zip(worth).map(|(times, worth)| times * worth),
+            spend_12m: purchases_12m.zip(amount).map(|(purchases, amount)| purchases * amount),
         }
     }
 }
 
-/// Fits both models, and says how that went.
-#[must_use]
-pub fn train(
-    facts: &CustomerSnapshot<'_>,
-    rules: &TrainingOptions,
-) -> (PurchaseForecast, Candidate) {
+/// Fits both models.
+pub(crate) fn train(
+    snapshot: &CustomerSnapshot<'_>,
+    options: &TrainingOptions,
+) -> (PurchaseForecaster, Candidate) {
     let algorithm =
         "MBG/NBD: p_alive and expected_purchases_12m; × Gamma-Gamma: expected_spend_12m";
-    let mut entry =
-        Candidate::new(Task::PurchaseModel, Method::MbgNbd, algorithm, report_text::CLIMBED);
-    entry.customers = facts.len();
-    entry.features =
-        [DAYS_SINCE_LAST, FREQUENCY, TENURE, AVG_BASKET].map(|own| NAMES[own]).to_vec();
-    let history_days = facts.history_days();
-    let why = if facts.len() < rules.min_customers {
-        let customers = counted(facts.len(), "customer");
-        Some(format!(
-            "{customers}, and fewer than {} are too few to learn from",
-            rules.min_customers
-        ))
-    } else if history_days < LEAST_HISTORY_DAYS {
-        let days = counted(history_days, "day");
-        Some(format!("a history of {days} is too short to learn 12 months from"))
-    } else {
-        None
-    };
-    if let Some(why) = why {
-        entry.say(&format!("skipped: {why}; {NULL}"));
-        return (PurchaseForecast::default(), entry);
+    let mut candidate = Candidate::new(
+        Task::PurchaseForecast,
+        bg_nbd::MBG_NBD,
+        algorithm,
+        report_text::LIKELIHOOD_LIBRARY,
+    );
+    candidate.customers = snapshot.len();
+    candidate.features =
+        [DAYS_SINCE_LAST, FREQUENCY, TENURE, AVG_BASKET].map(|feature| NAMES[feature]).to_vec();
+    if let Err(reason) = check(snapshot, options) {
+        candidate.add_note(&format!("skipped: {reason}; {ALL_NULL}"));
+        return (PurchaseForecaster::default(), candidate);
     }
-    let rows = SeededSampler::new(rules.seed, "buying").sample(facts.len(), rules.max_fit_rows);
-    entry.fitted_on(rows.len(), facts.len(), "drawn by chance");
-    let buying = match bg_nbd::fit(Dropout::AfterAny, &select(&facts.patterns, &rows)) {
-        Ok(fitted) => {
-            report_text::buying(&fitted, &mut entry);
-            Some(fitted.model)
+    let sampler = SeededSampler::new(options.seed, "buying");
+    let rows = sampler.sample(snapshot.len(), options.max_fit_rows);
+    candidate.fitted_on(rows.len(), snapshot.len(), report_text::RANDOM_SAMPLE);
+    let purchases = match bg_nbd::fit(Dropout::AfterAny, &select(&snapshot.patterns, &rows)) {
+        Ok(fit) => {
+            report_text::report_purchases(&fit, &mut candidate);
+            Some(fit.model)
         }
-        Err(why) => {
-            entry.say(&format!("MBG/NBD could not be fitted: {why}; {NULL}"));
-            entry.fitted = 0;
+        Err(reason) => {
+            candidate.add_note(&format!("MBG/NBD could not be fitted: {reason}; {ALL_NULL}"));
+            candidate.fitted = 0;
             None
         }
     };
-    let spending = match gamma_gamma::fit(&select(&facts.spends, &rows)) {
-        Ok(fitted) => {
-            report_text::spending(&fitted, &mut entry);
-            Some(fitted.model)
+    let spend = match gamma_gamma::fit(&select(&snapshot.spends, &rows)) {
+        Ok(fit) => {
+            report_text::report_spend(&fit, &mut candidate);
+            Some(fit.model)
         }
-        Err(why) => {
-            entry.say(&format!(
-                "Gamma-Gamma could not be fitted: {why}; expected_spend_12m is null"
+        Err(reason) => {
+            candidate.add_note(&format!(
+                "Gamma-Gamma could not be fitted: {reason}; expected_spend_12m is null"
             ));
             None
         }
     };
-    entry.serves = buying.is_some();
-    (PurchaseForecast { buying, spending }, entry)
+    candidate.serves = purchases.is_some();
+    (PurchaseForecaster { purchases, spend }, candidate)
+}
+
+/// Why these customers are not learnt from.
+fn check(snapshot: &CustomerSnapshot<'_>, options: &TrainingOptions) -> Result<(), String> {
+    if snapshot.len() < options.min_customers {
+        let customers = counted(snapshot.len(), "customer");
+        let least = options.min_customers;
+        return Err(format!("{customers}, and fewer than {least} are too few to learn from"));
+    }
+    let history_days = snapshot.history_days();
+    if history_days < MIN_HISTORY_DAYS {
+        let days = counted(history_days, "day");
+        return Err(format!("a history of {days} is too short to learn 12 months from"));
+    }
+    Ok(())
 }

@@ -1,99 +1,51 @@
-//! What a run says of its models: one entry per model that serves and per method that was tried.
+//! What a run reports of its models: one [`Candidate`] per model that serves and per method tried.
 
+use strum::IntoStaticStr;
+
+use super::metrics::{Bin, ClassificationMetrics, RegressionMetrics};
 use crate::domain::time::Timestamp;
-use crate::pipeline::ml::methods::bg_nbd::Dropout;
-use crate::pipeline::ml::metrics::{Bin, ClassificationMetrics, RegressionMetrics};
 
-/// What a model is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The name of the baselines in columns and URLs.
+pub const BASELINE: &str = "baseline";
+
+/// What a model is for. The names are those in columns and URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Task {
-    /// Telling customers apart.
+    /// Customer segments.
     Segmentation,
-    /// Who will not buy again soon.
+    /// Which customers will not buy again soon.
     Churn,
     /// What a customer will spend in 12 months.
     Clv,
-    /// Whether customers are alive, and how much they will buy.
-    PurchaseModel,
+    /// Whether customers are active, and how much they will buy.
+    #[strum(serialize = "buying")]
+    PurchaseForecast,
 }
 
 impl Task {
-    /// The word for it in columns and URLs.
+    /// The name in columns and URLs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Segmentation => "segmentation",
-            Self::Churn => "churn",
-            Self::Clv => "clv",
-            Self::PurchaseModel => "buying",
-        }
+        self.into()
     }
 
-    /// Whether several methods are tried for it, of which the best one serves.
-    #[must_use]
-    pub fn has_contest(self) -> bool {
+    /// Whether several methods compete for it.
+    pub(crate) fn has_selection(self) -> bool {
         matches!(self, Self::Churn | Self::Clv)
     }
 }
 
-/// A way to do a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// K-Means.
-    KMeans,
-    /// Random forest.
-    Forest,
-    /// Gradient-boosted trees.
-    Boosted,
-    /// Whether somebody buys, times how much if they do.
-    TwoStage,
-    /// BG/NBD, for amounts with Gamma-Gamma.
-    BgNbd,
-    /// MBG/NBD, for amounts with Gamma-Gamma.
-    MbgNbd,
-    /// NBD: buying without an end, told by frequency alone.
-    Nbd,
-    /// The simple rule that any model has to beat.
-    Baseline,
-}
-
-impl Method {
-    /// The one that goes by a kind of dropout.
-    #[must_use]
-    pub fn of_buying(dropout: Dropout) -> Self {
-        match dropout {
-            Dropout::Never => Self::Nbd,
-            Dropout::AfterRepeat => Self::BgNbd,
-            Dropout::AfterAny => Self::MbgNbd,
-        }
-    }
-
-    /// The word for it in columns and URLs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::KMeans => "kmeans",
-            Self::Forest => "random_forest",
-            Self::Boosted => "boosted_trees",
-            Self::TwoStage => "two_stage",
-            Self::BgNbd => "bg_nbd",
-            Self::MbgNbd => "mbg_nbd",
-            Self::Nbd => "nbd",
-            Self::Baseline => "baseline",
-        }
-    }
-}
-
-/// How well something did, on customers it had not seen.
+/// How well predictions fit customers that no fit has seen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Metrics {
-    /// Of probabilities.
+    /// Of churn probabilities.
     Churn(ClassificationMetrics),
-    /// Of amounts.
+    /// Of lifetime values.
     Clv(RegressionMetrics),
 }
 
-/// How well customers are told apart.
+/// How well segments separate customers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SegmentationMetrics {
     /// Mean silhouette.
@@ -106,20 +58,20 @@ pub struct SegmentationMetrics {
     pub sizes: Vec<(String, u64)>,
 }
 
-/// What is said of one model or method.
+/// One model or method, how it was fitted and how well it does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// What it is for.
     pub task: Task,
-    /// How it does it.
-    pub method: Method,
-    /// What that is, in words.
+    /// Its method, by the name in columns and URLs.
+    pub method: &'static str,
+    /// One line on how it works.
     pub algorithm: String,
-    /// What fits it.
+    /// The libraries that fit it.
     pub library: &'static str,
-    /// Whether this is what documents of the task come from.
+    /// Whether its predictions are the ones that are published.
     pub serves: bool,
-    /// What a reader has to know, in sentences; empty when there is nothing.
+    /// What a reader has to know, in clauses; may be empty.
     pub note: String,
     /// Where the past ended that it learnt from.
     pub cut_off: Option<Timestamp>,
@@ -129,9 +81,9 @@ pub struct Candidate {
     pub customers: usize,
     /// Customers it was fitted on.
     pub fitted: usize,
-    /// Customers it was judged on.
+    /// Customers it was evaluated on.
     pub held_out: usize,
-    /// What it was told of each.
+    /// The names of the features it uses.
     pub features: Vec<&'static str>,
     /// Hyper-parameters.
     pub hyper_parameters: String,
@@ -141,20 +93,20 @@ pub struct Candidate {
     pub log_likelihood: Option<f64>,
     /// How much each feature moves predictions, as a share of 1, greatest first.
     pub importances: Vec<(&'static str, f64)>,
-    /// How it did; `None` when it was not judged.
-    pub figures: Option<Metrics>,
-    /// How the baseline did on the same customers.
+    /// Its metrics; `None` when it was not evaluated.
+    pub metrics: Option<Metrics>,
+    /// The metrics of the baseline on the same customers.
     pub baseline: Option<Metrics>,
-    /// What was foretold and what happened, bin by bin.
+    /// Predicted probabilities and observed rates, bin by bin.
     pub calibration: Vec<Bin>,
-    /// How customers are told apart.
+    /// The metrics of segments.
     pub segments: Option<SegmentationMetrics>,
 }
 
 impl Candidate {
-    /// An entry of which nothing is known yet.
+    /// A candidate of which nothing else is known yet.
     #[must_use]
-    pub fn new(task: Task, method: Method, algorithm: &str, library: &'static str) -> Self {
+    pub fn new(task: Task, method: &'static str, algorithm: &str, library: &'static str) -> Self {
         Self {
             task,
             method,
@@ -172,32 +124,51 @@ impl Candidate {
             parameters: Vec::new(),
             log_likelihood: None,
             importances: Vec::new(),
-            figures: None,
+            metrics: None,
             baseline: None,
             calibration: Vec::new(),
             segments: None,
         }
     }
 
-    /// Notes what it was fitted on, and says so where that is a sample of what there was.
-    pub fn fitted_on(&mut self, rows: usize, of: usize, chosen: &str) {
+    /// Records the number of fitted customers, with a note on how they were drawn if they are a
+    /// sample.
+    pub(crate) fn fitted_on(&mut self, rows: usize, customers: usize, drawn: &str) {
         self.fitted = rows;
-        if rows < of {
-            self.say(&format!("fitted on {rows} of {of} customers, {chosen}"));
+        if rows < customers {
+            self.add_note(&format!("fitted on {rows} of {customers} customers, {drawn}"));
         }
     }
 
-    /// It serves, without a contest.
-    pub fn serves_because(&mut self, why: &str) {
+    /// Makes it serve without a comparison.
+    pub(crate) fn serves_because(&mut self, reason: &str) {
         self.serves = true;
-        self.say(why);
+        self.add_note(reason);
     }
 
-    /// Adds a sentence to the note.
-    pub fn say(&mut self, sentence: &str) {
-        if !self.note.is_empty() && !sentence.is_empty() {
+    /// Adds a clause to the note.
+    pub(crate) fn add_note(&mut self, clause: &str) {
+        if !self.note.is_empty() && !clause.is_empty() {
             self.note.push_str("; ");
         }
-        self.note.push_str(sentence);
+        self.note.push_str(clause);
+    }
+}
+
+/// The method that serves a task; empty when none does.
+#[must_use]
+pub fn serving_method(candidates: &[Candidate], task: Task) -> &'static str {
+    let serving = candidates.iter().find(|candidate| candidate.task == task && candidate.serves);
+    serving.map_or("", |candidate| candidate.method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_have_the_names_that_are_published() {
+        let tasks = [Task::Segmentation, Task::Churn, Task::Clv, Task::PurchaseForecast];
+        assert_eq!(tasks.map(Task::as_str), ["segmentation", "churn", "clv", "buying"]);
     }
 }

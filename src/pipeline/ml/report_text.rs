@@ -1,94 +1,84 @@
-//! Words for models of buying, wherever they are offered.
+//! Phrases that candidates of several tasks share: parameters of purchase models, reasons, notes.
 
+use super::methods::bg_nbd::{PurchaseFit, PurchaseModel};
+use super::methods::gamma_gamma::{SpendFit, SpendModel};
+use super::methods::likelihood::MleFit;
 use super::report::Candidate;
 use crate::domain::text::counted;
-use crate::pipeline::ml::methods::bg_nbd::{self, Dropout, Fitted};
-use crate::pipeline::ml::methods::gamma_gamma;
-use crate::pipeline::ml::methods::likelihood::MleFit;
 
-/// What fits a model that no library of ours has: our own code, with the library it climbs by.
-pub const CLIMBED: &str = "goldsmith, argmin 0.11";
-/// What makes a rule.
-pub const OURS: &str = "goldsmith";
+/// The library column of purchase models: no library has them, argmin optimises their likelihood.
+pub(crate) const LIKELIHOOD_LIBRARY: &str = "goldsmith, argmin 0.11";
+/// The library column of rules.
+pub(crate) const GOLDSMITH: &str = "goldsmith";
+/// How a sample was drawn that does not look at labels.
+pub(crate) const RANDOM_SAMPLE: &str = "drawn at random";
+/// The name of the model of amounts.
+pub(crate) const GAMMA_GAMMA: &str = "Gamma-Gamma";
 
-/// What the model of amounts is called.
-pub const GAMMA_GAMMA: &str = "Gamma-Gamma";
-
-/// What a model of buying is called.
-#[must_use]
-pub fn name(dropout: Dropout) -> &'static str {
-    match dropout {
-        Dropout::Never => "NBD",
-        Dropout::AfterRepeat => "BG/NBD",
-        Dropout::AfterAny => "MBG/NBD",
-    }
-}
-
-/// Why nothing is learnt from few customers.
-#[must_use]
-pub fn too_few_by_the_cut_off(customers: usize, least: usize) -> String {
+/// The reason that so few customers are not learnt from.
+pub(crate) fn too_few_by_the_cut_off(customers: usize, least: usize) -> String {
     format!(
         "skipped: {} had bought by the cut-off, and fewer than {least} are too few to learn from, so the baseline serves",
         counted(customers, "customer")
     )
 }
 
-/// Says so when the same is foretold of everybody.
-pub fn constant(foretold: &[f64], entry: &mut Candidate) {
-    if foretold.len() > 1 && foretold.windows(2).all(|two| two[0].total_cmp(&two[1]).is_eq()) {
-        entry.say("it foretells the same of all customers held out: nothing that was tried tells them apart better");
+/// Notes that all customers have the same prediction, if so.
+pub(crate) fn note_constant(predicted: &[f64], candidate: &mut Candidate) {
+    if predicted.len() > 1 && predicted.windows(2).all(|two| two[0].total_cmp(&two[1]).is_eq()) {
+        candidate.add_note("it predicts the same for all customers held out: nothing that was tried tells them apart better");
     }
 }
 
-/// A parameter: four decimals, small ones in scientific notation.
-fn figure(value: f64) -> String {
+/// Four decimals; small values in scientific notation.
+fn format_parameter(value: f64) -> String {
     if value.abs() < 0.01 { format!("{value:.3e}") } else { format!("{value:.4}") }
 }
 
-/// Puts parameters and likelihood of a fit into its entry.
-pub fn buying(fitted: &Fitted, entry: &mut Candidate) {
-    let bg_nbd::PurchaseModel { r, alpha, a, b, .. } = fitted.model;
-    entry.log_likelihood = Some(fitted.maximum.log_likelihood);
-    let name = name(fitted.model.dropout);
-    parameters(name, fitted.model.parameter_names(), &[r, alpha, a, b], &fitted.maximum, entry);
+/// Puts parameters and likelihood of a fit of purchase frequency into its candidate.
+pub(crate) fn report_purchases(fit: &PurchaseFit, candidate: &mut Candidate) {
+    let PurchaseModel { dropout, r, alpha, a, b } = fit.model;
+    candidate.log_likelihood = Some(fit.mle.log_likelihood);
+    let names = fit.model.parameter_names();
+    report_parameters(dropout.model_name(), names, &[r, alpha, a, b], &fit.mle, candidate);
 }
 
-/// Puts the parameters of a fit of amounts into its entry.
-pub fn spending(fitted: &gamma_gamma::Fitted, entry: &mut Candidate) {
-    let gamma_gamma::SpendModel { p, q, gamma } = fitted.model;
-    let names = &gamma_gamma::SpendModel::PARAMETER_NAMES;
-    parameters(GAMMA_GAMMA, names, &[p, q, gamma], &fitted.maximum, entry);
-    if !fitted.model.has_mean() {
-        entry.say(&format!(
+/// Puts the parameters of a fit of amounts into its candidate.
+pub fn report_spend(fit: &SpendFit, candidate: &mut Candidate) {
+    let SpendModel { p, q, gamma } = fit.model;
+    let names = &SpendModel::PARAMETER_NAMES;
+    report_parameters(GAMMA_GAMMA, names, &[p, q, gamma], &fit.mle, candidate);
+    if !fit.model.has_mean() {
+        candidate.add_note(&format!(
             "{GAMMA_GAMMA}: amounts vary so much between customers that their mean is not finite (q <= 1), so each customer's own mean is what a transaction is worth"
         ));
     }
 }
 
-/// `r = 0.243 (standard error 0.013)`, one text per parameter, and a sentence where there is no
-/// top.
-fn parameters(
+/// `r = 0.243 (standard error 0.013)`, one text per parameter, with a note where the likelihood has
+/// no proper maximum.
+fn report_parameters(
     model: &str,
     names: &[&str],
     values: &[f64],
-    maximum: &MleFit,
-    entry: &mut Candidate,
+    mle: &MleFit,
+    candidate: &mut Candidate,
 ) {
     for (index, (name, value)) in names.iter().zip(values).enumerate() {
-        let error = maximum.standard_errors.as_ref().map(|errors| errors[index]);
+        let error = mle.standard_errors.as_ref().map(|errors| errors[index]);
         let error = error.map_or("no standard error".to_owned(), |error| {
-            format!("standard error {}", figure(error))
+            format!("standard error {}", format_parameter(error))
         });
-        entry.parameters.push(format!("{name} = {} ({error})", figure(*value)));
+        candidate.parameters.push(format!("{name} = {} ({error})", format_parameter(*value)));
     }
-    let without_end: Vec<&str> = maximum.without_end.iter().map(|index| names[*index]).collect();
-    if !without_end.is_empty() {
-        entry.say(&format!(
+    let unbounded: Vec<&str> = mle.unbounded.iter().map(|index| names[*index]).collect();
+    if !unbounded.is_empty() {
+        candidate.add_note(&format!(
             "{model}: the data do not determine {}, whose likelihood grows towards a bound, so there are no standard errors",
-            without_end.join(", ")
+            unbounded.join(", ")
         ));
-    } else if maximum.standard_errors.is_none() {
-        entry.say(&format!(
+    } else if mle.standard_errors.is_none() {
+        candidate.add_note(&format!(
             "{model}: the likelihood is flat at its top, so there are no standard errors"
         ));
     }

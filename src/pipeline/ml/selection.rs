@@ -1,93 +1,94 @@
-//! Which method serves: the one that did best on customers held out, if that beats the baseline.
+//! Model selection: the method with the least error on the test customers serves, if that beats
+//! the baseline.
 
 use super::report::{Candidate, Metrics};
 
-/// Methods of one task, judged on the same customers.
+/// The methods of one task, evaluated on the same customers.
 #[derive(Debug)]
-pub struct ModelSelection<M> {
+pub(crate) struct ModelSelection<M> {
     baseline: (M, Candidate),
     tried: Vec<(Option<M>, Candidate)>,
 }
 
 impl<M> ModelSelection<M> {
-    /// A contest against a baseline that has been judged.
-    pub fn against(model: M, entry: Candidate) -> Self {
-        Self { baseline: (model, entry), tried: Vec::new() }
+    /// A selection against an evaluated baseline.
+    pub fn new(baseline: M, candidate: Candidate) -> Self {
+        Self { baseline: (baseline, candidate), tried: Vec::new() }
     }
 
-    /// Enters a method; `judge` puts into the entry how it did. One that could not be fitted is
-    /// told of and cannot win.
+    /// Enters a method; `evaluate` fills in the candidate's metrics. One without a fit or with
+    /// predictions that are not numbers is reported but cannot win.
     pub fn enter<F>(
         &mut self,
-        mut entry: Candidate,
+        mut candidate: Candidate,
         fit: Result<F, String>,
-        judge: impl FnOnce(F, &mut Candidate) -> M,
+        evaluate: impl FnOnce(F, &mut Candidate) -> M,
     ) {
         let model = match fit {
             Ok(fitted) => {
-                let model = judge(fitted, &mut entry);
-                let is_number = entry.figures.is_none() || error(&entry).0.is_finite();
-                if !is_number {
-                    entry.figures = None;
-                    entry.calibration.clear();
-                    entry.importances.clear();
-                    entry.say("left out: what it foretells is not always a number");
+                let model = evaluate(fitted, &mut candidate);
+                let is_finite = candidate.metrics.is_none() || error(&candidate).0.is_finite();
+                if !is_finite {
+                    candidate.metrics = None;
+                    candidate.calibration.clear();
+                    candidate.importances.clear();
+                    candidate.add_note("left out: what it predicts is not always a number");
                 }
-                is_number.then_some(model)
+                is_finite.then_some(model)
             }
             Err(problem) => {
-                entry.fitted = 0;
-                entry.say(&format!("could not be fitted: {problem}"));
+                candidate.fitted = 0;
+                candidate.add_note(&format!("could not be fitted: {problem}"));
                 None
             }
         };
-        entry.baseline.clone_from(&self.baseline.1.figures);
-        self.tried.push((model, entry));
+        candidate.baseline.clone_from(&self.baseline.1.metrics);
+        self.tried.push((model, candidate));
     }
 
-    /// The baseline, and the methods that could be fitted.
-    pub fn judged(&self) -> impl Iterator<Item = (&M, &Candidate)> {
-        let fitted = self.tried.iter().filter_map(|(model, entry)| Some((model.as_ref()?, entry)));
+    /// The baseline, and the methods that can win.
+    pub fn evaluated(&self) -> impl Iterator<Item = (&M, &Candidate)> {
+        let fitted = self.tried.iter();
+        let fitted = fitted.filter_map(|(model, candidate)| Some((model.as_ref()?, candidate)));
         std::iter::once((&self.baseline.0, &self.baseline.1)).chain(fitted)
     }
 
-    /// What serves, and all entries, that of what serves first.
-    pub fn decide(self) -> (M, Vec<Candidate>) {
-        let (mut serving, mut of_baseline) = self.baseline;
-        of_baseline.baseline.clone_from(&of_baseline.figures);
-        let (least, name) = error(&of_baseline);
-        let mut best = (least, None);
-        let mut entries = Vec::new();
-        for (model, entry) in self.tried {
-            let (error, _) = error(&entry);
+    /// The model that serves, and all candidates, that of the model that serves first.
+    pub fn select(self) -> (M, Vec<Candidate>) {
+        let (mut serving, mut baseline) = self.baseline;
+        baseline.baseline.clone_from(&baseline.metrics);
+        let (baseline_error, name) = error(&baseline);
+        let mut best = (baseline_error, None);
+        let mut candidates = Vec::new();
+        for (model, candidate) in self.tried {
+            let (error, _) = error(&candidate);
             if let Some(model) = model
                 && error < best.0
             {
-                best = (error, Some(entries.len()));
+                best = (error, Some(candidates.len()));
                 serving = model;
             }
-            entries.push(entry);
+            candidates.push(candidate);
         }
         if let Some(winner) = best.1 {
-            entries[winner].serves = true;
-            entries.swap(0, winner);
-            entries.push(of_baseline);
+            candidates[winner].serves = true;
+            candidates.swap(0, winner);
+            candidates.push(baseline);
         } else {
-            of_baseline.serves = true;
-            of_baseline.say(&format!(
-                "no model has a lower held-out {name} than the baseline's {least:.4}, so the baseline serves"
+            baseline.serves_because(&format!(
+                "no model has a lower held-out {name} than the baseline's {baseline_error:.4}, so the baseline serves"
             ));
-            entries.insert(0, of_baseline);
+            candidates.insert(0, baseline);
         }
-        (serving, entries)
+        (serving, candidates)
     }
 }
 
-/// What is compared, with its name; infinite for what was not judged.
-fn error(entry: &Candidate) -> (f64, &'static str) {
-    match &entry.figures {
-        Some(Metrics::Churn(figures)) => (figures.brier, "Brier score"),
-        Some(Metrics::Clv(figures)) => (figures.mae, "mean absolute error"),
+/// The error that is compared, with its name; infinite without an evaluation.
+fn error(candidate: &Candidate) -> (f64, &'static str) {
+    match &candidate.metrics {
+        Some(Metrics::Churn(metrics)) => (metrics.brier, "Brier score"),
+        Some(Metrics::Clv(metrics)) => (metrics.mae, "mean absolute error"),
         None => (f64::INFINITY, "error"),
     }
 }
@@ -95,55 +96,57 @@ fn error(entry: &Candidate) -> (f64, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::ml::metrics::amounts;
-    use crate::pipeline::ml::report::{Method, Task};
+    use crate::pipeline::ml::metrics::regression_metrics;
+    use crate::pipeline::ml::report::{BASELINE, Task};
 
-    fn entry(method: Method, foretold: f64) -> Candidate {
-        let mut entry = Candidate::new(Task::Clv, method, "", "");
-        entry.figures = Some(Metrics::Clv(amounts(&[10.0], &[foretold])));
-        entry
+    fn candidate(method: &'static str, predicted: f64) -> Candidate {
+        let mut candidate = Candidate::new(Task::Clv, method, "", "");
+        candidate.metrics = Some(Metrics::Clv(regression_metrics(&[10.0], &[predicted])));
+        candidate
     }
 
-    fn decide(foretold: &[f64]) -> (usize, Vec<Candidate>) {
-        let mut contest = ModelSelection::against(0, entry(Method::Baseline, 12.0));
-        for (index, foretold) in foretold.iter().enumerate() {
+    fn select(predicted: &[f64]) -> (usize, Vec<Candidate>) {
+        let mut selection = ModelSelection::new(0, candidate(BASELINE, 12.0));
+        for (index, predicted) in predicted.iter().enumerate() {
             let fit = Ok::<_, String>(index + 1);
-            contest.enter(entry(Method::Boosted, *foretold), fit, |model, _| model);
+            selection.enter(candidate("trees", *predicted), fit, |model, _| model);
         }
-        contest.enter(entry(Method::Nbd, 10.0), Err::<usize, _>("no top".to_owned()), |m, _| m);
-        contest.decide()
+        let no_fit = Err::<usize, _>("no top".to_owned());
+        selection.enter(candidate("nbd", 10.0), no_fit, |model, _| model);
+        selection.select()
     }
 
     #[test]
     fn the_least_error_serves_and_comes_first() {
-        let (serving, entries) = decide(&[13.0, 10.5, 11.5]);
+        let (serving, candidates) = select(&[13.0, 10.5, 11.5]);
         assert_eq!(serving, 2);
-        assert!(entries[0].serves);
-        assert_eq!(entries.iter().filter(|entry| entry.serves).count(), 1);
-        assert!(entries.iter().all(|entry| entry.baseline.is_some()));
+        assert!(candidates[0].serves);
+        assert_eq!(candidates.iter().filter(|candidate| candidate.serves).count(), 1);
+        assert!(candidates.iter().all(|candidate| candidate.baseline.is_some()));
     }
 
     #[test]
-    fn what_foretells_no_number_is_left_out_and_says_so() {
-        let (serving, entries) = decide(&[f64::NAN, 11.0]);
+    fn a_method_whose_predictions_are_not_numbers_is_left_out_with_a_note() {
+        let (serving, candidates) = select(&[f64::NAN, 11.0]);
         assert_eq!(serving, 2);
-        let silent =
-            entries.iter().find(|entry| entry.figures.is_none() && entry.method == Method::Boosted);
-        assert!(silent.unwrap().note.contains("not always a number"));
+        let left_out = candidates
+            .iter()
+            .find(|candidate| candidate.metrics.is_none() && candidate.method == "trees");
+        assert!(left_out.unwrap().note.contains("not always a number"));
     }
 
     #[test]
-    fn the_baseline_serves_when_nothing_beats_it_and_says_so() {
-        let (serving, entries) = decide(&[12.0, 8.0]);
+    fn the_baseline_serves_when_nothing_beats_it_with_a_note() {
+        let (serving, candidates) = select(&[12.0, 8.0]);
         assert_eq!(serving, 0);
-        assert_eq!((entries[0].method, entries[0].serves), (Method::Baseline, true));
-        assert!(entries[0].note.contains("no model has a lower held-out mean absolute error"));
+        assert_eq!((candidates[0].method, candidates[0].serves), (BASELINE, true));
+        assert!(candidates[0].note.contains("no model has a lower held-out mean absolute error"));
     }
 
     #[test]
-    fn what_could_not_be_fitted_says_why_and_never_serves() {
-        let (_, entries) = decide(&[]);
-        let failed = entries.iter().find(|entry| entry.method == Method::Nbd).unwrap();
+    fn a_method_without_a_fit_says_why_and_never_serves() {
+        let (_, candidates) = select(&[]);
+        let failed = candidates.iter().find(|candidate| candidate.method == "nbd").unwrap();
         assert_eq!((failed.serves, failed.note.as_str()), (false, "could not be fitted: no top"));
     }
 }

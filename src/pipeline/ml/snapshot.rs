@@ -1,31 +1,29 @@
-//! CustomerSnapshot: all that models are told of the customers of a past, worked out once.
+//! Everything models see of the customers of a [`Past`], computed once.
 
 use rayon::prelude::*;
 
 use super::features::features;
 use super::history::{Past, days_between};
 use super::matrix::Matrix;
-use crate::pipeline::ml::methods::bg_nbd::Pattern;
-use crate::pipeline::ml::methods::gamma_gamma::Spend;
-use crate::pipeline::ml::tasks::segmentation::Rfm;
+use super::methods::bg_nbd::Pattern;
+use super::methods::gamma_gamma::Spend;
+use super::rfm::Rfm;
 
-/// What is known of the customers of a past; one entry per customer, ascending by id.
+/// The customers of a past as models see them: one entry per customer, ascending by id.
 #[derive(Debug)]
 pub struct CustomerSnapshot<'a> {
-    /// Where it comes from.
-    pub past: Past<'a>,
-    /// The customers.
-    pub ids: Vec<i64>,
-    /// Features, a row per customer.
-    pub features: Matrix,
-    /// Patterns of buying.
+    pub(crate) past: Past<'a>,
+    pub(crate) ids: Vec<i64>,
+    /// A row per customer.
+    pub(crate) features: Matrix,
+    /// Purchase patterns, for the models of purchase frequency.
     pub patterns: Vec<Pattern>,
-    /// Transactions and what they were worth.
+    /// Transactions and their mean amounts, for the model of spend.
     pub spends: Vec<Spend>,
 }
 
 impl<'a> CustomerSnapshot<'a> {
-    /// Everything about the customers of a past.
+    /// Computes features, patterns and spends of all customers of a past.
     #[must_use]
     pub fn of(past: Past<'a>) -> Self {
         let now = past.cut_off().0;
@@ -39,27 +37,21 @@ impl<'a> CustomerSnapshot<'a> {
         }
     }
 
-    /// How many customers there are.
+    /// Number of customers.
     #[must_use]
+    #[allow(clippy::len_without_is_empty)] // nothing asks for it
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
-    /// Days since the first purchase of all; 0 without one.
-    #[must_use]
-    pub fn history_days(&self) -> i64 {
+    /// Days from the first purchase of all customers to the cut-off; 0 without one.
+    pub(crate) fn history_days(&self) -> i64 {
         let now = self.past.cut_off().0;
         let firsts = (0..self.len()).map(|row| self.past.purchases(row).at[0]);
         firsts.min().map_or(0, |first| days_between(first, now))
     }
 
-    /// What tells a customer's segment.
+    /// A customer's recency, frequency and monetary value.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn rfm(&self, row: usize) -> Rfm {

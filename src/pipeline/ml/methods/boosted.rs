@@ -1,8 +1,8 @@
-//! Gradient-boosted trees by hessboost, brought into the form that serves.
+//! Gradient-boosted trees by hessboost, converted into the form that serves.
 //!
-//! smartcore's boosted trees sort every feature at every node on one thread; hessboost works on
+//! smartcore's boosted trees sort every feature at every node on one thread. hessboost works on
 //! histograms, on all cores, and grows the same trees on any number of them
-//! (`docs/BENCHMARKS.md` has both beside each other, in time and in held-out error).
+//! (`docs/BENCHMARKS.md` compares both in time and held-out error).
 
 use std::num::NonZeroUsize;
 
@@ -12,24 +12,84 @@ use hessboost::objective::{Objective, RegLoss};
 use hessboost::prelude::{DMatrix, Trainer, TrainingParams, train};
 use hessboost::tree::RegTree;
 
+use serde::{Deserialize, Serialize};
+
+use super::trees::{Link, Node, Tree, Trees};
 use crate::pipeline::ml::matrix::{Matrix, select};
-use crate::pipeline::ml::methods::trees::{Link, Node, Tree, Trees};
+use crate::pipeline::ml::method::{Method, Scorer};
+use crate::pipeline::ml::report::Candidate;
+use crate::pipeline::ml::snapshot::CustomerSnapshot;
+use crate::pipeline::ml::training_set::TrainingSet;
 
-/// The library that fits, with its version.
-pub const LIBRARY: &str = "hessboost 0.4";
+/// The method's name in columns and URLs.
+pub(crate) const NAME: &str = "boosted_trees";
+pub(crate) const LIBRARY: &str = "hessboost 0.4";
 
-/// Most trees; fewer when the rows kept aside stop getting better.
-const ROUNDS: usize = 400;
+/// Most trees; fewer when the validation rows stop improving.
+const MAX_ROUNDS: usize = 400;
 /// Rounds without an improvement after which no more trees are grown.
-const PATIENCE: usize = 20;
-/// One row in this many is kept aside to decide when to stop.
-const KEPT_ASIDE: usize = 8;
-/// Fewer rows leave nothing to keep aside.
-const FEWEST_ROWS: usize = 2 * KEPT_ASIDE;
-const RATE: f64 = 0.05;
-const DEPTH: usize = 4;
-const LEAF_ROWS: f64 = 20.0;
-const ROW_SHARE: f64 = 0.8;
+const EARLY_STOPPING_ROUNDS: usize = 20;
+/// One training row in this many validates when to stop.
+const VALIDATION_STEP: usize = 8;
+/// Fewer rows leave too few for validation.
+const MIN_ROWS: usize = 2 * VALIDATION_STEP;
+const LEARNING_RATE: f64 = 0.05;
+const MAX_DEPTH: usize = 4;
+const MIN_LEAF_ROWS: f64 = 20.0;
+const SUBSAMPLE: f64 = 0.8;
+
+/// Gradient-boosted trees of labels or amounts.
+pub(crate) struct BoostedMethod {
+    pub target: Target,
+}
+
+impl Method for BoostedMethod {
+    type Model = BoostedTrees;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn algorithm(&self) -> String {
+        let loss = match self.target {
+            Target::Probability => "logistic loss",
+            Target::Mean => "squared error",
+        };
+        format!("gradient-boosted trees on histograms, {loss}")
+    }
+
+    fn library(&self) -> &'static str {
+        LIBRARY
+    }
+
+    fn fit(
+        &self,
+        training: &TrainingSet,
+        candidate: &mut Candidate,
+    ) -> Result<BoostedTrees, String> {
+        let trees = fit(&training.features, &training.labels, self.target, training.seed)?;
+        candidate.hyper_parameters = hyper_parameters(&trees);
+        Ok(BoostedTrees(trees))
+    }
+}
+
+/// Gradient-boosted trees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BoostedTrees(Trees);
+
+impl Scorer for BoostedTrees {
+    fn method(&self) -> &'static str {
+        NAME
+    }
+
+    fn predict(&self, snapshot: &CustomerSnapshot<'_>, row: usize, _: f64) -> f64 {
+        self.0.predict(snapshot.features.row(row))
+    }
+
+    fn effects(&self, snapshot: &CustomerSnapshot<'_>, row: usize, _: f64) -> Vec<(usize, f64)> {
+        self.0.effects(snapshot.features.row(row))
+    }
+}
 
 /// What the trees learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,35 +101,34 @@ pub enum Target {
 }
 
 impl Target {
-    /// Least weight of a leaf's rows.
+    /// Least sum of the weights of a leaf's rows.
     fn leaf_weight(self) -> f64 {
         match self {
             // A row's weight is p(1 - p) here, at most a quarter.
-            Self::Probability => LEAF_ROWS / 4.0,
-            Self::Mean => LEAF_ROWS,
+            Self::Probability => MIN_LEAF_ROWS / 4.0,
+            Self::Mean => MIN_LEAF_ROWS,
         }
     }
 }
 
-/// The hyper-parameters, for the metrics.
-#[must_use]
-pub fn hyper_parameters(trees: &Trees) -> String {
+/// The hyper-parameters, as a text for the metrics.
+pub(crate) fn hyper_parameters(trees: &Trees) -> String {
     let target = if trees.link == Link::Logit { Target::Probability } else { Target::Mean };
     let leaf_weight = target.leaf_weight();
     format!(
-        "trees={} (of at most {ROUNDS}, stopped early), max_depth={DEPTH}, learning_rate={RATE}, subsample={ROW_SHARE}, min_child_weight={leaf_weight}",
+        "trees={} (of at most {MAX_ROUNDS}, stopped early), max_depth={MAX_DEPTH}, learning_rate={LEARNING_RATE}, subsample={SUBSAMPLE}, min_child_weight={leaf_weight}",
         trees.trees.len()
     )
 }
 
-/// Fits boosted trees: every eighth row is kept aside to decide how many, then all rows grow so
-/// many.
+/// Fits boosted trees: every eighth row validates how many trees are best, then that many are grown
+/// on all rows.
 ///
 /// # Errors
-/// What hessboost says.
+/// With too few rows, and the errors of hessboost.
 pub fn fit(rows: &Matrix, labels: &[f32], target: Target, seed: u64) -> Result<Trees, String> {
-    if rows.rows() < FEWEST_ROWS {
-        return Err(format!("{} customers, and fewer than {FEWEST_ROWS} are too few", rows.rows()));
+    if rows.rows() < MIN_ROWS {
+        return Err(format!("{} customers, and fewer than {MIN_ROWS} are too few", rows.rows()));
     }
     fit_with(rows, labels, target, seed).map_err(|error| error.to_string())
 }
@@ -80,8 +139,8 @@ fn fit_with(
     target: Target,
     seed: u64,
 ) -> hessboost::error::Result<Trees> {
-    let (aside, fitted): (Vec<usize>, Vec<usize>) =
-        (0..rows.rows()).partition(|row| row % KEPT_ASIDE == 0);
+    let (validation, fitted): (Vec<usize>, Vec<usize>) =
+        (0..rows.rows()).partition(|row| row % VALIDATION_STEP == 0);
     let matrix = |part: &[usize]| {
         let x = rows.select(part);
         DMatrix::from_dense_vec(x.values, part.len(), rows.width)?
@@ -95,19 +154,20 @@ fn fit_with(
     let parameters = TrainingParams::builder()
         .objective(objective)
         .tree_method(TreeMethod::Hist)
-        .max_depth(DEPTH)
-        .eta(RATE)
-        .subsample(ROW_SHARE)
+        .max_depth(MAX_DEPTH)
+        .eta(LEARNING_RATE)
+        .subsample(SUBSAMPLE)
         .min_child_weight(target.leaf_weight())
         .seed(seed)
         .build()?;
-    let (most, watched) = (matrix(&fitted)?, matrix(&aside)?);
-    let mut trainer = Trainer::new(&parameters, &most, ROUNDS).eval(&watched, "kept aside");
-    if let Some(patience) = NonZeroUsize::new(PATIENCE) {
-        trainer = trainer.early_stopping_rounds(patience);
+    let (fitted, validation) = (matrix(&fitted)?, matrix(&validation)?);
+    let mut trainer =
+        Trainer::new(&parameters, &fitted, MAX_ROUNDS).eval(&validation, "validation");
+    if let Some(rounds) = NonZeroUsize::new(EARLY_STOPPING_ROUNDS) {
+        trainer = trainer.early_stopping_rounds(rounds);
     }
-    let tried = trainer.train()?.model;
-    let rounds = tried.best_iteration().map_or(tried.num_trees(), |best| best + 1);
+    let stopped = trainer.train()?.model;
+    let rounds = stopped.best_iteration().map_or(stopped.num_trees(), |best| best + 1);
     let all: Vec<usize> = (0..rows.rows()).collect();
     Ok(to_trees(&train(&parameters, &matrix(&all)?, rounds)?, target))
 }
@@ -128,7 +188,7 @@ fn to_trees(model: &BoostedModel, target: Target) -> Trees {
 fn to_tree(tree: &RegTree) -> Tree {
     let nodes = tree.nodes();
     let child = |index: i32| u32::try_from(index).unwrap_or(0);
-    let mut made: Vec<Node> = nodes
+    let mut converted: Vec<Node> = nodes
         .iter()
         .map(|node| Node {
             feature: u16::try_from(node.split_feature).unwrap_or(0),
@@ -139,16 +199,17 @@ fn to_tree(tree: &RegTree) -> Tree {
         })
         .collect();
     // Children come after their parents.
-    for index in (0..made.len()).rev() {
-        let Node { left, right, .. } = made[index];
+    for index in (0..converted.len()).rev() {
+        let Node { left, right, .. } = converted[index];
         if left != 0 {
             let (left, right) = (left as usize, right as usize);
             let (l, r) = (f64::from(nodes[left].sum_hess), f64::from(nodes[right].sum_hess));
             let weight = (l + r).max(f64::MIN_POSITIVE);
-            made[index].value = (l * made[left].value + r * made[right].value) / weight;
+            converted[index].value =
+                (l * converted[left].value + r * converted[right].value) / weight;
         }
     }
-    Tree(made)
+    Tree(converted)
 }
 
 #[cfg(test)]
@@ -158,7 +219,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     #[test]
-    fn too_few_rows_are_refused_and_one_class_gives_numbers_or_a_refusal() {
+    fn too_few_rows_are_an_error_and_one_class_gives_numbers_or_an_error() {
         let few = Matrix::zeros(15, 2);
         assert!(fit(&few, &[1.0; 15], Target::Mean, 42).unwrap_err().contains("15 customers"));
         let rows = Matrix::zeros(40, 2);
@@ -172,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn our_trees_predict_what_hessboost_predicts() {
+    fn converted_trees_predict_what_hessboost_predicts() {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let values: Vec<f32> = (0..1_200).map(|_| rng.random::<f32>() * 10.0).collect();
         let rows = Matrix { values, width: 3 };
@@ -185,10 +246,10 @@ mod tests {
             let parameters =
                 TrainingParams::builder().objective(objective).max_depth(3).build().unwrap();
             let model = train(&parameters, &data, 9).unwrap();
-            let theirs = model.predict(&data, Iterations::Best).unwrap();
-            let ours = to_trees(&model, target);
-            for (row, theirs) in theirs.as_slice().iter().enumerate() {
-                let difference = (ours.predict(rows.row(row)) - f64::from(*theirs)).abs();
+            let expected = model.predict(&data, Iterations::Best).unwrap();
+            let converted = to_trees(&model, target);
+            for (row, expected) in expected.as_slice().iter().enumerate() {
+                let difference = (converted.predict(rows.row(row)) - f64::from(*expected)).abs();
                 assert!(difference < 1e-5, "row {row} differs by {difference}");
             }
         }

@@ -1,7 +1,7 @@
-//! How much a transaction is worth: the Gamma-Gamma model.
+//! The mean amount of a transaction: the Gamma-Gamma model.
 //!
-//! RegressionMetrics of a customer are Gamma(p, nu), with nu ~ Gamma(q, gamma) over customers, whatever they
-//! buy how often (Fader & Hardie 2013, "The Gamma-Gamma Model of Monetary Value").
+//! Amounts of a customer are Gamma(p, nu), with nu ~ Gamma(q, gamma) over customers, independent of
+//! how often they buy (Fader & Hardie 2013, "The Gamma-Gamma Model of Monetary Value").
 
 use serde::{Deserialize, Serialize};
 use statrs::function::gamma::{digamma, ln_gamma};
@@ -9,7 +9,7 @@ use statrs::function::gamma::{digamma, ln_gamma};
 use crate::pipeline::ml::history::Purchases;
 use crate::pipeline::ml::methods::likelihood::{LogLikelihood, MleFit, maximise, sums};
 
-/// What the model knows of a customer.
+/// A customer's transactions and their mean amount: all that the model uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spend {
     /// Transactions, at least one.
@@ -19,10 +19,9 @@ pub struct Spend {
 }
 
 impl Spend {
-    /// Of a customer's purchases, those of one day being one transaction. All of them, the first
-    /// one too: it is spent like the others.
-    #[must_use]
-    pub fn of(purchases: Purchases<'_>) -> Self {
+    /// Computed from all purchases, those of one day being one transaction. The first transaction
+    /// counts too: its amount is distributed like the others.
+    pub(crate) fn of(purchases: Purchases<'_>) -> Self {
         let transactions = purchases.transactions();
         Self { transactions, mean: purchases.spend() / f64::from(transactions) }
     }
@@ -41,14 +40,15 @@ pub struct SpendModel {
 
 /// A fitted model and how well the data determine it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fitted {
+pub struct SpendFit {
     /// The model.
     pub model: SpendModel,
-    /// p, q, gamma.
-    pub maximum: MleFit,
+    /// The estimates of p, q and gamma.
+    pub mle: MleFit,
 }
 
-struct Counted<'a> {
+/// Spends with the sums that the likelihood needs at any parameters.
+struct SpendSums<'a> {
     spends: &'a [Spend],
     /// Customers by number of transactions.
     by_count: Vec<(u32, f64)>,
@@ -56,7 +56,7 @@ struct Counted<'a> {
     sums: [f64; 2],
 }
 
-impl<'a> Counted<'a> {
+impl<'a> SpendSums<'a> {
     #[allow(clippy::cast_precision_loss)]
     fn new(spends: &'a [Spend]) -> Self {
         let mut counts: Vec<u32> = spends.iter().map(|spend| spend.transactions).collect();
@@ -72,22 +72,22 @@ impl<'a> Counted<'a> {
     }
 }
 
-impl LogLikelihood for Counted<'_> {
+impl LogLikelihood for SpendSums<'_> {
     /// Sum of ln Γ(px + q) - ln Γ(px) - ln Γ(q) + q ln γ + (px - 1) ln m + px ln x
     /// - (px + q) ln(γ + x m), and its derivatives by p, q and γ.
     #[allow(clippy::cast_precision_loss)]
-    fn value_and_slope(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
+    fn value_and_gradient(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
         let (p, q, gamma) = (parameters[0], parameters[1], parameters[2]);
         let customers = self.spends.len() as f64;
         let mut value =
             customers * (q * gamma.ln() - ln_gamma(q)) + p * self.sums[1] - self.sums[0];
-        let mut slope =
+        let mut gradient =
             vec![self.sums[1], customers * (gamma.ln() - digamma(q)), customers * q / gamma];
         for (x, count) in &self.by_count {
             let (shape, both) = (p * f64::from(*x), p * f64::from(*x) + q);
             value += count * (ln_gamma(both) - ln_gamma(shape));
-            slope[0] += count * f64::from(*x) * (digamma(both) - digamma(shape));
-            slope[1] += count * digamma(both);
+            gradient[0] += count * f64::from(*x) * (digamma(both) - digamma(shape));
+            gradient[1] += count * digamma(both);
         }
         let sum = sums(self.spends, |spend| {
             let x = f64::from(spend.transactions);
@@ -97,18 +97,18 @@ impl LogLikelihood for Counted<'_> {
         });
         value -= sum[0];
         for index in 0..3 {
-            slope[index] -= sum[index + 1];
+            gradient[index] -= sum[index + 1];
         }
-        (value, slope)
+        (value, gradient)
     }
 }
 
 /// Fits the model by maximum likelihood.
 ///
 /// # Errors
-/// When there is no customer, or no top of the likelihood.
+/// When there is no customer, or no maximum of the likelihood.
 #[allow(clippy::cast_precision_loss)]
-pub fn fit(spends: &[Spend]) -> Result<Fitted, String> {
+pub fn fit(spends: &[Spend]) -> Result<SpendFit, String> {
     if spends.is_empty() {
         return Err("there is no customer to learn from".to_owned());
     }
@@ -116,26 +116,24 @@ pub fn fit(spends: &[Spend]) -> Result<Fitted, String> {
     // p γ / (q - 1) is the mean of all amounts.
     let level = |p: f64, q: f64| vec![p, q, (mean * (q - 1.0) / p).max(1e-3)];
     let starts = [level(4.0, 4.0), level(1.0, 2.0), level(20.0, 1.2)];
-    let maximum = maximise(&Counted::new(spends), &starts)?;
-    let at = |index: usize| maximum.parameters[index];
+    let mle = maximise(&SpendSums::new(spends), &starts)?;
+    let at = |index: usize| mle.parameters[index];
     let model = SpendModel { p: at(0), q: at(1), gamma: at(2) };
-    Ok(Fitted { model, maximum })
+    Ok(SpendFit { model, mle })
 }
 
 impl SpendModel {
-    /// The names of the parameters.
-    pub const PARAMETER_NAMES: [&str; 3] = ["p", "q", "gamma"];
+    pub(crate) const PARAMETER_NAMES: [&str; 3] = ["p", "q", "gamma"];
 
-    /// Whether everybody's mean amount is finite, and can tell something of a customer's.
-    #[must_use]
-    pub fn has_mean(&self) -> bool {
+    /// Whether the population mean is finite, so that a customer's mean can be drawn towards it.
+    pub(crate) fn has_mean(&self) -> bool {
         self.q > 1.0
     }
 
-    /// The amount to expect of a customer's transactions (Fader & Hardie 2013, equation 5), EUR:
-    /// between their own mean and everybody's. Where everybody's is not finite (q <= 1), their own.
+    /// The expected amount of a customer's transactions (Fader & Hardie 2013, equation 5), EUR:
+    /// between their own mean and the population mean. Where that is not finite (q <= 1), their own.
     #[must_use]
-    pub fn expected(&self, spend: Spend) -> f64 {
+    pub fn expected_amount(&self, spend: Spend) -> f64 {
         let x = f64::from(spend.transactions);
         let expected = self.p * (self.gamma + spend.mean * x) / (self.p * x + self.q - 1.0);
         if self.has_mean() && expected.is_finite() { expected } else { spend.mean }
@@ -147,36 +145,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expectation_lies_between_the_customers_mean_and_everybodys() {
+    fn the_expected_amount_lies_between_the_customers_mean_and_the_population_mean() {
         // Fader & Hardie 2013: CDNOW, p = 6.25, q = 3.74, gamma = 15.44; population mean 35.2.
         let model = SpendModel { p: 6.25, q: 3.74, gamma: 15.44 };
-        let everybody = 6.25 * 15.44 / 2.74;
-        let found = model.expected(Spend { transactions: 1, mean: 50.0 });
+        let population = 6.25 * 15.44 / 2.74;
+        let found = model.expected_amount(Spend { transactions: 1, mean: 50.0 });
         // 6.25 * (15.44 + 50) / (6.25 + 2.74)
         assert!((found - 45.495).abs() < 1e-2);
-        assert!(everybody < found && found < 50.0);
-        let many = model.expected(Spend { transactions: 1000, mean: 50.0 });
+        assert!(population < found && found < 50.0);
+        let many = model.expected_amount(Spend { transactions: 1000, mean: 50.0 });
         assert!((many - 50.0).abs() < 0.05);
     }
 
     #[test]
-    fn slopes_are_those_of_the_value() {
+    fn the_gradient_is_that_of_the_value() {
         let spends = [(1, 20.0), (3, 55.0), (7, 31.5)]
             .map(|(transactions, mean)| Spend { transactions, mean });
-        let counted = Counted::new(&spends);
+        let likelihood = SpendSums::new(&spends);
         let at = [5.0, 3.0, 16.0];
-        let (_, slope) = counted.value_and_slope(&at);
+        let (_, gradient) = likelihood.value_and_gradient(&at);
         for index in 0..3 {
             let moved = |step: f64| {
                 let mut at = at;
                 at[index] += step;
-                counted.value_and_slope(&at).0
+                likelihood.value_and_gradient(&at).0
             };
             let numerical = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!(
-                (numerical - slope[index]).abs() < 1e-5,
+                (numerical - gradient[index]).abs() < 1e-5,
                 "{index}: {numerical} {}",
-                slope[index]
+                gradient[index]
             );
         }
     }

@@ -1,7 +1,8 @@
 //! Regression trees as they serve: one compact form for every library that grows them.
 //!
-//! Libraries fit ([`crate::pipeline::ml::methods::forest`], [`crate::pipeline::ml::methods::boosted`]); this predicts, explains and is stored
-//! with the generation, so that what was judged is what scores, whatever becomes of a library.
+//! Libraries fit them ([`forest`](super::forest), [`boosted`](super::boosted)). This form predicts,
+//! explains and is stored with the generation, so that the trees that were evaluated are the trees
+//! that score, even after a library changed.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,11 +12,11 @@ use crate::pipeline::ml::matrix::Matrix;
 /// A node: a split, or a leaf when `left` is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// The column a split looks at.
+    /// The column that is compared with the threshold.
     pub feature: u16,
     /// Smaller values go left.
     pub threshold: f32,
-    /// The left child; 0 for a leaf (the root is nobody's child).
+    /// The left child; 0 for a leaf, as the root is never a child.
     pub left: u32,
     /// The right child.
     pub right: u32,
@@ -27,19 +28,17 @@ pub struct Node {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tree(pub Vec<Node>);
 
-/// What the sum over the trees means.
+/// How the sum over the trees becomes a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Link {
-    /// The prediction itself.
+    /// The sum is the prediction.
     Identity,
-    /// The logarithm of the odds.
+    /// The sum is the log-odds.
     Logit,
 }
 
 impl Link {
-    /// The prediction that a sum stands for.
-    #[must_use]
-    pub fn apply(self, sum: f64) -> f64 {
+    fn apply(self, sum: f64) -> f64 {
         match self {
             Self::Identity => sum,
             Self::Logit => 1.0 / (1.0 + (-sum).exp()),
@@ -50,18 +49,18 @@ impl Link {
 /// Trees whose weighted sum predicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trees {
-    /// What the sum means.
+    /// How the sum becomes a prediction.
     pub link: Link,
-    /// What is added to the trees' sum.
+    /// Added to the sum of the trees.
     pub base: f64,
-    /// What each tree's prediction is multiplied with.
+    /// Multiplies each tree's prediction.
     pub weight: f64,
     /// The trees.
     pub trees: Vec<Tree>,
 }
 
 impl Tree {
-    /// The nodes from the root to the leaf a row falls in.
+    /// The nodes from the root to the row's leaf.
     fn path<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = &'a Node> {
         std::iter::successors(self.0.first(), |node| match node.left {
             0 => None,
@@ -87,26 +86,34 @@ impl Trees {
         rows.values.par_chunks(rows.width).map(|row| self.predict(row)).collect()
     }
 
-    /// By how much each feature moved a row's prediction away from the mean of all training rows:
-    /// the changes of the node means along the paths, summed by the feature that was split on
-    /// (Saabas 2014, "Interpreting random forests"). On the scale of the sum, before the link.
-    #[must_use]
-    pub fn contributions(&self, row: &[f32]) -> Vec<f64> {
-        let mut moved = vec![0.0; row.len()];
+    /// By how much each feature moved the prediction for a row: the change when the feature's
+    /// contributions along the paths are removed.
+    pub(crate) fn effects(&self, row: &[f32]) -> Vec<(usize, f64)> {
+        let contributions = self.contributions(row);
+        let sum = self.bias() + contributions.iter().sum::<f64>();
+        let prediction = self.link.apply(sum);
+        let effect = |contribution: &f64| prediction - self.link.apply(sum - contribution);
+        contributions.iter().map(effect).enumerate().collect()
+    }
+
+    /// By how much each feature moved a row's sum away from the mean of all training rows: the
+    /// changes of the node means along the paths, added up by the feature of the split (Saabas
+    /// 2014, "Interpreting random forests").
+    fn contributions(&self, row: &[f32]) -> Vec<f64> {
+        let mut contributions = vec![0.0; row.len()];
         for tree in &self.trees {
             let mut path = tree.path(row);
             let Some(mut node) = path.next() else { continue };
             for next in path {
-                moved[usize::from(node.feature)] += self.weight * (next.value - node.value);
+                contributions[usize::from(node.feature)] += self.weight * (next.value - node.value);
                 node = next;
             }
         }
-        moved
+        contributions
     }
 
-    /// The prediction's sum without any feature: the mean of all training rows.
-    #[must_use]
-    pub fn bias(&self) -> f64 {
+    /// The sum without any feature: the mean of all training rows.
+    fn bias(&self) -> f64 {
         let roots = self.trees.iter().filter_map(|tree| tree.0.first());
         self.base + self.weight * roots.map(|root| root.value).sum::<f64>()
     }
@@ -143,10 +150,10 @@ mod tests {
     #[test]
     fn bias_and_contributions_add_up_to_the_prediction() {
         let trees = trees();
-        let moved = trees.contributions(&[3.0, 9.0]);
-        assert!((moved[0] - 0.5 * (0.7 - 0.45)).abs() < 1e-12);
-        assert!((moved[1] - 0.5 * (1.0 - 0.7)).abs() < 1e-12);
-        let sum = trees.bias() + moved.iter().sum::<f64>();
+        let contributions = trees.contributions(&[3.0, 9.0]);
+        assert!((contributions[0] - 0.5 * (0.7 - 0.45)).abs() < 1e-12);
+        assert!((contributions[1] - 0.5 * (1.0 - 0.7)).abs() < 1e-12);
+        let sum = trees.bias() + contributions.iter().sum::<f64>();
         assert!((sum - trees.predict(&[3.0, 9.0])).abs() < 1e-12);
     }
 }

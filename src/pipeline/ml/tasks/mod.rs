@@ -1,5 +1,5 @@
-//! The tasks: what is predicted of a customer.
+//! The tasks: what is predicted of a customer, and the list of methods that are tried for it.
 
 pub mod churn;
-pub mod clv;
+pub(crate) mod clv;
 pub mod segmentation;

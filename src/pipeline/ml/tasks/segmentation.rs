@@ -1,78 +1,50 @@
-//! RFM segments: K-Means on recency, frequency and spend, and names that stay.
+//! RFM segments: K-Means on recency, frequency and spend, with names that stay.
 //!
-//! Names follow from where a cluster's centre lies, not from the number K-Means gave it, so that
-//! other rows, other orders and other seeds keep them.
+//! A cluster is named after the position of its centre, not after the number K-Means gave it, so
+//! that the names do not depend on the order of rows, on the seed or on a few more customers.
 
-use linfa::DatasetBase;
-use linfa::traits::Fit;
-use linfa_clustering::{KMeans, KMeansInit};
-use linfa_preprocessing::linear_scaling::LinearScaler;
-use ndarray::Array2;
-use rand_xoshiro::Xoshiro256Plus;
-use rand_xoshiro::rand_core::SeedableRng;
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::text::counted;
-use crate::pipeline::ml::metrics::silhouette;
+use crate::pipeline::ml::methods::k_means;
+use crate::pipeline::ml::metrics::{adjusted_rand_index, silhouette};
+use crate::pipeline::ml::options::TrainingOptions;
+use crate::pipeline::ml::report::{BASELINE, Candidate, SegmentationMetrics, Task};
+use crate::pipeline::ml::report_text;
+use crate::pipeline::ml::rfm::{Point, Rfm};
 use crate::pipeline::ml::sampling::SeededSampler;
+use crate::pipeline::ml::snapshot::CustomerSnapshot;
 
-/// The libraries that fit, with their version.
-pub const LIBRARY: &str = "linfa-clustering 0.8, linfa-preprocessing 0.8";
-
-/// Clusters, and their names from the best centre to the worst.
-pub const NAMES: [&str; 4] = ["Champions", "Loyal", "At Risk", "Lost"];
-/// Who has never bought.
+/// The segments, from the best centre to the worst.
+pub(crate) const NAMES: [&str; 4] = ["Champions", "Loyal", "At Risk", "Lost"];
+/// The segment of customers without a purchase.
 pub const PROSPECT: &str = "Prospect";
-/// Starts, the best of which is kept.
-const STARTS: u64 = 10;
-/// A start ends when its centres move less than this, standardised.
-const TOLERANCE: f64 = 1e-4;
-const ITERATIONS: u64 = 300;
-/// A standard deviation below its reciprocal is rounding.
-const MOST_SCALE: f64 = 1e9;
-/// Customers that the starts are tried on; the best is then carried on with all of them.
-const TRIED_ON: usize = 20_000;
-/// Customers up to which the silhouette is exact: the contract's.
-const SILHOUETTE_ROWS: usize = 10_000;
+/// Most customers of which the silhouette is exact, from the contract.
+const MAX_SILHOUETTE_ROWS: usize = 10_000;
 
-/// A point: ln(1 + frequency), ln(1 + spend), recency, before or after standardising.
-pub type Point = [f64; 3];
+/// Segments of the last published run, by customer; [`PROSPECT`] without a purchase.
+pub type LastSegments = BTreeMap<i64, String>;
 
-/// What a customer is told apart by.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rfm {
-    /// Days between the last purchase and the instant.
-    pub recency: f64,
-    /// Number of purchases.
-    pub frequency: f64,
-    /// Spend to date, EUR.
-    pub monetary: f64,
-}
-
-impl Rfm {
-    fn point(self) -> Point {
-        [self.frequency.ln_1p(), self.monetary.ln_1p(), self.recency]
-    }
-}
-
-/// How customers are told apart.
+/// How a customer finds their segment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Segmentation {
     /// Subtracted from a point's coordinates.
-    pub offsets: Point,
-    /// What they are multiplied with then.
-    pub scales: Point,
+    pub(crate) offsets: Point,
+    /// Multiplies the coordinates after that.
+    pub(crate) scales: Point,
     /// How a standardised point finds its segment.
-    pub rule: Assignment,
+    rule: Assignment,
 }
 
 /// How a standardised point finds its segment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Assignment {
-    /// The nearest centre; in the order of [`NAMES`].
+enum Assignment {
+    /// By the nearest centre; in the order of [`NAMES`].
     Nearest(Vec<Point>),
-    /// The score above three thresholds, descending, between the [`NAMES`].
+    /// By the score, with descending thresholds between the [`NAMES`].
     Score([f64; 3]),
 }
 
@@ -91,38 +63,6 @@ fn squared_distance(a: &Point, b: &Point) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
 
-impl Segmentation {
-    /// Offsets and scales that give each axis mean 0 and variance 1 over customers; no rule yet.
-    fn scaled(customers: &[Rfm]) -> Result<Self, String> {
-        let raw = to_array(&customers.iter().map(|rfm| rfm.point()).collect::<Vec<_>>())?;
-        let fitted = LinearScaler::standard()
-            .fit(&DatasetBase::from(raw.view()))
-            .map_err(|error| error.to_string())?;
-        let offsets = [0, 1, 2].map(|axis| fitted.offsets()[axis]);
-        // Equal values are not told apart, whatever rounding left of their spread.
-        let scales = [0, 1, 2].map(|axis| fitted.scales()[axis]);
-        let scales = scales.map(|scale| if scale < MOST_SCALE { scale } else { 0.0 });
-        Ok(Self { offsets, scales, rule: Assignment::default() })
-    }
-
-    fn standardised(&self, rfm: Rfm) -> Point {
-        let point = rfm.point();
-        [0, 1, 2].map(|axis| (point[axis] - self.offsets[axis]) * self.scales[axis])
-    }
-
-    /// The segment of a customer, as a position in [`NAMES`].
-    #[must_use]
-    pub fn assign(&self, rfm: Rfm) -> usize {
-        let point = self.standardised(rfm);
-        match &self.rule {
-            Assignment::Nearest(centres) => nearest(centres, &point),
-            Assignment::Score(thresholds) => {
-                thresholds.iter().take_while(|least| score(&point) < **least).count()
-            }
-        }
-    }
-}
-
 /// The position of the nearest centre; of equally near ones the first.
 fn nearest(centres: &[Point], point: &Point) -> usize {
     let mut best = (0, f64::INFINITY);
@@ -135,9 +75,34 @@ fn nearest(centres: &[Point], point: &Point) -> usize {
     best.0
 }
 
-/// A segmentation and how good it is.
+impl Segmentation {
+    /// Standardises by these customers; assigns to no segment yet.
+    fn standardised_by(customers: &[Rfm]) -> Result<Self, String> {
+        let points: Vec<Point> = customers.iter().map(|rfm| rfm.point()).collect();
+        let (offsets, scales) = k_means::standardise(&points)?;
+        Ok(Self { offsets, scales, rule: Assignment::default() })
+    }
+
+    fn standardise(&self, rfm: Rfm) -> Point {
+        let point = rfm.point();
+        [0, 1, 2].map(|axis| (point[axis] - self.offsets[axis]) * self.scales[axis])
+    }
+
+    /// The segment of a customer, as a position in [`NAMES`].
+    pub(crate) fn assign(&self, rfm: Rfm) -> usize {
+        let point = self.standardise(rfm);
+        match &self.rule {
+            Assignment::Nearest(centres) => nearest(centres, &point),
+            Assignment::Score(thresholds) => {
+                thresholds.iter().take_while(|least| score(&point) < **least).count()
+            }
+        }
+    }
+}
+
+/// A segmentation and how well it separates customers.
 #[derive(Debug, Clone)]
-pub struct Fitted {
+pub struct SegmentationFit {
     /// The segmentation.
     pub model: Segmentation,
     /// Each customer's position in [`NAMES`].
@@ -146,100 +111,111 @@ pub struct Fitted {
     pub silhouette: Option<f64>,
     /// Sum of squared distances to the centres, standardised; `None` without centres.
     pub inertia: Option<f64>,
-    /// What was sampled, in sentences.
+    /// What was sampled, as clauses of a note.
     pub notes: Vec<String>,
 }
 
-/// The hyper-parameters, for the metrics.
-#[must_use]
-pub fn hyper_parameters() -> String {
-    format!(
-        "clusters={}, starts={STARTS} (k-means++), tolerance={TOLERANCE}, max_iterations={ITERATIONS}",
-        NAMES.len()
-    )
+/// Trains segments of all customers of a snapshot.
+pub(crate) fn train(
+    snapshot: &CustomerSnapshot<'_>,
+    options: &TrainingOptions,
+    last: &LastSegments,
+) -> (Segmentation, Candidate) {
+    let customers: Vec<Rfm> =
+        (0..snapshot.len()).into_par_iter().map(|row| snapshot.rfm(row)).collect();
+    let (fit, mut candidate) = fit_or_baseline(&customers, options);
+    candidate.serves = true;
+    candidate.customers = customers.len();
+    candidate.fitted = customers.len();
+    candidate.features = vec!["recency", "frequency", "monetary"];
+    // Prospects were in no segment of a model.
+    let pairs: Vec<(&str, &str)> = snapshot
+        .ids
+        .iter()
+        .zip(&fit.assigned)
+        .filter_map(|(id, segment)| Some((last.get(id)?.as_str(), NAMES[*segment])))
+        .filter(|(before, _)| *before != PROSPECT)
+        .collect();
+    let sizes = NAMES.iter().enumerate().map(|(segment, name)| {
+        let members = fit.assigned.iter().filter(|assigned| **assigned == segment).count();
+        ((*name).to_owned(), members as u64)
+    });
+    candidate.segments = Some(SegmentationMetrics {
+        silhouette: fit.silhouette,
+        inertia: fit.inertia,
+        adjusted_rand_index: adjusted_rand_index(&pairs),
+        sizes: sizes.collect(),
+    });
+    (fit.model, candidate)
+}
+
+/// K-Means, or quarters of the customers where there are too few of them.
+fn fit_or_baseline(customers: &[Rfm], options: &TrainingOptions) -> (SegmentationFit, Candidate) {
+    let clusters = if customers.len() < options.min_customers {
+        Err(format!(
+            "{}, and fewer than {} are too few",
+            counted(customers.len(), "customer"),
+            options.min_customers
+        ))
+    } else {
+        fit(customers, options.seed)
+    };
+    match clusters {
+        Ok(fit) => {
+            let algorithm =
+                "K-Means on standardised ln(1 + frequency), ln(1 + monetary) and recency";
+            let mut candidate =
+                Candidate::new(Task::Segmentation, k_means::NAME, algorithm, k_means::LIBRARY);
+            candidate.hyper_parameters = k_means::hyper_parameters(NAMES.len());
+            fit.notes.iter().for_each(|note| candidate.add_note(note));
+            (fit, candidate)
+        }
+        Err(reason) => {
+            let algorithm = "quarters of the customers by z(frequency) + z(monetary) - z(recency)";
+            let mut candidate =
+                Candidate::new(Task::Segmentation, BASELINE, algorithm, report_text::GOLDSMITH);
+            candidate.add_note(&format!("skipped: {reason}, so the baseline serves"));
+            (quarters(customers, options.seed), candidate)
+        }
+    }
 }
 
 /// Fits K-Means to the customers with a purchase, in the order of their ids.
 ///
 /// # Errors
-/// Why there can be no four clusters, or what linfa says.
-pub fn fit(customers: &[Rfm], seed: u64) -> Result<Fitted, String> {
-    let mut model = Segmentation::scaled(customers)?;
-    let rows: Vec<Point> = customers.iter().map(|rfm| model.standardised(*rfm)).collect();
-    let points = to_array(&rows)?;
-    let mut distinct = rows.clone();
-    distinct.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    distinct.dedup();
-    if distinct.len() < NAMES.len() {
-        return Err(format!(
-            "only {} for {} clusters",
-            counted(distinct.len(), "different customer"),
-            NAMES.len()
-        ));
-    }
-
-    let chosen = SeededSampler::new(seed, "k-means").sample(rows.len(), TRIED_ON);
-    let tried = to_array(&chosen.iter().map(|row| rows[*row]).collect::<Vec<_>>())?;
-    let best = (0..STARTS)
-        .into_par_iter()
-        .map(|start| run(&tried, KMeansInit::KMeansPlusPlus, seed.wrapping_add(start)))
-        .collect::<Result<Vec<_>, String>>()?
-        .into_iter()
-        .min_by(|a, b| a.inertia().total_cmp(&b.inertia()))
-        .ok_or("no start came to an end")?;
-    let mut notes = Vec::new();
-    let best = if chosen.len() < rows.len() {
-        notes.push(format!(
-            "the {STARTS} starts were tried on {} customers, the best one was carried on with all",
-            chosen.len()
-        ));
-        run(&points, KMeansInit::Precomputed(best.centroids().clone()), seed)?
-    } else {
-        best
-    };
-    let mut centres = to_points(best.centroids());
+/// With fewer than four different customers, and the errors of linfa.
+pub fn fit(customers: &[Rfm], seed: u64) -> Result<SegmentationFit, String> {
+    let mut model = Segmentation::standardised_by(customers)?;
+    let points: Vec<Point> = customers.iter().map(|rfm| model.standardise(*rfm)).collect();
+    let (mut centres, mut notes) = k_means::centres(&points, NAMES.len(), seed)?;
     centres.sort_by(|a, b| score(b).total_cmp(&score(a)));
     model.rule = Assignment::Nearest(centres.clone());
-    let assigned: Vec<usize> = rows.par_iter().map(|point| nearest(&centres, point)).collect();
-    let inertia = rows
+    let assigned: Vec<usize> = points.par_iter().map(|point| nearest(&centres, point)).collect();
+    let inertia = points
         .iter()
         .zip(&assigned)
-        .map(|(point, own)| squared_distance(point, &centres[*own]))
+        .map(|(point, segment)| squared_distance(point, &centres[*segment]))
         .sum();
-    let silhouette = silhouette_of(&rows, &assigned, seed);
-    if rows.len() > SILHOUETTE_ROWS {
-        notes.push(format!("the silhouette is that of {SILHOUETTE_ROWS} customers"));
+    let silhouette = sampled_silhouette(&points, &assigned, seed);
+    if points.len() > MAX_SILHOUETTE_ROWS {
+        notes.push(format!("the silhouette is that of {MAX_SILHOUETTE_ROWS} customers"));
     }
-    Ok(Fitted { model, assigned, silhouette, inertia: Some(inertia), notes })
+    Ok(SegmentationFit { model, assigned, silhouette, inertia: Some(inertia), notes })
 }
 
-/// The exact silhouette of few customers, of a sample of many.
-fn silhouette_of(points: &[Point], assigned: &[usize], seed: u64) -> Option<f64> {
-    let chosen = SeededSampler::new(seed, "silhouette").sample(points.len(), SILHOUETTE_ROWS);
+/// The exact silhouette of few customers, that of a sample of many.
+fn sampled_silhouette(points: &[Point], assigned: &[usize], seed: u64) -> Option<f64> {
+    let chosen = SeededSampler::new(seed, "silhouette").sample(points.len(), MAX_SILHOUETTE_ROWS);
     let points: Vec<Point> = chosen.iter().map(|row| points[*row]).collect();
     let assigned: Vec<usize> = chosen.iter().map(|row| assigned[*row]).collect();
     silhouette(&points, &assigned)
 }
 
-type Clusters = KMeans<f64, linfa_nn::distance::L2Dist>;
-
-fn run(points: &Array2<f64>, start: KMeansInit<f64>, seed: u64) -> Result<Clusters, String> {
-    KMeans::params_with_rng(NAMES.len(), Xoshiro256Plus::seed_from_u64(seed))
-        .n_runs(1)
-        .tolerance(TOLERANCE)
-        .max_n_iterations(ITERATIONS)
-        .init_method(start)
-        .fit(&DatasetBase::from(points.view()))
-        .map_err(|error| error.to_string())
-}
-
-/// What serves where K-Means cannot: quarters of the customers by their score, equal customers in
-/// the better one.
-#[must_use]
-pub fn quarters(customers: &[Rfm], seed: u64) -> Fitted {
-    let mut model = Segmentation::scaled(customers).unwrap_or_default();
-    let standardised: Vec<Point> = customers.iter().map(|rfm| model.standardised(*rfm)).collect();
-    let mut scores: Vec<f64> = standardised.iter().map(score).collect();
+/// The baseline: quarters of the customers by their score, equal customers in the better one.
+fn quarters(customers: &[Rfm], seed: u64) -> SegmentationFit {
+    let mut model = Segmentation::standardised_by(customers).unwrap_or_default();
+    let points: Vec<Point> = customers.iter().map(|rfm| model.standardise(*rfm)).collect();
+    let mut scores: Vec<f64> = points.iter().map(score).collect();
     scores.sort_unstable_by(|a, b| b.total_cmp(a));
     if !scores.is_empty() {
         model.rule = Assignment::Score([1, 2, 3].map(|quarter| {
@@ -248,20 +224,12 @@ pub fn quarters(customers: &[Rfm], seed: u64) -> Fitted {
         }));
     }
     let assigned: Vec<usize> = customers.iter().map(|rfm| model.assign(*rfm)).collect();
-    let silhouette = silhouette_of(&standardised, &assigned, seed);
-    Fitted { model, assigned, silhouette, inertia: None, notes: Vec::new() }
+    let silhouette = sampled_silhouette(&points, &assigned, seed);
+    SegmentationFit { model, assigned, silhouette, inertia: None, notes: Vec::new() }
 }
 
-fn to_array(points: &[Point]) -> Result<Array2<f64>, String> {
-    Array2::from_shape_vec((points.len(), 3), points.concat()).map_err(|error| error.to_string())
-}
-
-fn to_points(array: &Array2<f64>) -> Vec<Point> {
-    array.rows().into_iter().map(|row| [row[0], row[1], row[2]]).collect()
-}
-
+#[allow(clippy::float_cmp)] // exact zeros are expected
 #[cfg(test)]
-#[allow(clippy::float_cmp)] // what rounding left is the matter
 mod tests {
     use super::*;
 
@@ -270,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn clusters_are_named_by_where_their_centre_lies() {
+    fn clusters_are_named_after_the_position_of_their_centre() {
         let corners = [
             rfm(500.0, 1.0, 10.0),
             rfm(2.0, 90.0, 9e3),
@@ -293,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn totals_that_differ_by_rounding_only_are_the_same() {
+    fn totals_that_differ_only_by_rounding_count_as_equal() {
         // The same four amounts in another order: their sums differ in the last bit.
         let amounts = [819.22, 884.59, 730.14, 812.44];
         let customers: Vec<Rfm> = (0..200_u32)
@@ -316,11 +284,11 @@ mod tests {
     }
 
     #[test]
-    fn three_different_customers_make_no_four_clusters() {
+    fn three_different_customers_cannot_make_four_clusters() {
         let customers: Vec<Rfm> =
             (0..60).map(|index| rfm(f64::from(index % 3), 1.0, 5.0)).collect();
-        let refused = fit(&customers, 42).unwrap_err();
-        assert_eq!(refused, "only 3 different customers for 4 clusters");
+        let error = fit(&customers, 42).unwrap_err();
+        assert_eq!(error, "only 3 different customers for 4 clusters");
     }
 
     #[test]

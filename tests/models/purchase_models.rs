@@ -1,11 +1,11 @@
-//! Models of buying against the field's check and against the truth of generated shops.
+//! Purchase models against published estimates and against the true parameters of generated shops.
 
 use std::io::Write;
 
 use goldsmith::pipeline::ml::methods::bg_nbd::{self, Dropout, Pattern};
 use goldsmith::pipeline::ml::methods::gamma_gamma::{self, Spend};
 use goldsmith::pipeline::ml::methods::likelihood::MleFit;
-use goldsmith::pipeline::ml::report::{Candidate, Method, Task};
+use goldsmith::pipeline::ml::report::{Candidate, Task};
 use goldsmith::pipeline::ml::report_text;
 use goldsmith::pipeline::ml::sampling::SeededSampler;
 use goldsmith::pipeline::ml::snapshot::CustomerSnapshot;
@@ -14,34 +14,34 @@ use goldsmith::sample::Spec;
 use super::{history, truth};
 use crate::support::cdnow;
 
-/// Values as they were published, to one in their last digit: spreadsheets stop climbing early.
+/// Compares with a published value, to one in its last digit: spreadsheets stop optimising early.
 #[track_caller]
 fn near(name: &str, found: f64, published: f64, digits: i32) {
     let last_digit = 10.0_f64.powi(-digits);
     assert!((found - published).abs() <= last_digit, "{name}: {found} instead of {published}");
 }
 
-/// Says so where a test that passes is heard too: what `println!` says is kept from the reader.
-#[allow(clippy::explicit_write)] // `eprintln!` is kept from the reader as well
-fn left_out(why: &str) {
-    writeln!(std::io::stderr(), "\nLEFT OUT, the CDNOW sample is not at hand: {why}").unwrap();
+/// Reports a test that was left out; unlike `println!`, also when the test passes.
+#[allow(clippy::explicit_write)] // the output of `eprintln!` is captured as well
+fn left_out(reason: &str) {
+    writeln!(std::io::stderr(), "\nLEFT OUT, the CDNOW sample is not available: {reason}").unwrap();
 }
 
 #[test]
 fn the_cdnow_sample_gives_the_published_estimates() {
     let customers = match cdnow::customers() {
         Ok(customers) => customers,
-        Err(why) => return left_out(&why),
+        Err(reason) => return left_out(&reason),
     };
     assert_eq!(customers.len(), 2_357);
     // Fader, Hardie & Lee 2005, table 2.
     let patterns: Vec<Pattern> = customers.iter().map(|customer| customer.pattern).collect();
-    let fitted = bg_nbd::fit(Dropout::AfterRepeat, &patterns).unwrap();
-    near("r", fitted.model.r, 0.243, 3);
-    near("alpha", fitted.model.alpha, 4.414, 3);
-    near("a", fitted.model.a, 0.793, 3);
-    near("b", fitted.model.b, 2.426, 3);
-    near("log-likelihood", fitted.maximum.log_likelihood, -9_582.4, 1);
+    let fit = bg_nbd::fit(Dropout::AfterRepeat, &patterns).unwrap();
+    near("r", fit.model.r, 0.243, 3);
+    near("alpha", fit.model.alpha, 4.414, 3);
+    near("a", fit.model.a, 0.793, 3);
+    near("b", fit.model.b, 2.426, 3);
+    near("log-likelihood", fit.mle.log_likelihood, -9_582.4, 1);
     // Fader & Hardie 2013: the customers with a repeat purchase.
     let spends: Vec<Spend> = customers
         .iter()
@@ -49,10 +49,10 @@ fn the_cdnow_sample_gives_the_published_estimates() {
         .map(|customer| Spend { transactions: customer.pattern.repeats, mean: customer.mean })
         .collect();
     assert_eq!(spends.len(), 946);
-    let fitted = gamma_gamma::fit(&spends).unwrap();
-    near("p", fitted.model.p, 6.25, 2);
-    near("q", fitted.model.q, 3.74, 2);
-    near("gamma", fitted.model.gamma, 15.44, 2);
+    let fit = gamma_gamma::fit(&spends).unwrap();
+    near("p", fit.model.p, 6.25, 2);
+    near("q", fit.model.q, 3.74, 2);
+    near("gamma", fit.model.gamma, 15.44, 2);
 }
 
 /// Shops where a day with two purchases of one customer is rare: the models count days.
@@ -64,25 +64,25 @@ fn sparse(seed: u64) -> Spec {
 fn deviations(spec: Spec) -> Vec<(&'static str, f64)> {
     let history = history(spec);
     let truth = truth(spec);
-    let facts = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
-    let buys = bg_nbd::fit(Dropout::AfterRepeat, &facts.patterns).unwrap();
-    let spends = gamma_gamma::fit(&facts.spends).unwrap();
-    let of = |maximum: &MleFit, names: &[&'static str]| -> Vec<(&'static str, f64)> {
-        let estimates = maximum.parameters.iter().zip(maximum.standard_errors.as_ref().unwrap());
+    let snapshot = CustomerSnapshot::of(history.up_to(history.last().unwrap()));
+    let purchases = bg_nbd::fit(Dropout::AfterRepeat, &snapshot.patterns).unwrap();
+    let spend = gamma_gamma::fit(&snapshot.spends).unwrap();
+    let of = |mle: &MleFit, names: &[&'static str]| -> Vec<(&'static str, f64)> {
+        let estimates = mle.parameters.iter().zip(mle.standard_errors.as_ref().unwrap());
         let pairs = names.iter().zip(estimates);
         pairs
             .map(|(name, (found, error))| {
                 let truth = truth[name].as_f64().unwrap();
                 println!(
-                    "seed {}: {name} = {found:.4} ± {error:.4}, in truth {truth:.4}",
+                    "seed {}: {name} = {found:.4} ± {error:.4}, true value {truth:.4}",
                     spec.seed
                 );
                 (*name, (found - truth).abs() / error)
             })
             .collect()
     };
-    let mut all = of(&buys.maximum, &["r", "alpha", "a", "b"]);
-    all.extend(of(&spends.maximum, &["p", "q", "gamma"]));
+    let mut all = of(&purchases.mle, &["r", "alpha", "a", "b"]);
+    all.extend(of(&spend.mle, &["p", "q", "gamma"]));
     all
 }
 
@@ -96,35 +96,39 @@ fn the_true_parameters_of_a_generated_shop_are_recovered_within_two_standard_err
 #[test]
 fn standard_errors_are_honest_over_many_shops() {
     let all: Vec<f64> =
-        (2..=9).flat_map(|seed| deviations(sparse(seed))).map(|(_, away)| away).collect();
-    let within = all.iter().filter(|away| **away <= 2.0).count();
+        (2..=9).flat_map(|seed| deviations(sparse(seed))).map(|(_, deviation)| deviation).collect();
+    let within = all.iter().filter(|deviation| **deviation <= 2.0).count();
     // 95 in 100 are to be expected of a normal distribution.
     assert!(within * 100 >= all.len() * 85, "{within} of {} within two", all.len());
-    assert!(all.iter().all(|away| *away < 4.0), "{all:?}");
+    assert!(all.iter().all(|deviation| *deviation < 4.0), "{all:?}");
 }
 
 #[test]
-fn two_kinds_of_customers_make_no_silent_nonsense_of_amounts() {
-    // Half of the customers spend about 180 EUR a time, half about 12: not what Gamma-Gamma takes
-    // levels to be.
-    let chance = SeededSampler::new(5, "two kinds");
+fn amounts_of_two_groups_of_customers_are_reported_as_a_poor_fit() {
+    // Half of the customers spend about 180 EUR a time, half about 12: not the distribution that
+    // Gamma-Gamma assumes.
+    let sampler = SeededSampler::new(5, "two kinds");
     let spends: Vec<Spend> = (0..600)
         .map(|id| {
             let level = if id % 2 == 0 { 180.0 } else { 12.0 };
             let transactions = 1 + u32::try_from(id % 7).unwrap();
-            let noise = 0.6 + 0.8 * chance.of_customer(id);
+            let noise = 0.6 + 0.8 * sampler.of_customer(id);
             Spend { transactions, mean: level * noise }
         })
         .collect();
-    let fitted = gamma_gamma::fit(&spends).unwrap();
-    let mut entry = Candidate::new(Task::PurchaseModel, Method::MbgNbd, "", "");
-    report_text::spending(&fitted, &mut entry);
-    // A customer's mean does not come nearer to their level with more transactions: p has no end.
-    assert!(entry.note.contains("Gamma-Gamma: the data do not determine p,"), "{}", entry.note);
-    assert!(entry.note.contains("not finite (q <= 1)"), "{}", entry.note);
-    assert!(entry.parameters.iter().all(|told| told.contains("(no standard error)")));
+    let fit = gamma_gamma::fit(&spends).unwrap();
+    let mut candidate = Candidate::new(Task::PurchaseForecast, "mbg_nbd", "", "");
+    report_text::report_spend(&fit, &mut candidate);
+    // A customer's mean does not approach their level with more transactions: p is unbounded.
+    assert!(
+        candidate.note.contains("Gamma-Gamma: the data do not determine p,"),
+        "{}",
+        candidate.note
+    );
+    assert!(candidate.note.contains("not finite (q <= 1)"), "{}", candidate.note);
+    assert!(candidate.parameters.iter().all(|parameter| parameter.contains("(no standard error)")));
     for spend in &spends {
-        let expected = fitted.model.expected(*spend);
+        let expected = fit.model.expected_amount(*spend);
         assert!(expected > 0.0 && expected < 1_000.0, "{spend:?}: {expected}");
     }
 }
