@@ -17,7 +17,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use goldsmith::domain::data_set::PerDataSet;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::ml::history::History;
 use goldsmith::pipeline::ml::matrix::Matrix;
@@ -69,13 +68,8 @@ fn compare() {
 fn prepare(file: &str, customers: u32) {
     let spec = Spec { customers, purchases: customers * PURCHASES, seed: 42, dirty: 0.0 };
     let files = generate(spec).unwrap();
-    let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
     let options = silver::CleaningOptions { max_amount: 10_000.0, run_start: Timestamp::now() };
-    let sources = PerDataSet::from_fn(|set| {
-        let name = format!("{set}.csv");
-        vec![SourceText::of(&name, bytes(&name))]
-    });
-    let silver = silver::clean(sources, &options).unwrap();
+    let silver = silver::clean(SourceText::by_data_set(&files), &options).unwrap();
     let mut fact = silver
         .purchases()
         .select(["id_achat", "id_client", "date_achat", "montant", "produit"])

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use goldsmith::domain::data_set::{DataSet, PerDataSet};
+use goldsmith::domain::data_set::DataSet;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::pipeline::silver::{self, CleaningOptions, Silver};
@@ -15,10 +15,7 @@ const SPEC: Spec = Spec { customers: 400, purchases: 6_000, seed: 11, dirty: 0.0
 fn cleaned(dirty: f64) -> (Silver, Value) {
     let files = generate(Spec { dirty, ..SPEC }).unwrap();
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
-    let sources = PerDataSet::from_fn(|set| {
-        let name = format!("{set}.csv");
-        vec![SourceText::of(&name, bytes(&name))]
-    });
+    let sources = SourceText::by_data_set(&files);
     let options = CleaningOptions {
         max_amount: 10_000.0,
         run_start: Timestamp::parse("2026-06-01").unwrap(),

@@ -1,6 +1,6 @@
 //! The rules of silver, row by row.
 
-use goldsmith::domain::data_set::{DataSet, PerDataSet};
+use goldsmith::domain::data_set::DataSet;
 use goldsmith::domain::manifest::QualityReport;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::PipelineError;
@@ -17,13 +17,8 @@ fn try_clean(
     customers: &[(&str, &[u8])],
     purchases: &[(&str, &[u8])],
 ) -> Result<Silver, PipelineError> {
-    let sources = PerDataSet::from_fn(|set| {
-        let files = match set {
-            DataSet::Customers => customers,
-            DataSet::Purchases => purchases,
-        };
-        files.iter().map(|(name, bytes)| SourceText::of(name, bytes)).collect()
-    });
+    let files = [customers, purchases].concat();
+    let sources = SourceText::by_data_set(&files);
     let run_start = Timestamp::parse("2025-01-01").unwrap();
     clean(sources, &CleaningOptions { max_amount: 10_000.0, run_start })
 }

@@ -6,7 +6,6 @@ mod scikit_learn;
 mod score;
 mod stability;
 
-use goldsmith::domain::data_set::PerDataSet;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::ml::history::History;
 use goldsmith::pipeline::ml::report::{Candidate, Task};
@@ -24,11 +23,7 @@ fn files(spec: Spec) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn refined(files: &[(&str, Vec<u8>)]) -> Silver {
-    let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
-    let sources = PerDataSet::from_fn(|set| {
-        let name = format!("{set}.csv");
-        vec![SourceText::of(&name, bytes(&name))]
-    });
+    let sources = SourceText::by_data_set(files);
     let run_start = Timestamp::parse("2026-06-01").unwrap();
     let options = silver::CleaningOptions { max_amount: 10_000.0, run_start };
     silver::clean(sources, &options).unwrap()

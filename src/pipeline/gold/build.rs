@@ -221,10 +221,8 @@ mod tests {
 
     #[test]
     fn a_table_is_built_and_proven_from_its_entry_and_its_builder() {
-        let sources = PerDataSet::from_fn(|set| {
-            let text = if set == DataSet::Customers { CUSTOMERS } else { PURCHASES };
-            vec![SourceText::of(&format!("{set}.csv"), text.as_bytes())]
-        });
+        let files = [("clients.csv", CUSTOMERS), ("achats.csv", PURCHASES)];
+        let sources = SourceText::by_data_set(&files);
         let run_start = Timestamp::parse("2025-01-01").unwrap();
         let options = CleaningOptions { max_amount: 10_000.0, run_start };
         let silver = silver::clean(sources, &options).unwrap();
