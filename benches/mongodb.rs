@@ -1,12 +1,12 @@
-//! Publishing to and answering from a MongoDB, beside pymongo and beside the driver itself.
-//! Run: `cargo bench --bench mongodb`, with `-- publish` or `-- answer` for one half. A server is started for it; pymongo is installed once into a
-//! virtual environment under the target directory.
+//! Publishing to MongoDB compared with pymongo, answering compared with the bare driver.
+//! Run: `cargo bench --bench mongodb`, with `-- publish` or `-- answer` for one half. It starts a
+//! server and installs pymongo once, into a virtual environment under the target directory.
 //!
-//! Publishing: 1 000 000 customer documents by the store and, read back into Python's memory, by
-//! pymongo's `insert_many` into the same server; then the same indexes. Answering: requests over
-//! one connection, one after the other, beside the driver's own `find` in a loop, in this process.
+//! Publishing: 1,000,000 customer documents by the store, and the same documents by pymongo's
+//! `insert_many` from memory into the same server; then the same indexes. Answering: requests over
+//! one connection, one after the other, and the driver's own `find` in a loop, in this process.
 
-#![allow(clippy::unwrap_used)] // a bench that cannot set up has nothing to say
+#![allow(clippy::unwrap_used)] // a bench that cannot set up cannot report
 
 #[path = "client/mod.rs"]
 mod client;
@@ -55,13 +55,13 @@ impl<S: tracing::Subscriber> Layer<S> for Phases {
 const ROWS: usize = 1_000_000;
 /// Rows of one block handed to the store.
 const BLOCK: usize = 65_536;
-/// Times each is measured; the median counts.
+/// Measurements of each; the median is reported.
 const PUBLISHES: usize = 3;
 /// Requests of one measurement.
 const REQUESTS: usize = 2_000;
-/// Measurements of each way of answering, taken in turn.
+/// Measurements of each kind of answer, taken in turn.
 const ROUNDS: usize = 9;
-/// What pymongo is asked to do: rows and indexes of a collection, again.
+/// Copies the rows and indexes of a collection with pymongo.
 const PYMONGO: &str = r"
 import sys, time, pymongo
 uri, name, source = sys.argv[1:4]
@@ -80,14 +80,14 @@ for _ in range(int(sys.argv[4])):
 
 fn main() {
     let server = Server::replica_set_with(&["--wiredTigerCacheSizeGB", "2"]);
-    let is_wanted = |part: &str| {
-        let mut asked = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
-        asked.next().is_none_or(|asked| asked == part)
+    let is_selected = |part: &str| {
+        let mut selected = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+        selected.next().is_none_or(|selected| selected == part)
     };
-    if is_wanted("publish") {
+    if is_selected("publish") {
         publish(&server);
     }
-    if is_wanted("answer") {
+    if is_selected("answer") {
         answer(&server);
     }
 }
@@ -97,7 +97,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Customers as a refresh gives them.
+/// Customers as a refresh produces them.
 fn customers(first: usize, rows: usize) -> Batch {
     let ids = || first..first + rows;
     let number = |id: usize| i32::try_from(id).unwrap();

@@ -1,4 +1,4 @@
-//! A way to an HTTP server on which things go wrong as a test wants it. One request a connection.
+//! A proxy to an HTTP server that injects faults, chosen by the test. One request per connection.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,27 +8,26 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// What goes wrong with a request.
+/// The fault of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// Passed on without a fault.
     None,
-    /// It is refused with 503 and not passed on.
+    /// Answered with 503 and not passed on.
     SlowDown,
-    /// The connection is reset after so many bytes of the answer.
+    /// The connection is reset after this many bytes of the answer.
     ResetAnswer(usize),
-    /// The connection is reset after so many bytes of the request's body.
+    /// The connection is reset after this many bytes of the request's body.
     ResetBody(usize),
-    /// Nothing comes back, for this long.
+    /// No answer for this long, then a reset.
     Stall(Duration),
-    /// It takes this much longer.
+    /// Delayed by this long.
     Delay(Duration),
 }
 
-/// Decides what goes wrong, from the request's number, method and path with query.
+/// Chooses the fault from the request's number, method and path with query.
 type Decide = Box<dyn Fn(usize, &str, &str) -> Fault + Send + Sync>;
 
-/// The way.
 pub struct Proxy {
     /// `http://host:port`
     pub endpoint: String,
@@ -36,7 +35,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// To the server at this address.
+    /// A proxy to the server at this address.
     pub fn to(
         endpoint: &str,
         decide: impl Fn(usize, &str, &str) -> Fault + Send + Sync + 'static,
@@ -47,7 +46,7 @@ impl Proxy {
         let decide: Arc<Decide> = Arc::new(Box::new(decide));
         let (count, faults) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
         let seen = Arc::clone(&faults);
-        // Ends with the process: nothing is held but a port.
+        // Ends with the process; it holds nothing but a port.
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let number = count.fetch_add(1, Ordering::Relaxed);
@@ -55,7 +54,7 @@ impl Proxy {
                     (upstream.clone(), Arc::clone(&decide), Arc::clone(&seen));
                 let client = client.unwrap();
                 std::thread::spawn(move || {
-                    // Either side may be gone at any moment: that is what this is for.
+                    // Either side may disconnect at any moment: that is the purpose.
                     let _ = pass_on(&client, &upstream, |method, path| {
                         let fault = decide(number, method, path);
                         seen.fetch_add(usize::from(fault != Fault::None), Ordering::Relaxed);
@@ -67,7 +66,7 @@ impl Proxy {
         Self { endpoint: format!("http://127.0.0.1:{port}"), faults }
     }
 
-    /// How often something went wrong so far.
+    /// The number of faults so far.
     pub fn faults(&self) -> usize {
         self.faults.load(Ordering::Relaxed)
     }
@@ -92,8 +91,8 @@ fn pass_on(
     }
     let text = String::from_utf8(head).unwrap();
     let (request, headers) = text.split_once("\r\n").unwrap();
-    let mut words = request.split(' ');
-    let (method, path) = (words.next().unwrap(), words.next().unwrap());
+    let mut parts = request.split(' ');
+    let (method, path) = (parts.next().unwrap(), parts.next().unwrap());
     let length = headers.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
@@ -131,7 +130,7 @@ fn pass_on(
     write!(server, "{request}\r\nConnection: close\r\n{headers}")?;
     let mut answer = server.try_clone()?;
     let mut body = client.try_clone()?;
-    // A server may answer before it has read it all.
+    // A server may answer before it has read the whole body.
     let sending = std::thread::spawn(move || {
         let _ = std::io::copy(&mut (&mut body).take(length), &mut server);
     });

@@ -57,7 +57,7 @@ pub(super) const HAS_OCCURRENCE: &str = "
 SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1 AND run IS NOT ?2
     AND NOT (record ->> 'state' = 'cancelled' AND NOT record ->> 'cancel_requested'))";
 
-/// Forgets all runs but the newest ?1, those that have not ended, and the last that published.
+/// Deletes all runs but the newest ?1, those that have not ended, and the last that published.
 pub(super) const FORGET_RUNS: &str = "
 DELETE FROM goldsmith_runs
 WHERE run NOT IN (SELECT run FROM goldsmith_runs ORDER BY run DESC LIMIT ?1)
@@ -66,23 +66,23 @@ WHERE run NOT IN (SELECT run FROM goldsmith_runs ORDER BY run DESC LIMIT ?1)
         WHERE record ->> 'state' = 'succeeded' AND record ->> 'kind' = 'refresh'
             AND record ->> 'generation' IS NOT NULL)";
 
-/// What was asked for under the key ?1, and the run that came of it.
+/// The request under the idempotency key ?1 and its run.
 pub(super) const KEY: &str = "SELECT asked, run FROM goldsmith_keys WHERE key = ?1";
 
-/// Takes the key ?1 for what is asked for.
+/// Claims the key ?1 for a request.
 pub(super) const CLAIM_KEY: &str = "INSERT INTO goldsmith_keys VALUES (?1, ?2, NULL, ?3)";
 
-/// Keeps the run that came of what the key ?1 was for.
+/// Stores the run ?2 of the key ?1.
 pub(super) const KEEP_KEY: &str = "UPDATE goldsmith_keys SET run = ?2 WHERE key = ?1";
 
-/// Gives the key ?1 back, if nothing came of it.
+/// Releases the key ?1, unless it has a run.
 pub(super) const GIVE_KEY_BACK: &str = "DELETE FROM goldsmith_keys WHERE key = ?1 AND run IS NULL";
 
-/// Forgets keys that were kept before ?1 (microseconds).
+/// Deletes keys that were claimed before ?1 (microseconds).
 pub(super) const FORGET_KEYS: &str = "DELETE FROM goldsmith_keys WHERE kept_at < ?1";
 
-/// The runs that are asked for, newest first: number ?1, state ?2, start from ?3 and before ?4, as far as
-/// they are given; ?5 of them after ?6.
+/// Runs, newest first: number ?1, state ?2, start from ?3 and before ?4, as far as the query sets
+/// them; at most ?5, after the first ?6.
 pub(super) fn runs(query: &RunQuery) -> String {
     format!(
         "SELECT record FROM goldsmith_runs {} ORDER BY run DESC LIMIT ?5 OFFSET ?6",
@@ -90,26 +90,26 @@ pub(super) fn runs(query: &RunQuery) -> String {
     )
 }
 
-/// How many they are.
+/// The number of runs that match, with the same parameters.
 pub(super) fn count_runs(query: &RunQuery) -> String {
     format!("SELECT count(*) FROM goldsmith_runs {} AND ?5 >= 0 AND ?6 >= 0", conditions(query))
 }
 
-/// Names only what is given, so that an index can serve; every parameter occurs.
+/// Conditions on what the query sets only, so that an index can be used; every parameter occurs.
 fn conditions(query: &RunQuery) -> String {
-    let given = |is_given: bool, condition: &str, parameter: &str| {
-        if is_given { condition.to_owned() } else { format!("{parameter} IS NULL") }
+    let when = |is_set: bool, condition: &str, parameter: &str| {
+        if is_set { condition.to_owned() } else { format!("{parameter} IS NULL") }
     };
     let all = [
-        given(query.run.is_some(), "run = ?1", "?1"),
-        given(query.state.is_some(), "record ->> 'state' = ?2", "?2"),
-        given(query.from.is_some(), "record ->> 'started_at' >= ?3", "?3"),
-        given(query.until.is_some(), "record ->> 'started_at' < ?4", "?4"),
+        when(query.run.is_some(), "run = ?1", "?1"),
+        when(query.state.is_some(), "record ->> 'state' = ?2", "?2"),
+        when(query.from.is_some(), "record ->> 'started_at' >= ?3", "?3"),
+        when(query.until.is_some(), "record ->> 'started_at' < ?4", "?4"),
     ];
     format!("WHERE {}", all.join(" AND "))
 }
 
-/// Remembers a run.
+/// Stores a run.
 pub(super) const KEEP_RUN: &str =
     "INSERT INTO goldsmith_runs VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = ?2";
 
