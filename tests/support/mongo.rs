@@ -14,9 +14,9 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 
-/// How long a server may take to start or to elect.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// What a test's server may keep in memory.
+/// How long a server may take to start or to elect a primary.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// The cache of a test's server.
 const SMALL_CACHE: [&str; 2] = ["--wiredTigerCacheSizeGB", "0.25"];
 /// Starts a server and ends it when standard input closes, which it does with the test process
 /// however that ends; then removes its directory unless it is to be started again.
@@ -73,7 +73,7 @@ fn mongod() -> &'static Path {
     })
 }
 
-/// A server process of our own.
+/// A server process that a test owns.
 #[derive(Debug)]
 pub struct Server {
     dir: PathBuf,
@@ -84,7 +84,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that is no member of a set: no transactions, no change streams.
+    /// A server without a replica set: no transactions, no change streams.
     pub fn standalone() -> Self {
         let server = Self::start(&SMALL_CACHE);
         server.until(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false));
@@ -96,14 +96,14 @@ impl Server {
         Self::replica_set_with(&SMALL_CACHE)
     }
 
-    /// The same with these arguments besides.
+    /// The same with more arguments.
     pub fn replica_set_with(arguments: &[&str]) -> Self {
         let server = Self::start(&[&["--replSet", "rs", "--oplogSize", "64"], arguments].concat());
         server.initiate(&[&server]);
         server
     }
 
-    /// A server with these arguments, answering and not yet set up.
+    /// A server with these arguments that answers and is not yet set up.
     pub fn start(arguments: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -151,10 +151,10 @@ impl Server {
         self.watchdog = Some(watchdog);
     }
 
-    /// Whether it accepts connections before it is given up on or ends.
+    /// Whether it accepts connections in time and before it ends.
     fn answers(&self) -> bool {
         let started = Instant::now();
-        while started.elapsed() < PATIENCE {
+        while started.elapsed() < START_TIMEOUT {
             if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
                 return true;
             }
@@ -166,7 +166,7 @@ impl Server {
         false
     }
 
-    /// `kill -9`; what it wrote stays.
+    /// `kill -9`; its files stay.
     pub fn kill(&mut self) {
         std::fs::write(self.dir.join("keep"), "").unwrap();
         if let Some(mut watchdog) = self.watchdog.take() {
@@ -175,13 +175,13 @@ impl Server {
         }
     }
 
-    /// Starts again what was killed, on the same port and files.
+    /// Starts a killed server again, on the same port and files.
     pub fn start_again(&mut self) {
         self.run();
         assert!(self.answers(), "the server does not start again");
     }
 
-    /// Sends it a signal by name, `STOP` and `CONT` for a server that hangs.
+    /// Sends a signal by name: `STOP` and `CONT` make it hang for a while.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status();
         assert!(sent.unwrap().success());
@@ -192,12 +192,11 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The connection string of this server alone, whatever set it is in.
+    /// The connection string of this server alone, also within a set.
     pub fn direct_uri(&self) -> String {
         format!("mongodb://{}/?directConnection=true", self.host())
     }
 
-    /// The connection string.
     pub fn uri(&self) -> String {
         format!("mongodb://{}/", self.host())
     }
@@ -230,28 +229,28 @@ impl Server {
         self.until(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false));
     }
 
-    /// Waits until the server's `hello` is as wanted.
-    pub fn until(&self, is_wanted: impl Fn(&Document) -> bool + Sync) {
+    /// Waits until the server's `hello` meets a condition.
+    pub fn until(&self, meets: impl Fn(&Document) -> bool + Sync) {
         wait(async {
             let client = Client::with_uri_str(self.direct_uri()).await.unwrap();
             let started = Instant::now();
             loop {
                 let hello = client.database("admin").run_command(doc! { "hello": 1 }).await;
-                if hello.as_ref().is_ok_and(&is_wanted) {
+                if hello.as_ref().is_ok_and(&meets) {
                     return;
                 }
-                assert!(started.elapsed() < PATIENCE, "not in time: {hello:?}");
+                assert!(started.elapsed() < START_TIMEOUT, "not in time: {hello:?}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
     }
 
-    /// Makes commands fail as the server's own test hook does it.
+    /// Makes commands fail, by the server's own fail point.
     pub fn fail(&self, times: i32, data: Document) {
         self.configure(doc! { "mode": { "times": times }, "data": data });
     }
 
-    /// Ends that; how often commands failed.
+    /// Ends that. Returns how often commands failed.
     pub fn failed(&self) -> i64 {
         let count = self.configure(doc! { "mode": "off" }).get("count").cloned();
         count
@@ -293,7 +292,7 @@ impl Cluster {
             let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
             let mut file = tempfile::NamedTempFile::new_in(dir).unwrap();
             file.write_all(b"b25seSBmb3IgdGVzdHM=").unwrap();
-            // Readable by its owner alone, which is what the server insists on.
+            // Readable by its owner alone: the server insists on that.
             let key = dir.join("cluster-key");
             file.persist(&key).unwrap();
             key
@@ -305,7 +304,7 @@ impl Cluster {
         members[0].initiate(&members.iter().collect::<Vec<_>>());
         let cluster = Self { members };
         wait(async {
-            // The first user may be made from this machine without being one.
+            // The first user may be created from this machine without authentication.
             let client = Client::with_uri_str(cluster.members[0].direct_uri()).await.unwrap();
             let root = doc! {
                 "createUser": "root", "pwd": "root", "roles": ["root"],
@@ -322,19 +321,19 @@ impl Cluster {
         format!("mongodb://{user}:{password}@{}/?replicaSet=rs&authSource=admin", hosts.join(","))
     }
 
-    /// Makes the primary give up being one.
+    /// Makes the primary step down.
     pub fn step_down(&self) {
         wait(async {
             let client = Client::with_uri_str(self.uri("root", "root")).await.unwrap();
             let admin = client.database("admin");
-            // The connection it came by may be closed on the way.
+            // The server may close the connection before it answers.
             let _ = admin.run_command(doc! { "replSetStepDown": 5, "force": true }).await;
         });
     }
 }
 
-/// The connection string of the replica set that tests share: `TEST_MONGODB_URI`, or one of our own
-/// that ends with this process.
+/// The connection string of the replica set that tests share: `TEST_MONGODB_URI`, or one that ends
+/// with this process.
 pub fn shared_uri() -> String {
     static SHARED: OnceLock<(Option<Server>, String)> = OnceLock::new();
     let (_, uri) = SHARED.get_or_init(|| match std::env::var("TEST_MONGODB_URI") {
@@ -346,6 +345,12 @@ pub fn shared_uri() -> String {
         }
     });
     uri.clone()
+}
+
+/// The connection string of a standalone server that tests share; it ends with this process.
+pub fn shared_standalone_uri() -> String {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(Server::standalone).uri()
 }
 
 /// A database of a test's own with the one of manifests beside it, dropped at its end.
@@ -368,7 +373,7 @@ impl TestDb {
         Self { uri, name: format!("test_{}_{number}", std::process::id()) }
     }
 
-    /// What sets the binary to use it, with a short lease so that tests need not wait long.
+    /// The settings that make the binary use it, with a short lease so that tests need not wait long.
     pub fn variables(&self) -> Vec<(String, String)> {
         [
             ("MONGODB_URI", self.uri.as_str()),
@@ -400,7 +405,7 @@ impl TestDb {
         Client::with_options(options).unwrap()
     }
 
-    /// Does something with the database itself.
+    /// Works with the database directly.
     pub fn with<T: Send, F: Future<Output = T> + Send>(
         &self,
         work: impl FnOnce(mongodb::Database) -> F + Send,
@@ -422,7 +427,7 @@ impl Drop for TestDb {
             wait(async {
                 let client = self.client().await;
                 for name in [self.name.clone(), format!("{}_ops", self.name)] {
-                    // The server may be gone on purpose.
+                    // The test may have killed the server.
                     let _ = client.database(&name).drop().await;
                 }
             });

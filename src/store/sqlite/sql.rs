@@ -36,10 +36,10 @@ CREATE TABLE IF NOT EXISTS goldsmith_identity (
 ) STRICT;";
 
 /// The identity of the store, if it has one yet.
-pub const IDENTITY: &str = "SELECT identity FROM goldsmith_identity";
+pub(super) const IDENTITY: &str = "SELECT identity FROM goldsmith_identity";
 
 /// Gives the store the identity ?1, unless it has one.
-pub const CREATE_IDENTITY: &str = "INSERT OR IGNORE INTO goldsmith_identity VALUES (0, ?1)";
+pub(super) const CREATE_IDENTITY: &str = "INSERT OR IGNORE INTO goldsmith_identity VALUES (0, ?1)";
 
 /// The number of the last run; 0 before the first.
 pub(super) const LAST_RUN: &str = "SELECT coalesce(max(run), 0) FROM goldsmith_runs";
