@@ -23,6 +23,7 @@ mod contract {
 mod mongo {
     mod answers;
     mod documents;
+    mod failover;
     mod faults;
     mod publishing;
     mod security;

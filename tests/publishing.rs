@@ -1,12 +1,12 @@
 //! Publishing while clients read: every answer is whole and of one generation.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use goldsmith::sample::{Spec, generate};
 use serde_json::Value;
 
-use crate::support::{Shop, Stop, TINY, TestApp};
+use crate::support::readers::read_during;
+use crate::support::{Shop, TINY, TestApp};
 
 const PUBLISHES: u64 = 12;
 const PATHS: [&str; 6] = [
@@ -36,38 +36,26 @@ fn revenue(path: &str, data: &Value) -> Option<f64> {
 fn no_answer_is_empty_or_mixes_generations_while_publishing() {
     let shop = Shop::published(TINY);
     let app = TestApp::spawn(&shop);
-    let is_done = AtomicBool::new(false);
-    let seen: Vec<(u64, String)> = std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut seen = Vec::new();
-                    while !is_done.load(Ordering::Relaxed) {
-                        for path in PATHS {
-                            let reply = app.get(path);
-                            assert_eq!(reply.status, 200, "{path}: {}", reply.text);
-                            let body = reply.json();
-                            assert_ne!(body["meta"]["count"], 0, "{path} is empty");
-                            let generation = body["meta"]["generation"].as_u64().unwrap();
-                            if let Some(revenue) = revenue(path, &body["data"]) {
-                                // Cents, so that sums in any order are the same.
-                                seen.push((generation, format!("{revenue:.2}")));
-                            }
-                        }
-                    }
-                    seen
-                })
-            })
-            .collect();
-        let end = Stop(&is_done);
+    let read = |seen: &mut Vec<(u64, String)>| {
+        for path in PATHS {
+            let reply = app.get(path);
+            assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+            let body = reply.json();
+            assert_ne!(body["meta"]["count"], 0, "{path} is empty");
+            let generation = body["meta"]["generation"].as_u64().unwrap();
+            if let Some(revenue) = revenue(path, &body["data"]) {
+                // Cents, so that sums in any order are the same.
+                seen.push((generation, format!("{revenue:.2}")));
+            }
+        }
+    };
+    let seen = read_during(4, read, || {
         for seed in 1..=PUBLISHES {
             for (name, bytes) in generate(Spec { seed, ..TINY }).unwrap() {
                 shop.put(name, &bytes);
             }
             shop.run(&["refresh"]).good();
         }
-        drop(end);
-        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
     });
 
     let mut revenues: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();

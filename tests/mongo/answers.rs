@@ -1,5 +1,5 @@
-//! Every question the API can ask: the same answers from MongoDB as from SQLite, and none of them
-//! by scanning a large collection.
+//! Every query the API can make: the same answers from MongoDB as from SQLite, none by scanning a
+//! large collection.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,33 +11,34 @@ use serde_json::Value;
 use crate::support::mongo::TestDb;
 use crate::support::{Shop, TestApp, answers_from_tables, concrete};
 
-/// Rows up to which a scan is as quick as an index.
-const SCANNED_ROWS: u64 = 1_000;
+/// Up to this many rows a scan is as fast as an index.
+const MAX_SCANNED_ROWS: u64 = 1_000;
 
-/// A shop whose larger tables all have more than 1 000 rows: customers, countries, products, days,
+/// A shop whose larger tables all have more than 1,000 rows: customers, countries, products, days,
 /// cohorts by month.
 fn wide_shop() -> Shop {
-    let mut clients = String::from("id_client,nom,email,date_inscription,pays\n");
+    let mut customers = String::from("id_client,nom,email,date_inscription,pays\n");
     for id in 1..=1_200 {
         let name = ["Élodie Martin", "Åsa Öberg", "Jean-Luc D'Arc", "Ana (Ana) Núñez+"][id % 4];
         let day = 1 + id % 28;
         let _ = writeln!(
-            clients,
+            customers,
             "{id},{name} {id},client.{id}@example.org,2019-0{}-{day:02},Country {id:04}",
             1 + id % 9
         );
     }
-    let mut achats = String::from("id_achat,id_client,date_achat,montant,produit,quantite,prix\n");
+    let mut purchases =
+        String::from("id_achat,id_client,date_achat,montant,produit,quantite,prix\n");
     let first = jiff::civil::date(2020, 1, 1);
     for id in 1..=3_300_i32 {
         let day = first.saturating_add(jiff::Span::new().days(id * 3 / 5));
-        let client = 1 + (id * 7) % 1_100;
+        let customer = 1 + (id * 7) % 1_100;
         let cents = 100 + (id * 37) % 90_000;
         let (time, price) = (id % 86_400, cents / 2);
         let quantity = if id % 3 == 0 { String::new() } else { "2".to_owned() };
         let _ = writeln!(
-            achats,
-            "{id},{client},{day} {:02}:{:02}:{:02},{}.{:02},Produit {:04},{quantity},{}.{:02}",
+            purchases,
+            "{id},{customer},{day} {:02}:{:02}:{:02},{}.{:02},Produit {:04},{quantity},{}.{:02}",
             time / 3_600,
             time / 60 % 60,
             time % 60,
@@ -48,10 +49,10 @@ fn wide_shop() -> Shop {
             price % 100
         );
     }
-    Shop::with(&[("clients.csv", &clients), ("achats.csv", &achats)])
+    Shop::with(&[("clients.csv", &customers), ("achats.csv", &purchases)])
 }
 
-/// What a list route accepts, from the OpenAPI document.
+/// The filters and orders that a list route accepts, from the OpenAPI document.
 fn parameters(document: &Value, path: &str) -> (Vec<String>, Vec<String>) {
     let listed = document["paths"][path]["get"]["parameters"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -66,9 +67,9 @@ fn encoded(value: &Value) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Every parameter of a list route alone and in pairs: each filter with two orders, each order with
-/// a page, a search with all of them.
-fn questions(document: &Value, path: &str, rows: &[Value]) -> Vec<String> {
+/// Queries with every parameter of a list route, alone and in pairs: each filter with two orders,
+/// each order with a page, a search with all of them.
+fn queries(document: &Value, path: &str, rows: &[Value]) -> Vec<String> {
     let (filters, sorts) = parameters(document, path);
     let mut all = vec![
         "limit=1000".to_owned(),
@@ -107,7 +108,7 @@ fn questions(document: &Value, path: &str, rows: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn both_stores_answer_every_question_alike_and_mongodb_scans_nothing_large() {
+fn both_stores_answer_every_query_alike_and_mongodb_scans_nothing_large() {
     let db = TestDb::new();
     let shop = wide_shop();
     shop.run(&["refresh"]).good();
@@ -120,7 +121,7 @@ fn both_stores_answer_every_question_alike_and_mongodb_scans_nothing_large() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|table| table["rows"].as_u64().unwrap() > SCANNED_ROWS)
+        .filter(|table| table["rows"].as_u64().unwrap() > MAX_SCANNED_ROWS)
         .map(|table| table["name"].as_str().unwrap())
         .collect();
     for table in ["cohort_retention", "daily_revenue", "revenue_by_country", "revenue_by_product"] {
@@ -135,7 +136,7 @@ fn both_stores_answer_every_question_alike_and_mongodb_scans_nothing_large() {
         db.run_command(doc! { "profile": 2 }).await.unwrap();
     });
     let document: Value = serde_json::from_str(include_str!("../../openapi/openapi.json")).unwrap();
-    let mut asked = 0;
+    let mut answered = 0;
     for (path, route) in document["paths"].as_object().unwrap() {
         if !answers_from_tables(path) {
             continue;
@@ -146,7 +147,7 @@ fn both_stores_answer_every_question_alike_and_mongodb_scans_nothing_large() {
         let concrete = concrete(path, "8");
         let base = sqlite.data(&concrete);
         let queries = if is_list {
-            questions(&document, path, base.as_array().unwrap())
+            queries(&document, path, base.as_array().unwrap())
         } else {
             vec![String::new()]
         };
@@ -159,7 +160,7 @@ fn both_stores_answer_every_question_alike_and_mongodb_scans_nothing_large() {
             for field in ["count", "total", "generation", "as_of"] {
                 assert_eq!(a["meta"][field], b["meta"][field], "{url}: {field}");
             }
-            asked += 1;
+            answered += 1;
         }
     }
 
@@ -178,6 +179,8 @@ fn both_stores_answer_every_question_alike_and_mongodb_scans_nothing_large() {
         assert!(!plan.is_empty() && !plan.contains("COLLSCAN"), "{table} is scanned: {operation}");
         planned += 1;
     }
-    eprintln!("{asked} questions, {planned} plans on tables with more than {SCANNED_ROWS} rows");
+    eprintln!(
+        "{answered} queries, {planned} plans on tables with more than {MAX_SCANNED_ROWS} rows"
+    );
     assert!(planned > 500, "{planned} plans were seen");
 }

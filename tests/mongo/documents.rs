@@ -1,5 +1,5 @@
-//! What people find who read the database themselves: declared types, every key, natural `_id`s,
-//! business names only.
+//! What analysts find who read the database directly: declared types, every key, natural `_id`s,
+//! business names only; and what happens when they change it.
 
 use futures::TryStreamExt;
 use goldsmith::catalogue::{self, legacy};
@@ -9,7 +9,7 @@ use goldsmith::sample::{Spec, generate};
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::support::mongo::TestDb;
-use crate::support::{SMALL, Shop};
+use crate::support::{SMALL, Shop, TINY};
 
 fn is_declared(column: &Column, value: &Bson) -> bool {
     match (column.ty, value) {
@@ -84,7 +84,7 @@ fn every_value_of_every_table_has_its_declared_type_and_every_key_is_there() {
 }
 
 #[test]
-fn older_names_show_exactly_their_fields_with_the_types_of_their_columns() {
+fn legacy_views_show_exactly_their_fields_with_the_types_of_their_columns() {
     let (db, _shop) = published();
     for view in legacy::ALL {
         for document in all(&db, view.name) {
@@ -156,9 +156,9 @@ fn identities(db: &TestDb) -> Vec<(String, Bson)> {
 }
 
 #[test]
-fn a_table_that_did_not_change_is_used_again() {
+fn an_unchanged_table_is_not_written_again() {
     let (db, shop) = published();
-    // What tells of the run itself is new with each.
+    // These tables describe the run itself: they change with each.
     let unchanged = |db| {
         let mut all = identities(db);
         all.retain(|(name, _)| !name.contains("model_metrics") && !name.contains("migration"));
@@ -171,7 +171,7 @@ fn a_table_that_did_not_change_is_used_again() {
 }
 
 #[test]
-fn a_table_that_was_damaged_is_written_anew() {
+fn a_damaged_table_is_written_again() {
     let (db, shop) = published();
     db.with(|db| async move {
         let customers = physical(&db, "customers").await;
@@ -191,10 +191,10 @@ async fn physical(db: &mongodb::Database, table: &str) -> mongodb::Collection<Do
 }
 
 #[test]
-fn check_sees_what_somebody_changed() {
+fn check_finds_every_change_by_hand() {
     let spent = |value: Bson| doc! { "$set": { "total_spent": value } };
     let millisecond = mongodb::bson::DateTime::from_millis(1);
-    for (table, change, said) in [
+    for (table, change, problem) in [
         ("customers", spent("much".into()), "total_spent is missing, mistyped"),
         ("customers", spent(f64::NAN.into()), "total_spent is missing, mistyped"),
         ("customers", spent((-1.0).into()), "total_spent is missing, mistyped or out of range"),
@@ -218,12 +218,12 @@ fn check_sees_what_somebody_changed() {
         let ran = shop.run(&["check"]).refused(1, &["deviates"]);
         let is_line = |line: &&str| line.split_whitespace().next() == Some(table);
         let line = ran.out.lines().find(is_line).unwrap();
-        assert!(line.contains(said), "{said}: {line}");
+        assert!(line.contains(problem), "{problem}: {line}");
     }
 }
 
 #[test]
-fn an_index_that_somebody_dropped_is_seen_and_built_again() {
+fn a_dropped_index_is_found_and_built_again() {
     let (db, shop) = published();
     let drop_indexes = || {
         db.with(|db| async move {
@@ -241,44 +241,44 @@ fn an_index_that_somebody_dropped_is_seen_and_built_again() {
 }
 
 #[test]
-fn what_is_somebody_elses_stays_untouched() {
+fn foreign_collections_and_views_stay_untouched() {
     let db = TestDb::new();
     let shop =
-        Shop::sample(SMALL).serving_from(&db).with_settings(&[("PUBLISH__KEEP_GENERATIONS", "2")]);
-    let theirs = ["budget", "budget_revision", "budget_0123456789abcdef_revision"];
+        Shop::sample(TINY).serving_from(&db).with_settings(&[("PUBLISH__KEEP_GENERATIONS", "2")]);
+    let foreign = ["budget", "budget_revision", "budget_0123456789abcdef_revision"];
     db.with(|db| async move {
-        for name in theirs {
+        for name in foreign {
             db.collection(name).insert_one(doc! { "a": 1 }).await.unwrap();
         }
-        let view = doc! { "create": "gold_of_mine", "viewOn": "budget", "pipeline": [] };
+        let view = doc! { "create": "gold_foreign", "viewOn": "budget", "pipeline": [] };
         db.run_command(view).await.unwrap();
     });
     for seed in 1..=4 {
-        for (name, bytes) in generate(Spec { seed, ..SMALL }).unwrap() {
+        for (name, bytes) in generate(Spec { seed, ..TINY }).unwrap() {
             shop.put(name, &bytes);
         }
         shop.run(&["refresh"]).good();
     }
-    for name in theirs.into_iter().chain(["gold_of_mine"]) {
+    for name in foreign.into_iter().chain(["gold_foreign"]) {
         assert_eq!(all(&db, name).len(), 1, "{name}");
     }
 }
 
 #[test]
-fn a_view_of_somebody_elses_under_our_name_is_refused_and_kept() {
+fn a_foreign_view_under_a_stable_name_is_refused_and_kept() {
     let db = TestDb::new();
-    let shop = Shop::sample(SMALL).serving_from(&db);
-    let make_theirs = || {
+    let shop = Shop::sample(TINY).serving_from(&db);
+    let create_foreign = || {
         db.with(|db| async move {
             db.collection::<Document>("kpis").drop().await.unwrap();
-            db.collection("mine").insert_one(doc! { "a": 1 }).await.unwrap();
-            let view = doc! { "create": "kpis", "viewOn": "mine", "pipeline": [] };
+            db.collection("foreign").insert_one(doc! { "a": 1 }).await.unwrap();
+            let view = doc! { "create": "kpis", "viewOn": "foreign", "pipeline": [] };
             db.run_command(view).await.unwrap();
         });
     };
-    // Before there is anything of ours, and in place of ours when there is no news.
+    // Before the first publish, and in place of the published view when the sources are unchanged.
     for _ in 0..2 {
-        make_theirs();
+        create_foreign();
         shop.run(&["refresh"]).refused(1, &["kpis", &db.name, "rename or drop"]);
         assert_eq!(all(&db, "kpis")[0].get_i32("a").unwrap(), 1);
         db.with(|db| async move { db.collection::<Document>("kpis").drop().await.unwrap() });
@@ -288,7 +288,7 @@ fn a_view_of_somebody_elses_under_our_name_is_refused_and_kept() {
 }
 
 #[test]
-fn a_lease_that_somebody_removed_does_not_stop_publishing() {
+fn a_removed_lease_does_not_stop_publishing() {
     let (db, shop) = published();
     for _ in 0..3 {
         shop.run(&["refresh", "--force"]).good();
@@ -309,12 +309,12 @@ fn a_lease_that_somebody_removed_does_not_stop_publishing() {
 }
 
 #[test]
-fn a_name_that_belongs_to_somebody_else_is_refused_and_kept() {
+fn a_foreign_collection_under_a_legacy_name_is_refused_and_kept() {
     let db = TestDb::new();
-    let shop = Shop::sample(SMALL).serving_from(&db);
+    let shop = Shop::sample(TINY).serving_from(&db);
     db.with(|db| async move {
-        let theirs = db.collection::<Document>("gold_monthly");
-        theirs.insert_one(doc! { "mois": "2024-01", "ca": 1.0 }).await.unwrap();
+        let foreign = db.collection::<Document>("gold_monthly");
+        foreign.insert_one(doc! { "mois": "2024-01", "ca": 1.0 }).await.unwrap();
     });
     shop.run(&["refresh"]).refused(1, &["gold_monthly", &db.name, "rename or drop"]);
     assert_eq!(all(&db, "gold_monthly").len(), 1);

@@ -1,21 +1,25 @@
-//! A hundred publishes while clients read every route: every answer is whole and of one generation.
+//! A hundred publishes while clients read every route: every answer is complete and of one
+//! generation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use goldsmith::sample::{Spec, generate};
 use serde_json::Value;
 
 use crate::support::mongo::TestDb;
-use crate::support::{Shop, Stop, TINY, TestApp, answers_from_tables, concrete};
+use crate::support::readers::read_during;
+use crate::support::{Shop, TINY, TestApp, answers_from_tables, concrete};
 
 const PUBLISHES: u64 = 100;
 const CLIENTS: usize = 8;
-/// Between a client's questions, so that they leave the machine something to publish with.
+/// Between a client's requests, so that the refreshes get processor time.
 const PAUSE: Duration = Duration::from_millis(15);
+
+/// What a client saw in one answer: the generation, the path, a hash of the data, and its total.
+type Seen = (u64, String, u64, Option<(&'static str, String)>);
 
 /// Every route that answers from a table, from the OpenAPI document.
 fn paths() -> Vec<String> {
@@ -32,9 +36,9 @@ fn paths() -> Vec<String> {
         .collect()
 }
 
-/// A figure that other routes answer too: the revenue, in cents so that sums in any order are the
-/// same, or the number of the first customer's purchases. `None` where an answer tells neither.
-fn figure(path: &str, body: &Value) -> Option<(&'static str, String)> {
+/// A total that several routes answer: the revenue, in cents so that sums in any order are the
+/// same, or the number of the first customer's purchases. `None` for a route without either.
+fn total(path: &str, body: &Value) -> Option<(&'static str, String)> {
     let data = &body["data"];
     let sum = |field: &str| {
         let rows = data.as_array().unwrap().iter();
@@ -63,60 +67,44 @@ fn no_answer_is_empty_fails_or_mixes_generations_during_a_hundred_publishes() {
     // Every answer comes from the store, none from memory.
     let app = TestApp::spawn_with(&shop, &[("HTTP__CACHE_BYTES", "0")]);
     let paths = paths();
-    let is_done = AtomicBool::new(false);
-    let mut answers = 0_u64;
-    // What each route answered of each generation, and the revenues and counts that must agree.
-    let mut bodies: BTreeMap<(u64, String), BTreeSet<u64>> = BTreeMap::new();
-    let mut figures: BTreeMap<(u64, &str), BTreeSet<String>> = BTreeMap::new();
-    std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..CLIENTS)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut seen = Vec::new();
-                    while !is_done.load(Ordering::Relaxed) {
-                        for path in &paths {
-                            std::thread::sleep(PAUSE);
-                            let reply = app.get(path);
-                            assert_eq!(reply.status, 200, "{path}: {}", reply.text);
-                            let body = reply.json();
-                            // A customer may have bought nothing, nobody may be at high risk; that
-                            // is compared below.
-                            let may_be_empty =
-                                path.contains("/purchases") || path.contains("/high-risk");
-                            assert!(may_be_empty || body["meta"]["count"] != 0, "{path} is empty");
-                            let generation = body["meta"]["generation"].as_u64().unwrap();
-                            let mut hasher = DefaultHasher::new();
-                            body["data"].to_string().hash(&mut hasher);
-                            let figure = figure(path, &body);
-                            seen.push((generation, path.clone(), hasher.finish(), figure));
-                        }
-                    }
-                    seen
-                })
-            })
-            .collect();
-        let end = Stop(&is_done);
+    let read = |seen: &mut Vec<Seen>| {
+        for path in &paths {
+            std::thread::sleep(PAUSE);
+            let reply = app.get(path);
+            assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+            let body = reply.json();
+            // A customer may have no purchases, and no customer may be at high risk; the hashes
+            // below compare such answers.
+            let may_be_empty = path.contains("/purchases") || path.contains("/high-risk");
+            assert!(may_be_empty || body["meta"]["count"] != 0, "{path} is empty");
+            let generation = body["meta"]["generation"].as_u64().unwrap();
+            let mut hasher = DefaultHasher::new();
+            body["data"].to_string().hash(&mut hasher);
+            seen.push((generation, path.clone(), hasher.finish(), total(path, &body)));
+        }
+    };
+    let seen = read_during(CLIENTS, read, || {
         for seed in 1..=PUBLISHES {
             for (name, bytes) in generate(Spec { seed, ..TINY }).unwrap() {
                 shop.put(name, &bytes);
             }
             shop.run(&["refresh"]).good();
         }
-        drop(end);
-        for reader in readers {
-            for (generation, path, body, figure) in reader.join().unwrap() {
-                answers += 1;
-                bodies.entry((generation, path)).or_default().insert(body);
-                if let Some((name, value)) = figure {
-                    figures.entry((generation, name)).or_default().insert(value);
-                }
-            }
-        }
     });
+    let answers = seen.len();
+    // What each route answered of each generation, and the revenues and counts that must agree.
+    let mut bodies: BTreeMap<(u64, String), BTreeSet<u64>> = BTreeMap::new();
+    let mut totals: BTreeMap<(u64, &str), BTreeSet<String>> = BTreeMap::new();
+    for (generation, path, body, total) in seen {
+        bodies.entry((generation, path)).or_default().insert(body);
+        if let Some((name, value)) = total {
+            totals.entry((generation, name)).or_default().insert(value);
+        }
+    }
     let generations: BTreeSet<u64> = bodies.keys().map(|(generation, _)| *generation).collect();
     let mixed = bodies.values().filter(|bodies| bodies.len() > 1).count()
-        + figures.values().filter(|values| values.len() > 1).count();
-    // Written directly, so that a good run shows it as well.
+        + totals.values().filter(|values| values.len() > 1).count();
+    // Written directly, so that a passing test shows it as well.
     writeln!(
         std::io::stderr(),
         "{PUBLISHES} publishes, {CLIENTS} clients, {} routes: {answers} answers of {} generations, \
@@ -125,7 +113,7 @@ fn no_answer_is_empty_fails_or_mixes_generations_during_a_hundred_publishes() {
         generations.len()
     )
     .unwrap();
-    assert_eq!(mixed, 0, "{figures:?}");
+    assert_eq!(mixed, 0, "{totals:?}");
     assert!(generations.len() as u64 > PUBLISHES / 2, "{generations:?}");
     assert_eq!(app.get("/kpis").json()["meta"]["generation"], PUBLISHES + 1);
     shop.run(&["check"]).good();

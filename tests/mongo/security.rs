@@ -11,8 +11,10 @@ use mongodb::bson::{Document, doc};
 use mongodb::{Client, Database};
 
 use crate::support::mongo::{Cluster, TestDb, wait};
-use crate::support::{Ran, Running, SMALL, Shop, TestApp};
+use crate::support::{Ran, Running, Shop, TINY, TestApp};
 
+/// Fewer customers than models learn from, and enough purchases for indexes.
+const INDEXED: Spec = Spec { customers: 45, purchases: 1_500, seed: 3, dirty: 0.0 };
 const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
 
 /// The commands of the operations page, for another database.
@@ -57,7 +59,7 @@ fn the_reader_is_granted_every_business_name_and_nothing_behind_it() {
 }
 
 #[test]
-fn the_documented_privileges_are_enough_and_none_is_too_much() {
+fn the_documented_privileges_are_sufficient_and_each_is_needed() {
     let cluster = Cluster::with_authentication();
     let db = TestDb::at(cluster.uri("root", "root"));
     let commands = documented_commands(&db.name);
@@ -68,9 +70,10 @@ fn the_documented_privileges_are_enough_and_none_is_too_much() {
         }
     });
     let publisher = cluster.uri("goldsmith", "change%20me");
-    let shop = Shop::sample(SMALL).serving_from(&db).with_settings(&[("MONGODB_URI", &publisher)]);
+    let shop =
+        Shop::sample(INDEXED).serving_from(&db).with_settings(&[("MONGODB_URI", &publisher)]);
     shop.run(&["refresh"]).good();
-    for (name, bytes) in generate(Spec { seed: 9, ..SMALL }).unwrap() {
+    for (name, bytes) in generate(Spec { seed: 9, ..INDEXED }).unwrap() {
         shop.put(name, &bytes);
     }
     shop.run(&["refresh"]).good();
@@ -89,10 +92,11 @@ fn the_documented_privileges_are_enough_and_none_is_too_much() {
         let physical = names.iter().find(|name| name.starts_with("customers_")).unwrap();
         let count = async |db: &Database, name: &str| {
             let found = db.collection::<Document>(name).find(doc! {}).await?;
-            found.try_collect::<Vec<_>>().await.map(|documents| documents.len())
+            let found = found.try_collect::<Vec<_>>().await;
+            found.map(|documents| u32::try_from(documents.len()).unwrap())
         };
         for view in ["customers", "gold_dim_clients"] {
-            assert_eq!(count(&seen, view).await.unwrap(), 120, "{view}");
+            assert_eq!(count(&seen, view).await.unwrap(), INDEXED.customers, "{view}");
         }
         let ops = client.database(&format!("{}_ops", db.name));
         for refused in [count(&seen, physical).await, count(&ops, "manifests").await] {
@@ -103,7 +107,7 @@ fn the_documented_privileges_are_enough_and_none_is_too_much() {
     });
 
     // Each privilege of the publisher is needed: without it a first publish, a second one with a
-    // sweep, or a look at the result is refused, naming it.
+    // sweep, or a check is refused with an error that names it.
     let actions: Vec<(usize, String)> = commands[0]
         .get_array("privileges")
         .unwrap()
@@ -125,13 +129,13 @@ fn the_documented_privileges_are_enough_and_none_is_too_much() {
             let user = doc! { "createUser": &name, "pwd": "x", "roles": [&name] };
             admin.run_command(user).await.unwrap();
         });
-        let shop = Shop::sample(SMALL).serving_from(&db).with_settings(&[
+        let shop = Shop::sample(INDEXED).serving_from(&db).with_settings(&[
             ("MONGODB_URI", &cluster.uri(&name, "x")),
             ("PUBLISH__KEEP_GENERATIONS", "2"),
         ]);
         let mut refused = None;
         for seed in 1..=4 {
-            let spec = Spec { seed, ..SMALL };
+            let spec = Spec { seed, ..INDEXED };
             for (name, bytes) in generate(spec).unwrap() {
                 shop.put(name, &bytes);
             }
@@ -155,28 +159,28 @@ fn a_server_that_cannot_be_used_is_named_in_one_sentence_without_the_password() 
     let db = TestDb::at(cluster.uri("root", "root"));
     wait(async {
         let admin = db.client().await.database("admin");
-        let user = doc! { "createUser": "nobody", "pwd": "hunter2", "roles": [] };
+        let user = doc! { "createUser": "unprivileged", "pwd": "hunter2", "roles": [] };
         admin.run_command(user).await.unwrap();
     });
     let wrong_password = cluster.uri("root", "hunter2");
-    let unprivileged = cluster.uri("nobody", "hunter2");
+    let unprivileged = cluster.uri("unprivileged", "hunter2");
     let unknown_host = "mongodb://root:hunter2@no-such-host.invalid:27017/";
-    let nobody_there = "mongodb://root:hunter2@127.0.0.1:1/";
-    for (uri, said) in [
+    let closed_port = "mongodb://root:hunter2@127.0.0.1:1/";
+    for (uri, reason) in [
         (
             wrong_password.as_str(),
             "the user or the password in mongodb.uri (MONGODB_URI) is not accepted",
         ),
         (unprivileged.as_str(), "lacks a privilege: not authorized on"),
         (unknown_host, "no-such-host.invalid"),
-        (nobody_there, "no server answers at 127.0.0.1:1"),
+        (closed_port, "no server answers at 127.0.0.1:1"),
     ] {
         let variables = [("MONGODB_URI", uri), ("MONGODB__SERVER_SELECTION_SECS", "1")];
-        let shop = Shop::sample(SMALL).serving_from(&db).with_settings(&variables);
-        let ran = shop.run(&["refresh"]).refused(1, &[said, &db.name]);
+        let shop = Shop::sample(TINY).serving_from(&db).with_settings(&variables);
+        let ran = shop.run(&["refresh"]).refused(1, &[reason, &db.name]);
         assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
 
-        // Serving starts all the same and says that it is of no use yet.
+        // Serving starts all the same, reports itself degraded and logs the reason.
         let running = Running::start(&shop, &["serve"], &[]);
         let app = &running.http;
         assert_eq!(app.get("/health/live").status, 200);
@@ -189,19 +193,19 @@ fn a_server_that_cannot_be_used_is_named_in_one_sentence_without_the_password() 
         let (code, log) = running.stop();
         assert_eq!(code, Some(0));
         let warning = log.lines().find(|line| line.starts_with("warning: ")).unwrap();
-        assert!(warning.contains(said), "{warning}");
+        assert!(warning.contains(reason), "{warning}");
         for text in [&ready.text, &answer.text, &log] {
             assert!(!text.contains("hunter2") && !text.contains("root:"), "{text}");
         }
     }
-    Shop::sample(SMALL)
+    Shop::sample(TINY)
         .with_settings(&[("MONGODB_URI", "mongodb://root:hunter2")])
         .run(&["refresh"])
         .refused(2, &["setting mongodb.uri (MONGODB_URI)"]);
 }
 
-/// Answers every message as a server of version 5.0 would say what it is: a stand-in for what the
-/// tests' own server is not.
+/// Answers every message as a server of version 5.0 answers `hello`: a stand-in for one that is too
+/// old.
 fn old_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -212,33 +216,33 @@ fn old_server() -> String {
     };
     let answer = mongodb::bson::serialize_to_vec(&answer).unwrap();
     let converse = move |mut stream: TcpStream| -> std::io::Result<()> {
-        /// The operations of the wire protocol: a query of old, its reply, a message.
+        /// Operations of the wire protocol: a legacy query, its reply, a message.
         const QUERY: i32 = 2_004;
         const REPLY: i32 = 1;
         const MESSAGE: i32 = 2_013;
         loop {
             let mut header = [0; 16];
             stream.read_exact(&mut header)?;
-            let word = |at: usize| i32::from_le_bytes(header[at..at + 4].try_into().unwrap());
-            let mut rest = vec![0; usize::try_from(word(0)).unwrap() - header.len()];
+            let int = |at: usize| i32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+            let mut rest = vec![0; usize::try_from(int(0)).unwrap() - header.len()];
             stream.read_exact(&mut rest)?;
-            let is_query = word(12) == QUERY;
+            let is_query = int(12) == QUERY;
             let before: Vec<u8> = if is_query {
-                [0_i32, 0, 0, 0, 1].iter().flat_map(|word| word.to_le_bytes()).collect()
+                [0_i32, 0, 0, 0, 1].iter().flat_map(|int| int.to_le_bytes()).collect()
             } else {
                 vec![0; 5]
             };
             let length = i32::try_from(16 + before.len() + answer.len()).unwrap();
             let operation = if is_query { REPLY } else { MESSAGE };
-            let header = [length, 0, word(4), operation];
-            let header: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let header = [length, 0, int(4), operation];
+            let header: Vec<u8> = header.iter().flat_map(|int| int.to_le_bytes()).collect();
             stream.write_all(&[&header[..], &before, &answer].concat())?;
         }
     };
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let converse = converse.clone();
-            // Ends when the other side hangs up.
+            // Ends when the client disconnects.
             std::thread::spawn(move || converse(stream));
         }
     });
@@ -247,7 +251,7 @@ fn old_server() -> String {
 
 #[test]
 fn a_server_that_is_too_old_is_refused_with_its_version() {
-    let shop = Shop::sample(SMALL).with_settings(&[("MONGODB_URI", &old_server())]);
+    let shop = Shop::sample(TINY).with_settings(&[("MONGODB_URI", &old_server())]);
     shop.run(&["refresh"])
         .refused(1, &["the server is MongoDB 5.0.31, goldsmith needs 6.0 or newer"]);
 }

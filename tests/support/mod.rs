@@ -6,13 +6,14 @@ mod http;
 pub mod mongo;
 pub mod proxy;
 mod published;
+pub mod readers;
 pub mod s3;
 mod server;
 mod shop;
 pub mod task;
+pub mod wait;
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use goldsmith::sample::Spec;
 
@@ -45,14 +46,4 @@ pub fn report_left_out(what: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let mut stderr = std::io::stderr();
     writeln!(stderr, "left out: {test}: {what}").unwrap();
-}
-
-/// Sets a flag when it is dropped, also by a failed assertion, for threads that otherwise would
-/// never stop.
-pub struct Stop<'a>(pub &'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
