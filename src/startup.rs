@@ -26,10 +26,11 @@ use crate::jobs::runner::Runner;
 use crate::lake::location::{LakeOptions, Template};
 use crate::lake::s3::S3;
 use crate::lake::{Lake, LakeError};
+use crate::runs::RunControl;
 use crate::settings::{Loaded, Settings};
 use crate::store::mongo::MongoStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{GoldStore, RunControl, StoreError};
+use crate::store::{GoldStore, StoreError};
 
 /// The exit code at a second signal: the one that shells report for ctrl-c.
 pub const EXIT_AT_ONCE: i32 = 130;
@@ -266,7 +267,7 @@ impl Application {
         let auto_refresh = settings.refresh.auto.clone();
         let state = web::Data::new(State::new(
             store,
-            Arc::new(runner.clone()) as Arc<dyn RunControl>,
+            Arc::new(runner.clone()) as Arc<dyn RunControl<Error = StoreError>>,
             settings.http.cache_bytes,
             Tokens { read: settings.read_token.clone(), admin: admin_token.token.clone() },
         ));

@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::cache::Rendered;
 use super::envelope::{Answer, render};
 use super::error::ApiError;
-use super::events::Feed;
+use super::feed::Feed;
 use super::state::State;
 use crate::domain::manifest::Published;
 use crate::domain::query::Query;
-use crate::store::{GoldStore, RunControl};
+use crate::runs::RunControl;
+use crate::store::{GoldStore, StoreError};
 
 /// The right to read one generation, resolved once per request, so that no answer mixes two.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ fn may_read(state: &State, request: &HttpRequest) -> bool {
 pub(crate) struct Admin {
     pub(crate) store: Arc<dyn GoldStore>,
     /// Starts and cancels runs.
-    pub(crate) operator: Arc<dyn RunControl>,
+    pub(crate) operator: Arc<dyn RunControl<Error = StoreError>>,
     /// When the request arrived.
     pub(crate) started: Instant,
 }

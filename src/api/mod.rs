@@ -13,6 +13,7 @@ mod envelope;
 mod error;
 mod events;
 mod extract;
+mod feed;
 mod health;
 mod ml;
 pub(crate) mod openapi;
@@ -72,7 +73,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(get("/admin/runs", admin::runs::list, admin::runs::__path_list))
         .service(get("/admin/runs/{run}", admin::runs::one, admin::runs::__path_one))
         .service(post("/admin/runs/{run}/cancel", admin::runs::cancel, admin::runs::__path_cancel))
-        .service(get("/admin/runs/{run}/events", events::one, events::__path_one))
+        .service(get("/admin/runs/{run}/events", admin::run_events::one, admin::run_events::__path_one))
         .service(get("/admin/generations", admin::generations::list, admin::generations::__path_list))
         .service(post("/admin/generations/{generation}/activate", admin::generations::activate, admin::generations::__path_activate))
         .service(get("/admin/generations/{generation}/diff/{other}", admin::generations::diff, admin::generations::__path_diff))

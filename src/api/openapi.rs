@@ -27,6 +27,13 @@ const DESCRIPTION: &str = "Customer analytics for online shops, self-hosted. Amo
 /// Completes what the routes say of themselves to a whole document.
 pub(crate) fn complete(collected: OpenApi) -> OpenApi {
     let mut components = collected.components.unwrap_or_default();
+    // Unknown fields are refused; the document has never said so, and clients generated from it stay as
+    // they are.
+    if let Some(RefOr::T(utoipa::openapi::Schema::Object(body))) =
+        components.schemas.get_mut("RefreshBody")
+    {
+        body.additional_properties = None;
+    }
     components.schemas.insert("Meta".to_owned(), Meta::schema());
     components.schemas.insert("Problem".to_owned(), Problem::schema());
     for name in [READ, ADMIN] {

@@ -6,8 +6,9 @@ use std::time::Instant;
 use secrecy::SecretString;
 
 use super::cache::{self, AnswerCache};
-use super::events::Feed;
-use crate::store::{GoldStore, RunControl};
+use super::feed::Feed;
+use crate::runs::RunControl;
+use crate::store::{GoldStore, StoreError};
 
 /// The bearer tokens that requests have to carry.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub(crate) struct Tokens {
 pub(crate) struct State {
     pub(crate) store: Arc<dyn GoldStore>,
     /// Starts and cancels runs.
-    pub(crate) operator: Arc<dyn RunControl>,
+    pub(crate) operator: Arc<dyn RunControl<Error = StoreError>>,
     /// The newest runs, polled once for all clients of `/events`.
     pub(crate) feed: Arc<Feed>,
     /// Rendered answers; `None` when the cache is switched off.
@@ -37,7 +38,7 @@ impl State {
     /// State with a cache of at most `cache_bytes`.
     pub(crate) fn new(
         store: Arc<dyn GoldStore>,
-        operator: Arc<dyn RunControl>,
+        operator: Arc<dyn RunControl<Error = StoreError>>,
         cache_bytes: u64,
         tokens: Tokens,
     ) -> Self {

@@ -97,7 +97,7 @@ async fn dispatch(
             let rollback =
                 store::rollback::rollback(store.as_ref(), RunTrigger::Cli, generation).await?;
             outln!("serving generation {} again instead of {}", rollback.to, rollback.from);
-            notifier(settings).tell(store.as_ref(), rollback.run).await;
+            notifier(settings).notify(store.as_ref(), rollback.run).await;
             Ok(())
         }
         StoreCommand::Check => check::check(store.as_ref(), &open_lake()?).await,

@@ -7,8 +7,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
 use super::output::errln;
-use crate::jobs::Step;
 use crate::jobs::observer::Observer;
+use crate::runs::Step;
 
 /// What suits standard error.
 pub(super) fn observer() -> Box<dyn Observer> {

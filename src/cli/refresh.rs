@@ -36,7 +36,7 @@ pub(super) async fn refresh(
         std::process::exit(EXIT_AT_ONCE);
     });
     let ended = refresher.run(prepared, observer.as_ref(), &cancel).await;
-    notifier(settings).tell(refresher.store.as_ref(), run).await;
+    notifier(settings).notify(refresher.store.as_ref(), run).await;
     listener.abort();
     print_outcome(&ended?);
     Ok(())

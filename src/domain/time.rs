@@ -35,6 +35,13 @@ impl Timestamp {
         Self(jiff::Timestamp::now().as_microsecond())
     }
 
+    /// ISO 8601 with the offset `Z`: how answers and messages write when something happened in the
+    /// service, unlike instants in data, which have no offset.
+    #[must_use]
+    pub fn to_utc(self) -> String {
+        format!("{self}Z")
+    }
+
     /// The day this instant falls on.
     #[must_use]
     pub fn day(self) -> Day {

@@ -7,13 +7,13 @@ use super::runner::Runner;
 use super::sources;
 use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
+use crate::error_chain::describe;
 use crate::lake::Layer;
 use crate::runs::schedule::Schedule;
 use crate::runs::{
-    IfRunning, RefreshRequest, RunKind, RunQuery, RunSpec, RunState, RunTrigger, StartAt,
-    StartError,
+    IfRunning, RefreshRequest, RunControl as _, RunKind, RunQuery, RunSpec, RunState, RunTrigger,
+    StartAt, StartError,
 };
-use crate::store::RunControl as _;
 
 /// How many of the newest runs are read: manual runs that failed may lie between scheduled ones.
 const RUN_LOOKBACK: u32 = 100;
@@ -68,7 +68,7 @@ async fn recover_repeatedly(runner: &Runner) {
 /// Refreshes when the schedule says so, and once for all instants that were missed.
 async fn follow_schedule(runner: &Runner, schedule: &Schedule, jitter: Duration) {
     loop {
-        let Some(occurrence) = due(runner, schedule).await else {
+        let Some(instant) = due(runner, schedule).await else {
             let now = Timestamp::now();
             let next = schedule.next_after(now).map_or(i64::MAX, |next| next.0);
             let delay = u64::try_from(next.saturating_sub(now.0)).unwrap_or(0);
@@ -77,21 +77,18 @@ async fn follow_schedule(runner: &Runner, schedule: &Schedule, jitter: Duration)
         };
         tokio::time::sleep(jitter.mul_f64(rand::random())).await;
         let spec = RunSpec {
-            occurrence: Some(occurrence),
+            scheduled_for: Some(instant),
             ..RunSpec::refresh(RunTrigger::Schedule, RefreshRequest::default())
         };
         match runner.start(spec, IfRunning::Queue).await {
             Ok(started) if started.is_new => {
-                tracing::info!(run = started.run, %occurrence, "started a scheduled run");
+                tracing::info!(run = started.run, %instant, "started a scheduled run");
             }
             // A queued run counts once it has begun, or another process has begun one.
             Ok(_) | Err(StartError::Busy(_)) => {}
-            Err(
-                StartError::Failed(error)
-                | StartError::NotThere(error)
-                | StartError::OtherKey(error),
-            ) => {
-                tracing::error!(error, %occurrence, "the scheduled run cannot start");
+            Err(error) => {
+                let error = describe(&error);
+                tracing::error!(error, %instant, "the scheduled run cannot start");
                 tokio::time::sleep(MAX_SLEEP).await;
             }
         }
@@ -142,7 +139,8 @@ async fn start_watched(runner: &Runner) -> bool {
             true
         }
         Err(error) => {
-            tracing::warn!(?error, "source files have changed, but no run can start");
+            let error = describe(&error);
+            tracing::warn!(error, "source files have changed, but no run can start");
             false
         }
     }

@@ -1,9 +1,9 @@
 //! Why a refresh did not publish, and which of its failures are transient.
 
 use crate::domain::time::{Day, Timestamp};
-use crate::jobs::Step;
 use crate::lake::LakeError;
 use crate::pipeline::PipelineError;
+use crate::runs::Step;
 use crate::store::StoreError;
 
 /// Why a refresh did not publish.

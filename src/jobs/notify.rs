@@ -1,4 +1,4 @@
-//! Telling others that a run has ended: webhooks, signed, and a Metabase that should look again.
+//! Notifies others of the end of a run: signed webhooks, and a Metabase that should sync its database.
 
 use std::time::Duration;
 
@@ -13,97 +13,74 @@ use sha2::Sha256;
 use crate::domain::time::Timestamp;
 use crate::error_chain::describe;
 use crate::retry;
-use crate::runs::{RunQuality, RunQuery, RunRecord, RunState};
+use crate::runs::{RunQuery, RunRecord, RunState, RunSummary};
 use crate::store::GoldStore;
 
-/// When a message was signed, in seconds since 1970.
+/// The header with the time of the signature, seconds since 1970.
 pub const TIMESTAMP_HEADER: &str = "X-Goldsmith-Timestamp";
-/// `sha256=` and the HMAC-SHA256 of time stamp, full stop and body, hexadecimal.
+/// The header with `sha256=` and the HMAC-SHA256 of timestamp, full stop and body, hexadecimal.
 pub const SIGNATURE_HEADER: &str = "X-Goldsmith-Signature";
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for a response.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A Metabase, and what lets one in.
+/// A Metabase, with its credentials.
 #[derive(Debug, Clone)]
-pub struct Metabase {
-    /// Where it answers.
+pub struct MetabaseOptions {
+    /// Its base URL.
     pub url: String,
     /// Its number for the serving database.
     pub database_id: u32,
-    /// Its key for programs.
+    /// An API key made in its settings, or its `MB_API_KEY`.
     pub api_key: Option<SecretString>,
 }
 
-/// Who is notified of the end of a run.
+/// What is notified of the end of a run.
 #[derive(Debug, Clone, Default)]
 pub struct NotifyOptions {
     /// The addresses of webhooks, which may hold credentials.
     pub urls: Vec<SecretString>,
     /// Signs what is sent to them.
     pub secret: Option<SecretString>,
-    /// The Metabase that is to read new data.
-    pub metabase: Option<Metabase>,
+    /// The Metabase whose database is to be synced.
+    pub metabase: Option<MetabaseOptions>,
 }
 
-/// Tells others that runs have ended.
+/// Notifies others of the end of runs.
 #[derive(Debug, Clone, Default)]
 pub struct Notifier {
     client: Client,
     urls: Vec<SecretString>,
     secret: Option<SecretString>,
-    metabase: Option<Metabase>,
+    metabase: Option<MetabaseOptions>,
 }
 
-/// What a webhook gets.
+/// The body of a webhook.
 #[derive(Debug, Serialize)]
-struct Message<'a> {
-    /// `run.succeeded`, `run.failed`, …
+struct Message {
+    /// `run.` and the state: `run.succeeded`, `run.failed`, …
     event: String,
-    run: u64,
-    kind: &'static str,
-    trigger: &'static str,
-    state: &'static str,
-    started_at: String,
-    ended_at: Option<String>,
-    generation_before: Option<u64>,
-    generation: Option<u64>,
-    /// `published` or `unchanged`, of a refresh that succeeded.
-    outcome: Option<&'static str>,
-    error: Option<&'a str>,
-    quality: Option<&'a RunQuality>,
+    #[serde(flatten)]
+    run: RunSummary,
 }
 
-impl<'a> Message<'a> {
-    fn of(record: &'a RunRecord) -> Self {
-        let utc = |instant: Timestamp| format!("{instant}Z");
-        Self {
-            event: format!("run.{}", record.state.as_str()),
-            run: record.run,
-            kind: record.kind.as_str(),
-            trigger: record.trigger.as_str(),
-            state: record.state.as_str(),
-            started_at: utc(record.started_at),
-            ended_at: record.ended_at.map(utc),
-            generation_before: record.before,
-            generation: record.generation,
-            outcome: record.outcome(),
-            error: record.error.as_deref(),
-            quality: record.quality.as_ref(),
-        }
+impl Message {
+    fn of(record: &RunRecord) -> Self {
+        let run = RunSummary::from(record);
+        Self { event: format!("run.{}", run.state), run }
     }
 }
 
-/// Why somebody was not told. Addresses are not repeated: they may hold what lets one in.
+/// Why a notification was not delivered. Addresses are left out: they may hold credentials.
 #[derive(Debug, thiserror::Error)]
 enum NotifyError {
-    #[error("it cannot be reached")]
+    #[error("no response")]
     Unreachable(#[source] reqwest::Error),
-    #[error("it answered {0}")]
+    #[error("the response was {0}")]
     Refused(StatusCode),
 }
 
 impl NotifyError {
-    /// Whether telling again may help.
+    /// Whether a retry may help.
     fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(error) => !error.is_builder(),
@@ -116,64 +93,66 @@ impl NotifyError {
 }
 
 impl Notifier {
-    /// One that tells these webhooks, signed with the secret, and this Metabase.
+    /// Sends nothing yet.
     #[must_use]
     pub fn new(options: NotifyOptions) -> Self {
         let NotifyOptions { urls, secret, metabase } = options;
-        // Elsewhere nobody is to get what lets one in here, and a page one is sent to has heard nothing.
+        // A redirect would carry the API key to another host, and its page says nothing about delivery.
         let client = Client::builder().redirect(Policy::none()).build().unwrap_or_default();
         Self { client, urls, secret, metabase }
     }
 
-    /// Tells everybody how a run ended, each again a few times while that fails in passing. Who cannot
-    /// be told is named in the log.
-    pub async fn tell(&self, store: &dyn GoldStore, run: u64) {
+    /// Sends how a run ended. Transient failures are retried; a notification that could not be delivered
+    /// is logged.
+    pub async fn notify(&self, store: &dyn GoldStore, run: u64) {
         if self.urls.is_empty() && self.metabase.is_none() {
             return;
         }
         let record = match store.runs(RunQuery::one(run)).await {
             Ok(page) => page.runs.into_iter().next(),
             Err(error) => {
-                tracing::warn!(run, error = describe(&error), "nobody was told how the run ended");
+                let error = describe(&error);
+                tracing::warn!(run, error, "the run could not be read; no notification was sent");
                 return;
             }
         };
         let Some(record) = record else { return };
         let body = serde_json::to_string(&Message::of(&record)).unwrap_or_default();
-        let hooks = self.urls.iter().enumerate().map(async |(place, url)| {
+        let webhooks = self.urls.iter().enumerate().map(async |(place, url)| {
             let name = format!("address {} of notify.urls", place + 1);
-            self.deliver(&name, run, || self.hook(url, &body)).await;
+            self.deliver(&name, run, || self.webhook(url, &body)).await;
         });
-        let looks_again = record.state == RunState::Succeeded && record.generation.is_some();
+        let has_switched = record.state == RunState::Succeeded && record.generation.is_some();
         let metabase = async {
-            if let Some(metabase) = self.metabase.as_ref().filter(|_| looks_again) {
-                self.deliver("Metabase", run, || self.look_again(metabase)).await;
+            if let Some(metabase) = self.metabase.as_ref().filter(|_| has_switched) {
+                self.deliver("Metabase", run, || self.sync(metabase)).await;
             }
         };
-        futures::join!(futures::future::join_all(hooks), metabase);
+        futures::join!(futures::future::join_all(webhooks), metabase);
     }
 
     async fn deliver(&self, name: &str, run: u64, request: impl Fn() -> RequestBuilder) {
         let send = || async {
-            // Signed anew each time, so that the time stamp is that of this try.
-            let sent = request().timeout(PATIENCE).send().await;
+            // Built anew for each attempt, so that its timestamp and signature are current.
+            let sent = request().timeout(TIMEOUT).send().await;
             let status =
                 sent.map_err(|error| NotifyError::Unreachable(error.without_url()))?.status();
             if status.is_success() { Ok(()) } else { Err(NotifyError::Refused(status)) }
         };
-        let told = send
+        let delivered = send
             .retry(retry::NOTIFICATION.backoff())
             .when(NotifyError::is_transient)
             .notify(|error, _| {
-                tracing::warn!(run, error = describe(error), "{name} was not told; trying again");
+                tracing::warn!(run, error = describe(error), "{name} was not notified; retrying");
             })
             .await;
-        if let Err(error) = told {
-            tracing::warn!(run, error = describe(&error), "{name} was not told how the run ended");
+        if let Err(error) = delivered {
+            let error = describe(&error);
+            tracing::warn!(run, error, "{name} was not notified of the end of the run");
         }
     }
 
-    fn hook(&self, url: &SecretString, body: &str) -> RequestBuilder {
+    fn webhook(&self, url: &SecretString, body: &str) -> RequestBuilder {
         let timestamp = (Timestamp::now().0 / 1_000_000).to_string();
         let mut request = self
             .client
@@ -187,14 +166,14 @@ impl Notifier {
         request.body(body.to_owned())
     }
 
-    fn look_again(&self, metabase: &Metabase) -> RequestBuilder {
-        let Metabase { url, database_id, api_key } = metabase;
+    fn sync(&self, metabase: &MetabaseOptions) -> RequestBuilder {
+        let MetabaseOptions { url, database_id, api_key } = metabase;
         let mut request = self
             .client
             .post(format!("{url}/api/notify/db/{database_id}"))
             .header("Content-Type", "application/json");
         if let Some(key) = api_key {
-            // The one is for keys made in Metabase's settings, the other for its own MB_API_KEY.
+            // The first takes keys made in Metabase's settings, the second its MB_API_KEY.
             for header in ["X-API-KEY", "X-METABASE-APIKEY"] {
                 request = request.header(header, key.expose_secret());
             }
@@ -203,7 +182,7 @@ impl Notifier {
     }
 }
 
-/// HMAC-SHA256 (RFC 2104) of time stamp, full stop and body, hexadecimal.
+/// HMAC-SHA256 (RFC 2104) of timestamp, full stop and body, hexadecimal.
 fn sign(secret: &SecretString, timestamp: &str, body: &str) -> String {
     // A key may have any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {
@@ -216,11 +195,34 @@ fn sign(secret: &SecretString, timestamp: &str, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runs::{RefreshRequest, RunEnd, RunSpec, RunTrigger};
 
     #[test]
-    fn a_signature_is_what_openssl_makes_of_it() {
+    fn a_signature_is_what_openssl_computes() {
         // printf '1760000000.{"a":1}' | openssl dgst -sha256 -hmac secret
-        let made = sign(&"secret".to_owned().into(), "1760000000", r#"{"a":1}"#);
-        assert_eq!(made, "b6c2583f8204bec09d6388c3b4ef4be121e880606c4f1b491d6f295dc76b09c9");
+        let signature = sign(&"secret".to_owned().into(), "1760000000", r#"{"a":1}"#);
+        assert_eq!(signature, "b6c2583f8204bec09d6388c3b4ef4be121e880606c4f1b491d6f295dc76b09c9");
+    }
+
+    #[test]
+    fn the_body_of_a_webhook_is_this_json() {
+        let spec = RunSpec::refresh(RunTrigger::Schedule, RefreshRequest::default());
+        let mut record = RunRecord::starting(12, &spec, "shop:4711".to_owned());
+        record.end(&RunEnd::Succeeded);
+        record.started_at = Timestamp::parse("2026-01-21T03:00:00").unwrap();
+        record.ended_at = Timestamp::parse("2026-01-21T03:00:05.25");
+        (record.before, record.generation) = (Some(6), Some(7));
+        record.quality = Some(crate::runs::RunQuality::default());
+        assert_eq!(
+            serde_json::to_string(&Message::of(&record)).unwrap(),
+            concat!(
+                r#"{"event":"run.succeeded","run":12,"kind":"refresh","trigger":"schedule","#,
+                r#""state":"succeeded","started_at":"2026-01-21T03:00:00Z","#,
+                r#""ended_at":"2026-01-21T03:00:05.25Z","generation_before":6,"generation":7,"#,
+                r#""outcome":"published","error":null,"#,
+                r#""quality":{"clients":{"read":0,"valid":0,"rejected":0},"#,
+                r#""achats":{"read":0,"valid":0,"rejected":0},"rejected":{},"warnings":{}}}"#,
+            )
+        );
     }
 }

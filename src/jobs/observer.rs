@@ -1,8 +1,7 @@
 //! Watching a refresh while it runs: the command line shows progress, the runner needs none.
 
+use crate::runs::Step;
 use std::time::Duration;
-
-use crate::jobs::Step;
 
 /// Receives the progress of a refresh, on the task that carries it out: implementations must be quick.
 pub trait Observer: Send + Sync {

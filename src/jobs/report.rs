@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::RefreshError;
 use crate::domain::manifest::Manifest;
-use crate::jobs::Step;
+use crate::runs::Step;
 
 /// How a refresh succeeded.
 #[derive(Debug)]

@@ -1,39 +1,39 @@
-//! What happens in a run, one event after the other, as its record tells it.
+//! The events of a run, derived from its record.
 //!
-//! Events are not kept: they follow from the record, so that everyone who looks at the store sees the same,
-//! under the same numbers, however late.
+//! Events are not stored: every process derives the same events, with the same numbers, from the same
+//! record, however late.
 
 use crate::domain::time::Timestamp;
-use crate::runs::{Flow, RunRecord, RunState, RunStep};
+use crate::runs::kind::RunState;
+use crate::runs::record::RunRecord;
+use crate::runs::step::{RunStep, Step};
 
-/// The name of the step that switches to a new generation.
-const SWITCHING_STEP: &str = "publish";
-/// Numbers that each step has: its start, its end, the new generation.
-const PER_STEP: u32 = 3;
-/// The number of the first step's start; before it a run waits and begins.
+/// Numbers reserved for each step: its start, its end, the new generation.
+const NUMBERS_PER_STEP: u32 = 3;
+/// The number of the first step's start; 0 and 1 are the run queued and the run begun.
 const FIRST_STEP: u32 = 2;
 /// The number of the end, beyond those of any number of steps.
 const END: u32 = 9_999;
 
-/// Something that happened.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunEvent {
     /// The run.
     pub run: u64,
-    /// Grows within the run; the same for the same event whenever it is asked for.
+    /// Grows within the run. The same event has the same number whenever it is derived.
     pub number: u32,
-    /// When, UTC; `None` of an end that nobody saw.
+    /// When, UTC; `None` of an end that its process did not record.
     pub at: Option<Timestamp>,
-    /// What.
-    pub what: Happening,
+    /// What happened.
+    pub kind: RunEventKind,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happening {
-    /// The run waits, or begins.
+pub enum RunEventKind {
+    /// The run was queued, or began.
     Run(RunState),
-    /// A step began; or ended, if it has an end.
+    /// A step began, or ended if it has an end.
     Step(RunStep),
     /// Another generation is served.
     Generation(u64),
@@ -42,45 +42,46 @@ pub enum Happening {
 }
 
 impl RunEvent {
-    /// Whether nothing more comes of the run.
+    /// Whether no event of the run can follow.
     #[must_use]
     pub fn is_last(&self) -> bool {
         self.number == END
     }
 }
 
-/// All that has happened in a run so far, in order.
+/// The events of a run so far, in spec.
 #[must_use]
 pub fn events_of(record: &RunRecord) -> Vec<RunEvent> {
     let mut events = Vec::new();
-    let mut add = |number: u32, at: Option<Timestamp>, what: Happening| {
-        events.push(RunEvent { run: record.run, number, at, what });
+    let mut add = |number: u32, at: Option<Timestamp>, kind: RunEventKind| {
+        events.push(RunEvent { run: record.run, number, at, kind });
     };
     if record.state == RunState::Enqueued {
-        add(0, Some(record.started_at), Happening::Run(RunState::Enqueued));
+        add(0, Some(record.started_at), RunEventKind::Run(RunState::Enqueued));
         return events;
     }
     if record.has_begun {
-        add(1, Some(record.started_at), Happening::Run(RunState::Running));
+        add(1, Some(record.started_at), RunEventKind::Run(RunState::Running));
     }
+    let has_switched = |step: &RunStep| step.step == Step::Publish && step.ended_at.is_some();
     for (place, step) in (0..).zip(&record.steps) {
-        let first = FIRST_STEP + place * PER_STEP;
-        let (summary, flow) = (String::new(), Flow::default());
-        let begun = RunStep { ended_at: None, summary, flow, ..step.clone() };
-        add(first, Some(step.started_at), Happening::Step(begun));
+        let first = FIRST_STEP + place * NUMBERS_PER_STEP;
+        let started = RunStep::starting(step.step, step.started_at);
+        add(first, Some(step.started_at), RunEventKind::Step(started));
         if step.ended_at.is_some() {
-            add(first + 1, step.ended_at, Happening::Step(step.clone()));
-            if let Some(generation) = record.generation.filter(|_| step.step == SWITCHING_STEP) {
-                add(first + 2, step.ended_at, Happening::Generation(generation));
-            }
+            add(first + 1, step.ended_at, RunEventKind::Step(step.clone()));
+        }
+        if let Some(generation) = record.generation.filter(|_| has_switched(step)) {
+            add(first + 2, step.ended_at, RunEventKind::Generation(generation));
         }
     }
     if record.state.has_ended() {
-        let is_told = record.steps.iter().any(|s| s.step == SWITCHING_STEP && s.ended_at.is_some());
-        if let Some(generation) = record.generation.filter(|_| !is_told) {
-            add(END - 1, record.ended_at, Happening::Generation(generation));
+        // A rollback has no steps, and a process can die between the switch and the end of the step.
+        let is_reported = record.steps.iter().any(has_switched);
+        if let Some(generation) = record.generation.filter(|_| !is_reported) {
+            add(END - 1, record.ended_at, RunEventKind::Generation(generation));
         }
-        add(END, record.ended_at, Happening::End(record.state));
+        add(END, record.ended_at, RunEventKind::End(record.state));
     }
     events
 }
@@ -88,54 +89,54 @@ pub fn events_of(record: &RunRecord) -> Vec<RunEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runs::{RefreshRequest, RunEnd, RunSpec, RunTrigger};
+    use crate::runs::kind::{RunEnd, RunTrigger};
+    use crate::runs::request::{RefreshRequest, RunSpec};
 
     fn numbers(record: &RunRecord) -> Vec<u32> {
         events_of(record).iter().map(|event| event.number).collect()
     }
 
-    fn step(name: &str, has_ended: bool) -> RunStep {
+    fn step(step: Step, has_ended: bool) -> RunStep {
         let at = Timestamp(0);
-        let (step, ended_at) = (name.to_owned(), has_ended.then_some(at));
-        RunStep { step, started_at: at, ended_at, summary: String::new(), flow: Flow::default() }
+        RunStep { ended_at: has_ended.then_some(at), ..RunStep::starting(step, at) }
     }
 
     #[test]
-    fn events_keep_their_numbers_while_a_run_goes_on() {
-        let order = RunSpec::refresh(RunTrigger::Api, RefreshRequest::default());
-        let mut run = RunRecord::enqueued(1, &order, String::new());
+    fn events_keep_their_numbers_while_a_run_advances() {
+        let spec = RunSpec::refresh(RunTrigger::Api, RefreshRequest::default());
+        let mut run = RunRecord::enqueued(1, &spec, String::new());
         assert_eq!(numbers(&run), [0]);
-        run = RunRecord::starting(1, &order, String::new());
+        run = RunRecord::starting(1, &spec, String::new());
         assert_eq!(numbers(&run), [1]);
-        run.steps.push(step("sources", false));
+        run.steps.push(step(Step::Sources, false));
         assert_eq!(numbers(&run), [1, 2]);
         run.steps[0].ended_at = Some(Timestamp(1));
-        run.steps.push(step("publish", false));
-        // Served already, and told of when the step has ended.
+        run.steps.push(step(Step::Publish, false));
+        // The generation is served already; its event comes when the step has ended.
         assert_eq!(run.state, RunState::Running);
         run.generation = Some(7);
         assert_eq!(numbers(&run), [1, 2, 3, 5]);
         run.steps[1].ended_at = Some(Timestamp(2));
-        run.steps.push(step("sweep", false));
+        run.steps.push(step(Step::Sweep, false));
         assert_eq!(numbers(&run), [1, 2, 3, 5, 6, 7, 8]);
-        assert_eq!(events_of(&run)[5].what, Happening::Generation(7));
+        assert_eq!(events_of(&run)[5].kind, RunEventKind::Generation(7));
         run.end(&RunEnd::Succeeded);
         assert_eq!(numbers(&run), [1, 2, 3, 5, 6, 7, 8, END]);
         assert!(events_of(&run).last().unwrap().is_last());
     }
 
     #[test]
-    fn a_rollback_and_a_run_that_never_began_tell_their_ends() {
+    fn a_rollback_and_a_run_that_never_began_have_an_end() {
         let mut run = RunRecord::starting(1, &RunSpec::rollback(RunTrigger::Api), String::new());
         run.generation = Some(3);
         run.end(&RunEnd::Succeeded);
         assert_eq!(numbers(&run), [1, END - 1, END]);
-        let order = RunSpec::refresh(RunTrigger::Api, RefreshRequest::default());
-        let mut waited = RunRecord::enqueued(2, &order, String::new());
+        let spec = RunSpec::refresh(RunTrigger::Api, RefreshRequest::default());
+        let mut waited = RunRecord::enqueued(2, &spec, String::new());
         waited.end(&RunEnd::Cancelled);
         assert_eq!(numbers(&waited), [END]);
-        // One that was cancelled before its first step began all the same.
-        let mut cancelled = RunRecord::starting(3, &order, String::new());
+        // A run that was cancelled before its first step had begun.
+        let mut cancelled = RunRecord::starting(3, &spec, String::new());
         cancelled.end(&RunEnd::Cancelled);
         assert_eq!(numbers(&cancelled), [1, END]);
     }

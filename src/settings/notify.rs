@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::SettingsError;
 use super::error::{invalid, secret};
-use crate::jobs::notify::{Metabase, NotifyOptions};
+use crate::jobs::notify::{MetabaseOptions, NotifyOptions};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct RawNotify {
@@ -37,7 +37,7 @@ pub(super) fn validate(
     Ok(NotifyOptions { urls, secret: secret(raw.secret), metabase: validate_metabase(metabase)? })
 }
 
-fn validate_metabase(raw: RawMetabase) -> Result<Option<Metabase>, SettingsError> {
+fn validate_metabase(raw: RawMetabase) -> Result<Option<MetabaseOptions>, SettingsError> {
     if raw.url.is_empty() {
         return Ok(None);
     }
@@ -53,7 +53,7 @@ fn validate_metabase(raw: RawMetabase) -> Result<Option<Metabase>, SettingsError
                        database in Metabase's admin pages";
         return Err(invalid("metabase.database_id", problem));
     }
-    Ok(Some(Metabase {
+    Ok(Some(MetabaseOptions {
         url: raw.url.trim_end_matches('/').to_owned(),
         database_id: raw.database_id,
         api_key: secret(raw.api_key),

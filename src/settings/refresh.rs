@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::SettingsError;
 use super::error::{MAX_SECS, invalid, within};
+use crate::error_chain::describe;
 use crate::jobs::background::AutoRefresh;
 use crate::runs::schedule::Schedule;
 
@@ -39,12 +40,12 @@ pub(super) fn validate(raw: &RawRefresh, sources: &RawSources) -> Result<Refresh
     /// More than any machine has.
     const MAX_THREADS: usize = 1_024;
     Schedule::parse("0 0 * * *", &raw.timezone)
-        .map_err(|problem| invalid("refresh.timezone", problem))?;
+        .map_err(|error| invalid("refresh.timezone", describe(&error)))?;
     let schedule = match raw.schedule.as_str() {
         "" => None,
         expression => Some(
             Schedule::parse(expression, &raw.timezone)
-                .map_err(|problem| invalid("refresh.schedule", problem))?,
+                .map_err(|error| invalid("refresh.schedule", describe(&error)))?,
         ),
     };
     let jitter = within("refresh.jitter_secs", raw.jitter_secs, 0..=MAX_SECS)?;

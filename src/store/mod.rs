@@ -13,23 +13,17 @@ mod verify;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
 
 pub use error::{Cause, Result, RowsError, StoreError};
 
-use crate::domain::diff::GenerationDiff;
 use crate::domain::manifest::{Published, TableEntry, Totals};
 use crate::domain::query::Query;
 use crate::domain::rows::{Batch, Value};
 use crate::domain::schema::Table;
 use crate::error_chain::{causes, describe};
-use crate::runs::{
-    IdempotencyRecord, RefreshCommand, RunEnd, RunNotes, RunPage, RunQuery, RunSpec, StartError,
-    StartedRun,
-};
+use crate::runs::{RunEnd, RunLog, RunNotes, RunSpec};
 
 /// Rows to write, block by block; an error ends the writing and undoes it.
 pub type RowSource = Box<dyn Iterator<Item = std::result::Result<Batch, RowsError>> + Send>;
@@ -64,7 +58,7 @@ pub struct Audit {
 
 /// A serving store: generations of immutable tables behind one pointer.
 #[async_trait]
-pub trait GoldStore: RunLog + fmt::Debug {
+pub trait GoldStore: RunLog<Error = StoreError> + fmt::Debug {
     /// Kind and place, for people: never a secret.
     fn location(&self) -> String;
 
@@ -176,70 +170,4 @@ pub async fn end_run(publisher: Box<dyn Publisher>, end: RunEnd) {
     if let Err(error) = publisher.end(end).await {
         tracing::warn!(error = describe(&error), "the end of the run could not be recorded");
     }
-}
-
-/// What a store remembers of runs. Every process on the store sees the same.
-#[async_trait]
-pub trait RunLog: Send + Sync {
-    /// Runs, newest first.
-    async fn runs(&self, query: RunQuery) -> Result<RunPage>;
-
-    /// Puts a run in line behind the one that goes on, or finds the one that waits there: its
-    /// number, and whether it is new. There is never more than one.
-    ///
-    /// # Errors
-    /// [`StoreError::AlreadyRun`] when there is one for this instant of the schedule.
-    async fn enqueue(&self, order: &RunSpec) -> Result<(u64, bool)>;
-
-    /// Ends a run that is enqueued as cancelled; notes of one that goes on that it is to stop. Of
-    /// one that has ended nothing changes.
-    async fn request_cancel(&self, run: u64) -> Result<()>;
-
-    /// Ends the records of runs whose process is gone, if nobody holds the right to publish: interrupted, or
-    /// succeeded if they had switched. Which those were.
-    async fn mark_interrupted(&self) -> Result<Vec<u64>>;
-
-    /// Takes a key for what is asked for (its SHA-256), before it is carried out. `None` when it is the
-    /// caller's now, else what was asked for under it within the last [`KEY_LIFE`].
-    async fn claim_key(&self, key: &str, asked: &str) -> Result<Option<IdempotencyRecord>>;
-
-    /// Keeps the run that came of what a claimed key was for; `None` gives the key back.
-    async fn keep_key(&self, key: &str, run: Option<u64>) -> Result<()>;
-}
-
-/// How long it is remembered what was asked for under a key.
-pub const KEY_LIFE: Duration = Duration::from_hours(24);
-
-/// Starts runs for whoever asks.
-#[async_trait]
-pub trait RunControl: Send + Sync + fmt::Debug {
-    /// Starts a refresh; while one goes on, joins it or has one more wait behind it.
-    ///
-    /// # Errors
-    /// [`StartError`].
-    async fn refresh(&self, wish: RefreshCommand) -> std::result::Result<StartedRun, StartError>;
-
-    /// Serves an earlier generation again: the generation served before, and now.
-    ///
-    /// # Errors
-    /// Those of [`rollback::rollback`].
-    async fn rollback(&self, generation: u64) -> Result<(u64, u64)>;
-
-    /// How two generations that are kept differ.
-    ///
-    /// # Errors
-    /// [`StartError::NotThere`] when one is not kept, [`StartError::Failed`] when its tables cannot be read.
-    async fn diff(&self, from: u64, to: u64) -> std::result::Result<GenerationDiff, StartError>;
-
-    /// Asks a run to stop at the next point where nothing is half done, wherever it goes on.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    async fn cancel(&self, run: u64) -> Result<()>;
-
-    /// Waits until a run has ended, wherever it goes on, or the time is over.
-    async fn wait(&self, run: u64, at_most: Duration);
-
-    /// Fires when the process is told to stop: who watches runs should not keep it waiting.
-    fn stopping(&self) -> CancellationToken;
 }

@@ -244,15 +244,15 @@ fn a_run_that_cannot_start_or_fails_reports_the_reason() {
     assert_eq!(failed["state"], "failed");
     assert!(failed["error"].as_str().unwrap().contains("there is no clients*.csv"), "{failed}");
     for (body, detail) in [
-        ("{", "body: it is no JSON object (EOF"),
-        ("[null, true]", "body: it is no JSON object ("),
-        (r#"{"speed": 9}"#, "body: there is no \"speed\" to ask for; there are as_of, force"),
+        ("{", "body: it is not a JSON object (EOF"),
+        ("[null, true]", "body: it is not a JSON object ("),
+        (r#"{"speed": 9}"#, "body: speed: unknown field `speed`, expected one of `as_of`, `force`"),
         (r#"{"as_of": "9999-12-31"}"#, "body: as_of lies in the future: the last day is 2"),
         (r#"{"as_of": "soon"}"#, "body: as_of: \"soon\" is not a day or instant"),
-        (r#"{"as_of": 5}"#, "body: as_of: 5 is not a day or instant"),
-        (r#"{"force": "yes"}"#, "body: force: \"yes\" is not true or false"),
-        (r#"{"replay": -1}"#, "body: replay: -1 is not true or a generation's number"),
-        (r#"{"only": "gold"}"#, "body: only: \"gold\" is not a list of steps"),
+        (r#"{"as_of": 5}"#, "body: as_of: invalid type: integer `5`, expected a string"),
+        (r#"{"force": "yes"}"#, "body: force: invalid type: string \"yes\", expected a boolean"),
+        (r#"{"replay": -1}"#, "body: replay: it must be true, false or the number of a generation"),
+        (r#"{"only": "gold"}"#, "body: only: invalid type: string \"gold\", expected a sequence"),
     ] {
         let reply = app.admin_with("POST", "/admin/refresh", &[], body);
         assert_eq!(reply.status, 400, "{body}");

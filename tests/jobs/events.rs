@@ -1,4 +1,4 @@
-//! Server-sent events, heard by a client that reads them as they come.
+//! Server-sent events, received by a client that reads them as they come.
 
 use std::io::{BufRead as _, BufReader};
 use std::sync::mpsc;
@@ -9,22 +9,22 @@ use serde_json::{Value, json};
 use super::{LARGE, ended, refresh};
 use crate::support::{Http, SMALL, Shop, TestApp};
 
-/// An event as it was heard.
+/// An event as it was received.
 #[derive(Debug, Clone, PartialEq)]
-struct Heard {
+struct Received {
     id: String,
     name: String,
     data: Value,
 }
 
-impl Heard {
-    /// What it says, in short.
+impl Received {
+    /// Its name and data in short.
     fn short(&self) -> String {
-        let word = |field: &str| self.data[field].as_str().unwrap_or_default().to_owned();
+        let text = |field: &str| self.data[field].as_str().unwrap_or_default().to_owned();
         match self.name.as_str() {
-            "step" => format!("{} {}", word("step"), word("state")),
+            "step" => format!("{} {}", text("step"), text("state")),
             "generation" => format!("generation {}", self.data["generation"]),
-            name => format!("{name} {}", word("state")),
+            name => format!("{name} {}", text("state")),
         }
     }
 }
@@ -34,9 +34,9 @@ fn listen(
     http: &Http,
     path: &str,
     token: Option<&str>,
-    heard: Option<&str>,
-) -> mpsc::Receiver<Heard> {
-    let stream = http.stream(path, token, heard);
+    last_id: Option<&str>,
+) -> mpsc::Receiver<Received> {
+    let stream = http.stream(path, token, last_id);
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let (mut id, mut name) = (String::new(), String::new());
@@ -47,8 +47,8 @@ fn listen(
                 Some(("event", text)) => text.clone_into(&mut name),
                 Some(("data", text)) => {
                     let data = serde_json::from_str(text).unwrap();
-                    let heard = Heard { id: id.clone(), name: name.clone(), data };
-                    if sender.send(heard).is_err() {
+                    let event = Received { id: id.clone(), name: name.clone(), data };
+                    if sender.send(event).is_err() {
                         return;
                     }
                 }
@@ -59,55 +59,57 @@ fn listen(
     receiver
 }
 
-fn next(events: &mpsc::Receiver<Heard>) -> Heard {
+fn next(events: &mpsc::Receiver<Received>) -> Received {
     events.recv_timeout(Duration::from_mins(5)).unwrap()
 }
 
-fn all(events: &mpsc::Receiver<Heard>) -> Vec<Heard> {
-    let mut heard = Vec::new();
+fn all(events: &mpsc::Receiver<Received>) -> Vec<Received> {
+    let mut received = Vec::new();
     loop {
         match events.recv_timeout(Duration::from_mins(5)) {
-            Ok(event) => heard.push(event),
-            Err(mpsc::RecvTimeoutError::Disconnected) => return heard,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the stream neither speaks nor ends"),
+            Ok(event) => received.push(event),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return received,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                panic!("the stream neither sends an event nor ends")
+            }
         }
     }
 }
 
-fn until_end(events: &mpsc::Receiver<Heard>) -> Vec<Heard> {
-    let mut heard = Vec::new();
-    while heard.last().is_none_or(|event: &Heard| event.name != "end") {
-        heard.push(next(events));
+fn until_end(events: &mpsc::Receiver<Received>) -> Vec<Received> {
+    let mut received = Vec::new();
+    while received.last().is_none_or(|event: &Received| event.name != "end") {
+        received.push(next(events));
     }
-    heard
+    received
 }
 
 #[test]
-fn a_run_is_heard_from_its_beginning_to_its_end_and_from_where_one_stopped() {
+fn a_run_sends_events_from_its_beginning_to_its_end_or_since_the_last_one_received() {
     let shop = Shop::sample(LARGE);
     let app = TestApp::spawn(&shop);
     refresh(&app, "", &[], "");
     let token = Some(app.admin_token());
-    let heard = all(&listen(&app, "/admin/runs/1/events", token, None));
-    let short: Vec<String> = heard.iter().map(Heard::short).collect();
+    let received = all(&listen(&app, "/admin/runs/1/events", token, None));
+    let short: Vec<String> = received.iter().map(Received::short).collect();
     assert_eq!(short[0], "run running");
     for step in ["sources", "bronze", "silver", "gold", "models", "proof", "publish", "sweep"] {
-        let begun = short.iter().position(|word| *word == format!("{step} running"));
-        let begun = begun.unwrap_or_else(|| panic!("no {step} in {short:?}"));
-        assert_eq!(short[begun + 1], format!("{step} succeeded"));
+        let place = short.iter().position(|text| *text == format!("{step} running"));
+        let place = place.unwrap_or_else(|| panic!("no {step} in {short:?}"));
+        assert_eq!(short[place + 1], format!("{step} succeeded"));
     }
     assert_eq!(
         short[short.len() - 4..],
         ["generation 1", "sweep running", "sweep succeeded", "end succeeded"]
     );
-    let silver = heard.iter().find(|event| event.short() == "silver succeeded").unwrap();
+    let silver = received.iter().find(|event| event.short() == "silver succeeded").unwrap();
     assert_eq!(silver.data["rows_out"], 66_000);
 
-    // Whoever comes back gets the rest; after the end nothing, and is told not to come back.
+    // A client that reconnects gets the rest; after the end it gets 204 and does not reconnect.
     let rest = all(&listen(&app, "/admin/runs/1/events", token, Some(&silver.id)));
-    let place = heard.iter().position(|event| event.id == silver.id).unwrap();
-    assert_eq!(rest, heard[place + 1..]);
-    let last = &heard.last().unwrap().id;
+    let place = received.iter().position(|event| event.id == silver.id).unwrap();
+    assert_eq!(rest, received[place + 1..]);
+    let last = &received.last().unwrap().id;
     let done = app.admin_with("GET", "/admin/runs/1/events", &[("Last-Event-ID", last)], "");
     assert_eq!((done.status, done.text.as_str()), (204, ""));
     let wrong = app.admin_with("GET", "/admin/runs/1/events", &[("Last-Event-ID", "soon")], "");
@@ -117,12 +119,12 @@ fn a_run_is_heard_from_its_beginning_to_its_end_and_from_where_one_stopped() {
 }
 
 #[test]
-fn everybody_hears_of_new_generations_and_misses_none() {
+fn every_client_receives_new_generations_and_misses_none() {
     let shop = Shop::sample(SMALL).with_settings(&[("READ_TOKEN", "open")]);
     let app = TestApp::spawn(&shop);
     assert_eq!(app.get("/events").status, 401);
     let read = Some("open");
-    // Also before anything is published, and of runs of other processes.
+    // Also before anything is published, and for runs of other processes.
     let events = listen(&app, "/events", read, None);
     shop.run(&["refresh"]).good();
     let first = until_end(&events);
@@ -132,14 +134,14 @@ fn everybody_hears_of_new_generations_and_misses_none() {
     let second = until_end(&events);
     assert!(second.iter().any(|event| event.short() == "generation 2"), "{second:?}");
     assert_eq!(app.admin("POST", "/admin/generations/1/activate").status, 200);
-    let third: Vec<String> = until_end(&events).iter().map(Heard::short).collect();
+    let third: Vec<String> = until_end(&events).iter().map(Received::short).collect();
     assert_eq!(third, ["run running", "generation 1", "end succeeded"]);
-    // Also of one that is cancelled before its first step.
+    // Also for a run that is cancelled before its first step.
     refresh(&app, "", &[], r#"{"force": true}"#);
     assert_eq!(app.admin("POST", "/admin/runs/4/cancel").status, 202);
     let stopped = until_end(&events);
     assert_eq!(stopped.first().unwrap().short(), "run running");
-    // What failed is told, not why: that is the operator's to see.
+    // The event does not say why a run failed, which only operators may read.
     shop.put("achats.csv", b"nothing");
     refresh(&app, "", &[], "");
     let failure = until_end(&events);
@@ -148,7 +150,7 @@ fn everybody_hears_of_new_generations_and_misses_none() {
 
     let again = listen(&app, "/events", read, Some(&first.last().unwrap().id));
     assert_eq!(until_end(&again), second);
-    assert_eq!(until_end(&again).iter().map(Heard::short).collect::<Vec<_>>(), third);
+    assert_eq!(until_end(&again).iter().map(Received::short).collect::<Vec<_>>(), third);
     assert_eq!(until_end(&again), stopped);
     assert_eq!(until_end(&again), failure);
     let head = app.send_as("HEAD", "/events", read);
@@ -158,18 +160,18 @@ fn everybody_hears_of_new_generations_and_misses_none() {
 }
 
 #[test]
-fn who_listens_does_not_keep_the_server_from_stopping() {
+fn an_open_stream_does_not_keep_the_server_from_stopping() {
     let shop = Shop::published(SMALL);
     let running =
         crate::support::Running::start(&shop, &["serve"], &[("SHUTDOWN__GRACE_SECS", "50")]);
     let events = listen(&running.http, "/events", None, None);
-    let (code, said) = running.stop();
-    assert_eq!(code, Some(0), "{said}");
+    let (code, log) = running.stop();
+    assert_eq!(code, Some(0), "{log}");
     assert_eq!(all(&events), []);
 }
 
 #[test]
-fn a_run_in_line_is_heard_of() {
+fn a_queued_run_sends_events() {
     let shop = Shop::sample(LARGE);
     let app = TestApp::spawn(&shop);
     refresh(&app, "", &[], "");

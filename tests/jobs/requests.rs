@@ -1,4 +1,4 @@
-//! What a request for a refresh can ask for, and what comes of it when another one goes on.
+//! Requests for a refresh: their options, and their treatment while another run is running.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{LARGE, data, ended, refresh, run};
 use crate::support::{Http, Running, SMALL, Shop, TestApp};
 
 #[test]
-fn one_more_waits_behind_the_run_that_goes_on_and_begins_when_it_has_ended() {
+fn a_queued_run_begins_when_the_running_one_has_ended() {
     let shop = Shop::sample(LARGE);
     let app = TestApp::spawn(&shop);
     assert_eq!(refresh(&app, "", &[], "").status, 202);
@@ -15,7 +15,7 @@ fn one_more_waits_behind_the_run_that_goes_on_and_begins_when_it_has_ended() {
     assert_eq!(queued.header("location"), Some("/admin/runs/2"));
     let view = &queued.json()["data"];
     assert_eq!((&view["state"], &view["steps"]), (&json!("enqueued"), &json!([])));
-    // One, and not another.
+    // At most one run is queued.
     let again = refresh(&app, "?if_running=queue", &[], "");
     assert_eq!((again.status, &again.json()["data"]["run"]), (200, &json!(2)));
     let other = refresh(&app, "?if_running=queue", &[], r#"{"force": true}"#);
@@ -26,7 +26,7 @@ fn one_more_waits_behind_the_run_that_goes_on_and_begins_when_it_has_ended() {
     assert_eq!(ended(&app, 2)["outcome"], "unchanged");
     assert_eq!(run(&app, 1)["outcome"], "published");
     assert!(run(&app, 2)["started_at"].as_str() >= run(&app, 1)["ended_at"].as_str());
-    // With nothing going on there is nothing to wait for.
+    // With no run running, the request starts one.
     let wait = [("Prefer", "wait=60")];
     let at_once = refresh(&app, "?if_running=queue", &wait, "").json();
     assert_eq!(
@@ -39,7 +39,7 @@ fn one_more_waits_behind_the_run_that_goes_on_and_begins_when_it_has_ended() {
 }
 
 #[test]
-fn a_run_in_line_is_cancelled_and_survives_the_end_of_its_process() {
+fn a_queued_run_is_cancelled_or_survives_the_end_of_its_process() {
     let shop = Shop::sample(LARGE);
     let token = [("ADMIN_TOKEN", "close sesame")];
     let first = Running::start(&shop, &["serve"], &token);
@@ -52,7 +52,7 @@ fn a_run_in_line_is_cancelled_and_survives_the_end_of_its_process() {
     assert_eq!((&next["data"]["run"], &next["data"]["state"]), (&json!(3), &json!("enqueued")));
     drop(first);
 
-    // Killed: its run is found interrupted, the one in line begins in the next process.
+    // Killed: its run is marked interrupted, the queued one begins in the next process.
     let app = TestApp::spawn(&shop);
     assert_eq!(ended(&app, 3)["outcome"], "published");
     assert_eq!(run(&app, 1)["state"], "interrupted");
@@ -85,7 +85,7 @@ fn the_same_key_and_body_are_the_same_run() {
     for key in ["", &"x".repeat(256)] {
         assert_eq!(with(key, "").status, 400, "{key}");
     }
-    // A key is for what it asks for, not for whatever goes on.
+    // A key does not make a request join a run with other options.
     let large = Shop::sample(LARGE);
     let busy = TestApp::spawn(&large);
     refresh(&busy, "", &[], "");
@@ -95,12 +95,12 @@ fn the_same_key_and_body_are_the_same_run() {
     let wait = [("Idempotency-Key", "k"), ("Prefer", "wait=60")];
     let keyed = refresh(&busy, "", &wait, r#"{"force": true}"#).json();
     assert_eq!(keyed["data"]["generation"], 2, "{keyed}");
-    // Ten at once under one key, none of which waits for another.
+    // Ten requests at once under one key.
     let runs: Vec<Value> = std::thread::scope(|scope| {
         let ask =
             || refresh(&app, "", &[("Idempotency-Key", "ten")], "").json()["data"]["run"].take();
-        let asking: Vec<_> = (0..10).map(|_| scope.spawn(ask)).collect();
-        asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+        let requests: Vec<_> = (0..10).map(|_| scope.spawn(ask)).collect();
+        requests.into_iter().map(|request| request.join().unwrap()).collect()
     });
     assert!(runs.iter().all(|run| *run == 3), "{runs:?}");
 }
@@ -116,7 +116,7 @@ fn one_key_sent_to_two_processes_at_once_is_one_run() {
         let headers = [("Idempotency-Key", key.as_str())];
         let (path, body) = ("/admin/refresh?if_running=queue", r#"{"force": true}"#);
         let runs: Vec<Value> = std::thread::scope(|scope| {
-            let asking: Vec<_> = (0..8)
+            let requests: Vec<_> = (0..8)
                 .map(|place| {
                     let (http, token): (&Http, _) = if place % 2 == 0 {
                         (&app, app.admin_token())
@@ -127,7 +127,7 @@ fn one_key_sent_to_two_processes_at_once_is_one_run() {
                     scope.spawn(move || ask().json()["data"]["run"].take())
                 })
                 .collect();
-            asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+            requests.into_iter().map(|request| request.join().unwrap()).collect()
         });
         assert!(runs.iter().all(|run| *run == round), "{runs:?}");
         ended(&app, round);
@@ -137,7 +137,7 @@ fn one_key_sent_to_two_processes_at_once_is_one_run() {
 }
 
 #[test]
-fn a_run_is_made_again_of_what_an_earlier_one_was_made_of() {
+fn a_replay_takes_the_inputs_of_an_earlier_run() {
     let shop = Shop::sample(SMALL);
     let app = TestApp::spawn(&shop);
     let wait = [("Prefer", "wait=60")];
@@ -158,7 +158,7 @@ fn a_run_is_made_again_of_what_an_earlier_one_was_made_of() {
     assert_eq!(go(r#"{"force": true}"#)["generation"], 3);
     assert_eq!(app.get("/kpis").json()["data"]["total_customers"], 1);
 
-    // The sources as they were, although they are others now; as of the same day.
+    // The source files of generation 2, although there are others now; as of the same day.
     let replayed = go(r#"{"replay": 2}"#);
     assert_eq!(
         (&replayed["generation"], &replayed["request"]["start_at"]),
@@ -177,7 +177,7 @@ fn a_run_is_made_again_of_what_an_earlier_one_was_made_of() {
 }
 
 #[test]
-fn gold_and_models_are_made_again_without_the_sources() {
+fn gold_and_models_are_rebuilt_without_the_sources() {
     let shop = Shop::sample(SMALL);
     let app = TestApp::spawn(&shop);
     let wait = [("Prefer", "wait=60")];
@@ -195,7 +195,7 @@ fn gold_and_models_are_made_again_without_the_sources() {
         again["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
     assert_eq!(steps, ["sources", "silver", "gold", "models", "proof", "publish", "sweep"]);
     assert_eq!(app.get("/customers?limit=1000").json()["data"], before);
-    // Only what says when it was made is another.
+    // Only tables that depend on the run itself differ.
     let diff = data(&app, "/admin/generations/1/diff/2");
     let changed: Vec<&Value> = diff["tables"]
         .as_array()
@@ -206,21 +206,24 @@ fn gold_and_models_are_made_again_without_the_sources() {
         .collect();
     assert_eq!(changed, ["segment_migration", "ml_model_metrics"]);
     assert_eq!(go(r#"{"only": ["models", "silver", "gold"], "force": true}"#)["generation"], 3);
-    for (body, said) in [
+    for (body, reason) in [
         (r#"{"only": ["models"]}"#, "gold and models go together"),
         (r#"{"only": ["gold"]}"#, "gold and models go together"),
         (r#"{"only": []}"#, "gold and models go together"),
-        (r#"{"only": ["sources"]}"#, r#"\"sources\" is none of silver, gold, models"#),
+        (
+            r#"{"only": ["sources"]}"#,
+            "only[0]: unknown variant `sources`, expected one of `silver`, `gold`, `models`",
+        ),
     ] {
         let refused = refresh(&app, "", &[], body);
         assert_eq!(refused.status, 400, "{body}");
-        assert!(refused.text.contains(said), "{}", refused.text);
+        assert!(refused.text.contains(reason), "{}", refused.text);
     }
     shop.run(&["check"]).good();
 }
 
 #[test]
-fn every_process_on_a_store_sees_waits_for_and_stops_the_run_of_another() {
+fn every_process_on_a_store_sees_awaits_and_stops_the_runs_of_the_others() {
     let shop = Shop::sample(LARGE);
     let token = [("ADMIN_TOKEN", "close sesame")];
     let other = Running::start(&shop, &["serve"], &token);
@@ -243,7 +246,7 @@ fn every_process_on_a_store_sees_waits_for_and_stops_the_run_of_another() {
 }
 
 #[test]
-fn a_run_tells_what_went_through_it_and_how_long_it_will_take() {
+fn a_run_reports_rows_and_bytes_and_when_it_is_expected_to_end() {
     let shop = Shop::sample(LARGE);
     let app = TestApp::spawn(&shop);
     refresh(&app, "", &[], "");
@@ -279,7 +282,7 @@ fn a_run_tells_what_went_through_it_and_how_long_it_will_take() {
 }
 
 #[test]
-fn of_more_than_ten_thousand_runs_the_newest_stay_and_the_last_that_published() {
+fn of_more_than_ten_thousand_runs_the_newest_and_the_last_that_published_are_retained() {
     let shop = Shop::published(SMALL);
     let store = shop.sqlite();
     store
@@ -301,7 +304,7 @@ fn of_more_than_ten_thousand_runs_the_newest_stay_and_the_last_that_published() 
 }
 
 #[test]
-fn old_runs_are_forgotten_beyond_the_bound_that_is_set() {
+fn runs_beyond_the_configured_limit_are_deleted() {
     let shop = Shop::sample(SMALL).with_settings(&[("PUBLISH__KEEP_RUNS", "3")]);
     let app = TestApp::spawn(&shop);
     let wait = [("Prefer", "wait=60")];
@@ -311,6 +314,6 @@ fn old_runs_are_forgotten_beyond_the_bound_that_is_set() {
     let left = app.admin("GET", "/admin/runs").json();
     let left: Vec<u64> =
         left["data"].as_array().unwrap().iter().map(|run| run["run"].as_u64().unwrap()).collect();
-    // The first one published; the others found nothing new.
+    // The first run published; the others were unchanged.
     assert_eq!(left, [6, 5, 4, 1]);
 }

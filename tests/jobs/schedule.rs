@@ -1,4 +1,4 @@
-//! Runs that a process starts by itself.
+//! Runs that a process starts without a request: by the schedule, on changed files, at its start.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ fn runs(app: &TestApp) -> Vec<Value> {
     answer["data"].as_array().unwrap().iter().rev().cloned().collect()
 }
 
-/// Three processes with the same schedule, one that comes every second.
-fn three_make_one_run_each_time(shop: &Shop) {
+/// Three processes with the same schedule, which is due every second.
+fn three_processes_start_one_run_per_instant(shop: &Shop) {
     let every_second = [
         ("REFRESH_SCHEDULE", "* * * * * *"),
         ("REFRESH__JITTER_SECS", "0"),
@@ -29,8 +29,8 @@ fn three_make_one_run_each_time(shop: &Shop) {
         (runs.iter().filter(is_done).count() >= 6).then_some(runs)
     });
     for replica in replicas {
-        let (code, said) = replica.stop();
-        assert_eq!(code, Some(0), "{said}");
+        let (code, log) = replica.stop();
+        assert_eq!(code, Some(0), "{log}");
     }
     assert!(scheduled.iter().all(|run| run["trigger"] == "schedule"), "{scheduled:#?}");
     let instants: Vec<&str> =
@@ -39,26 +39,25 @@ fn three_make_one_run_each_time(shop: &Shop) {
     assert_eq!(different.len(), instants.len(), "{instants:?}");
     let published = scheduled.iter().filter(|run| run["outcome"] == "published").count();
     assert_eq!(published, 1, "{scheduled:#?}");
-    // More than one of them made one.
-    let ended: Vec<&Value> = scheduled.iter().filter(|run| run["state"] == "failed").collect();
-    assert!(ended.is_empty(), "{ended:#?}");
+    let failed: Vec<&Value> = scheduled.iter().filter(|run| run["state"] == "failed").collect();
+    assert!(failed.is_empty(), "{failed:#?}");
 }
 
 #[test]
-fn three_processes_on_sqlite_make_one_run_of_each_instant() {
-    three_make_one_run_each_time(&Shop::sample(SMALL));
+fn three_processes_on_sqlite_start_one_run_per_instant() {
+    three_processes_start_one_run_per_instant(&Shop::sample(SMALL));
 }
 
 #[test]
-fn three_processes_on_mongodb_make_one_run_of_each_instant() {
+fn three_processes_on_mongodb_start_one_run_per_instant() {
     let db = TestDb::new();
-    three_make_one_run_each_time(&Shop::sample(SMALL).serving_from(&db));
+    three_processes_start_one_run_per_instant(&Shop::sample(SMALL).serving_from(&db));
 }
 
 #[test]
-fn a_run_that_was_missed_is_caught_up_once() {
+fn a_missed_run_is_caught_up_once() {
     let shop = Shop::sample(SMALL);
-    // Once a year: the last time was long ago.
+    // Once a year: the last instant was long ago.
     let yearly = [("REFRESH_SCHEDULE", "0 0 1 1 *"), ("REFRESH__JITTER_SECS", "0")];
     let app = TestApp::spawn_with(&shop, &yearly);
     let caught_up = ended(&app, 1);
@@ -68,7 +67,7 @@ fn a_run_that_was_missed_is_caught_up_once() {
     );
     drop(app);
     let app = TestApp::spawn_with(&shop, &yearly);
-    // A run by hand comes next: the schedule was satisfied.
+    // The next run is the one requested here: the schedule was satisfied.
     std::thread::sleep(std::time::Duration::from_secs(1));
     app.admin_with("POST", "/admin/refresh", &[("Prefer", "wait=60")], "");
     assert_eq!(run(&app, 2)["trigger"], "api");
@@ -76,29 +75,29 @@ fn a_run_that_was_missed_is_caught_up_once() {
 }
 
 #[test]
-fn source_files_that_change_are_refreshed_from() {
+fn changed_source_files_start_a_refresh() {
     let shop = Shop::empty();
     let watch = [("SOURCES__WATCH", "true"), ("SOURCES__WATCH_SECS", "1")];
     let app = TestApp::spawn_with(&shop, &watch);
     let sample =
         |seed| goldsmith::sample::generate(goldsmith::sample::Spec { seed, ..SMALL }).unwrap();
-    // Without any, and with those of one kind only, there is nothing to do.
+    // Without files, and with files of one data set only, no run starts.
     let files = sample(1);
-    let (clients, achats): (Vec<_>, Vec<_>) = files
+    let (customers, purchases): (Vec<_>, Vec<_>) = files
         .iter()
         .filter(|(name, _)| *name != "ground_truth.json")
         .partition(|(name, _)| name.starts_with("clients"));
-    shop.put(clients[0].0, &clients[0].1);
+    shop.put(customers[0].0, &customers[0].1);
     std::thread::sleep(std::time::Duration::from_millis(2_500));
     assert_eq!(runs(&app), Vec::<Value>::new());
-    shop.put(achats[0].0, &achats[0].1);
+    shop.put(purchases[0].0, &purchases[0].1);
     let first = ended(&app, 1);
     assert_eq!((&first["trigger"], &first["outcome"]), (&json!("watch"), &json!("published")));
     for (name, bytes) in sample(2) {
         shop.put(name, &bytes);
     }
     assert_eq!(ended(&app, 2)["outcome"], "published");
-    // What is wrong with a file is told once, not with every look.
+    // A file that makes a run fail does not start a run at every poll.
     shop.put("achats.csv", b"nothing");
     assert_eq!(ended(&app, 3)["state"], "failed");
     std::thread::sleep(std::time::Duration::from_millis(2_500));
@@ -106,7 +105,7 @@ fn source_files_that_change_are_refreshed_from() {
 }
 
 #[test]
-fn the_run_before_serving_says_so() {
+fn the_run_before_serving_has_the_trigger_startup() {
     let shop = Shop::sample(SMALL);
     let running = Running::start(&shop, &["up"], &[("ADMIN_TOKEN", "x y")]);
     let first = running.http.get_as("/admin/runs/1", Some("x y")).json();

@@ -6,9 +6,9 @@ use goldsmith::domain::query::{Comparison, Filter, Query};
 use goldsmith::domain::rows::{Batch, ColumnValues, Value};
 use goldsmith::domain::schema::{ColumnType, View};
 use goldsmith::domain::time::{Day, Timestamp};
-use goldsmith::runs::{RunEnd, RunQuery, RunState};
+use goldsmith::runs::{RunEnd, RunLog as _, RunQuery, RunState};
 use goldsmith::store::mongo::MongoStore;
-use goldsmith::store::{GoldStore as _, RunLog as _, StoreError};
+use goldsmith::store::{GoldStore as _, StoreError};
 use mongodb::bson::{Document, doc};
 
 use super::fixtures::{

@@ -53,10 +53,10 @@ pub async fn one_run_is_queued_at_most_and_starts_once_or_is_cancelled(store: &d
 pub async fn each_instant_of_the_schedule_has_one_run(store: &dyn GoldStore) {
     let at = |text: &str| Timestamp::parse(text);
     let order =
-        |occurrence| RunSpec { occurrence, trigger: RunTrigger::Schedule, ..plain_refresh() };
+        |scheduled_for| RunSpec { scheduled_for, trigger: RunTrigger::Schedule, ..plain_refresh() };
     let first = order(at("2026-01-21T03:00:00"));
     let run = store.publisher(&first).await.unwrap();
-    assert_eq!(record(store, run.run()).await.unwrap().occurrence, first.occurrence);
+    assert_eq!(record(store, run.run()).await.unwrap().scheduled_for, first.scheduled_for);
     run.end(RunEnd::Succeeded).await.unwrap();
     let all = RunQuery { counts: true, ..RunQuery::newest(1) };
     let total = store.runs(all).await.unwrap().total;
@@ -92,15 +92,15 @@ pub async fn each_instant_of_the_schedule_has_one_run(store: &dyn GoldStore) {
 }
 
 pub async fn idempotency_keys_are_claimed_once(store: &dyn GoldStore) {
-    let known = |run| Some(IdempotencyRecord { asked: "this".to_owned(), run });
+    let known = |run| Some(IdempotencyRecord { request_hash: "this".to_owned(), run });
     assert_eq!(store.claim_key("k", "this").await.unwrap(), None);
     assert_eq!(store.claim_key("k", "that").await.unwrap(), known(None));
-    store.keep_key("k", Some(7)).await.unwrap();
+    store.complete_key("k", Some(7)).await.unwrap();
     assert_eq!(store.claim_key("k", "this").await.unwrap(), known(Some(7)));
     // A key with a run is not released.
-    store.keep_key("k", None).await.unwrap();
+    store.complete_key("k", None).await.unwrap();
     assert_eq!(store.claim_key("k", "that").await.unwrap(), known(Some(7)));
     assert_eq!(store.claim_key("l", "that").await.unwrap(), None);
-    store.keep_key("l", None).await.unwrap();
+    store.complete_key("l", None).await.unwrap();
     assert_eq!(store.claim_key("l", "this").await.unwrap(), None);
 }

@@ -6,7 +6,7 @@ use goldsmith::domain::data_set::{DataSet, PerDataSet};
 use goldsmith::domain::time::Timestamp;
 use goldsmith::runs::{
     Flow, RowCounts, RunEnd, RunKind, RunNotes, RunPage, RunQuality, RunQuery, RunRecord, RunSpec,
-    RunState, RunStep, RunTrigger,
+    RunState, RunStep, RunTrigger, Step,
 };
 use goldsmith::store::rollback::rollback;
 use goldsmith::store::{GoldStore, StoreError};
@@ -27,7 +27,7 @@ pub async fn one_process_publishes_at_a_time(store: &dyn GoldStore) {
 pub async fn progress_is_recorded_and_kept_after_the_end(store: &dyn GoldStore) {
     let run = hold(store).await;
     let step = RunStep {
-        step: "gold".to_owned(),
+        step: Step::Gold,
         started_at: Timestamp::parse("2026-01-21T03:00:01").unwrap(),
         ended_at: None,
         summary: "under way".to_owned(),
@@ -70,7 +70,7 @@ pub async fn every_run_is_recorded_with_its_outcome(store: &dyn GoldStore) {
     assert_eq!(failed.error.as_deref(), Some("it was too much"));
     assert_eq!(failed.causes, ["too much"]);
     assert!(last.run > gone.run && gone.run > failed.run);
-    assert!(last.holder.ends_with(&format!(":{}", std::process::id())));
+    assert!(last.owner.ends_with(&format!(":{}", std::process::id())));
     let find = async |query: RunQuery| store.runs(query).await.unwrap();
     let newest = RunQuery { counts: true, ..RunQuery::newest(1_000) };
     assert_eq!(find(RunQuery::one(gone.run)).await.runs, std::slice::from_ref(gone));

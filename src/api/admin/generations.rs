@@ -12,6 +12,7 @@ use crate::api::tags;
 use crate::domain::data_set::DataSet;
 use crate::domain::diff::{GenerationDiff, KpiChange, Migration};
 use crate::domain::manifest::{DataSetQuality, Published};
+use crate::error_chain::describe;
 use crate::runs::StartError;
 
 /// A stored generation.
@@ -285,10 +286,8 @@ pub(crate) async fn diff(
     refuse_parameters(&request)?;
     let (from, to) = (number(&generations.0)?, number(&generations.1)?);
     let compared = admin.operator.diff(from, to).await.map_err(|error| match error {
-        StartError::NotThere(why) => ApiError::NotFound(why),
-        StartError::Busy(why) | StartError::Failed(why) | StartError::OtherKey(why) => {
-            ApiError::LakeUnavailable(why)
-        }
+        StartError::NotFound(_) => ApiError::NotFound(describe(&error)),
+        _ => ApiError::LakeUnavailable(describe(&error)),
     })?;
     let meta = Meta::of_service(1, 1, admin.started);
     Ok(HttpResponse::Ok().json(DiffAnswer { data: compared.into(), meta }))

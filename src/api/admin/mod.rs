@@ -2,4 +2,5 @@
 
 pub(crate) mod generations;
 pub(crate) mod refresh;
+pub(crate) mod run_events;
 pub(crate) mod runs;

@@ -1,9 +1,11 @@
-//! `/admin/runs`: what refreshes and rollbacks there were, how each went or goes, and stopping one.
+//! `/admin/runs`: the runs there were and are, one run, and stopping one.
 
 use std::collections::BTreeMap;
+use std::str::FromStr as _;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use strum::VariantArray as _;
 use utoipa::ToSchema;
 
 use crate::api::envelope::Meta;
@@ -13,11 +15,14 @@ use crate::api::parameters::{DEFAULT_LIMIT, MAX_LIMIT, QueryParams, refuse_param
 use crate::api::tags;
 use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
-use crate::runs::{RefreshRequest, RowCounts, RunKind, RunQuery, RunRecord, RunState, RunStep};
+use crate::runs::{
+    Progress, RefreshRequest, RowCounts, RunQuality, RunQuery, RunRecord, RunState, RunStep,
+    RunSummary,
+};
 
-/// One run.
+/// A run.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RunView {
+pub(crate) struct RunView {
     /// Its number; later runs have greater ones.
     #[schema(example = 12)]
     run: u64,
@@ -31,135 +36,137 @@ pub struct RunView {
     /// ended before it did.
     #[schema(example = "succeeded")]
     state: &'static str,
-    /// What it was asked for.
+    /// The options of a refresh.
     request: RequestView,
-    /// The instant of the schedule that it is for, UTC; null of others.
+    /// The instant of the schedule it is for, UTC; null of other runs.
     #[schema(example = "2026-01-21T03:00:00Z")]
     scheduled_for: Option<String>,
-    /// The process that ran it, as `host:pid`.
+    /// The process that runs it, as `host:pid`.
     #[schema(example = "shop:4711")]
     holder: String,
-    /// When it got the right to publish, UTC; while it is enqueued, when it was asked for.
+    /// When it got the right to publish, UTC; while it is queued, when it was requested.
     #[schema(example = "2026-01-21T03:00:00Z")]
     started_at: String,
-    /// When it ended, UTC; null while it runs and when nobody saw the end.
+    /// When it ended, UTC; null while it runs and when its process did not record the end.
     #[schema(example = "2026-01-21T03:00:05Z")]
     ended_at: Option<String>,
-    /// How long it took, seconds; null likewise.
+    /// How long it took, seconds; null when `ended_at` is.
     #[schema(example = 4.82)]
     seconds: Option<f64>,
-    /// The generation that was served when it began; null when none was.
+    /// The generation served when it began; null when there was none.
     #[schema(example = 6)]
     generation_before: Option<u64>,
     /// The generation it switched to; null when it switched to none.
     #[schema(example = 7)]
     generation: Option<u64>,
-    /// What a refresh that succeeded came to: `published`, or `unchanged` when its inputs were those of
+    /// The outcome of a refresh that succeeded: `published`, or `unchanged` when its inputs were those of
     /// the newest generation; else null.
     #[schema(example = "published")]
     outcome: Option<&'static str>,
-    /// Why it failed, with the causes.
+    /// Why it failed, causes included.
     error: Option<String>,
-    /// The causes one by one, the last being the first to happen.
+    /// The causes one by one, the root cause last.
     causes: Vec<String>,
     /// Whether it was asked to stop.
     cancel_requested: bool,
-    /// How much is done, 0 to 1; null of one that did not get to its end.
+    /// The share that is done, 0 to 1; null of a run that is queued or ended without success.
     #[schema(example = 1.0)]
     progress: Option<f64>,
-    /// When it is likely to end, UTC, by the times the steps of the last whole run took; null when it does
-    /// not run, and when there is no such run.
+    /// When it is expected to end, UTC, from how long the steps of the last complete run took; null when it
+    /// is not running, and when there is no such run.
     #[schema(example = "2026-01-21T03:00:05Z")]
     eta: Option<String>,
-    /// What it found of its sources; null before it has looked.
+    /// The data quality of its sources; null before they are read.
     quality: Option<QualityView>,
     /// The steps so far.
     steps: Vec<StepView>,
 }
 
-/// What a run was asked for.
+/// The options of a refresh.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RequestView {
+pub(crate) struct RequestView {
     /// The reference instant; null for the last purchase.
     #[schema(example = "2025-12-31T23:59:59.999999")]
     as_of: Option<String>,
-    /// Whether it runs although nothing changed, and past the quality gate.
+    /// Whether it runs although nothing changed, and despite the quality gate.
     force: bool,
-    /// Where it begins: `sources`, `bronze` (a replay) or `silver` (gold and models only).
+    /// The inputs it starts from: `sources`, `bronze` (a replay) or `silver` (gold and models only).
     #[schema(example = "sources")]
     start_at: &'static str,
-    /// The generation whose inputs it takes, if it does not begin at the sources and one was named.
+    /// The generation whose inputs it takes, if it does not start from the sources and one was named.
     #[schema(example = json!(null))]
     inputs_of: Option<u64>,
 }
 
-/// What a run found of its sources.
+/// The data quality a run found in its sources.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct QualityView {
+pub(crate) struct QualityView {
     /// Rows of the customers' files.
     clients: CountsView,
     /// Rows of the purchases' files.
     achats: CountsView,
-    /// Rows rejected, by reason.
+    /// Rejected rows, by reason.
     rejected: BTreeMap<String, u64>,
-    /// Rows that gave rise to a warning, by warning.
+    /// Rows with a warning, by warning.
     warnings: BTreeMap<String, u64>,
 }
 
 /// Rows of a data set.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct CountsView {
-    /// Read.
+pub(crate) struct CountsView {
+    /// Rows read.
     #[schema(example = 60012)]
     read: u64,
-    /// Kept.
+    /// Rows accepted.
     #[schema(example = 60000)]
     valid: u64,
-    /// Rejected.
+    /// Rows rejected.
     #[schema(example = 12)]
     rejected: u64,
 }
 
 /// A step of a run.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StepView {
-    /// Its name.
+pub(crate) struct StepView {
+    /// Its name; `unknown` of a run of another version that has steps this one does not have.
     #[schema(example = "silver")]
     step: String,
-    /// `running` or `succeeded`; the step a run ended in stands as the run does.
+    /// `running` or `succeeded`; the step a run ended in has the state of the run.
     #[schema(example = "succeeded")]
     state: &'static str,
     /// When it began, UTC.
     #[schema(example = "2026-01-21T03:00:01Z")]
     started_at: String,
-    /// How long it took, seconds; null while it runs, and when it did not end well.
+    /// How long it took, seconds; null while it runs, and when it did not succeed.
     #[schema(example = 0.107)]
     seconds: Option<f64>,
-    /// Rows it took in; null where a step has none, and until it ended.
+    /// Rows read; null where a step reads none, and until it succeeded.
     #[schema(example = 65012)]
     rows_in: Option<u64>,
-    /// Rows it gave; null likewise.
+    /// Rows written; null likewise.
     #[schema(example = 65000)]
     rows_out: Option<u64>,
-    /// Bytes it read or wrote; null likewise.
+    /// Bytes read or written; null likewise.
     #[schema(example = 1_874_309)]
     bytes: Option<u64>,
-    /// With what it ended; empty until then.
+    /// The result in a few words; empty until it succeeded.
     #[schema(example = "5000 customers, 60000 purchases, 12 rows rejected")]
     summary: String,
-}
-
-/// An instant of the service's own, with its offset.
-#[must_use]
-pub fn utc(instant: Timestamp) -> String {
-    format!("{instant}Z")
 }
 
 #[allow(clippy::cast_precision_loss)]
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     const MICROS_PER_SEC: f64 = 1e6;
-    // A clock that was set back tells nothing.
+    // Not negative when the clock was set back.
     (to.0 - from.0).max(0) as f64 / MICROS_PER_SEC
+}
+
+impl From<RefreshRequest> for RequestView {
+    fn from(request: RefreshRequest) -> Self {
+        let RefreshRequest { as_of, force, start_at, inputs_of } = request;
+        let as_of = as_of.map(|as_of| as_of.to_string());
+        Self { as_of, force, start_at: start_at.as_str(), inputs_of }
+    }
 }
 
 impl From<RowCounts> for CountsView {
@@ -168,93 +175,99 @@ impl From<RowCounts> for CountsView {
     }
 }
 
-impl RunView {
-    /// A record, with the last whole run to foretell it by.
-    fn of(record: RunRecord, past: Option<&RunRecord>) -> Self {
-        let (progress, eta) = record.forecast(past, Timestamp::now());
-        let step = |step: RunStep| StepView {
-            state: if step.ended_at.is_some() {
-                RunState::Succeeded.as_str()
-            } else {
-                record.state.as_str()
-            },
-            seconds: step.ended_at.map(|ended| seconds(step.started_at, ended)),
-            step: step.step,
-            started_at: utc(step.started_at),
+impl From<RunQuality> for QualityView {
+    fn from(quality: RunQuality) -> Self {
+        let RunQuality { data_sets, rejected, warnings } = quality;
+        Self {
+            clients: data_sets[DataSet::Customers].into(),
+            achats: data_sets[DataSet::Purchases].into(),
+            rejected,
+            warnings,
+        }
+    }
+}
+
+impl StepView {
+    /// A step of a run in a state.
+    fn of(step: RunStep, run: RunState) -> Self {
+        let state = if step.ended_at.is_some() { RunState::Succeeded } else { run };
+        Self {
+            step: step.step.to_string(),
+            state: state.as_str(),
+            started_at: step.started_at.to_utc(),
+            seconds: step.ended_at.map(|ended_at| seconds(step.started_at, ended_at)),
             rows_in: step.flow.rows_in,
             rows_out: step.flow.rows_out,
             bytes: step.flow.bytes,
             summary: step.summary,
-        };
-        let RefreshRequest { as_of, force, start_at, inputs_of } = record.request;
+        }
+    }
+}
+
+impl RunView {
+    /// A record, with the last complete run to predict its progress from.
+    fn of(record: RunRecord, past: Option<&RunRecord>) -> Self {
+        let Progress { share, eta } = Progress::of(&record, past, Timestamp::now());
+        let summary = RunSummary::from(&record);
+        let RunSummary { run, kind, trigger, state, started_at, ended_at, .. } = summary;
+        let RunSummary { generation_before, generation, outcome, error, quality, .. } = summary;
         Self {
-            outcome: record.outcome(),
-            run: record.run,
-            kind: record.kind.as_str(),
-            trigger: record.trigger.as_str(),
-            state: record.state.as_str(),
-            request: RequestView {
-                as_of: as_of.map(|as_of| as_of.to_string()),
-                force,
-                start_at: start_at.as_str(),
-                inputs_of,
-            },
-            scheduled_for: record.occurrence.map(utc),
-            holder: record.holder,
-            started_at: utc(record.started_at),
-            ended_at: record.ended_at.map(utc),
-            seconds: record.ended_at.map(|ended| seconds(record.started_at, ended)),
-            generation_before: record.before,
-            generation: record.generation,
-            error: record.error,
+            run,
+            kind,
+            trigger,
+            state,
+            request: record.request.into(),
+            scheduled_for: record.scheduled_for.map(Timestamp::to_utc),
+            holder: record.owner,
+            started_at,
+            ended_at,
+            seconds: record.ended_at.map(|ended_at| seconds(record.started_at, ended_at)),
+            generation_before,
+            generation,
+            outcome,
+            error,
             causes: record.causes,
             cancel_requested: record.cancel_requested,
-            progress,
-            eta: eta.map(utc),
-            quality: record.quality.map(|quality| QualityView {
-                clients: quality.data_sets[DataSet::Customers].into(),
-                achats: quality.data_sets[DataSet::Purchases].into(),
-                rejected: quality.rejected,
-                warnings: quality.warnings,
-            }),
-            steps: record.steps.into_iter().map(step).collect(),
+            progress: share,
+            eta: eta.map(Timestamp::to_utc),
+            quality: quality.map(QualityView::from),
+            steps: record.steps.into_iter().map(|step| StepView::of(step, record.state)).collect(),
         }
     }
 }
 
 /// Runs in the common envelope.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RunsAnswer {
+pub(crate) struct RunsAnswer {
     data: Vec<RunView>,
     meta: Meta,
 }
 
 /// A run in the common envelope.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RunAnswer {
+pub(crate) struct RunAnswer {
     data: RunView,
     meta: Meta,
 }
 
-/// What a request for runs may ask.
 const PARAMETERS: &[&str] = &["state", "from", "until", "limit", "offset"];
 
 fn parse(query: &str) -> Result<RunQuery, ApiError> {
-    let given = QueryParams::parse(query, PARAMETERS)?;
-    let words: Vec<&str> = RunState::ALL.iter().map(|state| state.as_str()).collect();
-    let state = |text: &str| RunState::ALL.into_iter().find(|state| state.as_str() == text);
+    let params = QueryParams::parse(query, PARAMETERS)?;
+    let states: Vec<&str> = RunState::VARIANTS.iter().map(|state| state.as_str()).collect();
+    let state = |text: &str| RunState::from_str(text).ok();
     let instant = "an instant such as 2026-01-21T03:00:00 (UTC)";
     Ok(RunQuery {
         run: None,
-        state: given.read("state", &format!("one of {}", words.join(", ")), state)?,
-        from: given.read("from", instant, Timestamp::parse)?,
-        until: given.read("until", instant, Timestamp::parse)?,
-        limit: given
+        state: params.read("state", &format!("one of {}", states.join(", ")), state)?,
+        from: params.read("from", instant, Timestamp::parse)?,
+        until: params.read("until", instant, Timestamp::parse)?,
+        limit: params
             .read("limit", &format!("a whole number from 1 to {MAX_LIMIT}"), |text| {
                 text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
             })?
             .unwrap_or(DEFAULT_LIMIT),
-        offset: given
+        offset: params
             .read("offset", "a whole number from 0", |text| text.parse().ok())?
             .unwrap_or(0),
         counts: true,
@@ -266,58 +279,58 @@ fn parse(query: &str) -> Result<RunQuery, ApiError> {
 /// The newest first.
 #[utoipa::path(get, path = "/admin/runs", tag = tags::ADMIN, operation_id = "admin_runs",
     params(
-        ("state" = Option<String>, Query, description = "Only runs that stand so"),
-        ("from" = Option<String>, Query, description = "Only runs that started then or later, UTC"),
-        ("until" = Option<String>, Query, description = "Only runs that started before then, UTC"),
-        ("limit" = Option<u32>, Query, description = "Most runs to answer"),
-        ("offset" = Option<u32>, Query, description = "Runs to skip, of the newest"),
+        ("state" = Option<String>, Query, description = "Only runs in this state"),
+        ("from" = Option<String>, Query, description = "Only runs that started at this instant or later, UTC"),
+        ("until" = Option<String>, Query, description = "Only runs that started before this instant, UTC"),
+        ("limit" = Option<u32>, Query, description = "How many runs to return at most"),
+        ("offset" = Option<u32>, Query, description = "How many of the newest runs to skip"),
     ),
     security(("admin_token" = [])),
     responses(
         (status = 200, description = "The runs", body = RunsAnswer),
     ))]
-pub async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(admin: Admin, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let page = admin.store.runs(parse(request.query_string())?).await?;
-    let past = past_of(&admin, &page.runs).await?;
+    let past = find_past(&admin, &page.runs).await?;
     let data: Vec<RunView> =
         page.runs.into_iter().map(|record| RunView::of(record, past.as_ref())).collect();
     let meta = Meta::of_service(data.len(), page.total, admin.started);
     Ok(HttpResponse::Ok().json(RunsAnswer { data, meta }))
 }
 
-/// One run
+/// A run
 #[utoipa::path(get, path = "/admin/runs/{run}", tag = tags::ADMIN, operation_id = "admin_runs_run",
     params(("run" = u64, Path, description = "The run's number")),
     security(("admin_token" = [])),
     responses(
         (status = 200, description = "The run", body = RunAnswer),
     ))]
-pub async fn one(
+pub(crate) async fn one(
     admin: Admin,
     run: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
-    Ok(HttpResponse::Ok().json(find(&admin, number(&run)?).await?.0))
+    Ok(HttpResponse::Ok().json(find(&admin, parse_number(&run)?).await?.0))
 }
 
 /// Stop a run
 ///
-/// Wherever it goes on, it ends as cancelled within seconds and publishes nothing in part, or as
-/// succeeded if it has published already; one that is in line leaves it. Asking again, or for a run that
-/// has ended, changes nothing.
+/// A running run of any process ends within seconds: as cancelled, having published nothing, or as succeeded
+/// if it has published already. A queued run is cancelled at once. Repeating the request, or sending it for a
+/// run that has ended, changes nothing.
 #[utoipa::path(post, path = "/admin/runs/{run}/cancel", tag = tags::ADMIN,
     operation_id = "admin_runs_cancel",
     params(("run" = u64, Path, description = "The run's number")),
     security(("admin_token" = [])),
-    responses((status = 202, description = "It is asked to stop, or has ended", body = RunAnswer)))]
-pub async fn cancel(
+    responses((status = 202, description = "The run is asked to stop, or has ended", body = RunAnswer)))]
+pub(crate) async fn cancel(
     admin: Admin,
     run: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
-    let run = number(&run)?;
+    let run = parse_number(&run)?;
     admin.operator.cancel(run).await?;
     Ok(HttpResponse::Accepted().json(find(&admin, run).await?.0))
 }
@@ -325,12 +338,12 @@ pub async fn cancel(
 /// The number of a run in a path.
 ///
 /// # Errors
-/// [`ApiError::NotFound`] for what is no number.
-pub fn number(text: &str) -> Result<u64, ApiError> {
-    text.parse().map_err(|_| missing(text))
+/// [`ApiError::NotFound`] for a text that is not a number.
+pub(crate) fn parse_number(text: &str) -> Result<u64, ApiError> {
+    text.parse().map_err(|_| not_found(text))
 }
 
-fn missing(run: &str) -> ApiError {
+fn not_found(run: &str) -> ApiError {
     ApiError::NotFound(format!("there is no run {run}; /admin/runs lists them"))
 }
 
@@ -338,40 +351,36 @@ fn missing(run: &str) -> ApiError {
 ///
 /// # Errors
 /// [`ApiError::NotFound`], [`ApiError::Store`].
-pub async fn find_record(admin: &Admin, run: u64) -> Result<RunRecord, ApiError> {
+pub(crate) async fn find_record(admin: &Admin, run: u64) -> Result<RunRecord, ApiError> {
     let page = admin.store.runs(RunQuery::one(run)).await?;
-    page.runs.into_iter().next().ok_or_else(|| missing(&run.to_string()))
+    page.runs.into_iter().next().ok_or_else(|| not_found(&run.to_string()))
 }
 
 /// A run's view, and whether it has ended.
 ///
 /// # Errors
 /// As [`find_record`].
-pub async fn find(admin: &Admin, run: u64) -> Result<(RunAnswer, bool), ApiError> {
+pub(crate) async fn find(admin: &Admin, run: u64) -> Result<(RunAnswer, bool), ApiError> {
     let record = find_record(admin, run).await?;
     let has_ended = record.state.has_ended();
-    let past = past_of(admin, std::slice::from_ref(&record)).await?;
+    let past = find_past(admin, std::slice::from_ref(&record)).await?;
     let data = RunView::of(record, past.as_ref());
     Ok((RunAnswer { data, meta: Meta::of_service(1, 1, admin.started) }, has_ended))
 }
 
-/// The last whole run, if one of these goes on and wants to be foretold.
-async fn past_of(admin: &Admin, runs: &[RunRecord]) -> Result<Option<RunRecord>, ApiError> {
-    /// Runs that found nothing new, and so took no time, lie between.
-    const LOOKED_THROUGH: u32 = 100;
-    /// Of a run that did all; one that found gold complete in the lake has fewer.
-    const FEWEST_STEPS: usize = 6;
-    let Some(going_on) = runs.iter().find(|run| run.state == RunState::Running) else {
+/// The last complete run with the same start, if one of these runs is running: its progress is predicted
+/// from it.
+async fn find_past(admin: &Admin, runs: &[RunRecord]) -> Result<Option<RunRecord>, ApiError> {
+    /// Runs to search: those that found their inputs unchanged lie between.
+    const RUN_LOOKBACK: u32 = 100;
+    let Some(running) = runs.iter().find(|run| run.state == RunState::Running) else {
         return Ok(None);
     };
     let succeeded = Some(RunState::Succeeded);
-    let query = RunQuery { state: succeeded, ..RunQuery::newest(LOOKED_THROUGH) };
+    let query = RunQuery { state: succeeded, ..RunQuery::newest(RUN_LOOKBACK) };
     let past = admin.store.runs(query).await?.runs.into_iter();
-    let is_whole = |run: &RunRecord| {
-        run.kind == RunKind::Refresh
-            && run.generation.is_some()
-            && run.request.start_at == going_on.request.start_at
-            && run.steps.len() >= FEWEST_STEPS
-    };
-    Ok(past.into_iter().find(is_whole))
+    let start_at = running.request.start_at;
+    let is_like_it =
+        |run: &RunRecord| run.is_complete_refresh() && run.request.start_at == start_at;
+    Ok(past.into_iter().find(is_like_it))
 }

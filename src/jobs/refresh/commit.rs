@@ -11,11 +11,10 @@ use crate::catalogue;
 use crate::domain::manifest::{Manifest, QualityReport, SilverFiles};
 use crate::domain::time::Timestamp;
 use crate::failpoint::failpoint;
-use crate::jobs::Step;
 use crate::jobs::error::{RefreshError, Result};
 use crate::lake::{Layer, keys};
 use crate::pipeline::gold::{self, Gold};
-use crate::runs::Flow;
+use crate::runs::{Flow, Step};
 
 impl Refresher {
     /// Completes gold with the models' scores, proves that all tables agree, writes them and commits.

@@ -13,13 +13,12 @@ use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{TableEntry, TableFile};
 use crate::domain::schema::Table;
 use crate::failpoint::failpoint;
-use crate::jobs::Step;
 use crate::jobs::error::Result;
 use crate::lake::Layer;
 use crate::lake::keys::Folder;
 use crate::pipeline::gold::{self, Aggregates, GoldTable};
 use crate::pipeline::silver::Silver;
-use crate::runs::{Flow, RunQuality};
+use crate::runs::{Flow, RunQuality, Step};
 
 impl Refresher {
     /// Computes the tables that need no model.

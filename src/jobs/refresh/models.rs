@@ -10,14 +10,14 @@ use crate::catalogue;
 use crate::domain::manifest::{Manifest, TableFile};
 use crate::failpoint::failpoint;
 use crate::jobs::error::{RefreshError, Result};
-use crate::jobs::{Step, generation_reader};
+use crate::jobs::generation_reader;
 use crate::lake::keys::Folder;
 use crate::lake::writing::PartWriter;
 use crate::lake::{LakeError, Layer};
 use crate::pipeline::gold::Aggregates;
 use crate::pipeline::ml::history::History;
 use crate::pipeline::ml::{self, Artefact, LastSegments, Trained};
-use crate::runs::Flow;
+use crate::runs::{Flow, Step};
 
 /// Trained models, with what they were trained on.
 pub(super) struct NewModels {

@@ -8,10 +8,10 @@ use crate::domain::digest::sha256_hex;
 use crate::domain::manifest::{Manifest, Published, SilverFiles, SourceFile};
 use crate::domain::time::Timestamp;
 use crate::jobs::error::{RefreshError, Result};
-use crate::jobs::{Step, sources};
+use crate::jobs::sources;
 use crate::lake::keys::Folder;
 use crate::pipeline::silver::quality::check_gate;
-use crate::runs::{Flow, RefreshRequest, StartAt};
+use crate::runs::{Flow, RefreshRequest, StartAt, Step};
 
 /// What a run has to do.
 pub(super) enum Plan {

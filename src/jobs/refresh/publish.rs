@@ -10,8 +10,8 @@ use crate::domain::schema::Table;
 use crate::domain::time::Timestamp;
 use crate::failpoint::failpoint;
 use crate::jobs::error::{RefreshError, Result};
-use crate::jobs::{Step, generation_reader};
-use crate::runs::Flow;
+use crate::jobs::generation_reader;
+use crate::runs::{Flow, Step};
 use crate::store::{Publisher, RowsError};
 
 impl Refresher {

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use super::refresher::Refresher;
 use super::steps::Steps;
 use crate::domain::manifest::Published;
-use crate::jobs::Step;
 use crate::jobs::error::{RefreshError, Result};
 use crate::jobs::retention::retained;
 use crate::lake::{Layer, keys};
-use crate::runs::Flow;
+use crate::runs::{Flow, Step};
 use crate::store::Publisher;
 
 impl Refresher {

@@ -12,14 +12,14 @@ use crate::domain::manifest::{DataSetFiles, SilverFiles, SourceFile};
 use crate::domain::time::Timestamp;
 use crate::failpoint::failpoint;
 use crate::jobs::error::{RefreshError, Result};
-use crate::jobs::{Step, generation_reader, sources};
+use crate::jobs::{generation_reader, sources};
 use crate::lake::keys::Folder;
 use crate::lake::writing::PartWriter;
 use crate::lake::{LakeError, Layer};
 use crate::pipeline::PipelineError;
 use crate::pipeline::silver::quality::check_gate;
 use crate::pipeline::silver::{self, Silver, partition};
-use crate::runs::{Flow, RowCounts, RunQuality};
+use crate::runs::{Flow, RowCounts, RunQuality, Step};
 
 /// Silver of a new generation.
 pub(super) struct NewSilver {

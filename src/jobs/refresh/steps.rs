@@ -11,13 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::time::Timestamp;
 use crate::error_chain::describe;
-use crate::jobs::Step;
 use crate::jobs::error::{RefreshError, Result};
 use crate::jobs::observer::Observer;
 use crate::jobs::report::StepDone;
 use crate::metrics::count_retry;
 use crate::retry::{self, Policy};
-use crate::runs::{Flow, RunNotes, RunStep};
+use crate::runs::{Flow, RunNotes, RunStep, Step};
 use crate::store::Publisher;
 
 /// The metric's label for these retries.
@@ -106,13 +105,7 @@ impl<'a> Steps<'a> {
             self.current.send_replace(Some((step, self.started)));
         }
         self.observer.started(step, parts as u64);
-        self.notes.steps.push(RunStep {
-            step: step.to_string(),
-            started_at: Timestamp::now(),
-            ended_at: None,
-            summary: String::new(),
-            flow: Flow::default(),
-        });
+        self.notes.steps.push(RunStep::starting(step, Timestamp::now()));
         self.write_notes().await;
         Ok(())
     }

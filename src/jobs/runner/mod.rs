@@ -28,10 +28,10 @@ use super::refresh::Refresher;
 use crate::domain::diff::GenerationDiff;
 use crate::error_chain::describe;
 use crate::runs::{
-    IfRunning, RefreshCommand, RunSpec, RunState, RunTrigger, StartError, StartedRun,
+    IfRunning, RefreshCommand, RunControl, RunSpec, RunState, RunTrigger, StartError, StartedRun,
 };
 use crate::store::rollback::rollback;
-use crate::store::{GoldStore, RunControl, StoreError};
+use crate::store::{GoldStore, StoreError};
 
 /// Runs refreshes in the background, one at a time.
 #[derive(Clone)]
@@ -145,6 +145,8 @@ impl Runner {
 
 #[async_trait]
 impl RunControl for Runner {
+    type Error = StoreError;
+
     async fn refresh(&self, command: RefreshCommand) -> Result<StartedRun, StartError> {
         self.0.complete(Arc::clone(&self.0).start_command(command)).await
     }
@@ -170,11 +172,9 @@ impl RunControl for Runner {
         });
         match compared.await {
             Ok(Ok(diff)) => Ok(diff),
-            Ok(Err(error @ DiffError::NoGeneration(..))) => {
-                Err(StartError::NotThere(describe(&error)))
-            }
-            Ok(Err(error)) => Err(StartError::Failed(describe(&error))),
-            Err(error) => Err(StartError::Failed(error.to_string())),
+            Ok(Err(error @ DiffError::NoGeneration(..))) => Err(StartError::NotFound(error.into())),
+            Ok(Err(error)) => Err(StartError::Failed(error.into())),
+            Err(error) => Err(StartError::Failed(error.into())),
         }
     }
 

@@ -64,7 +64,7 @@ impl Inner {
     /// Begins a queued run, or waits before the next attempt.
     async fn begin_queued(self: &Arc<Self>, queued: &RunRecord) {
         let spec = RunSpec {
-            occurrence: queued.occurrence,
+            scheduled_for: queued.scheduled_for,
             enqueued: Some(queued.run),
             ..RunSpec::refresh(queued.trigger, queued.request)
         };

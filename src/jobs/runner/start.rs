@@ -15,8 +15,8 @@ use crate::jobs::observer::NoObserver;
 use crate::jobs::refresh::{PreparedRun, Refresher};
 use crate::lake::LakeError;
 use crate::runs::{
-    IdempotencyRecord, IfRunning, RefreshCommand, RefreshRequest, RunKind, RunQuery, RunRecord,
-    RunSpec, RunState, RunTrigger, StartError, StartedRun,
+    Conflict, IdempotencyRecord, IfRunning, RefreshCommand, RefreshRequest, RunKind, RunQuery,
+    RunRecord, RunSpec, RunState, RunTrigger, StartError, StartedRun,
 };
 use crate::store::{StoreError, end_run, failed as failed_run};
 
@@ -33,8 +33,8 @@ impl Inner {
         let request_text = serde_json::json!([request, if_running]).to_string();
         let request_hash = sha256_hex(request_text.as_bytes());
         if let Some(earlier) = self.claim_key(&key, &request_hash).await? {
-            if earlier.asked != request_hash {
-                return Err(StartError::OtherKey(key));
+            if earlier.request_hash != request_hash {
+                return Err(StartError::KeyConflict { key });
             }
             // A run whose record was removed already counts as none.
             if let Some(run) = earlier.run
@@ -45,7 +45,7 @@ impl Inner {
         }
         let started = self.start(spec, if_running).await;
         let run = started.as_ref().ok().map(|started| started.run);
-        self.store.keep_key(&key, run).await.map_err(failed)?;
+        self.store.complete_key(&key, run).await.map_err(failed)?;
         started
     }
 
@@ -60,7 +60,7 @@ impl Inner {
         const MAX_POLLS: u32 = 20;
         for _ in 0..MAX_POLLS {
             match self.store.claim_key(key, request_hash).await.map_err(failed)? {
-                Some(earlier) if earlier.run.is_none() && earlier.asked == request_hash => {
+                Some(earlier) if earlier.run.is_none() && earlier.request_hash == request_hash => {
                     tokio::time::sleep(POLL_INTERVAL).await;
                 }
                 earlier => return Ok(earlier),
@@ -82,10 +82,10 @@ impl Inner {
                 match self.begin(&spec).await {
                     Ok(run) => return Ok(StartedRun { run, is_new: true }),
                     Err(error) if is_busy(&error) => {}
-                    Err(RefreshError::Store(error @ StoreError::AlreadyRun(_))) => {
-                        return Err(StartError::Busy(describe(&error)));
+                    Err(RefreshError::Store(StoreError::AlreadyRun(instant))) => {
+                        return Err(StartError::Busy(Conflict::AlreadyRun(instant)));
                     }
-                    Err(error) => return Err(StartError::Failed(describe(&error))),
+                    Err(error) => return Err(StartError::Failed(error.into())),
                 }
             }
             if if_running == IfRunning::Queue {
@@ -96,16 +96,13 @@ impl Inner {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        let location = self.store.location();
-        Err(StartError::Busy(format!(
-            "another job (not a refresh) is running on {location}; try again when it has ended"
-        )))
+        Err(StartError::Busy(Conflict::OtherJob { store: self.store.location() }))
     }
 
     async fn enqueue(self: &Arc<Self>, spec: RunSpec) -> Result<StartedRun, StartError> {
         let enqueued = self.store.enqueue(&spec).await;
         let (run, is_new) = enqueued.map_err(|error| match error {
-            StoreError::AlreadyRun(_) => StartError::Busy(describe(&error)),
+            StoreError::AlreadyRun(instant) => StartError::Busy(Conflict::AlreadyRun(instant)),
             error => failed(error),
         })?;
         self.attend_queue();
@@ -167,9 +164,8 @@ async fn carry_out(refresher: &Refresher, prepared: PreparedRun, cancel: &Cancel
     }
 }
 
-#[allow(clippy::needless_pass_by_value)] // as `map_err` passes it
 fn failed(error: StoreError) -> StartError {
-    StartError::Failed(describe(&error))
+    StartError::Failed(error.into())
 }
 
 /// Answers a request with an existing run, if the request is the same or has no options of its own.
@@ -178,13 +174,10 @@ fn join(record: &RunRecord, spec: &RunSpec) -> Result<StartedRun, StartError> {
     if spec.request == RefreshRequest::default() || spec.request == record.request {
         return Ok(StartedRun { run, is_new: false });
     }
-    let (state, hint) = match record.state {
-        RunState::Enqueued => ("queued", "when it has begun"),
-        _ => ("running", "with if_running=queue, or when it has ended"),
-    };
-    Err(StartError::Busy(format!(
-        "run {run} is {state} with other options than this request; send it again {hint}"
-    )))
+    Err(StartError::Busy(match record.state {
+        RunState::Enqueued => Conflict::Queued(run),
+        _ => Conflict::Running(run),
+    }))
 }
 
 /// Whether another run holds what this one needs.

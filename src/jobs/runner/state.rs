@@ -82,7 +82,7 @@ impl Inner {
         work: impl Future<Output = Result<T, StartError>> + Send + 'static,
     ) -> Result<T, StartError> {
         let done = self.runtime.spawn(work).await;
-        done.unwrap_or_else(|error| Err(StartError::Failed(error.to_string())))
+        done.unwrap_or_else(|error| Err(StartError::Failed(error.into())))
     }
 
     /// The record of a run; `None` when there is none.
@@ -103,7 +103,7 @@ impl Inner {
             tokio::time::sleep(NOTIFY_GRACE).await;
         };
         tokio::select! {
-            () = self.notifier.tell(self.store.as_ref(), run) => {}
+            () = self.notifier.notify(self.store.as_ref(), run) => {}
             () = stop => {}
         }
     }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
 use mongodb::options::{
@@ -14,7 +13,6 @@ use secrecy::ExposeSecret;
 
 use super::errors::{is_permanent, sentence};
 use super::options::{MongoOptions, ReadPreference};
-use crate::runs::RunState;
 use crate::store::{Result, StoreError};
 
 /// The oldest supported server, and its wire protocol version.
@@ -146,18 +144,5 @@ impl Connection {
     /// The pointer as it is now; `None` before the first run.
     pub async fn read_pointer(&self) -> std::result::Result<Option<Document>, Error> {
         self.pointer().find_one(doc! { "_id": POINTER }).max_time(self.longest).await
-    }
-
-    /// The running runs that match the filter.
-    pub async fn running(&self, mut filter: Document) -> std::result::Result<Vec<Document>, Error> {
-        filter.insert("state", RunState::Running.as_str());
-        self.runs().find(filter).max_time(self.longest).await?.try_collect().await
-    }
-
-    /// The newest runs, newest first.
-    pub async fn newest_runs(&self, limit: u32) -> std::result::Result<Vec<Document>, Error> {
-        let runs = self.runs();
-        let newest = runs.find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit));
-        newest.max_time(self.longest).await?.try_collect().await
     }
 }

@@ -15,6 +15,7 @@ use super::commands::millis;
 use super::connection::Connection;
 use super::decode::whole;
 use super::errors::{DUPLICATE_KEY, code};
+use super::run_queries::find_newest;
 
 /// A failed heartbeat is retried after this fraction of the usual interval.
 const HEARTBEAT_RETRY_FRACTION: u32 = 8;
@@ -56,7 +57,7 @@ pub(super) async fn claim(
     }
     let pointer = connection.read_pointer().await?;
     let fence = pointer.and_then(|pointer| whole(&pointer, "fence")).unwrap_or(0);
-    let last = connection.newest_runs(1).await?.pop();
+    let last = find_newest(connection).await?;
     let last = last.and_then(|last| whole(&last, "_id")).unwrap_or(0);
     let mut free = doc! { "_id": LEASE, "$expr": { "$lte": ["$expires_at", "$$NOW"] } };
     if let Some(unrenewed) = unrenewed {

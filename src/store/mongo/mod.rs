@@ -3,7 +3,8 @@
 //!
 //! This file implements the contracts, one call per method. Reading: [`client`], [`active`],
 //! [`read`], [`audit`]. Publishing: [`publisher`] with a [`lease`], [`load`], [`switch`], [`views`],
-//! [`sweep`]. Documents are made and read in [`documents`] and [`runs`], queries in [`queries`].
+//! [`sweep`]. Documents are made and read in [`documents`] and [`run_document`], queries in
+//! [`queries`] and [`run_queries`].
 
 mod active;
 mod audit;
@@ -22,6 +23,8 @@ mod pointer;
 mod publisher;
 mod queries;
 mod read;
+mod run_document;
+mod run_queries;
 mod runs;
 mod sweep;
 mod switch;

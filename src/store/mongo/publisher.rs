@@ -21,7 +21,8 @@ use super::decode::{read_manifest, whole};
 use super::errors::{Fenced, NAMESPACE_NOT_FOUND, code};
 use super::lease::{LeaseAttempt, claim, heartbeat, heartbeat_interval, release, renew};
 use super::names::{Namespace, foreign, list_names};
-use super::runs::{abandon_running, begin, write_notes};
+use super::run_document::write_notes;
+use super::runs::{begin, end_abandoned};
 use crate::domain::manifest::Published;
 use crate::retry;
 use crate::runs::{RunEnd, RunNotes, RunSpec};
@@ -152,10 +153,10 @@ impl MongoPublisher {
     }
 
     pub async fn record_notes(&self, notes: &RunNotes) -> Result<()> {
-        let change = doc! { "$set": write_notes(notes) };
         let own = doc! { "_id": self.run };
         let note = || async {
-            self.connection.runs().update_one(own.clone(), change.clone()).await.map(drop)
+            let change = doc! { "$set": write_notes(notes)? };
+            self.connection.runs().update_one(own.clone(), change).await.map(drop)
         };
         self.store.quick("recording a step", note).await
     }
@@ -236,6 +237,6 @@ async fn start(
         let never_served = doc! { "_id": { "$gt": newest }, "fence": { "$lt": token } };
         connection.manifests().delete_many(never_served).await?;
     }
-    abandon_running(connection, doc! { "token": { "$ne": token } }).await?;
+    end_abandoned(connection, doc! { "token": { "$ne": token } }).await?;
     begin(connection, token, order, owner).await
 }
