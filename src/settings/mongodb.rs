@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use strum::VariantNames as _;
 
-use super::SettingsError;
-use super::error::{MAX_SECS, invalid, secret, within};
+use super::error::{MAX_SECS, SettingsError, invalid, secret, within};
 use crate::store::mongo::{MongoOptions, ReadPreference};
 
 #[derive(Debug, Deserialize)]

@@ -3,8 +3,7 @@
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::SettingsError;
-use super::error::{invalid, secret};
+use super::error::{SettingsError, invalid, secret};
 use crate::jobs::notify::{MetabaseOptions, NotifyOptions};
 
 #[derive(Debug, Deserialize)]

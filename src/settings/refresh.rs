@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::SettingsError;
-use super::error::{MAX_SECS, invalid, within};
+use super::error::{MAX_SECS, SettingsError, invalid, within};
 use crate::error_chain::describe;
 use crate::jobs::background::AutoRefresh;
 use crate::runs::schedule::Schedule;

@@ -7,8 +7,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::{Host, Url};
 
-use super::SettingsError;
-use super::error::{MAX_SECS, invalid, secret, within};
+use super::error::{MAX_SECS, SettingsError, invalid, secret, within};
 use crate::lake::location::{LakeOptions, Template};
 use crate::lake::s3::S3Options;
 

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::SettingsError;
-use super::error::{invalid, secret, within};
+use super::error::{SettingsError, invalid, secret, within};
 use super::mongodb::{self, RawMongoDb};
 use super::notify::{self, RawMetabase, RawNotify};
 use super::refresh::{self, RawRefresh, RawSources, Refresh};

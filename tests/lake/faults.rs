@@ -12,6 +12,7 @@ use super::pattern;
 use super::s3::{assert_no_keys, shop_on};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::s3::{Server, own, shared, unique};
+use crate::support::wait::until;
 use crate::support::{Running, SMALL, Shop};
 
 /// Tells the first attempt of each request. Probes have another name each time.
@@ -61,10 +62,9 @@ fn every_retry_of_a_store_that_asks_to_slow_down_is_logged_and_counted() {
 
     // The metric of a serving process counts the same.
     let running = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", "t")]);
-    let wait = [("Prefer", "wait=120")];
-    let force = r#"{"force": true}"#;
-    let ended = running.http.ask("POST", "/admin/refresh", "t", &wait, force).json();
-    assert_eq!(ended["data"]["state"], "succeeded", "{ended}");
+    let run = start_refresh(&running);
+    let ended = end_of(&running, &run);
+    assert_eq!(ended["state"], "succeeded", "{ended}");
     let more = proxy.faults() - faults;
     let counted = running.http.get("/metrics").text;
     let line = format!("goldsmith_retries_total{{cause=\"503\",what=\"lake request\"}} {more}");
@@ -237,6 +237,28 @@ fn no_request_to_the_lake_can_hold_a_run_longer_than_a_step_may_take() {
     assert_whole(&shop);
 }
 
+/// Starts a refresh; the path of its run.
+fn start_refresh(running: &Running) -> String {
+    let force = r#"{"force": true}"#;
+    let accepted = running.http.ask("POST", "/admin/refresh", "t", &[], force).json();
+    format!("/admin/runs/{}", accepted["data"]["run"])
+}
+
+/// The record of a run once it has ended.
+fn end_of(running: &Running, run: &str) -> serde_json::Value {
+    let record = || running.http.get_as(run, Some("t")).json()["data"].take();
+    let started = std::time::Instant::now();
+    loop {
+        match record() {
+            record if record["state"] == "running" => {
+                assert!(started.elapsed() < Duration::from_mins(5), "{record}");
+            }
+            record => return record,
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_cancel_does_not_wait_for_a_server_that_hangs() {
     let (proxy, is_broken) = hanging(|_, path| path.contains("uploads"));
@@ -245,20 +267,9 @@ fn a_cancel_does_not_wait_for_a_server_that_hangs() {
     shop.run(&["refresh"]).good();
     *is_broken.lock().unwrap() = true;
     let running = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", "t")]);
-    let force = r#"{"force": true}"#;
-    let accepted = running.http.ask("POST", "/admin/refresh", "t", &[], force).json();
-    let run = format!("/admin/runs/{}", accepted["data"]["run"]);
-    let record = || running.http.get_as(&run, Some("t")).json()["data"].take();
-    let started = std::time::Instant::now();
+    let run = start_refresh(&running);
     // The run hangs once the step before has ended.
-    while proxy.faults() == 0 {
-        assert!(started.elapsed() < Duration::from_mins(1), "{}", record());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("a request hangs", || proxy.faults() > 0);
     running.http.ask("POST", &format!("{run}/cancel"), "t", &[], "");
-    while record()["state"] == "running" {
-        assert!(started.elapsed() < Duration::from_mins(5), "{}", record());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(record()["state"], "cancelled");
+    assert_eq!(end_of(&running, &run)["state"], "cancelled");
 }

@@ -10,7 +10,7 @@ use crate::lake::error::{LakeError, Result};
 
 /// A prefix of a bucket.
 #[derive(Clone)]
-pub(in crate::lake) struct Bucket {
+pub(crate) struct Bucket {
     pub(super) s3: Arc<S3>,
     pub(super) store: Arc<AmazonS3>,
     pub(super) name: String,
@@ -19,13 +19,13 @@ pub(in crate::lake) struct Bucket {
 }
 
 impl Bucket {
-    pub(in crate::lake) fn open(s3: &Arc<S3>, name: &str, prefix: &str) -> Result<Self> {
+    pub(crate) fn open(s3: &Arc<S3>, name: &str, prefix: &str) -> Result<Self> {
         let store = s3.store(name)?;
         Ok(Self { s3: Arc::clone(s3), store, name: name.to_owned(), prefix: prefix.to_owned() })
     }
 
     /// Its objects, by their whole keys.
-    pub(in crate::lake) fn store(&self) -> Arc<AmazonS3> {
+    pub(crate) fn store(&self) -> Arc<AmazonS3> {
         Arc::clone(&self.store)
     }
 

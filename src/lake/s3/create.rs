@@ -10,7 +10,7 @@ use crate::lake::refusal::has_code;
 
 impl Bucket {
     /// Checks that the bucket exists and can be listed; creates it if it is missing and the settings allow it.
-    pub(in crate::lake) async fn prepare(&self, place: &str) -> Result<()> {
+    pub(crate) async fn prepare(&self, place: &str) -> Result<()> {
         let prefix = self.key("");
         let query = [("list-type", "2"), ("max-keys", "1"), ("prefix", prefix.as_str())];
         let listed = self.request(Method::GET, "", &query, Bytes::new()).await;

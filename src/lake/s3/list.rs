@@ -13,13 +13,13 @@ use crate::lake::layer::ObjectMeta;
 
 impl Bucket {
     /// Names of the objects and of the folders directly beneath the prefix.
-    pub(in crate::lake) async fn list_level(&self) -> Result<(Vec<String>, Vec<String>)> {
+    pub(crate) async fn list_level(&self) -> Result<(Vec<String>, Vec<String>)> {
         let (objects, folders) = self.list_keys("", "/").await?;
         Ok((objects.into_iter().map(|object| object.path).collect(), folders))
     }
 
     /// All objects in a folder beneath the prefix, by their paths in the layer.
-    pub(in crate::lake) async fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>> {
+    pub(crate) async fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>> {
         Ok(self.list_keys(folder, "").await?.0)
     }
 

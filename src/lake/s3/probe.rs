@@ -15,14 +15,14 @@ const WRITERS: usize = 8;
 
 impl Bucket {
     /// Whether a probe has shown that conditional writes work.
-    pub(in crate::lake) fn has_conditional_writes(&self) -> bool {
+    pub(crate) fn has_conditional_writes(&self) -> bool {
         self.s3.state(&self.name).has_conditional_writes
     }
 
     /// Finds out, unless that is known, whether the store honours the condition to create and not to
     /// overwrite: of concurrent writers of one key exactly one must succeed, and a later one must fail. A
     /// store that ignores it is logged, and probed again by the next run.
-    pub(in crate::lake) async fn probe(&self) -> Result<()> {
+    pub(crate) async fn probe(&self) -> Result<()> {
         if self.has_conditional_writes() {
             return Ok(());
         }

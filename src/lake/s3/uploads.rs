@@ -13,7 +13,7 @@ use crate::lake::refusal::has_code;
 impl Bucket {
     /// Aborts incomplete uploads whose final path `is_managed`, or only counts them when `is_dry`. Returns how
     /// many there are.
-    pub(in crate::lake) async fn abort_uploads(
+    pub(crate) async fn abort_uploads(
         &self,
         is_managed: impl Fn(&str) -> bool,
         is_dry: bool,
