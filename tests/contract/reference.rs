@@ -3,33 +3,17 @@
 //! That system writes texts in title case and labels without accents, so texts are compared ignoring
 //! case and accents; its period tables only contain periods with sales.
 
-use std::path::PathBuf;
-
 use deunicode::deunicode;
 use goldsmith::domain::time::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::support::{Shop, TestApp};
+use crate::support::{Shop, TestApp, reference_folder};
 
 const TOLERANCE: f64 = 1e-6;
 
-fn reference_folder() -> Option<PathBuf> {
-    let folder =
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/electromenager"));
-    if !folder.is_dir() {
-        eprintln!("NOT TESTED: {} is not there", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 fn served() -> Option<(Shop, TestApp, Value)> {
     let folder = reference_folder()?;
-    let shop = Shop::empty();
-    for name in ["clients.csv", "achats.csv"] {
-        shop.put(name, &std::fs::read(folder.join(name)).unwrap());
-    }
-    shop.run(&["refresh"]).good();
+    let shop = Shop::published_from(&folder);
     let expected =
         serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
     let app = TestApp::spawn(&shop);

@@ -1,36 +1,24 @@
 //! Whole refreshes on a lake on S3: the same gold as on disk, also after runs that were killed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use goldsmith::domain::manifest::Manifest;
 use goldsmith::lake::{Lake, Layer};
+use goldsmith::sample::Spec;
 
 use super::s3::shop_on;
 use crate::support::s3::{shared, unique};
-use crate::support::{Ran, Running, SMALL, Shop};
+use crate::support::{Ran, Running, SMALL, Shop, reference_folder};
 
 /// Tables about the run and the one before it.
 const OF_THE_RUN: [&str; 2] = ["ml_model_metrics", "segment_migration"];
 
-/// The test data of a real shop's size, from a folder beside the repository, or a sample as large.
+/// The reference data, published, or a sample as large.
 fn real_shop() -> Shop {
-    let shop = Shop::empty();
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/electromenager");
-    for name in ["clients.csv", "achats.csv"] {
-        match std::fs::read(data.join(name)) {
-            Ok(content) => shop.put(name, &content),
-            Err(_) => {
-                return Shop::sample(goldsmith::sample::Spec {
-                    customers: 1_500,
-                    purchases: 23_663,
-                    seed: 1,
-                    dirty: 0.02,
-                });
-            }
-        }
+    match reference_folder() {
+        Some(folder) => Shop::published_from(&folder),
+        None => Shop::published(Spec { customers: 1_500, purchases: 23_663, seed: 1, dirty: 0.02 }),
     }
-    shop
 }
 
 /// The content of a generation in gold, without the tables about the run, by name.
@@ -54,7 +42,6 @@ async fn gold(lake: &Lake, generation: u64) -> BTreeMap<String, Vec<u8>> {
 async fn a_refresh_on_s3_gives_the_same_gold_byte_for_byte_as_on_disk() {
     let server = shared();
     let shop = real_shop();
-    shop.run(&["refresh"]).good();
     let on_disk = Lake::in_directory(&shop.data("{layer}").display().to_string()).unwrap();
     let expected = gold(&on_disk, 1).await;
     assert_eq!(expected.len(), 22);

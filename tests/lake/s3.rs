@@ -10,8 +10,8 @@ use object_store::ObjectStoreExt as _;
 use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential};
 use object_store::client::HttpRequest;
 
-use crate::support::s3::{Server, open, shared, unique};
-use crate::support::{Running, SMALL, Shop};
+use crate::support::s3::{Server, ceph, open, shared, unique};
+use crate::support::{Running, SMALL, Shop, report_left_out};
 
 /// A shop with its lake in buckets of its own, and their template.
 pub fn shop_on(server: &Server, shop: Shop) -> (Shop, String) {
@@ -136,14 +136,28 @@ async fn put_raw(server: &Server, bucket: &str, key: &str) {
 
 #[tokio::test]
 async fn keys_that_are_not_paths_are_left_alone() {
+    // SeaweedFS merges slashes, Ceph stores such keys as they are.
+    let (server, merges_slashes) = match ceph() {
+        Some(ceph) => (ceph, false),
+        None => (shared(), true),
+    };
+    let mut keys = vec!["", "older/", "line%0Abreak.csv"];
+    let managed = "gen-000001/run-000001/kpis.parquet";
+    let mut expected = vec![managed, "line\nbreak.csv"];
+    if merges_slashes {
+        report_left_out("keys with empty segments, as Ceph's gateway is not installed");
+    } else {
+        keys.extend(["a//b.csv", "/c.csv"]);
+        expected.splice(0..0, ["/c.csv", "a//b.csv"]);
+    }
     for prefix in ["", "analytics/"] {
-        let (server, bucket) = (shared(), unique());
+        let bucket = unique();
         let lake = server.lake(&format!("s3://{bucket}/{prefix}{{layer}}"));
         lake.prepare().await.unwrap();
         lake.put(Layer::Sources, "clients.csv", "x".into()).await.unwrap();
-        lake.put(Layer::Gold, "gen-000001/run-000001/kpis.parquet", "x".into()).await.unwrap();
+        lake.put(Layer::Gold, managed, "x".into()).await.unwrap();
         for layer in ["sources", "gold"] {
-            for key in ["", "older/", "a//b.csv", "/c.csv", "line%0Abreak.csv"] {
+            for key in &keys {
                 // A key with a slash at its end is how consoles make folders.
                 put_raw(&server, &bucket, &format!("{prefix}{layer}/{key}")).await;
             }
@@ -152,12 +166,17 @@ async fn keys_that_are_not_paths_are_left_alone() {
         assert_eq!(names, ["clients.csv", "line\nbreak.csv"], "{prefix}");
         let listed = lake.list(Layer::Gold, "").await.unwrap();
         let listed: Vec<&str> = listed.iter().map(|object| object.path.as_str()).collect();
-        let managed = "gen-000001/run-000001/kpis.parquet";
-        assert_eq!(listed, ["/c.csv", "a//b.csv", managed, "line\nbreak.csv"], "{prefix}");
-        lake.delete_folder(Layer::Gold, "a").await.unwrap();
+        assert_eq!(listed, expected, "{prefix}");
+        if !merges_slashes {
+            lake.delete_folder(Layer::Gold, "a").await.unwrap();
+        }
         lake.delete_folder(Layer::Gold, "gen-000001").await.unwrap();
-        assert_eq!(lake.list(Layer::Gold, "").await.unwrap().len(), 3, "{prefix}");
-        assert_eq!(lake.folders(Layer::Gold).await.unwrap(), ["a", "older"], "{prefix}");
+        let (left, folders) = match merges_slashes {
+            true => (1, vec!["older"]),
+            false => (3, vec!["a", "older"]),
+        };
+        assert_eq!(lake.list(Layer::Gold, "").await.unwrap().len(), left, "{prefix}");
+        assert_eq!(lake.folders(Layer::Gold).await.unwrap(), folders, "{prefix}");
     }
 }
 

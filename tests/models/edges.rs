@@ -15,6 +15,7 @@ use goldsmith::pipeline::ml::{LastSegments, Trained, score, train};
 use polars::prelude::*;
 
 use super::{OPTIONS, refined, serving};
+use crate::support::reference_folder;
 
 /// A purchase: customer, day since 2024-01-01, amount.
 type Purchase = (usize, i64, f64);
@@ -197,10 +198,8 @@ fn customers_with_one_purchase_are_scored_and_those_without_are_prospects() {
 
 #[test]
 fn data_without_dropout_are_reported_to_have_none() {
-    let read = |name: &str| {
-        let path = format!("{}/../shared/data/electromenager/{name}", env!("CARGO_MANIFEST_DIR"));
-        std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-    };
+    let Some(folder) = reference_folder() else { return };
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let files = ["clients.csv", "achats.csv"].map(|name| (name, read(name)));
     let (trained, gold) = through_gold(&files);
     let note = "nothing beyond purchase frequency is there to learn";

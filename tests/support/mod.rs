@@ -14,6 +14,7 @@ pub mod task;
 pub mod wait;
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use goldsmith::sample::Spec;
 
@@ -39,6 +40,18 @@ pub fn concrete(path: &str, id: &str) -> String {
 /// Whether a documented path answers from tables, neither about the service nor as a stream.
 pub fn answers_from_tables(path: &str) -> bool {
     !["/health", "/metrics", "/admin/", "/events"].iter().any(|other| path.starts_with(other))
+}
+
+/// The files of a shop of real size, from a folder beside the repository. Where that is absent, the
+/// run reports it.
+pub fn reference_folder() -> Option<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = manifest.join("../shared/data/electromenager");
+    if !folder.is_dir() {
+        report_left_out(&format!("the reference data are not there ({})", folder.display()));
+        return None;
+    }
+    Some(folder)
 }
 
 /// Reports what the current test did not test, past the output capture of the test harness.

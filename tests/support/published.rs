@@ -28,11 +28,11 @@ impl<T> Templates<T> {
         Self(OnceLock::new())
     }
 
-    fn get(&self, spec: Spec) -> Arc<OnceLock<T>> {
+    fn get(&self, name: &str) -> Arc<OnceLock<T>> {
         let templates = self.0.get_or_init(Mutex::default);
         // A test that failed to make a template leaves the map as it should be.
         let mut templates = templates.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(templates.entry(format!("{spec:?}")).or_default())
+        Arc::clone(templates.entry(name.to_owned()).or_default())
     }
 }
 
@@ -59,10 +59,25 @@ fn copy(from: &Path, to: &Path) {
 impl Shop {
     /// With a generated sample that has been published.
     pub fn published(spec: Spec) -> Self {
+        Self::published_once(&format!("{spec:?}"), || Self::sample(spec))
+    }
+
+    /// With the sources in a folder, published.
+    pub fn published_from(folder: &Path) -> Self {
+        Self::published_once(&folder.display().to_string(), || {
+            let shop = Self::empty();
+            for name in ["clients.csv", "achats.csv"] {
+                shop.put(name, &std::fs::read(folder.join(name)).unwrap());
+            }
+            shop
+        })
+    }
+
+    fn published_once(name: &str, shop: impl FnOnce() -> Self) -> Self {
         static TEMPLATES: Templates<PathBuf> = Templates::new();
-        let template = TEMPLATES.get(spec);
+        let template = TEMPLATES.get(name);
         let template = template.get_or_init(|| {
-            let shop = Self::sample(spec);
+            let shop = shop();
             shop.run(&["refresh"]).good();
             let dir = tempfile::tempdir_in(directory()).unwrap().keep();
             copy(shop.path(), &dir);
@@ -76,7 +91,7 @@ impl Shop {
     /// With a generated sample that has been published to a MongoDB. The databases must not exist.
     pub fn published_to(spec: Spec, db: &TestDb) -> Self {
         static TEMPLATES: Templates<(PathBuf, Dump)> = Templates::new();
-        let template = TEMPLATES.get(spec);
+        let template = TEMPLATES.get(&format!("{spec:?}"));
         let (template, dump) = template.get_or_init(|| {
             let db = TestDb::new();
             let shop = Self::sample(spec).serving_from(&db);
