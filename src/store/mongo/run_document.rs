@@ -31,7 +31,7 @@ struct RunDocument {
     state: RunState,
     #[serde(default = "has_begun_by_default")]
     has_begun: bool,
-    #[serde(default)]
+    #[serde(default, rename = "is_cancel_asked")]
     cancel_requested: bool,
     #[serde(rename = "holder")]
     owner: String,
@@ -215,7 +215,7 @@ mod tests {
             "occurrence": date("2026-01-21T03:00:00Z"),
             "state": "failed",
             "has_begun": true,
-            "cancel_requested": false,
+            "is_cancel_asked": false,
             "holder": "shop:4711",
             "started_at": date("2026-01-21T03:00:00.123Z"),
             "ended_at": date("2026-01-21T03:00:05Z"),

@@ -82,7 +82,7 @@ async fn check_instant(connection: &Connection, spec: &RunSpec) -> DriverResult<
         "occurrence": instant_to_bson(instant),
         "_id": { "$ne": spec.enqueued.map(to_i64) },
         // Runs that were cancelled with their process do not count.
-        "$nor": [{ "state": RunState::Cancelled.as_str(), "cancel_requested": false }],
+        "$nor": [{ "state": RunState::Cancelled.as_str(), "is_cancel_asked": false }],
     };
     let other = connection.runs().find_one(other).max_time(connection.longest).await?;
     Ok(if other.is_some() { Err(StoreError::AlreadyRun(instant)) } else { Ok(()) })
@@ -201,12 +201,12 @@ async fn request_cancel(connection: &Connection, run: u64) -> DriverResult<()> {
     let cancelled = doc! { "$set": {
         "state": RunState::Cancelled.as_str(),
         "ended_at": DateTime::now(),
-        "cancel_requested": true,
+        "is_cancel_asked": true,
     } };
     if runs.update_one(in_state(RunState::Enqueued), cancelled).await?.matched_count > 0 {
         return leave_queue(connection, run).await;
     }
-    let requested = doc! { "$set": { "cancel_requested": true } };
+    let requested = doc! { "$set": { "is_cancel_asked": true } };
     runs.update_one(in_state(RunState::Running), requested).await.map(drop)
 }
 

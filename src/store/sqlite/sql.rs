@@ -55,7 +55,7 @@ pub(super) const NEWEST_RUN: &str =
 /// their process.
 pub(super) const HAS_OCCURRENCE: &str = "
 SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1 AND run IS NOT ?2
-    AND NOT (record ->> 'state' = 'cancelled' AND NOT record ->> 'cancel_requested'))";
+    AND NOT (record ->> 'state' = 'cancelled' AND NOT record ->> 'is_cancel_asked'))";
 
 /// Deletes all runs but the newest ?1, those that have not ended, and the last that published.
 pub(super) const FORGET_RUNS: &str = "
