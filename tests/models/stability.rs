@@ -1,5 +1,5 @@
-//! The same shop gives the same predictions: with rows in another order, on other numbers of threads,
-//! with a few more customers.
+//! The same shop gives the same predictions: with rows in another order, on other numbers of
+//! threads, with a few more customers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

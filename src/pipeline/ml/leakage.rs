@@ -18,7 +18,7 @@ pub(crate) struct Leak {
     pub note: String,
 }
 
-/// The first feature that determines the label on its own, if any. `names` are those of the columns.
+/// The first feature that determines the label on its own, if any. `names` are the columns.
 pub(crate) fn find_leak(
     names: &[&'static str],
     features: &Matrix,

@@ -1,7 +1,7 @@
 //! Models: segments, churn, lifetime value, purchase forecast.
 //!
-//! [`train`] cuts the purchases off ([`history`]), computes what models see ([`snapshot`]) and trains
-//! each task ([`tasks`]). For churn and lifetime value, [`methods`] compete ([`selection`]) on
+//! [`train`] cuts the purchases off ([`history`]), computes what models see ([`snapshot`]) and
+//! trains each task ([`tasks`]). For churn and lifetime value, [`methods`] compete ([`selection`]) on
 //! customers that no fit has seen. The winners are stored as an [`Artefact`], from which [`score`]
 //! makes the same predictions every time. Start reading at [`trainer`].
 

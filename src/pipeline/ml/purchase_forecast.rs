@@ -1,8 +1,8 @@
-//! The purchase forecast: whether customers are active, how often they will buy in 12 months and for
-//! how much.
+//! The purchase forecast: whether customers are active, how often they will buy in 12 months and
+//! for how much.
 //!
-//! Always by MBG/NBD and Gamma-Gamma, fitted on everything known at `as_of`. Both are evaluated among
-//! the methods of churn and lifetime value, at their cut-offs.
+//! Always by MBG/NBD and Gamma-Gamma, fitted on everything known at `as_of`. Both are evaluated
+//! among the methods of churn and lifetime value, at their cut-offs.
 
 use serde::{Deserialize, Serialize};
 

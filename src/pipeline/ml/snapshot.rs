@@ -39,7 +39,7 @@ impl<'a> CustomerSnapshot<'a> {
 
     /// Number of customers.
     #[must_use]
-    #[allow(clippy::len_without_is_empty)] // nothing asks for it
+    #[allow(clippy::len_without_is_empty)] // no caller needs it
     pub fn len(&self) -> usize {
         self.ids.len()
     }

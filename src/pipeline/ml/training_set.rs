@@ -57,7 +57,7 @@ impl<'a> LabelledCustomers<'a> {
         self.window_days as f64
     }
 
-    /// A candidate for this task that has learnt and been evaluated on nothing yet.
+    /// A candidate for this task, not fitted and not evaluated yet.
     pub fn candidate(
         &self,
         method: &'static str,

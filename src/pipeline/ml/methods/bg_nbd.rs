@@ -224,7 +224,7 @@ impl LogLikelihood for PatternCounts {
 }
 
 /// Starting points: r, a, b; alpha follows from the data's mean rate. First: customers who differ
-/// little, of whom one in four drops out. Second: few frequent buyers, and many who drop out at once.
+/// little, of whom one in four drops out. Second: few frequent buyers, and many who drop out early.
 const STARTS: [[f64; 3]; 2] = [[1.0, 1.0, 3.0], [0.2, 1.0, 1.0]];
 
 /// Fits a model by maximum likelihood.
@@ -346,8 +346,8 @@ mod tests {
     #[test]
     fn likelihood_and_p_alive_are_those_of_an_integral_over_all_customers() {
         // By scipy 1.17 (nested quad over the rate, Gamma(r, alpha), and the dropout probability,
-        // Beta(a, b)): of rate^x exp(-rate t_x) (1-p)^survived [p + (1-p) exp(-rate (T - t_x))], where
-        // survived is x for MBG, x - 1 for BG; BG's p has no part in x = 0.
+        // Beta(a, b)): of rate^x exp(-rate t_x) (1-p)^survived [p + (1-p) exp(-rate (T - t_x))],
+        // where survived is x for MBG, x - 1 for BG; BG's p has no part in x = 0.
         let once = Pattern { repeats: 0, recency: 0.0, age: 30.0 };
         for (dropout, pattern, log_likelihood, p_alive) in [
             (Dropout::AfterRepeat, PATTERN, -9.458_606_153_8, 0.726_578_562_1),

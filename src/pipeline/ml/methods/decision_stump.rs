@@ -1,5 +1,5 @@
-//! Decision stumps: "churned if recency is above its median", which every model has to beat, and the
-//! stump with the best split where a single feature determines the label.
+//! Decision stumps: "churned if recency is above its median", which every model has to beat, and
+//! the stump with the best split where a single feature determines the label.
 
 use serde::{Deserialize, Serialize};
 

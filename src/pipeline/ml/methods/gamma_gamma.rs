@@ -131,7 +131,7 @@ impl SpendModel {
     }
 
     /// The expected amount of a customer's transactions (Fader & Hardie 2013, equation 5), EUR:
-    /// between their own mean and the population mean. Where that is not finite (q <= 1), their own.
+    /// between their own mean and the population mean; their own where that is not finite (q <= 1).
     #[must_use]
     pub fn expected_amount(&self, spend: Spend) -> f64 {
         let x = f64::from(spend.transactions);

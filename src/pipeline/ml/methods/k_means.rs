@@ -47,7 +47,7 @@ pub(crate) fn standardise(points: &[Point]) -> Result<(Point, Point), String> {
     Ok((offsets, scales))
 }
 
-/// The centres of so many clusters, and notes on what was sampled.
+/// The centres of this number of clusters, and notes on what was sampled.
 ///
 /// # Errors
 /// With fewer different points than clusters, and the errors of linfa.

@@ -8,7 +8,7 @@ use crate::pipeline::ml::method::Scorer;
 use crate::pipeline::ml::report::BASELINE;
 use crate::pipeline::ml::snapshot::CustomerSnapshot;
 
-/// The spend of the last so many days, scaled to 12 months.
+/// The spend of the last days before the cut-off, as many as given, scaled to 12 months.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastPeriod(pub(crate) i64);
 

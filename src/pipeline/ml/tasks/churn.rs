@@ -221,8 +221,8 @@ fn stump_baseline(stump: DecisionStump, when: &str, rows: &[usize]) -> Baseline<
     Baseline { model: Model::DecisionStump(stump), algorithm, features, fitted: rows.len() }
 }
 
-/// A note when no other method beats NBD, which knows how often a customer bought in how long a time
-/// but not when last: neither by more than twice the standard error of the difference on the test
+/// A note when no other method beats NBD, which knows how often a customer bought in how long a
+/// time but not when last: neither by more than twice the standard error of the difference on the test
 /// customers, nor by a part of its error that would matter. Where that standard error is too large
 /// to tell, the note says so instead.
 #[allow(clippy::cast_precision_loss)]
