@@ -16,9 +16,9 @@ const REPLAY_LIMIT: u32 = 200;
 
 /// Events of runs
 ///
-/// Server-sent events of all runs as they happen, from when they begin: steps, ends, new generations. With
-/// `Last-Event-ID` also the events since that one. They do not say why a run failed, which only operators
-/// may read.
+/// Server-sent events of all runs as they happen, from when they begin: steps, ends, new
+/// generations. With `Last-Event-ID` also the events since that one. They do not say why a run
+/// failed, which only operators may read.
 #[utoipa::path(get, path = "/events", tag = tags::HEADLINE, operation_id = "events",
     params(("Last-Event-ID" = Option<String>, Header, description = "The last event received, such as 12.3")),
     responses(

@@ -1,7 +1,8 @@
 //! Server-sent events of runs: the stream, its frames and the polling behind it.
 //!
-//! Clients hear of the runs of every process, since the streams poll the store; the clients of `/events`
-//! share one poll. A client that reconnects with the last identifier it received misses nothing.
+//! Clients hear of the runs of every process, since the streams poll the store; the clients of
+//! `/events` share one poll. A client that reconnects with the last identifier it received misses
+//! nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -27,7 +28,8 @@ use crate::store::{GoldStore, StoreError};
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// Between comments when there are no events, so that proxies do not close the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Runs that a poll reads. A run that is still running after this many later ones is not reported further.
+/// Runs that a poll reads. A run that is still running after this many later ones is not reported
+/// further.
 const FEED_SIZE: u32 = 50;
 /// How long a client whose connection broke should wait before it reconnects, milliseconds.
 const RETRY_MS: u32 = 2_000;
@@ -59,8 +61,8 @@ impl Feed {
     }
 }
 
-/// The data of an event. Its name is `run`, `step`, `generation` or `end`; its identifier is the run's
-/// number and its own.
+/// The data of an event. Its name is `run`, `step`, `generation` or `end`; its identifier is the
+/// run's number and its own.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct EventView {
     /// The run.
@@ -162,13 +164,14 @@ impl EventStream {
         Self { store, stopping, scope, sent, pending, is_over: false, last_sent }
     }
 
-    /// Queues the events of these runs that were not sent yet, those of the first run to begin first.
+    /// Queues the events of these runs that were not sent yet, those of the first run to begin
+    /// first.
     pub(crate) fn push_new(&mut self, runs: &[RunRecord]) {
         let mut runs: Vec<&RunRecord> = runs.iter().collect();
         runs.sort_by_key(|run| (run.started_at, run.run));
         for run in runs {
-            // A queued run is left out until it begins, so that events come in the order runs began and a
-            // client that reconnects finds its place.
+            // A queued run is left out until it begins, so that events come in the order runs began
+            // and a client that reconnects finds its place.
             if matches!(self.scope, Scope::All(_)) && !run.has_begun {
                 continue;
             }

@@ -1,4 +1,5 @@
-//! Notifies others of the end of a run: signed webhooks, and a Metabase that should sync its database.
+//! Notifies others of the end of a run: signed webhooks, and a Metabase that should sync its
+//! database.
 
 use std::time::Duration;
 
@@ -97,13 +98,14 @@ impl Notifier {
     #[must_use]
     pub fn new(options: NotifyOptions) -> Self {
         let NotifyOptions { urls, secret, metabase } = options;
-        // A redirect would carry the API key to another host, and its page says nothing about delivery.
+        // A redirect would carry the API key to another host, and its page says nothing about
+        // delivery.
         let client = Client::builder().redirect(Policy::none()).build().unwrap_or_default();
         Self { client, urls, secret, metabase }
     }
 
-    /// Sends how a run ended. Transient failures are retried; a notification that could not be delivered
-    /// is logged.
+    /// Sends how a run ended. Transient failures are retried; a notification that could not be
+    /// delivered is logged.
     pub async fn notify(&self, store: &dyn GoldStore, run: u64) {
         if self.urls.is_empty() && self.metabase.is_none() {
             return;

@@ -21,7 +21,8 @@ pub trait RunControl: Send + Sync + fmt::Debug {
     /// [`StartError`].
     async fn refresh(&self, command: RefreshCommand) -> Result<StartedRun, StartError>;
 
-    /// Serves an earlier generation again. Returns the generation served before and the one served now.
+    /// Serves an earlier generation again. Returns the generation served before and the one served
+    /// now.
     async fn rollback(&self, generation: u64) -> Result<(u64, u64), Self::Error>;
 
     /// Compares two stored generations.

@@ -1,7 +1,7 @@
 //! The events of a run, derived from its record.
 //!
-//! Events are not stored: every process derives the same events, with the same numbers, from the same
-//! record, however late.
+//! Events are not stored: every process derives the same events, with the same numbers, from the
+//! same record, however late.
 
 use crate::domain::time::Timestamp;
 use crate::runs::kind::RunState;
@@ -76,7 +76,8 @@ pub fn events_of(record: &RunRecord) -> Vec<RunEvent> {
         }
     }
     if record.state.has_ended() {
-        // A rollback has no steps, and a process can die between the switch and the end of the step.
+        // A rollback has no steps, and a process can die between the switch and the end of the
+        // step.
         let is_reported = record.steps.iter().any(has_switched);
         if let Some(generation) = record.generation.filter(|_| !is_reported) {
             add(END - 1, record.ended_at, RunEventKind::Generation(generation));

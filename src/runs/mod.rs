@@ -2,8 +2,8 @@
 //!
 //! Owns what a run is ([`kind`], [`step`]), what is requested ([`request`]), what a store records
 //! ([`record`]), what follows from a record ([`progress`], [`event`]) and when a refresh is due
-//! ([`schedule`]). [`log`] and [`control`] are the contracts: stores implement the one, the runner in
-//! `jobs` the other. Nothing here carries out a run or stores one.
+//! ([`schedule`]). [`log`] and [`control`] are the contracts: stores implement the one, the runner
+//! in `jobs` the other. Nothing here carries out a run or stores one.
 
 pub mod control;
 pub mod event;

@@ -10,14 +10,15 @@ use crate::runs::step::{RunStep, Step};
 pub struct Progress {
     /// The share that is done, 0 to 1; `None` of a run that did not succeed, or has not begun.
     pub share: Option<f64>,
-    /// When it is expected to end; `None` unless it is running and there is a run to predict it from.
+    /// When it is expected to end; `None` unless it is running and there is a run to predict it
+    /// from.
     pub eta: Option<Timestamp>,
 }
 
 impl Progress {
-    /// The progress of a run, predicted from how long the steps of `past`, a complete run, took. A step
-    /// that takes longer than it did then counts as about to end. Without a past run every step counts
-    /// alike and there is no ETA.
+    /// The progress of a run, predicted from how long the steps of `past`, a complete run, took. A
+    /// step that takes longer than it did then counts as about to end. Without a past run every
+    /// step counts alike and there is no ETA.
     #[must_use]
     pub fn of(record: &RunRecord, past: Option<&RunRecord>, now: Timestamp) -> Self {
         match record.state {
@@ -43,8 +44,8 @@ impl Progress {
 /// How much of the past run's time corresponds to what the run has done.
 fn done_micros(record: &RunRecord, past: &RunRecord, now: Timestamp) -> i64 {
     let own = |step: Step| record.steps.iter().find(|own| own.step == step);
-    // The last step of the past run that this one has begun: those before it count, also where this run
-    // skipped them.
+    // The last step of the past run that this one has begun: those before it count, also where this
+    // run skipped them.
     let Some(current) = past.steps.iter().rposition(|step| own(step.step).is_some()) else {
         return 0;
     };

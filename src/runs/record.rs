@@ -1,8 +1,8 @@
 //! The record of a run, as stores keep it, and queries for records.
 //!
-//! Its JSON is the format of `goldsmith_runs` in SQLite; MongoDB's document differs in how it writes
-//! numbers and instants (`store::mongo::run_document`). Fields that came later have defaults, so that
-//! older records are read.
+//! Its JSON is the format of `goldsmith_runs` in SQLite; MongoDB's document differs in how it
+//! writes numbers and instants (`store::mongo::run_document`). Fields that came later have
+//! defaults, so that older records are read.
 
 use std::collections::BTreeMap;
 
@@ -101,8 +101,8 @@ impl RunRecord {
         Self { state: RunState::Enqueued, has_begun, ..Self::starting(run, spec, owner) }
     }
 
-    /// The outcome of a refresh that succeeded: `published`, or `unchanged` when its inputs were those of
-    /// the newest generation.
+    /// The outcome of a refresh that succeeded: `published`, or `unchanged` when its inputs were
+    /// those of the newest generation.
     #[must_use]
     pub fn outcome(&self) -> Option<&'static str> {
         let has_succeeded = self.kind == RunKind::Refresh && self.state == RunState::Succeeded;
@@ -115,8 +115,8 @@ impl RunRecord {
         self.state == RunState::Cancelled && !self.cancel_requested
     }
 
-    /// Whether it is a refresh that computed its tables and published them. One that found its tables
-    /// complete in the lake did not compute them.
+    /// Whether it is a refresh that computed its tables and published them. One that found its
+    /// tables complete in the lake did not compute them.
     #[must_use]
     pub fn is_complete_refresh(&self) -> bool {
         let has_step = |step: Step| self.steps.iter().any(|other| other.step == step);

@@ -38,13 +38,14 @@ pub struct RefreshRequest {
     pub force: bool,
     /// The inputs it starts from.
     pub start_at: StartAt,
-    /// The generation whose inputs it takes if it does not start from the sources; `None` for the newest.
+    /// The generation whose inputs it takes if it does not start from the sources; `None` for the
+    /// newest.
     pub inputs_of: Option<u64>,
 }
 
 impl RefreshRequest {
-    /// Parses a reference instant. A day stands for its last instant, so that its purchases belong to it.
-    /// `None` when the text is neither a day nor an instant.
+    /// Parses a reference instant. A day stands for its last instant, so that its purchases belong
+    /// to it. `None` when the text is neither a day nor an instant.
     #[must_use]
     pub fn parse_as_of(text: &str) -> Option<Timestamp> {
         Day::parse(text).map(Day::end).or_else(|| Timestamp::parse(text))

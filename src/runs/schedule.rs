@@ -11,8 +11,8 @@ use crate::runs::kind::{RunKind, RunState};
 use crate::runs::record::RunRecord;
 use crate::runs::request::StartAt;
 
-/// A run whose record says that it began this much later than now, in microseconds, was recorded by a
-/// clock that was wrong.
+/// A run whose record says that it began this much later than now, in microseconds, was recorded by
+/// a clock that was wrong.
 const CLOCK_TOLERANCE: i64 = 60_000_000;
 
 /// Why a schedule is not valid.
@@ -34,8 +34,8 @@ pub enum ScheduleError {
     Never(String),
 }
 
-/// A cron expression in a time zone. A local time that a change of the clocks skips is due right after
-/// it, one that comes twice is due once.
+/// A cron expression in a time zone. A local time that a change of the clocks skips is due right
+/// after it, one that comes twice is due once.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     cron: Cron,
@@ -43,8 +43,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Parses `minute hour day month weekday`, preceded by seconds if there are six fields, and the name
-    /// of a time zone of the IANA database.
+    /// Parses `minute hour day month weekday`, preceded by seconds if there are six fields, and the
+    /// name of a time zone of the IANA database.
     ///
     /// # Errors
     /// [`ScheduleError`].
@@ -80,8 +80,9 @@ impl Schedule {
         Some(Timestamp(last.timestamp().as_microsecond()))
     }
 
-    /// The instant of the schedule that a run is due for now, given the latest runs; `None` when it has
-    /// its run already. Only the last instant counts, however many were missed. It has its run when
+    /// The instant of the schedule that a run is due for now, given the latest runs; `None` when it
+    /// has its run already. Only the last instant counts, however many were missed. It has its run
+    /// when
     ///
     /// - a run was for it, whatever its end, unless that run was cancelled with its process, or
     /// - a refresh with the usual inputs that began later is running or has succeeded.

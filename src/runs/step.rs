@@ -28,8 +28,8 @@ pub enum Step {
     Publish,
     /// Removes generations beyond the retention.
     Sweep,
-    /// A step that this version does not have, in the record of a run of another version: replicas of two
-    /// versions share a store while one replaces the other.
+    /// A step that this version does not have, in the record of a run of another version: replicas
+    /// of two versions share a store while one replaces the other.
     #[serde(other)]
     Unknown,
 }

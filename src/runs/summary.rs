@@ -24,8 +24,8 @@ pub struct RunSummary {
     pub generation_before: Option<u64>,
     /// The generation it switched to.
     pub generation: Option<u64>,
-    /// Of a refresh that succeeded: `published`, or `unchanged` when its inputs were those of the newest
-    /// generation.
+    /// Of a refresh that succeeded: `published`, or `unchanged` when its inputs were those of the
+    /// newest generation.
     pub outcome: Option<&'static str>,
     /// Why it failed, causes included.
     pub error: Option<String>,

@@ -1,5 +1,5 @@
-//! Notifications of webhooks and Metabase at the end of runs. The receiver is a small HTTP server of the test,
-//! since what matters is what is sent.
+//! Notifications of webhooks and Metabase at the end of runs. The receiver is a small HTTP server
+//! of the test, since what matters is what is sent.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;

@@ -29,18 +29,18 @@ const MAX_WAIT_SECS: u64 = 60;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefreshBody {
-    /// A day, standing for its end, or an instant (UTC): the tables as they would have been then. Without
-    /// it, as of the last purchase.
+    /// A day, standing for its end, or an instant (UTC): the tables as they would have been then.
+    /// Without it, as of the last purchase.
     #[schema(value_type = Option<String>, example = "2025-12-31")]
     #[serde(default, deserialize_with = "day_or_instant")]
     as_of: Option<Timestamp>,
     /// Run although no input has changed, and despite the quality gate.
     force: Option<bool>,
-    /// Take the source files as an earlier run read them, which bronze stores, instead of those that are
-    /// there now: `true` for the newest generation, or the number of one.
+    /// Take the source files as an earlier run read them, which bronze stores, instead of those
+    /// that are there now: `true` for the newest generation, or the number of one.
     replay: Option<Replay>,
-    /// Run only these of `silver`, `gold` and `models`, with all that follows, and take what comes before
-    /// from the newest generation, or from that of `replay`.
+    /// Run only these of `silver`, `gold` and `models`, with all that follows, and take what comes
+    /// before from the newest generation, or from that of `replay`.
     #[schema(value_type = Option<Vec<String>>, example = json!(["gold", "models"]))]
     only: Option<Vec<Only>>,
 }
@@ -117,8 +117,8 @@ impl RefreshBody {
     }
 }
 
-/// The inputs from which these steps start. Gold and models run together, since the scores must agree with
-/// the tables beside them.
+/// The inputs from which these steps start. Gold and models run together, since the scores must
+/// agree with the tables beside them.
 fn start_of(only: &[Only]) -> Result<StartAt, String> {
     if !(only.contains(&Only::Gold) && only.contains(&Only::Models)) {
         let why =
@@ -157,8 +157,8 @@ fn preferred_wait(request: &HttpRequest) -> Option<Duration> {
 
 /// Refresh everything
 ///
-/// Runs sources, bronze, silver, gold, models, proof and publishing in the background; other routes keep
-/// answering. While another run is running, the request joins it, or queues another run.
+/// Runs sources, bronze, silver, gold, models, proof and publishing in the background; other routes
+/// keep answering. While another run is running, the request joins it, or queues another run.
 #[utoipa::path(post, path = "/admin/refresh", tag = tags::ADMIN, operation_id = "admin_refresh",
     params(
         ("if_running" = Option<String>, Query,

@@ -13,8 +13,8 @@ use crate::api::tags;
 
 /// Events of a run
 ///
-/// Server-sent events from its beginning, or since `Last-Event-ID`, until it ends. A client that reconnects
-/// after the end gets 204, upon which browsers stop reconnecting.
+/// Server-sent events from its beginning, or since `Last-Event-ID`, until it ends. A client that
+/// reconnects after the end gets 204, upon which browsers stop reconnecting.
 #[utoipa::path(get, path = "/admin/runs/{run}/events", tag = tags::ADMIN,
     operation_id = "admin_runs_events",
     params(

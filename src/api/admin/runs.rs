@@ -59,8 +59,8 @@ pub(crate) struct RunView {
     /// The generation it switched to; null when it switched to none.
     #[schema(example = 7)]
     generation: Option<u64>,
-    /// The outcome of a refresh that succeeded: `published`, or `unchanged` when its inputs were those of
-    /// the newest generation; else null.
+    /// The outcome of a refresh that succeeded: `published`, or `unchanged` when its inputs were
+    /// those of the newest generation; else null.
     #[schema(example = "published")]
     outcome: Option<&'static str>,
     /// Why it failed, causes included.
@@ -73,8 +73,8 @@ pub(crate) struct RunView {
     /// The share that is done, 0 to 1; null of a run that is queued or ended without success.
     #[schema(example = 1.0)]
     progress: Option<f64>,
-    /// When it is expected to end, UTC, from how long the steps of the last complete run took; null when it
-    /// is not running, and when there is no such run.
+    /// When it is expected to end, UTC, from how long the steps of the last complete run took; null
+    /// when it is not running, and when there is no such run.
     #[schema(example = "2026-01-21T03:00:05Z")]
     eta: Option<String>,
     /// The data quality of its sources; null before they are read.
@@ -91,10 +91,12 @@ pub(crate) struct RequestView {
     as_of: Option<String>,
     /// Whether it runs although nothing changed, and despite the quality gate.
     force: bool,
-    /// The inputs it starts from: `sources`, `bronze` (a replay) or `silver` (gold and models only).
+    /// The inputs it starts from: `sources`, `bronze` (a replay) or `silver` (gold and models
+    /// only).
     #[schema(example = "sources")]
     start_at: &'static str,
-    /// The generation whose inputs it takes, if it does not start from the sources and one was named.
+    /// The generation whose inputs it takes, if it does not start from the sources and one was
+    /// named.
     #[schema(example = json!(null))]
     inputs_of: Option<u64>,
 }
@@ -317,9 +319,9 @@ pub(crate) async fn one(
 
 /// Stop a run
 ///
-/// A running run of any process ends within seconds: as cancelled, having published nothing, or as succeeded
-/// if it has published already. A queued run is cancelled at once. Repeating the request, or sending it for a
-/// run that has ended, changes nothing.
+/// A running run of any process ends within seconds: as cancelled, having published nothing, or as
+/// succeeded if it has published already. A queued run is cancelled at once. Repeating the request,
+/// or sending it for a run that has ended, changes nothing.
 #[utoipa::path(post, path = "/admin/runs/{run}/cancel", tag = tags::ADMIN,
     operation_id = "admin_runs_cancel",
     params(("run" = u64, Path, description = "The run's number")),
@@ -369,8 +371,8 @@ pub(crate) async fn find(admin: &Admin, run: u64) -> Result<(RunAnswer, bool), A
     Ok((RunAnswer { data, meta: Meta::of_service(1, 1, admin.started) }, has_ended))
 }
 
-/// The last complete run with the same start, if one of these runs is running: its progress is predicted
-/// from it.
+/// The last complete run with the same start, if one of these runs is running: its progress is
+/// predicted from it.
 async fn find_past(admin: &Admin, runs: &[RunRecord]) -> Result<Option<RunRecord>, ApiError> {
     /// Runs to search: those that found their inputs unchanged lie between.
     const RUN_LOOKBACK: u32 = 100;

@@ -1,8 +1,8 @@
 //! The document of a run: the record of [`crate::runs`] with BSON dates, `_id` and flat steps.
 //!
-//! Serde checks these mirrors against the records they stand for, field by field. Fields that came later
-//! have defaults, so that older documents are read. The field `token`, beside those of the record, is the
-//! lease's (`runs`).
+//! Serde checks these mirrors against the records they stand for, field by field. Fields that came
+//! later have defaults, so that older documents are read. The field `token`, beside those of the
+//! record, is the lease's (`runs`).
 
 use mongodb::bson::{self, Bson, Document};
 use mongodb::error::Error;

@@ -33,8 +33,8 @@ fn positive(stored: &Document, key: &str) -> Option<u64> {
     whole(stored, key).and_then(|value| u64::try_from(value).ok())
 }
 
-/// Begins a run: starts its record and returns its number, or why it may not begin. Called again with
-/// the same lease token, it returns the run that began then.
+/// Begins a run: starts its record and returns its number, or why it may not begin. Called again
+/// with the same lease token, it returns the run that began then.
 pub async fn begin(
     connection: &Connection,
     token: i64,
@@ -66,7 +66,8 @@ pub async fn begin(
     }
     let run = insert_next(connection, record).await?;
     if let Some(instant) = spec.scheduled_for {
-        // A run that was queued for the same instant between the check and the insert is superseded.
+        // A run that was queued for the same instant between the check and the insert is
+        // superseded.
         let queued = doc! {
             "occurrence": instant_to_bson(instant), "state": RunState::Enqueued.as_str(),
         };
@@ -104,8 +105,8 @@ async fn insert_next(
     }
 }
 
-/// Ends the running runs that match a filter and whose processes the caller knows to be gone: succeeded
-/// if they had switched, else interrupted. Returns their numbers.
+/// Ends the running runs that match a filter and whose processes the caller knows to be gone:
+/// succeeded if they had switched, else interrupted. Returns their numbers.
 pub async fn end_abandoned(connection: &Connection, gone: Document) -> DriverResult<Vec<u64>> {
     let runs = connection.runs();
     let mut ended = Vec::new();
@@ -214,8 +215,8 @@ async fn mark_interrupted(connection: &Connection) -> DriverResult<Vec<u64>> {
     let Some(running) = find_running(connection, doc! {}).await?.into_iter().next() else {
         return Ok(Vec::new());
     };
-    // Checked after the record was read: a run that began since has another token. Records of earlier
-    // versions have no token, which a filter for null matches.
+    // Checked after the record was read: a run that began since has another token. Records of
+    // earlier versions have no token, which a filter for null matches.
     if !is_free(connection).await? {
         return Ok(Vec::new());
     }

@@ -14,8 +14,8 @@ use crate::store::{Cause, Result, StoreError, owner};
 
 type CauseResult<T> = std::result::Result<T, Cause>;
 
-/// Begins a run: starts its record and returns its number. The caller holds the right to publish, so the
-/// processes of runs that are recorded as running are gone.
+/// Begins a run: starts its record and returns its number. The caller holds the right to publish,
+/// so the processes of runs that are recorded as running are gone.
 pub fn begin(connection: &mut Connection, spec: RunSpec) -> CauseResult<i64> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     end_abandoned(&transaction)?;
