@@ -147,11 +147,8 @@ fn mentioned(code: &str) -> Vec<String> {
         }
     }
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    paths.extend(
-        code.split(|c| !is_path(c))
-            .filter(|path| path.contains("::"))
-            .map(|path| path.trim_start_matches(':').trim_end_matches(':').to_owned()),
-    );
+    let in_place = code.split(|c| !is_path(c)).map(|path| path.trim_matches(':'));
+    paths.extend(in_place.filter(|path| path.contains("::")).map(str::to_owned));
     paths
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::Row;
+use super::spec::Row;
 
 /// Corrupts the copy of a valid row; the second argument is an identifier that no valid row has.
 type Corrupt = fn(&mut Row, u64);

@@ -8,10 +8,15 @@ mod corruption;
 mod people;
 mod population;
 mod products;
+mod spec;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
+
+pub use spec::{SampleError, Spec};
+
+use spec::Row;
 
 use crate::domain::digest::sha256_hex;
 use crate::domain::time::Timestamp;
@@ -25,38 +30,8 @@ pub const GROUND_TRUTH: &str = "ground_truth.json";
 const MAX_CUSTOMERS: u32 = 5_000_000;
 const MAX_PURCHASES: u32 = 100_000_000;
 
-/// The size and seed of a sample.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spec {
-    /// Number of customers, with or without purchases.
-    pub customers: u32,
-    /// Number of purchases.
-    pub purchases: u32,
-    /// Seed of all random draws.
-    pub seed: u64,
-    /// Share of invalid rows, `[0, 0.5]`; they are added to the valid rows.
-    pub dirty: f64,
-}
-
-/// Why a sample cannot be generated.
-#[derive(Debug, thiserror::Error)]
-pub enum SampleError {
-    /// No shop has such numbers.
-    #[error("{0}")]
-    Impossible(String),
-    /// A row cannot be written as CSV.
-    #[error("the sample cannot be written as CSV")]
-    Csv(#[from] csv::Error),
-    /// The true parameters cannot be written as JSON.
-    #[error("the true parameters cannot be written as JSON")]
-    Json(#[from] serde_json::Error),
-}
-
 /// The files of a sample, by name, in the order of [`FILES`].
 pub type Files = Vec<(&'static str, Vec<u8>)>;
-
-/// A row of a CSV file.
-type Row = Vec<String>;
 
 /// Generates a sample.
 ///

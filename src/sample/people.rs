@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::Distribution;
 use rand_distr::weighted::WeightedIndex;
 
-use super::Row;
 use super::population::Shop;
+use super::spec::Row;
 use crate::domain::time::Timestamp;
 
 /// The columns of `clients.csv`.

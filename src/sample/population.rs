@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution, Exp1, Gamma};
 use serde_json::json;
 
-use super::{SampleError, Spec};
+use super::spec::{SampleError, Spec};
 use crate::domain::time::DAY_MICROS;
 
 /// 2023-01-01T00:00:00.

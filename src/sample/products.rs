@@ -5,8 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::weighted::WeightedIndex;
 use rand_distr::{Distribution, LogNormal};
 
-use super::Row;
 use super::population::Shop;
+use super::spec::Row;
 use crate::domain::time::Timestamp;
 
 /// The columns of `achats.csv`.

@@ -171,10 +171,8 @@ async fn keys_that_are_not_paths_are_left_alone() {
             lake.delete_folder(Layer::Gold, "a").await.unwrap();
         }
         lake.delete_folder(Layer::Gold, "gen-000001").await.unwrap();
-        let (left, folders) = match merges_slashes {
-            true => (1, vec!["older"]),
-            false => (3, vec!["a", "older"]),
-        };
+        let (left, folders) =
+            if merges_slashes { (1, vec!["older"]) } else { (3, vec!["a", "older"]) };
         assert_eq!(lake.list(Layer::Gold, "").await.unwrap().len(), left, "{prefix}");
         assert_eq!(lake.folders(Layer::Gold).await.unwrap(), folders, "{prefix}");
     }
