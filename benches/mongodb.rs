@@ -14,6 +14,7 @@ mod client;
 #[path = "../tests/support/mongo.rs"]
 mod mongo;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -29,9 +30,11 @@ use goldsmith::runs::{RefreshRequest, RunEnd, RunSpec, RunTrigger};
 use goldsmith::sample::{Spec, generate};
 use goldsmith::settings;
 use goldsmith::startup::{Application, open_store};
-use goldsmith::store::GoldStore;
 use goldsmith::store::mongo::MongoStore;
+use goldsmith::store::{GoldStore, Publisher};
+use mongodb::Collection;
 use mongodb::bson::{Document, doc};
+use tokio::runtime::Runtime;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use client::{Connection, in_background, request};
@@ -150,74 +153,14 @@ fn publish(server: &Server) {
         .step_by(BLOCK)
         .map(|first| customers(first + 1, BLOCK.min(ROWS - first)))
         .collect();
-    let sum = |name: &str| -> f64 {
-        let place = CUSTOMERS.columns.iter().position(|column| column.name == name).unwrap();
-        let values = blocks.iter().map(|block| match &block.columns[place] {
-            ColumnValues::Float(values) => values.iter().flatten().sum(),
-            ColumnValues::Int(values) => {
-                values.iter().flatten().map(|v| f64::from(i32::try_from(*v).unwrap())).sum()
-            }
-            _ => 0.0,
-        });
-        values.sum()
-    };
     #[allow(clippy::cast_possible_truncation)] // a count
     let totals = Totals {
-        revenue: sum("total_spent"),
-        purchases: Some(sum("purchase_count").round() as i64),
+        revenue: sum(&blocks, "total_spent"),
+        purchases: Some(sum(&blocks, "purchase_count").round() as i64),
     };
-    let mut times: [Vec<f64>; 3] = Default::default();
-    let mut last = String::new();
-    wait(async {
-        let mut options = db.options();
-        options.write_timeout = Duration::from_mins(10);
-        let store = MongoStore::open(options, &CATALOGUE).unwrap();
-        for turn in 0..PUBLISHES {
-            let hash = format!("{turn:016}{:048}", 0);
-            let (name, rows) = (CUSTOMERS.name.to_owned(), ROWS as u64);
-            let entry = TableEntry::new(name, rows, hash, Vec::new(), Some(totals));
-            let rows = blocks.clone();
-            let publisher = store
-                .publisher(&RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default()))
-                .await
-                .unwrap();
-            if !last.is_empty() {
-                let client = db.client().await;
-                client.database(&db.name).collection::<Document>(&last).drop().await.unwrap();
-            }
-            let started = Instant::now();
-            let phases = Phases::default();
-            let recording = tracing_subscriber::registry().with(phases.clone());
-            let recording = tracing::subscriber::set_default(recording);
-            let source = Box::new(rows.into_iter().map(Ok));
-            assert!(publisher.write_table(&CUSTOMERS, &entry, source).await.unwrap());
-            drop(recording);
-            let whole = started.elapsed().as_secs_f64();
-            let at = |name: &str| {
-                let ended = phases.0.lock().unwrap();
-                let (_, at) = ended.iter().find(|(phase, _)| phase == name).unwrap();
-                at.duration_since(started).as_secs_f64()
-            };
-            times[0].push(at("inserted the rows"));
-            times[1].push(at("built the indexes") - at("inserted the rows"));
-            times[2].push(whole - at("built the indexes"));
-            publisher.end(RunEnd::Succeeded).await.unwrap();
-            entry.physical_name().clone_into(&mut last);
-        }
-    });
-    let peer = Command::new(python())
-        .args(["-c", PYMONGO, &db.uri, &db.name, &last, &PUBLISHES.to_string()])
-        .output()
-        .unwrap();
-    assert!(peer.status.success(), "{}", String::from_utf8_lossy(&peer.stderr));
-    let mut theirs: [Vec<f64>; 2] = Default::default();
-    for line in String::from_utf8(peer.stdout).unwrap().lines() {
-        let (insert, index) = line.split_once(' ').unwrap();
-        theirs[0].push(insert.parse().unwrap());
-        theirs[1].push(index.parse().unwrap());
-    }
+    let (times, last) = wait(publish_repeatedly(&db, &blocks, totals));
     let [inserted, indexed, proved] = times.map(median);
-    let [peer_inserted, peer_indexed] = theirs.map(median);
+    let [peer_inserted, peer_indexed] = publish_with_pymongo(&db, &last).map(median);
     println!("publish {ROWS} customers, median of {PUBLISHES}, seconds");
     println!("  goldsmith: insert {inserted:.1}, index {indexed:.1}, read back {proved:.1}");
     println!("  pymongo:   insert_many {peer_inserted:.1}, create_indexes {peer_indexed:.1}");
@@ -226,6 +169,92 @@ fn publish(server: &Server) {
         peer_inserted / inserted,
         (peer_inserted + peer_indexed) / (inserted + indexed + proved)
     );
+}
+
+/// The sum of a column of customers.
+fn sum(blocks: &[Batch], name: &str) -> f64 {
+    let place = CUSTOMERS.columns.iter().position(|column| column.name == name).unwrap();
+    let values = blocks.iter().map(|block| match &block.columns[place] {
+        ColumnValues::Float(values) => values.iter().flatten().sum(),
+        ColumnValues::Int(values) => {
+            values.iter().flatten().map(|v| f64::from(i32::try_from(*v).unwrap())).sum()
+        }
+        _ => 0.0,
+    });
+    values.sum()
+}
+
+/// Returns the seconds of inserting, indexing and reading back, and the last collection's name.
+async fn publish_repeatedly(
+    db: &TestDb,
+    blocks: &[Batch],
+    totals: Totals,
+) -> ([Vec<f64>; 3], String) {
+    let mut times: [Vec<f64>; 3] = Default::default();
+    let mut last = String::new();
+    let mut options = db.options();
+    options.write_timeout = Duration::from_mins(10);
+    let store = MongoStore::open(options, &CATALOGUE).unwrap();
+    for turn in 0..PUBLISHES {
+        let hash = format!("{turn:016}{:048}", 0);
+        let (name, rows) = (CUSTOMERS.name.to_owned(), ROWS as u64);
+        let entry = TableEntry::new(name, rows, hash, Vec::new(), Some(totals));
+        let rows = blocks.to_vec();
+        let publisher = store
+            .publisher(&RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default()))
+            .await
+            .unwrap();
+        if !last.is_empty() {
+            let client = db.client().await;
+            client.database(&db.name).collection::<Document>(&last).drop().await.unwrap();
+        }
+        let seconds = write_customers(publisher.as_ref(), &entry, rows).await;
+        for (times, seconds) in times.iter_mut().zip(seconds) {
+            times.push(seconds);
+        }
+        publisher.end(RunEnd::Succeeded).await.unwrap();
+        entry.physical_name().clone_into(&mut last);
+    }
+    (times, last)
+}
+
+/// Returns the seconds of inserting, indexing and reading back.
+async fn write_customers(
+    publisher: &dyn Publisher,
+    entry: &TableEntry,
+    rows: Vec<Batch>,
+) -> [f64; 3] {
+    let started = Instant::now();
+    let phases = Phases::default();
+    let recording = tracing_subscriber::registry().with(phases.clone());
+    let recording = tracing::subscriber::set_default(recording);
+    let source = Box::new(rows.into_iter().map(Ok));
+    assert!(publisher.write_table(&CUSTOMERS, entry, source).await.unwrap());
+    drop(recording);
+    let whole = started.elapsed().as_secs_f64();
+    let at = |name: &str| {
+        let ended = phases.0.lock().unwrap();
+        let (_, at) = ended.iter().find(|(phase, _)| phase == name).unwrap();
+        at.duration_since(started).as_secs_f64()
+    };
+    let (inserted, indexed) = (at("inserted the rows"), at("built the indexes"));
+    [inserted, indexed - inserted, whole - indexed]
+}
+
+/// Returns the seconds of inserting and indexing.
+fn publish_with_pymongo(db: &TestDb, source: &str) -> [Vec<f64>; 2] {
+    let peer = Command::new(python())
+        .args(["-c", PYMONGO, &db.uri, &db.name, source, &PUBLISHES.to_string()])
+        .output()
+        .unwrap();
+    assert!(peer.status.success(), "{}", String::from_utf8_lossy(&peer.stderr));
+    let mut times: [Vec<f64>; 2] = Default::default();
+    for line in String::from_utf8(peer.stdout).unwrap().lines() {
+        let (insert, index) = line.split_once(' ').unwrap();
+        times[0].push(insert.parse().unwrap());
+        times[1].push(index.parse().unwrap());
+    }
+    times
 }
 
 /// A Python with pymongo.
@@ -244,7 +273,35 @@ fn python() -> std::path::PathBuf {
 fn answer(server: &Server) {
     let db = TestDb::at(server.uri());
     let dir = tempfile::tempdir().unwrap();
-    let sources = dir.path().join("sources");
+    let mut connection = Connection::open(serve(refresh_sample(&db, dir.path())));
+    let driver = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = driver.block_on(db.client()).database(&db.name);
+    println!(
+        "answer, {REQUESTS} requests one after the other, median of {ROUNDS}, microseconds each"
+    );
+    for (path, name) in
+        [("/revenue/country", "revenue_by_country"), ("/customers/{id}", "customers")]
+    {
+        let names = driver.block_on(async { database.list_collection_names().await.unwrap() });
+        let is_physical = |found: &&String| table_in_physical_name(found) == Some(name);
+        let collection = database.collection::<Document>(names.iter().find(is_physical).unwrap());
+        let mut ways: [Vec<f64>; 2] = Default::default();
+        for _ in 0..ROUNDS {
+            ways[0].push(time_requests(&mut connection, path));
+            ways[1].push(time_finds(&driver, &collection, name));
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let [ours, bare] = ways.map(|times| median(times) * 1e6 / REQUESTS as f64);
+        println!(
+            "  {path}: goldsmith {ours:.0}, the driver's find {bare:.0}, ratio {:.2}",
+            ours / bare
+        );
+    }
+}
+
+/// Publishes a sample from this directory; returns the settings to serve it with.
+fn refresh_sample(db: &TestDb, dir: &Path) -> Vec<(String, String)> {
+    let sources = dir.join("sources");
     std::fs::create_dir_all(&sources).unwrap();
     let spec = Spec { customers: 1_500, purchases: 23_663, seed: 42, dirty: 0.0 };
     for (name, bytes) in generate(spec).unwrap() {
@@ -252,7 +309,7 @@ fn answer(server: &Server) {
     }
     let mut pairs = db.variables();
     for (name, value) in [
-        ("LAKE_URL", dir.path().join("{layer}").display().to_string()),
+        ("LAKE_URL", dir.join("{layer}").display().to_string()),
         ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
         ("HTTP__WORKERS", "1".to_owned()),
         ("HTTP__CACHE_BYTES", "0".to_owned()),
@@ -266,62 +323,46 @@ fn answer(server: &Server) {
         .output()
         .unwrap();
     assert!(refreshed.status.success(), "{refreshed:?}");
+    pairs
+}
 
+fn serve(pairs: Vec<(String, String)>) -> SocketAddr {
     let settings = settings::load_from(None, Vec::new(), pairs).unwrap().settings;
-    let addr = in_background(move || {
+    in_background(move || {
         let application = Application::build(&settings, open_store(&settings).unwrap()).unwrap();
         (application.addr(), async move { application.run().await.unwrap() })
-    });
-    let mut connection = Connection::open(addr);
-    let driver = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let database = driver.block_on(db.client()).database(&db.name);
-    println!(
-        "answer, {REQUESTS} requests one after the other, median of {ROUNDS}, microseconds each"
-    );
-    for (path, name) in
-        [("/revenue/country", "revenue_by_country"), ("/customers/{id}", "customers")]
-    {
-        let names = driver.block_on(async { database.list_collection_names().await.unwrap() });
-        let is_physical = |found: &&String| table_in_physical_name(found) == Some(name);
-        let collection = database.collection::<Document>(names.iter().find(is_physical).unwrap());
-        let find = async |id: usize| {
-            let id = i64::try_from(id).unwrap();
-            let (filter, sort) = if name == "customers" {
-                (doc! { "_id": id }, None)
-            } else {
-                (doc! {}, Some(doc! { "total_revenue": -1, "_id": 1 }))
-            };
-            if sort.is_none() {
-                return usize::from(collection.find_one(filter).await.unwrap().is_some());
-            }
-            let mut find = collection.find(filter).limit(100);
-            if let Some(sort) = sort {
-                find = find.sort(sort);
-            }
-            let found: Vec<Document> = find.await.unwrap().try_collect().await.unwrap();
-            found.len()
-        };
-        let mut ways: [Vec<f64>; 2] = Default::default();
-        for _ in 0..ROUNDS {
-            let requests: Vec<Vec<u8>> = (1..=REQUESTS)
-                .map(|id| request(&path.replace("{id}", &(1 + id % 1_500).to_string())))
-                .collect();
-            let started = Instant::now();
-            connection.send(&requests, REQUESTS, 1);
-            ways[0].push(started.elapsed().as_secs_f64());
-            let started = Instant::now();
-            driver.block_on(async {
-                for id in 1..=REQUESTS {
-                    assert!(find(1 + id % 1_500).await > 0);
-                }
-            });
-            ways[1].push(started.elapsed().as_secs_f64());
+    })
+}
+
+/// Returns the seconds of all requests.
+fn time_requests(connection: &mut Connection, path: &str) -> f64 {
+    let requests: Vec<Vec<u8>> = (1..=REQUESTS)
+        .map(|id| request(&path.replace("{id}", &(1 + id % 1_500).to_string())))
+        .collect();
+    let started = Instant::now();
+    connection.send(&requests, REQUESTS, 1);
+    started.elapsed().as_secs_f64()
+}
+
+/// Returns the seconds of as many queries by the bare driver.
+fn time_finds(driver: &Runtime, collection: &Collection<Document>, table: &str) -> f64 {
+    let started = Instant::now();
+    driver.block_on(async {
+        for id in 1..=REQUESTS {
+            assert!(find(collection, table, 1 + id % 1_500).await > 0);
         }
-        #[allow(clippy::cast_precision_loss)]
-        let [ours, bare] = ways.map(|times| median(times) * 1e6 / REQUESTS as f64);
-        println!(
-            "  {path}: goldsmith {ours:.0}, the driver's find {bare:.0}, ratio {:.2}",
-            ours / bare
-        );
+    });
+    started.elapsed().as_secs_f64()
+}
+
+/// Returns the number of documents found.
+async fn find(collection: &Collection<Document>, table: &str, id: usize) -> usize {
+    if table == "customers" {
+        let filter = doc! { "_id": i64::try_from(id).unwrap() };
+        return usize::from(collection.find_one(filter).await.unwrap().is_some());
     }
+    let sort = doc! { "total_revenue": -1, "_id": 1 };
+    let found = collection.find(doc! {}).limit(100).sort(sort).await.unwrap();
+    let found: Vec<Document> = found.try_collect().await.unwrap();
+    found.len()
 }

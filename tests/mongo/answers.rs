@@ -107,16 +107,8 @@ fn queries(document: &Value, path: &str, rows: &[Value]) -> Vec<String> {
     all
 }
 
-#[test]
-fn both_stores_answer_every_query_alike_and_mongodb_scans_nothing_large() {
-    let db = TestDb::new();
-    let shop = wide_shop();
-    shop.run(&["refresh"]).good();
-    let variables = db.variables();
-    let variables: Vec<(&str, &str)> =
-        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    shop.run_with(&["refresh"], &variables).good();
-    let manifest = shop.json("gold/gen-000001/manifest.json");
+/// The names of the tables that must not be scanned.
+fn large_tables(manifest: &Value) -> BTreeSet<&str> {
     let large: BTreeSet<&str> = manifest["tables"]
         .as_array()
         .unwrap()
@@ -127,14 +119,28 @@ fn both_stores_answer_every_query_alike_and_mongodb_scans_nothing_large() {
     for table in ["cohort_retention", "daily_revenue", "revenue_by_country", "revenue_by_product"] {
         assert!(large.contains(table), "{table} is not large: {large:?}");
     }
+    large
+}
 
-    let sqlite = TestApp::spawn(&shop);
-    let mongodb = TestApp::spawn_with(&shop, &variables);
+fn start_profiling(db: &TestDb) {
     db.with(|db| async move {
         let size = doc! { "create": "system.profile", "capped": true, "size": 256 << 20 };
         db.run_command(size).await.unwrap();
         db.run_command(doc! { "profile": 2 }).await.unwrap();
     });
+}
+
+/// Returns the operations since profiling started.
+fn stop_profiling(db: &TestDb) -> Vec<Document> {
+    db.with(|db| async move {
+        db.run_command(doc! { "profile": 0 }).await.unwrap();
+        let found = db.collection("system.profile").find(doc! {}).await.unwrap();
+        found.try_collect().await.unwrap()
+    })
+}
+
+/// Sends every query of every route to both; returns how many there were.
+fn assert_same_answers(sqlite: &TestApp, mongodb: &TestApp) -> usize {
     let document: Value = serde_json::from_str(include_str!("../../openapi/openapi.json")).unwrap();
     let mut answered = 0;
     for (path, route) in document["paths"].as_object().unwrap() {
@@ -152,33 +158,55 @@ fn both_stores_answer_every_query_alike_and_mongodb_scans_nothing_large() {
             vec![String::new()]
         };
         for query in queries {
-            let url = format!("{concrete}?{query}");
-            let [a, b] = [&sqlite, &mongodb].map(|app| app.get(&url));
-            assert_eq!((a.status, b.status), (200, 200), "{url}: {} {}", a.text, b.text);
-            let [a, b] = [a.json(), b.json()];
-            assert_eq!(a["data"], b["data"], "{url}");
-            for field in ["count", "total", "generation", "as_of"] {
-                assert_eq!(a["meta"][field], b["meta"][field], "{url}: {field}");
-            }
+            assert_same_answer(sqlite, mongodb, &format!("{concrete}?{query}"));
             answered += 1;
         }
     }
+    answered
+}
 
-    let profile: Vec<Document> = db.with(|db| async move {
-        db.run_command(doc! { "profile": 0 }).await.unwrap();
-        let found = db.collection("system.profile").find(doc! {}).await.unwrap();
-        found.try_collect().await.unwrap()
-    });
+fn assert_same_answer(sqlite: &TestApp, mongodb: &TestApp, url: &str) {
+    let [a, b] = [sqlite, mongodb].map(|app| app.get(url));
+    assert_eq!((a.status, b.status), (200, 200), "{url}: {} {}", a.text, b.text);
+    let [a, b] = [a.json(), b.json()];
+    assert_eq!(a["data"], b["data"], "{url}");
+    for field in ["count", "total", "generation", "as_of"] {
+        assert_eq!(a["meta"][field], b["meta"][field], "{url}: {field}");
+    }
+}
+
+/// Returns how many plans on these tables there were.
+fn assert_no_scan(operations: &[Document], tables: &BTreeSet<&str>) -> usize {
     let mut planned = 0;
-    for operation in &profile {
+    for operation in operations {
         let on = operation.get_str("ns").unwrap().rsplit('.').next().unwrap();
-        let Some(table) = large.iter().find(|table| on.starts_with(&format!("{table}_"))) else {
+        let Some(table) = tables.iter().find(|table| on.starts_with(&format!("{table}_"))) else {
             continue;
         };
         let plan = operation.get_str("planSummary").unwrap_or_default();
         assert!(!plan.is_empty() && !plan.contains("COLLSCAN"), "{table} is scanned: {operation}");
         planned += 1;
     }
+    planned
+}
+
+#[test]
+fn both_stores_answer_every_query_alike_and_mongodb_scans_nothing_large() {
+    let db = TestDb::new();
+    let shop = wide_shop();
+    shop.run(&["refresh"]).good();
+    let variables = db.variables();
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    shop.run_with(&["refresh"], &variables).good();
+    let manifest = shop.json("gold/gen-000001/manifest.json");
+    let large = large_tables(&manifest);
+
+    let sqlite = TestApp::spawn(&shop);
+    let mongodb = TestApp::spawn_with(&shop, &variables);
+    start_profiling(&db);
+    let answered = assert_same_answers(&sqlite, &mongodb);
+    let planned = assert_no_scan(&stop_profiling(&db), &large);
     eprintln!(
         "{answered} queries, {planned} plans on tables with more than {MAX_SCANNED_ROWS} rows"
     );

@@ -58,6 +58,89 @@ fn the_reader_is_granted_every_business_name_and_nothing_behind_it() {
     assert_eq!(granted, names);
 }
 
+/// The actions of a role, each with the place of its privilege.
+fn actions(role: &Document) -> Vec<(usize, String)> {
+    role.get_array("privileges")
+        .unwrap()
+        .iter()
+        .enumerate()
+        .flat_map(|(place, privilege)| {
+            let actions = privilege.as_document().unwrap().get_array("actions").unwrap();
+            actions.iter().map(move |action| (place, action.as_str().unwrap().to_owned()))
+        })
+        .collect()
+}
+
+async fn count(db: &Database, name: &str) -> mongodb::error::Result<u32> {
+    let found = db.collection::<Document>(name).find(doc! {}).await?;
+    let found = found.try_collect::<Vec<_>>().await;
+    found.map(|documents| u32::try_from(documents.len()).unwrap())
+}
+
+async fn assert_reader_is_limited_to_views(cluster: &Cluster, db: &TestDb) {
+    let client = Client::with_uri_str(cluster.uri("metabase", "change%20me%20too")).await.unwrap();
+    let seen = client.database(&db.name);
+    let names = seen.list_collection_names().await.unwrap();
+    let physical = names.iter().find(|name| name.starts_with("customers_")).unwrap();
+    for view in ["customers", "gold_dim_clients"] {
+        assert_eq!(count(&seen, view).await.unwrap(), INDEXED.customers, "{view}");
+    }
+    let ops = client.database(&format!("{}_ops", db.name));
+    for refused in [count(&seen, physical).await, count(&ops, "manifests").await] {
+        assert!(refused.unwrap_err().to_string().contains("not authorized"));
+    }
+    let writing = seen.collection("notes").insert_one(doc! { "a": 1 }).await;
+    assert!(writing.unwrap_err().to_string().contains("not authorized"));
+}
+
+/// Creates a publisher that lacks an action; returns the user's name.
+fn create_publisher_without(db: &TestDb, place: usize, action: &str) -> String {
+    let mut role = without(documented_commands(&db.name).swap_remove(0), place, action);
+    let name = format!("without_{action}_{place}_{}", db.name);
+    role.insert("createRole", &name);
+    wait(async {
+        let admin = db.client().await.database("admin");
+        admin.run_command(role).await.unwrap();
+        let user = doc! { "createUser": &name, "pwd": "x", "roles": [&name] };
+        admin.run_command(user).await.unwrap();
+    });
+    name
+}
+
+/// Refreshes from several sources; returns the first command that fails or warns.
+fn first_refusal(shop: &Shop) -> Option<Ran> {
+    for seed in 1..=4 {
+        put_sample(shop, seed);
+        let ran = ["refresh", "check"].map(|command| shop.run(&[command]));
+        let is_refused = |ran: &Ran| ran.code != Some(0) || ran.err.contains("warning");
+        let refused = ran.into_iter().find(is_refused);
+        if refused.is_some() {
+            return refused;
+        }
+    }
+    None
+}
+
+fn put_sample(shop: &Shop, seed: u64) {
+    for (name, bytes) in generate(Spec { seed, ..INDEXED }).unwrap() {
+        shop.put(name, &bytes);
+    }
+}
+
+fn assert_action_is_needed(cluster: &Cluster, place: usize, action: &str) {
+    let db = TestDb::at(cluster.uri("root", "root"));
+    let user = create_publisher_without(&db, place, action);
+    let shop = Shop::sample(INDEXED).serving_from(&db).with_settings(&[
+        ("MONGODB_URI", &cluster.uri(&user, "x")),
+        ("PUBLISH__KEEP_GENERATIONS", "2"),
+    ]);
+    let refused =
+        first_refusal(&shop).unwrap_or_else(|| panic!("{action} of {place} is not needed"));
+    for part in ["lacks a privilege", "not authorized on", &db.name, "OPERATIONS.md"] {
+        assert!(refused.err.contains(part), "{action}: {}", refused.err);
+    }
+}
+
 #[test]
 fn the_documented_privileges_are_sufficient_and_each_is_needed() {
     let cluster = Cluster::with_authentication();
@@ -73,83 +156,19 @@ fn the_documented_privileges_are_sufficient_and_each_is_needed() {
     let shop =
         Shop::sample(INDEXED).serving_from(&db).with_settings(&[("MONGODB_URI", &publisher)]);
     shop.run(&["refresh"]).good();
-    for (name, bytes) in generate(Spec { seed: 9, ..INDEXED }).unwrap() {
-        shop.put(name, &bytes);
-    }
+    put_sample(&shop, 9);
     shop.run(&["refresh"]).good();
     shop.run(&["check"]).good();
     shop.run(&["rollback"]).good();
     let app = TestApp::spawn(&shop);
     assert_eq!(app.get("/kpis").json()["meta"]["generation"], 1);
     assert_eq!(app.get("/health/ready").status, 200);
-
-    // The reader reads the views and nothing else.
-    wait(async {
-        let client =
-            Client::with_uri_str(cluster.uri("metabase", "change%20me%20too")).await.unwrap();
-        let seen = client.database(&db.name);
-        let names = seen.list_collection_names().await.unwrap();
-        let physical = names.iter().find(|name| name.starts_with("customers_")).unwrap();
-        let count = async |db: &Database, name: &str| {
-            let found = db.collection::<Document>(name).find(doc! {}).await?;
-            let found = found.try_collect::<Vec<_>>().await;
-            found.map(|documents| u32::try_from(documents.len()).unwrap())
-        };
-        for view in ["customers", "gold_dim_clients"] {
-            assert_eq!(count(&seen, view).await.unwrap(), INDEXED.customers, "{view}");
-        }
-        let ops = client.database(&format!("{}_ops", db.name));
-        for refused in [count(&seen, physical).await, count(&ops, "manifests").await] {
-            assert!(refused.unwrap_err().to_string().contains("not authorized"));
-        }
-        let writing = seen.collection("notes").insert_one(doc! { "a": 1 }).await;
-        assert!(writing.unwrap_err().to_string().contains("not authorized"));
-    });
+    wait(assert_reader_is_limited_to_views(&cluster, &db));
 
     // Each privilege of the publisher is needed: without it a first publish, a second one with a
     // sweep, or a check is refused with an error that names it.
-    let actions: Vec<(usize, String)> = commands[0]
-        .get_array("privileges")
-        .unwrap()
-        .iter()
-        .enumerate()
-        .flat_map(|(place, privilege)| {
-            let actions = privilege.as_document().unwrap().get_array("actions").unwrap();
-            actions.iter().map(move |action| (place, action.as_str().unwrap().to_owned()))
-        })
-        .collect();
-    for (place, action) in actions {
-        let db = TestDb::at(cluster.uri("root", "root"));
-        let mut role = without(documented_commands(&db.name).swap_remove(0), place, &action);
-        let name = format!("without_{action}_{place}_{}", db.name);
-        role.insert("createRole", &name);
-        wait(async {
-            let admin = db.client().await.database("admin");
-            admin.run_command(role).await.unwrap();
-            let user = doc! { "createUser": &name, "pwd": "x", "roles": [&name] };
-            admin.run_command(user).await.unwrap();
-        });
-        let shop = Shop::sample(INDEXED).serving_from(&db).with_settings(&[
-            ("MONGODB_URI", &cluster.uri(&name, "x")),
-            ("PUBLISH__KEEP_GENERATIONS", "2"),
-        ]);
-        let mut refused = None;
-        for seed in 1..=4 {
-            let spec = Spec { seed, ..INDEXED };
-            for (name, bytes) in generate(spec).unwrap() {
-                shop.put(name, &bytes);
-            }
-            let ran = ["refresh", "check"].map(|command| shop.run(&[command]));
-            let is_refused = |ran: &Ran| ran.code != Some(0) || ran.err.contains("warning");
-            refused = ran.into_iter().find(is_refused);
-            if refused.is_some() {
-                break;
-            }
-        }
-        let refused = refused.unwrap_or_else(|| panic!("{action} of {place} is not needed"));
-        for part in ["lacks a privilege", "not authorized on", &db.name, "OPERATIONS.md"] {
-            assert!(refused.err.contains(part), "{action}: {}", refused.err);
-        }
+    for (place, action) in actions(&commands[0]) {
+        assert_action_is_needed(&cluster, place, &action);
     }
 }
 

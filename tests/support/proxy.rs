@@ -76,43 +76,56 @@ fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
+/// Reads a request up to its body; `None` if the client disconnects before.
+fn read_head(mut client: &TcpStream) -> std::io::Result<Option<String>> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if client.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        head.push(byte[0]);
+    }
+    Ok(Some(String::from_utf8(head).unwrap()))
+}
+
+fn body_length(headers: &str) -> u64 {
+    let length = headers.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
+    });
+    length.unwrap_or(0)
+}
+
+fn answer_slow_down(mut client: &TcpStream, method: &str, length: u64) -> std::io::Result<()> {
+    std::io::copy(&mut client.take(length), &mut std::io::sink())?;
+    let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>SlowDown</Code>\
+                <Message>Please reduce your request rate.</Message></Error>";
+    let body = if method == "HEAD" { "" } else { body };
+    write!(
+        client,
+        "HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    )?;
+    client.shutdown(Shutdown::Write)
+}
+
 fn pass_on(
     mut client: &TcpStream,
     upstream: &str,
     decide: impl Fn(&str, &str) -> Fault,
 ) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        if client.read(&mut byte)? == 0 {
-            return Ok(());
-        }
-        head.push(byte[0]);
-    }
-    let text = String::from_utf8(head).unwrap();
-    let (request, headers) = text.split_once("\r\n").unwrap();
+    let Some(head) = read_head(client)? else {
+        return Ok(());
+    };
+    let (request, headers) = head.split_once("\r\n").unwrap();
     let mut parts = request.split(' ');
     let (method, path) = (parts.next().unwrap(), parts.next().unwrap());
-    let length = headers.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
-    });
-    let length: u64 = length.unwrap_or(0);
+    let length = body_length(headers);
     let fault = decide(method, path);
     match fault {
-        Fault::SlowDown => {
-            std::io::copy(&mut client.take(length), &mut std::io::sink())?;
-            let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>SlowDown</Code>\
-                        <Message>Please reduce your request rate.</Message></Error>";
-            let body = if method == "HEAD" { "" } else { body };
-            write!(
-                client,
-                "HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\
-                 Connection: close\r\n\r\n{body}",
-                body.len()
-            )?;
-            return client.shutdown(Shutdown::Write);
-        }
+        Fault::SlowDown => return answer_slow_down(client, method, length),
         Fault::ResetBody(bytes) => {
             std::io::copy(&mut client.take(bytes as u64), &mut std::io::sink())?;
             reset(client);
