@@ -113,6 +113,29 @@ fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
 
 fn libraries(history: &History, dir: &Path) {
     let (churn, value) = (task::churn(history, &OPTIONS), task::value(history, &OPTIONS));
+    compare_classifiers(&churn);
+    compare_regressors(&value);
+    let customers = task::rfm(history);
+    let (seconds, fitted) = timed(|| segmentation::fit(&customers, 42).unwrap());
+    println!(
+        "segments: {} customers, silhouette included {seconds:.2} s, inertia {:.1}",
+        customers.len(),
+        fitted.inertia.unwrap()
+    );
+    task::write(dir, &churn, &value, &customers);
+    let python = std::env::var("SKLEARN_PYTHON").unwrap_or("python3".to_owned());
+    let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/scikit_learn.py");
+    match Command::new(&python).arg(peer).arg(dir).status() {
+        Ok(status) if status.success() => {}
+        _ => println!("scikit-learn is left out: {python} does not run it; set SKLEARN_PYTHON"),
+    }
+}
+
+fn dense(rows: &Matrix) -> DenseMatrix<f32> {
+    DenseMatrix::new(rows.rows(), rows.width, rows.values.clone(), false).unwrap()
+}
+
+fn compare_classifiers(churn: &task::Task) {
     let (rows, labels) = &churn.train;
     println!(
         "churn: {} rows × {} features to fit, {} held out",
@@ -125,10 +148,7 @@ fn libraries(history: &History, dir: &Path) {
         "  forest, 100 trees, smartcore in parallel  {seconds:7.2} s  AUC {:.4}",
         churn.auc(&trees.predict_all(&churn.test.0))
     );
-    let matrix = |rows: &Matrix| {
-        DenseMatrix::new(rows.rows(), rows.width, rows.values.clone(), false).unwrap()
-    };
-    let (x, test) = (matrix(rows), matrix(&churn.test.0));
+    let (x, test) = (dense(rows), dense(&churn.test.0));
     let parameters = RandomForestRegressorParameters::default()
         .with_n_trees(100)
         .with_max_depth(10)
@@ -147,6 +167,9 @@ fn libraries(history: &History, dir: &Path) {
         trees.trees.len(),
         churn.auc(&trees.predict_all(&churn.test.0))
     );
+}
+
+fn compare_regressors(value: &task::Task) {
     let (rows, spend) = &value.train;
     let (seconds, trees) = timed(|| boosted::fit(rows, spend, boosted::Target::Mean, 42).unwrap());
     println!("lifetime value: {} rows to fit", rows.rows());
@@ -167,28 +190,13 @@ fn libraries(history: &History, dir: &Path) {
         .with_learning_rate(0.05)
         .with_min_child_weight(20)
         .with_subsample(0.8);
-    let (x, test) = (matrix(rows), matrix(&value.test.0));
+    let (x, test) = (dense(rows), dense(&value.test.0));
     let (seconds, model) = timed(|| XGRegressor::fit(&x, spend, parameters).unwrap());
     let predicted: Vec<f64> = model.predict(&test).unwrap().into_iter().map(f64::from).collect();
     println!(
         "  the same by smartcore                     {seconds:7.2} s  {}",
         metrics(&predicted)
     );
-
-    let customers = task::rfm(history);
-    let (seconds, fitted) = timed(|| segmentation::fit(&customers, 42).unwrap());
-    println!(
-        "segments: {} customers, silhouette included {seconds:.2} s, inertia {:.1}",
-        customers.len(),
-        fitted.inertia.unwrap()
-    );
-    task::write(dir, &churn, &value, &customers);
-    let python = std::env::var("SKLEARN_PYTHON").unwrap_or("python3".to_owned());
-    let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/scikit_learn.py");
-    match Command::new(&python).arg(peer).arg(dir).status() {
-        Ok(status) if status.success() => {}
-        _ => println!("scikit-learn is left out: {python} does not run it; set SKLEARN_PYTHON"),
-    }
 }
 
 fn cdnow_fit() {

@@ -28,7 +28,7 @@ fn assert_recovers(shop: &Shop, at: &str) {
 
     shop.run(&["refresh"]).good();
     assert_eq!(app.get("/kpis").json()["meta"]["generation"], 2, "{at}");
-    assert_eq!(shop.names("gold"), ["gen-000001", "gen-000002"], "{at}");
+    assert_eq!(shop.names("gold"), ["gen-000001", "gen-000002", "owner.json"], "{at}");
     assert_eq!(shop.names("silver"), ["gen-000001", "gen-000002"], "{at}");
     for folder in ["bronze", "bronze/achats", "bronze/clients"] {
         assert!(shop.names(folder).iter().all(|name| !name.contains('#')), "{at}: {folder}");

@@ -105,7 +105,7 @@ fn the_same_inputs_do_nothing_the_second_time_and_give_the_same_bytes_when_force
     let shop = Shop::published(SMALL);
     let again = shop.run(&["refresh"]).good();
     assert_eq!(again.out, "nothing changed: generation 1 is up to date\n");
-    assert_eq!(shop.names("gold"), ["gen-000001"]);
+    assert_eq!(shop.names("gold"), ["gen-000001", "owner.json"]);
 
     let forced = shop.run(&["refresh", "--force"]).good();
     wrote_again(&forced, 2);
@@ -281,7 +281,7 @@ fn a_row_from_the_future_is_read_again_once_its_instant_has_come() {
     let shop = Shop::sample(Spec { dirty: 0.1, ..TINY });
     shop.run(&["refresh"]).good();
     shop.run(&["refresh"]).good();
-    assert_eq!(shop.names("gold"), ["gen-000001"]);
+    assert_eq!(shop.names("gold"), ["gen-000001", "owner.json"]);
     // As if the run had been made when that instant was still ahead.
     let store = shop.sqlite();
     let text: String = store
@@ -294,7 +294,7 @@ fn a_row_from_the_future_is_read_again_once_its_instant_has_come() {
         .execute("UPDATE goldsmith_generations SET published = ?1", [published.to_string()])
         .unwrap();
     shop.run(&["refresh"]).good();
-    assert_eq!(shop.names("gold"), ["gen-000001", "gen-000002"]);
+    assert_eq!(shop.names("gold"), ["gen-000001", "gen-000002", "owner.json"]);
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn ten_refreshes_at_once_publish_once_and_refuse_the_rest() {
         assert!(is_known, "{text}");
     }
     assert_eq!(published, 1);
-    assert_eq!(shop.names("gold"), ["gen-000001"]);
+    assert_eq!(shop.names("gold"), ["gen-000001", "owner.json"]);
     shop.run(&["check"]).good();
 }
 
@@ -372,7 +372,7 @@ fn the_last_generations_are_kept_and_older_ones_swept() {
         }
         shop.run_with(&["refresh"], &keep).good();
     }
-    assert_eq!(shop.names("gold"), ["gen-000003", "gen-000004"]);
+    assert_eq!(shop.names("gold"), ["gen-000003", "gen-000004", "owner.json"]);
     assert_eq!(shop.names("silver"), ["gen-000003", "gen-000004"]);
     // Bronze is never swept: four versions of both files.
     assert_eq!(shop.names("bronze/achats").len(), 4);

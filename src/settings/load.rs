@@ -369,7 +369,11 @@ mod tests {
             ("HTTP__WORKERS", "513", "http.workers"),
             ("READ_TOKEN", "tokén", "auth.read_token"),
             ("READ_TOKEN", " abc", "auth.read_token"),
-            ("REFRESH_SCHEDULE", "daily", "refresh.schedule: \"daily\" is not a valid cron expression"),
+            (
+                "REFRESH_SCHEDULE",
+                "daily",
+                "refresh.schedule: \"daily\" is not a valid cron expression",
+            ),
             ("REFRESH__TIMEZONE", "Mars", "refresh.timezone: \"Mars\" is not a known time zone"),
             ("REFRESH__JITTER_SECS", "86401", "refresh.jitter_secs"),
             ("REFRESH__THREADS", "1025", "refresh.threads"),

@@ -53,7 +53,7 @@ fn a_server_killed_at_any_step_comes_back_with_the_old_generation_and_the_next_r
             "{point}"
         );
         assert_eq!(app.get("/kpis").json()["meta"]["generation"], 2, "{point}");
-        assert_eq!(shop.names("gold"), ["gen-000001", "gen-000002"], "{point}");
+        assert_eq!(shop.names("gold"), ["gen-000001", "gen-000002", "owner.json"], "{point}");
         shop.run(&["check"]).good();
     }
 }
