@@ -110,6 +110,10 @@ pub async fn list(lake: &Lake, store: &dyn GoldStore) -> Result<Vec<LakeListing>
     for layer in [Layer::Silver, Layer::Gold] {
         for number in lake.generation_numbers(layer).await? {
             let objects = lake.list(layer, &keys::generation(number)).await?;
+            // Some stores list a folder after its last object is deleted.
+            if objects.is_empty() {
+                continue;
+            }
             let mut state = vec![match index.in_lake.get(&number) {
                 Some(manifest) => format!("as of {}", manifest.as_of),
                 None => "not committed".to_owned(),

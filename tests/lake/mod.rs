@@ -14,7 +14,8 @@ use futures::future::join_all;
 use goldsmith::lake::reading::{Fetched, PART};
 use goldsmith::lake::{Lake, LakeError, Layer};
 
-use crate::support::s3::{shared, unique};
+use crate::support::report_left_out;
+use crate::support::s3::{is_seaweedfs, shared, unique};
 
 /// A lake of each kind; the directories exist for as long as this does.
 struct Kinds {
@@ -36,6 +37,11 @@ async fn every_kind() -> Kinds {
         lake.prepare().await.unwrap();
     }
     Kinds { lakes, _dir: dir }
+}
+
+/// Whether a kind of lake is in the buckets of the default server of these tests.
+fn is_on_seaweedfs(kind: &str) -> bool {
+    ["four buckets", "prefixes of one"].contains(&kind) && is_seaweedfs()
 }
 
 /// Bytes that differ from their neighbours, so that misplaced parts show.
@@ -215,15 +221,22 @@ async fn files_are_found_and_read_whatever_they_are_called() {
         "клиенты 顧客 🛒.csv",
     ];
     for (kind, lake) in every_kind().await.lakes {
-        for name in NAMES {
-            lake.put(Layer::Sources, name, name.into()).await.unwrap();
+        let mut names = NAMES.to_vec();
+        if is_on_seaweedfs(kind) {
+            report_left_out(
+                "a name with a backslash in buckets, as SeaweedFS takes it for a slash",
+            );
+            names.retain(|name| !name.contains('\\'));
+        }
+        for name in &names {
+            lake.put(Layer::Sources, name, Bytes::from(*name)).await.unwrap();
         }
         // Files in folders are ignored.
         lake.put(Layer::Sources, "older/clients.csv", Bytes::new()).await.unwrap();
-        let mut expected = NAMES.to_vec();
+        let mut expected = names.clone();
         expected.sort_unstable();
         assert_eq!(lake.names(Layer::Sources).await.unwrap(), expected, "{kind}");
-        for name in NAMES {
+        for name in names {
             let found = lake.get(Layer::Sources, name).await.unwrap();
             assert_eq!(found.as_deref(), Some(name.as_bytes()), "{kind}");
             let digest = lake.digest(Layer::Sources, name).await.unwrap().unwrap();

@@ -198,6 +198,7 @@ fn both_stores_answer_every_query_alike_and_mongodb_scans_nothing_large() {
     let variables = db.variables();
     let variables: Vec<(&str, &str)> =
         variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    shop.run_with(&["lake", "adopt"], &variables).good();
     shop.run_with(&["refresh"], &variables).good();
     let manifest = shop.json("gold/gen-000001/manifest.json");
     let large = large_tables(&manifest);

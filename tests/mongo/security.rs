@@ -14,7 +14,7 @@ use crate::support::mongo::{Cluster, TestDb, wait};
 use crate::support::{Ran, Running, Shop, TINY, TestApp};
 
 /// Fewer customers than models learn from, and enough purchases for indexes.
-const INDEXED: Spec = Spec { customers: 45, purchases: 1_500, seed: 3, dirty: 0.0 };
+const INDEXED: Spec = Spec { customers: 45, purchases: 1_050, seed: 3, dirty: 0.0 };
 const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
 
 /// The commands of the operations page, for another database.

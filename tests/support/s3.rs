@@ -45,6 +45,11 @@ pub fn shared() -> Server {
     }
 }
 
+/// Whether the shared server is SeaweedFS, the default.
+pub fn is_seaweedfs() -> bool {
+    std::env::var("TEST_S3_ENDPOINT").map_or(true, |endpoint| endpoint.is_empty())
+}
+
 /// Different ports, free at this moment; another process may take one before the server does.
 fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());

@@ -95,6 +95,8 @@ impl Drop for TestApp {
 /// A running `goldsmith`, reached at the address that it printed.
 pub struct Running {
     child: std::process::Child,
+    /// Reads its standard error all the time: a process blocks on a pipe that is full.
+    stderr: Option<JoinHandle<String>>,
     /// Its standard output until it served.
     pub stdout: String,
     /// A client of it.
@@ -134,7 +136,13 @@ impl Running {
             stdout.push_str(&(line.unwrap() + "\n"));
         }
         let url = stdout.split("serving on ").nth(1).unwrap().split(',').next().unwrap().to_owned();
-        Self { child, stdout, http: Http::to(url) }
+        let mut pipe = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            pipe.read_to_string(&mut text).unwrap();
+            text
+        });
+        Self { child, stderr: Some(stderr), stdout, http: Http::to(url) }
     }
 
     /// Waits until it has ended without a signal.
@@ -150,7 +158,7 @@ impl Running {
     /// a minute is killed and fails the test, which otherwise would wait for ever.
     pub fn stop(mut self) -> (Option<i32>, String) {
         self.signal("TERM");
-        let (pid, mut stderr) = (self.child.id(), self.child.stderr.take().unwrap());
+        let pid = self.child.id();
         let (ended, has_ended) = mpsc::channel::<()>();
         let guard = std::thread::spawn(move || {
             let is_stuck = has_ended.recv_timeout(Duration::from_mins(1))
@@ -160,9 +168,8 @@ impl Running {
             }
             is_stuck
         });
-        let mut err = String::new();
-        stderr.read_to_string(&mut err).unwrap();
         let code = self.child.wait().unwrap().code();
+        let err = self.stderr.take().unwrap().join().unwrap();
         drop(ended);
         assert!(!guard.join().unwrap(), "SIGTERM did not end it within a minute: {err}");
         (code, err)
