@@ -18,7 +18,7 @@ use crate::store::{Cause, Publisher, Result, RowSource, RowsError, StoreError};
 
 /// How often the lock is tried, and how long to wait in between: a process that marks interrupted
 /// runs holds it for a moment.
-const LOCK_ATTEMPTS: u32 = 33;
+const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_RETRY_DELAY: Duration = Duration::from_millis(30);
 
 /// The right to publish: a lock on a file beside the database, which ends with its process.

@@ -156,17 +156,18 @@ impl RunLog for SqliteStore {
         if self.run("finding running runs", is_running).await?.is_none() {
             return Ok(Vec::new());
         }
-        let Some(lock) = self.try_lock()? else { return Ok(Vec::new()) };
-        let marked = self.run("finding interrupted runs", |connection| {
+        let store = self.clone();
+        self.run("finding interrupted runs", move |connection| {
+            // Taken only here, where nothing is waited for but the transaction: a run that is about to
+            // start waits for this lock, and not for long.
+            let Some(_lock) = store.try_lock()? else { return Ok(Vec::new()) };
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let ended = end_abandoned(&transaction)?;
             transaction.commit()?;
             Ok(ended)
-        });
-        let marked = marked.await;
-        drop(lock);
-        marked
+        })
+        .await
     }
 
     async fn claim_key(&self, key: &str, request_hash: &str) -> Result<Option<IdempotencyRecord>> {
