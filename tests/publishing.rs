@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use goldsmith::sample::{Spec, generate};
 use serde_json::Value;
 
-use crate::support::readers::read_during;
+use crate::support::readers::{pause, read_during};
 use crate::support::{Shop, TINY, TestApp};
 
 const PUBLISHES: u64 = 12;
@@ -38,6 +38,7 @@ fn no_answer_is_empty_or_mixes_generations_while_publishing() {
     let app = TestApp::spawn(&shop);
     let read = |seen: &mut Vec<(u64, String)>| {
         for path in PATHS {
+            pause();
             let reply = app.get(path);
             assert_eq!(reply.status, 200, "{path}: {}", reply.text);
             let body = reply.json();

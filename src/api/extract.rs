@@ -82,7 +82,7 @@ impl FromRequest for Listener {
         let state = request.app_data::<web::Data<State>>().filter(|state| may_read(state, request));
         ready(state.ok_or(ApiError::Unauthorized).map(|state| Self {
             store: Arc::clone(&state.store),
-            stopping: state.operator.stopping(),
+            stopping: state.run_control.stopping(),
             feed: Arc::clone(&state.feed),
         }))
     }
@@ -99,7 +99,7 @@ fn may_read(state: &State, request: &HttpRequest) -> bool {
 pub(crate) struct Admin {
     pub(crate) store: Arc<dyn GoldStore>,
     /// Starts and cancels runs.
-    pub(crate) operator: Arc<dyn RunControl<Error = StoreError>>,
+    pub(crate) run_control: Arc<dyn RunControl<Error = StoreError>>,
     /// When the request arrived.
     pub(crate) started: Instant,
 }
@@ -113,7 +113,7 @@ impl FromRequest for Admin {
         let state = state.filter(|state| carries(request, &state.tokens.admin));
         ready(state.ok_or(ApiError::NotAdmin).map(|state| Self {
             store: Arc::clone(&state.store),
-            operator: Arc::clone(&state.operator),
+            run_control: Arc::clone(&state.run_control),
             started: Instant::now(),
         }))
     }

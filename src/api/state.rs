@@ -24,7 +24,7 @@ pub(crate) struct Tokens {
 pub(crate) struct State {
     pub(crate) store: Arc<dyn GoldStore>,
     /// Starts and cancels runs.
-    pub(crate) operator: Arc<dyn RunControl<Error = StoreError>>,
+    pub(crate) run_control: Arc<dyn RunControl<Error = StoreError>>,
     /// The newest runs, polled once for all clients of `/events`.
     pub(crate) feed: Arc<Feed>,
     /// Rendered answers; `None` when the cache is switched off.
@@ -38,13 +38,13 @@ impl State {
     /// State with a cache of at most `cache_bytes`.
     pub(crate) fn new(
         store: Arc<dyn GoldStore>,
-        operator: Arc<dyn RunControl<Error = StoreError>>,
+        run_control: Arc<dyn RunControl<Error = StoreError>>,
         cache_bytes: u64,
         tokens: Tokens,
     ) -> Self {
         Self {
             store,
-            operator,
+            run_control,
             feed: Arc::default(),
             rendered: cache::with_capacity(cache_bytes),
             tokens,

@@ -48,12 +48,7 @@ pub struct NotifyOptions {
 
 /// Notifies others of the end of runs.
 #[derive(Debug, Clone, Default)]
-pub struct Notifier {
-    client: Client,
-    urls: Vec<SecretString>,
-    secret: Option<SecretString>,
-    metabase: Option<MetabaseOptions>,
-}
+pub struct Notifier(NotifyOptions);
 
 /// The body of a webhook.
 #[derive(Debug, Serialize)]
@@ -97,17 +92,14 @@ impl Notifier {
     /// Sends nothing yet.
     #[must_use]
     pub fn new(options: NotifyOptions) -> Self {
-        let NotifyOptions { urls, secret, metabase } = options;
-        // A redirect would carry the API key to another host, and its page says nothing about
-        // delivery.
-        let client = Client::builder().redirect(Policy::none()).build().unwrap_or_default();
-        Self { client, urls, secret, metabase }
+        Self(options)
     }
 
     /// Sends how a run ended. Transient failures are retried; a notification that could not be
     /// delivered is logged.
     pub async fn notify(&self, store: &dyn GoldStore, run: u64) {
-        if self.urls.is_empty() && self.metabase.is_none() {
+        let NotifyOptions { urls, metabase, .. } = &self.0;
+        if urls.is_empty() && metabase.is_none() {
             return;
         }
         let record = match store.runs(RunQuery::one(run)).await {
@@ -119,69 +111,76 @@ impl Notifier {
             }
         };
         let Some(record) = record else { return };
+        // Made only here: it reads the machine's certificates. A redirect would carry the API key to
+        // another host, and its page says nothing about delivery.
+        let client = match Client::builder().redirect(Policy::none()).build() {
+            Ok(client) => client,
+            Err(error) => {
+                let error = describe(&error);
+                tracing::warn!(run, error, "there is no HTTP client; no notification was sent");
+                return;
+            }
+        };
         let body = serde_json::to_string(&Message::of(&record)).unwrap_or_default();
-        let webhooks = self.urls.iter().enumerate().map(async |(place, url)| {
+        let webhooks = urls.iter().enumerate().map(async |(place, url)| {
             let name = format!("address {} of notify.urls", place + 1);
-            self.deliver(&name, run, || self.webhook(url, &body)).await;
+            deliver(&name, run, || self.webhook(&client, url, &body)).await;
         });
         let has_switched = record.state == RunState::Succeeded && record.generation.is_some();
         let metabase = async {
-            if let Some(metabase) = self.metabase.as_ref().filter(|_| has_switched) {
-                self.deliver("Metabase", run, || self.sync(metabase)).await;
+            if let Some(metabase) = metabase.as_ref().filter(|_| has_switched) {
+                deliver("Metabase", run, || sync(&client, metabase)).await;
             }
         };
         futures::join!(futures::future::join_all(webhooks), metabase);
     }
 
-    async fn deliver(&self, name: &str, run: u64, request: impl Fn() -> RequestBuilder) {
-        let send = || async {
-            // Built anew for each attempt, so that its timestamp and signature are current.
-            let sent = request().timeout(TIMEOUT).send().await;
-            let status =
-                sent.map_err(|error| NotifyError::Unreachable(error.without_url()))?.status();
-            if status.is_success() { Ok(()) } else { Err(NotifyError::Refused(status)) }
-        };
-        let delivered = send
-            .retry(retry::NOTIFICATION.backoff())
-            .when(NotifyError::is_transient)
-            .notify(|error, _| {
-                tracing::warn!(run, error = describe(error), "{name} was not notified; retrying");
-            })
-            .await;
-        if let Err(error) = delivered {
-            let error = describe(&error);
-            tracing::warn!(run, error, "{name} was not notified of the end of the run");
-        }
-    }
-
-    fn webhook(&self, url: &SecretString, body: &str) -> RequestBuilder {
+    fn webhook(&self, client: &Client, url: &SecretString, body: &str) -> RequestBuilder {
         let timestamp = (Timestamp::now().0 / 1_000_000).to_string();
-        let mut request = self
-            .client
+        let mut request = client
             .post(url.expose_secret())
             .header("Content-Type", "application/json")
             .header(TIMESTAMP_HEADER, &timestamp);
-        if let Some(secret) = &self.secret {
+        if let Some(secret) = &self.0.secret {
             let signature = sign(secret, &timestamp, body);
             request = request.header(SIGNATURE_HEADER, format!("sha256={signature}"));
         }
         request.body(body.to_owned())
     }
+}
 
-    fn sync(&self, metabase: &MetabaseOptions) -> RequestBuilder {
-        let MetabaseOptions { url, database_id, api_key } = metabase;
-        let mut request = self
-            .client
-            .post(format!("{url}/api/notify/db/{database_id}"))
-            .header("Content-Type", "application/json");
-        if let Some(key) = api_key {
-            // The first takes keys made in Metabase's settings, the second its MB_API_KEY.
-            for header in ["X-API-KEY", "X-METABASE-APIKEY"] {
-                request = request.header(header, key.expose_secret());
-            }
-        }
-        request.body("{}")
+async fn deliver(name: &str, run: u64, request: impl Fn() -> RequestBuilder) {
+    let send = || async {
+        // Built anew for each attempt, so that its timestamp and signature are current.
+        let sent = request().timeout(TIMEOUT).send().await;
+        let status = sent.map_err(|error| NotifyError::Unreachable(error.without_url()))?.status();
+        if status.is_success() { Ok(()) } else { Err(NotifyError::Refused(status)) }
+    };
+    let delivered = send
+        .retry(retry::NOTIFICATION.backoff())
+        .when(NotifyError::is_transient)
+        .notify(|error, _| {
+            tracing::warn!(run, error = describe(error), "{name} was not notified; retrying");
+        })
+        .await;
+    if let Err(error) = delivered {
+        let error = describe(&error);
+        tracing::warn!(run, error, "{name} was not notified of the end of the run");
     }
+}
+
+fn sync(client: &Client, metabase: &MetabaseOptions) -> RequestBuilder {
+    let MetabaseOptions { url, database_id, api_key } = metabase;
+    let mut request = client
+        .post(format!("{url}/api/notify/db/{database_id}"))
+        .header("Content-Type", "application/json");
+    if let Some(key) = api_key {
+        // The first takes keys made in Metabase's settings, the second its MB_API_KEY.
+        for header in ["X-API-KEY", "X-METABASE-APIKEY"] {
+            request = request.header(header, key.expose_secret());
+        }
+    }
+    request.body("{}")
 }
 
 /// HMAC-SHA256 (RFC 2104) of timestamp, full stop and body, hexadecimal.

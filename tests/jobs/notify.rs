@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::refresh;
-use crate::support::{SMALL, Shop, TestApp};
+use crate::support::{Shop, TINY, TestApp};
 
 /// A request that the receiver got.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ fn webhooks_get_every_end_signed_and_are_retried_after_transient_failures() {
     let (flaky, flaky_requests) = receiver(&[503]);
     let (rejecting, rejecting_requests) = receiver(&[400]);
     let urls = format!("{good}/hook?key=s3cret, {flaky}/a,{rejecting}/b");
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     let settings = [("NOTIFY_URLS", urls.as_str()), ("NOTIFY_SECRET", "open sesame")];
     let app = TestApp::spawn_with(&shop, &settings);
     refresh(&app, "", &[], "");
@@ -98,7 +98,7 @@ fn webhooks_get_every_end_signed_and_are_retried_after_transient_failures() {
     let message = first.json();
     assert_eq!((&message["event"], &message["run"]), (&json!("run.succeeded"), &json!(1)));
     assert_eq!((&message["outcome"], &message["generation"]), (&json!("published"), &json!(1)));
-    assert_eq!(message["quality"]["achats"]["valid"], 1_500);
+    assert_eq!(message["quality"]["achats"]["valid"], 300);
     let timestamp = first.header("x-goldsmith-timestamp").unwrap();
     let signed = signed_by_python("open sesame", &format!("{timestamp}.{}", first.body));
     assert_eq!(first.header("x-goldsmith-signature"), Some(format!("sha256={signed}").as_str()));
@@ -126,7 +126,7 @@ fn webhooks_get_every_end_signed_and_are_retried_after_transient_failures() {
 #[test]
 fn metabase_is_notified_of_new_generations() {
     let (metabase, requests) = receiver(&[]);
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     let settings = [
         ("METABASE_URL", metabase.as_str()),
         ("METABASE__DATABASE_ID", "7"),
@@ -149,7 +149,7 @@ fn metabase_is_notified_of_new_generations() {
 
 #[test]
 fn a_failed_notification_is_logged_without_the_address() {
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (rejecting, rejecting_requests) = receiver(&[403]);
     let urls = format!("{rejecting}/s3cret");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{ended, run, until};
 use crate::support::mongo::TestDb;
-use crate::support::{Running, SMALL, Shop, TestApp};
+use crate::support::{Running, Shop, TINY, TestApp};
 
 /// The runs there are, oldest first.
 fn runs(app: &TestApp) -> Vec<Value> {
@@ -23,18 +23,21 @@ fn three_processes_start_one_run_per_instant(shop: &Shop) {
     ];
     let replicas = [0, 1, 2].map(|_| Running::start(shop, &["serve"], &every_second));
     let app = TestApp::spawn(shop);
-    let scheduled = until("runs of the schedule", || {
-        let runs = runs(&app);
+    until("runs of the schedule", || {
         let is_done = |run: &&Value| run["state"] == "succeeded";
-        (runs.iter().filter(is_done).count() >= 6).then_some(runs)
+        (runs(&app).iter().filter(is_done).count() >= 6).then_some(())
     });
     for replica in replicas {
         let (code, log) = replica.stop();
         assert_eq!(code, Some(0), "{log}");
     }
+    // Read only now: while processes run, one may be about to withdraw the run that it has queued for
+    // an instant at which another process has just begun one.
+    let scheduled = runs(&app);
     assert!(scheduled.iter().all(|run| run["trigger"] == "schedule"), "{scheduled:#?}");
-    let instants: Vec<&str> =
-        scheduled.iter().map(|run| run["scheduled_for"].as_str().unwrap()).collect();
+    // A run that was cancelled with its process is made up for by another one.
+    let counted = scheduled.iter().filter(|run| run["state"] != "cancelled");
+    let instants: Vec<&str> = counted.map(|run| run["scheduled_for"].as_str().unwrap()).collect();
     let different: BTreeSet<&&str> = instants.iter().collect();
     assert_eq!(different.len(), instants.len(), "{instants:?}");
     let published = scheduled.iter().filter(|run| run["outcome"] == "published").count();
@@ -45,18 +48,21 @@ fn three_processes_start_one_run_per_instant(shop: &Shop) {
 
 #[test]
 fn three_processes_on_sqlite_start_one_run_per_instant() {
-    three_processes_start_one_run_per_instant(&Shop::sample(SMALL));
+    three_processes_start_one_run_per_instant(&Shop::sample(TINY));
 }
 
 #[test]
 fn three_processes_on_mongodb_start_one_run_per_instant() {
     let db = TestDb::new();
-    three_processes_start_one_run_per_instant(&Shop::sample(SMALL).serving_from(&db));
+    // A lease of a second may expire on a busy machine, so that a run fails.
+    let lease = [("MONGODB__LEASE_SECS", "10")];
+    let shop = Shop::sample(TINY).serving_from(&db).with_settings(&lease);
+    three_processes_start_one_run_per_instant(&shop);
 }
 
 #[test]
 fn a_missed_run_is_caught_up_once() {
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     // Once a year: the last instant was long ago.
     let yearly = [("REFRESH_SCHEDULE", "0 0 1 1 *"), ("REFRESH__JITTER_SECS", "0")];
     let app = TestApp::spawn_with(&shop, &yearly);
@@ -80,7 +86,7 @@ fn changed_source_files_start_a_refresh() {
     let watch = [("SOURCES__WATCH", "true"), ("SOURCES__WATCH_SECS", "1")];
     let app = TestApp::spawn_with(&shop, &watch);
     let sample =
-        |seed| goldsmith::sample::generate(goldsmith::sample::Spec { seed, ..SMALL }).unwrap();
+        |seed| goldsmith::sample::generate(goldsmith::sample::Spec { seed, ..TINY }).unwrap();
     // Without files, and with files of one data set only, no run starts.
     let files = sample(1);
     let (customers, purchases): (Vec<_>, Vec<_>) = files
@@ -106,7 +112,7 @@ fn changed_source_files_start_a_refresh() {
 
 #[test]
 fn the_run_before_serving_has_the_trigger_startup() {
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     let running = Running::start(&shop, &["up"], &[("ADMIN_TOKEN", "x y")]);
     let first = running.http.get_as("/admin/runs/1", Some("x y")).json();
     assert_eq!(first["data"]["trigger"], "startup");

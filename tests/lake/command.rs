@@ -5,13 +5,13 @@ use goldsmith::lake::{Lake, Layer};
 
 use super::s3::shop_on;
 use crate::support::s3::shared;
-use crate::support::{SMALL, Shop};
+use crate::support::{SMALL, Shop, TINY};
 
 /// A shop with its lake on disk, and one with it on S3, with that lake.
 fn both() -> [(Shop, Lake); 2] {
-    let on_disk = Shop::sample(SMALL);
+    let on_disk = Shop::sample(TINY);
     let disk = Lake::in_directory(&on_disk.data("{layer}").display().to_string()).unwrap();
-    let (on_s3, template) = shop_on(&shared(), Shop::sample(SMALL));
+    let (on_s3, template) = shop_on(&shared(), Shop::sample(TINY));
     [(on_disk, disk), (on_s3, shared().lake(&template))]
 }
 
@@ -78,7 +78,7 @@ async fn vacuum_removes_what_no_generation_within_retention_needs_and_nothing_el
         let first = lake.list(Layer::Bronze, "achats").await.unwrap().remove(0).path;
         // Other purchases, so that the first file belongs to no generation within retention in the end.
         let achats = std::fs::read_to_string(shop.data("sources/achats.csv")).unwrap();
-        let fewer: Vec<&str> = achats.lines().take(1_400).collect();
+        let fewer: Vec<&str> = achats.lines().take(280).collect();
         shop.put("achats.csv", (fewer.join("\n") + "\n").as_bytes());
         shop.run(&["refresh"]).good();
         let second = lake.list(Layer::Gold, "gen-000002").await.unwrap();

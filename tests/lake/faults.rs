@@ -13,7 +13,7 @@ use super::s3::{assert_no_keys, shop_on};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::s3::{Server, own, shared, unique};
 use crate::support::wait::until;
-use crate::support::{Running, SMALL, Shop};
+use crate::support::{Running, Shop, TINY};
 
 /// Tells the first attempt of each request. Probes have another name each time.
 struct FirstTries(Mutex<HashSet<String>>);
@@ -32,7 +32,7 @@ impl FirstTries {
 /// A shop on the shared server behind the proxy.
 fn shop_by(proxy: &Proxy) -> (Shop, Server, String) {
     let server = Server { endpoint: proxy.endpoint.clone(), ..shared() };
-    let (shop, template) = shop_on(&server, Shop::sample(SMALL));
+    let (shop, template) = shop_on(&server, Shop::sample(TINY));
     (shop, server, template)
 }
 
@@ -187,7 +187,7 @@ fn a_gateway_that_is_restarted_during_a_run_does_not_fail_the_run() {
     });
     let own = gateway.lock().unwrap().server();
     let server = Server { endpoint: proxy.endpoint.clone(), ..own.clone() };
-    let (shop, _) = shop_on(&server, Shop::sample(SMALL));
+    let (shop, _) = shop_on(&server, Shop::sample(TINY));
     let ran = shop.run(&["refresh"]).good();
     assert!(ran.out.contains("each retried"), "{}", ran.out);
     shop.run(&["lake", "verify"]).good();

@@ -8,7 +8,7 @@ use goldsmith::sample::Spec;
 
 use super::s3::shop_on;
 use crate::support::s3::{shared, unique};
-use crate::support::{Ran, Running, SMALL, Shop, reference_folder};
+use crate::support::{Ran, Running, SMALL, Shop, TINY, reference_folder};
 
 /// Tables about the run and the one before it.
 const OF_THE_RUN: [&str; 2] = ["ml_model_metrics", "segment_migration"];
@@ -72,7 +72,7 @@ async fn a_refresh_on_s3_gives_the_same_gold_byte_for_byte_as_on_disk() {
 
 #[test]
 fn replays_and_comparisons_read_the_lake_on_s3() {
-    let (shop, _) = shop_on(&shared(), Shop::sample(SMALL));
+    let (shop, _) = shop_on(&shared(), Shop::sample(TINY));
     shop.run(&["refresh"]).good();
     let running = Running::start(&shop, &["serve"], &[("ADMIN_TOKEN", "t")]);
     let wait = [("Prefer", "wait=120")];
@@ -92,7 +92,7 @@ fn replays_and_comparisons_read_the_lake_on_s3() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_run_removes_what_a_killed_run_has_left() {
-    let (shop, template) = shop_on(&shared(), Shop::sample(SMALL));
+    let (shop, template) = shop_on(&shared(), Shop::sample(TINY));
     let lake = shared().lake(&template);
     for point in ["bronze", "silver", "models", "manifest", "publish:kpis", "switched"] {
         let aborted = shop.run_with(&["refresh", "--force"], &[("TESTING__ABORT_AT", point)]);
@@ -111,7 +111,7 @@ async fn the_next_run_removes_what_a_killed_run_has_left() {
 #[test]
 fn two_serving_stores_on_one_lake_never_publish_what_is_not_there() {
     // On S3 no lock keeps them apart: of two first runs at once, one makes its store the owner.
-    let (one, template) = shop_on(&shared(), Shop::sample(SMALL));
+    let (one, template) = shop_on(&shared(), Shop::sample(TINY));
     let sources = one.data("sources").display().to_string();
     let server = shared();
     let other = Shop::empty().with_settings(&server.variables()).with_settings(&[

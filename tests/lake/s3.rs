@@ -11,7 +11,7 @@ use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential};
 use object_store::client::HttpRequest;
 
 use crate::support::s3::{Server, ceph, open, shared, unique};
-use crate::support::{Running, SMALL, Shop, report_left_out};
+use crate::support::{Running, Shop, TINY, report_left_out};
 
 /// A shop with its lake in buckets of its own, and their template.
 pub fn shop_on(server: &Server, shop: Shop) -> (Shop, String) {
@@ -39,7 +39,7 @@ fn wrong_keys_are_one_sentence_that_does_not_repeat_them() {
     for (server, code) in
         [(other_key, "InvalidAccessKeyId"), (other_secret, "SignatureDoesNotMatch")]
     {
-        let (shop, _) = shop_on(&server, Shop::sample(SMALL));
+        let (shop, _) = shop_on(&server, Shop::sample(TINY));
         let log = [("RUST_LOG", "debug")];
         let ran = shop.run_with(&["refresh"], &log);
         let ran = ran.refused(1, &["cannot look into s3://gt-", "403 Forbidden", code]);
@@ -61,7 +61,7 @@ fn wrong_keys_are_one_sentence_that_does_not_repeat_them() {
 
 #[test]
 fn a_missing_bucket_is_named_or_created_as_the_settings_say() {
-    let (shop, template) = shop_on(&shared(), Shop::sample(SMALL));
+    let (shop, template) = shop_on(&shared(), Shop::sample(TINY));
     let bucket = template.strip_prefix("s3://").unwrap().replace("{layer}", "bronze");
     let never = [("LAKE__CREATE_BUCKETS", "false")];
     for command in [&["refresh"][..], &["refresh", "--force"]] {
@@ -180,7 +180,7 @@ async fn keys_that_are_not_paths_are_left_alone() {
 
 #[test]
 fn a_source_file_that_cannot_be_requested_is_an_error() {
-    let (shop, template) = shop_on(&shared(), Shop::sample(SMALL));
+    let (shop, template) = shop_on(&shared(), Shop::sample(TINY));
     let shop = shop.with_settings(&[("LAKE_SOURCES_URL", &template)]);
     shop.run(&["refresh"]).refused(1, &["there is no clients*.csv in s3://gt-"]);
     let (server, bucket) = (shared(), template.replace("s3://", "").replace("{layer}", "sources"));
@@ -188,7 +188,7 @@ fn a_source_file_that_cannot_be_requested_is_an_error() {
     runtime.block_on(put_raw(&server, &bucket, "achats%0A2024.csv"));
     shop.run(&["refresh"]).refused(1, &["achats\\n2024.csv holds a control character"]);
     // In a directory as well.
-    let shop = Shop::sample(SMALL);
+    let shop = Shop::sample(TINY);
     shop.put("clients\t2.csv", b"x");
     shop.run(&["refresh"]).refused(1, &["clients\\t2.csv holds a control character"]);
 }
@@ -259,7 +259,7 @@ async fn a_server_that_is_down_is_a_transient_error_with_its_cause() {
 #[test]
 fn serving_does_not_need_the_lake_and_a_failed_refresh_says_why() {
     let server = shared();
-    let (shop, _) = shop_on(&server, Shop::sample(SMALL));
+    let (shop, _) = shop_on(&server, Shop::sample(TINY));
     shop.run(&["refresh"]).good();
     let endpoint = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -297,7 +297,7 @@ fn a_server_that_never_responds_holds_a_run_no_longer_than_a_step_may_take() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     // The system accepts connections, and no process reads from them.
-    let (shop, _) = shop_on(&Server { endpoint, ..shared() }, Shop::sample(SMALL));
+    let (shop, _) = shop_on(&Server { endpoint, ..shared() }, Shop::sample(TINY));
     for (settings, expected) in [
         ([("REFRESH__STEP_SECS", "2"), ("S3__REQUEST_SECS", "30")], "(refresh.step_secs)"),
         ([("REFRESH__STEP_SECS", "8"), ("S3__REQUEST_SECS", "1")], "last failure: "),

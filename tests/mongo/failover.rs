@@ -6,7 +6,7 @@ use mongodb::bson::doc;
 
 use super::faults::{assert_no_debris, change, until_written};
 use crate::support::mongo::{Cluster, Server, TestDb};
-use crate::support::readers::read_during;
+use crate::support::readers::{pause, read_during};
 use crate::support::wait::{served_generation, until_served};
 use crate::support::{Ran, Shop, TINY, TestApp};
 
@@ -15,6 +15,7 @@ type Seen = Option<(u64, String)>;
 
 /// Reads all customers once.
 fn read_customers(app: &TestApp) -> Seen {
+    pause();
     let reply = app.get("/customers?limit=1000");
     if reply.status == 503 {
         assert_eq!(reply.header("retry-after"), Some("5"));
@@ -110,6 +111,7 @@ fn members_that_lag_behind_answer_whole_generations() {
     until_served(&app);
     let read = |seen: &mut Vec<u64>| {
         for path in ["/customers?limit=1000", "/customers?q=an", "/customers/1"] {
+            pause();
             let reply = app.get(path);
             assert_eq!(reply.status, 200, "{path}: {}", reply.text);
             let meta = reply.json()["meta"].take();

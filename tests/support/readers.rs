@@ -1,6 +1,16 @@
 //! Clients that read while a test publishes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Between the requests of a client. Without it clients take the processor time of what they read
+/// during, and see no more of it.
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// Waits before a client's next request.
+pub fn pause() {
+    std::thread::sleep(PAUSE);
+}
 
 /// Reads with several clients for as long as the work takes, at least once each. Returns what they
 /// saw.

@@ -126,7 +126,7 @@ pub(crate) async fn activate(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
-    let (from, to) = admin.operator.rollback(number(&generation)?).await?;
+    let (from, to) = admin.run_control.rollback(number(&generation)?).await?;
     let answer =
         SwitchAnswer { data: Switch { from, to }, meta: Meta::of_service(1, 1, admin.started) };
     Ok(HttpResponse::Ok().json(answer))
@@ -285,7 +285,7 @@ pub(crate) async fn diff(
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let (from, to) = (number(&generations.0)?, number(&generations.1)?);
-    let compared = admin.operator.diff(from, to).await.map_err(|error| match error {
+    let compared = admin.run_control.diff(from, to).await.map_err(|error| match error {
         StartError::NotFound(_) => ApiError::NotFound(describe(&error)),
         _ => ApiError::LakeUnavailable(describe(&error)),
     })?;

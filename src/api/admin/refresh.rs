@@ -188,11 +188,11 @@ pub(crate) async fn start(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let command = read_command(body, &request)?;
-    let started = admin.operator.refresh(command).await;
+    let started = admin.run_control.refresh(command).await;
     let StartedRun { run, is_new } = started.map_err(|error| not_started(&error))?;
     let wait = preferred_wait(&request);
     if let Some(wait) = wait {
-        admin.operator.wait(run, wait).await;
+        admin.run_control.wait(run, wait).await;
     }
     let (answer, has_ended) = find(&admin, run).await?;
     let status = if is_new && !has_ended { StatusCode::ACCEPTED } else { StatusCode::OK };

@@ -36,7 +36,7 @@ pub(crate) async fn one(
     let run = parse_number(&run)?;
     let last_id = last_event_id(&request)?.filter(|(of, _)| *of == run);
     let record = find_record(&admin, run).await?;
-    let stopping = admin.operator.stopping();
+    let stopping = admin.run_control.stopping();
     let mut events = EventStream::new(Arc::clone(&admin.store), stopping, Scope::One(run));
     if let Some((run, number)) = last_id {
         events.skip_until(run, number);

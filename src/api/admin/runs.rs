@@ -334,7 +334,7 @@ pub(crate) async fn cancel(
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
     let run = parse_number(&run)?;
-    admin.operator.cancel(run).await?;
+    admin.run_control.cancel(run).await?;
     Ok(HttpResponse::Accepted().json(find(&admin, run).await?.0))
 }
 

@@ -25,7 +25,7 @@ impl MongoStore {
         let physical = entry.physical_name();
         let (connection, _) = &self.inspected().await?;
         let list = || list_collections(connection, doc! { "name": physical });
-        if self.quick("listing collections", list).await?.is_empty() {
+        if self.short_command("listing collections", list).await?.is_empty() {
             return Ok(None);
         }
         let ask = |pipeline| self.aggregate(connection, physical, pipeline, &action);
@@ -42,7 +42,7 @@ impl MongoStore {
             .collect();
         let indexes = async {
             let stored = connection.db.collection::<Document>(physical);
-            stored.list_index_names().max_time(connection.longest).await
+            stored.list_index_names().max_time(connection.max_time).await
         };
         let indexes = self.driver_read(&action, indexes).await?;
         Ok(Some(Audit {

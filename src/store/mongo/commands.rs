@@ -33,7 +33,11 @@ impl MongoStore {
     }
 
     /// The same with the time limit of a read: for the lease, the pointer, lists.
-    pub(super) async fn quick<T, W>(&self, action: &str, work: impl FnMut() -> W) -> Result<T>
+    pub(super) async fn short_command<T, W>(
+        &self,
+        action: &str,
+        work: impl FnMut() -> W,
+    ) -> Result<T>
     where
         W: Future<Output = std::result::Result<T, Error>>,
     {

@@ -39,7 +39,7 @@ pub(super) struct Connection {
     /// The same database for requests, read as the settings say.
     pub served: Database,
     /// Longest time one read may take.
-    pub longest: Duration,
+    pub max_time: Duration,
     /// Which members answer requests.
     reads: SelectionCriteria,
 }
@@ -84,8 +84,8 @@ impl Connection {
         let served = client.database_with_options(&ops, majority_from(reads.clone()));
         let primary = ReadPreference::Primary.criteria();
         let ops = client.database_with_options(&ops, majority_from(primary));
-        let longest = options.query_timeout;
-        Ok(Self { client, db, ops, served, longest, reads })
+        let max_time = options.query_timeout;
+        Ok(Self { client, db, ops, served, max_time, reads })
     }
 
     /// Asks the server for its version and kind.
@@ -143,6 +143,6 @@ impl Connection {
 
     /// The pointer as it is now; `None` before the first run.
     pub async fn read_pointer(&self) -> std::result::Result<Option<Document>, Error> {
-        self.pointer().find_one(doc! { "_id": POINTER }).max_time(self.longest).await
+        self.pointer().find_one(doc! { "_id": POINTER }).max_time(self.max_time).await
     }
 }

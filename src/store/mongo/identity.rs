@@ -17,7 +17,7 @@ impl MongoStore {
         let (connection, _) = &self.inspected().await?;
         let candidate = new_identity();
         let read = || read_or_create(connection, &candidate);
-        let stored = self.quick("reading the store's identity", read).await?;
+        let stored = self.short_command("reading the store's identity", read).await?;
         stored.get_str("identity").map(str::to_owned).map_err(|source| StoreError::Failed {
             action: "reading the store's identity".to_owned(),
             location: self.place(),
@@ -33,14 +33,14 @@ async fn read_or_create(
 ) -> std::result::Result<Document, Error> {
     let identities = connection.ops.collection::<Document>("identity");
     let only = || doc! { "_id": ID };
-    if let Some(stored) = identities.find_one(only()).max_time(connection.longest).await? {
+    if let Some(stored) = identities.find_one(only()).max_time(connection.max_time).await? {
         return Ok(stored);
     }
     let created = identities
         .find_one_and_update(only(), doc! { "$setOnInsert": { "identity": candidate } })
         .upsert(true)
         .return_document(ReturnDocument::After)
-        .max_time(connection.longest)
+        .max_time(connection.max_time)
         .await?;
     Ok(created.unwrap_or_default())
 }

@@ -46,7 +46,7 @@ pub(super) async fn claim(
 ) -> Result<LeaseAttempt, Error> {
     let leases = connection.leases();
     let own = doc! { "_id": LEASE, "nonce": nonce };
-    if let Some(own) = leases.find_one(own).max_time(connection.longest).await? {
+    if let Some(own) = leases.find_one(own).max_time(connection.max_time).await? {
         // An earlier attempt took it and its answer was lost.
         return Ok(LeaseAttempt::Taken(whole(&own, "token").unwrap_or(0)));
     }
@@ -78,7 +78,7 @@ pub(super) async fn claim(
     if let Some(taken) = taken {
         return Ok(LeaseAttempt::Taken(whole(&taken, "token").unwrap_or(0)));
     }
-    let held = leases.find_one(doc! { "_id": LEASE }).max_time(connection.longest).await?;
+    let held = leases.find_one(doc! { "_id": LEASE }).max_time(connection.max_time).await?;
     let expires_at = held.and_then(|held| held.get_datetime("expires_at").ok().copied());
     Ok(LeaseAttempt::Held(expires_at.unwrap_or(DateTime::from_millis(0))))
 }
@@ -86,7 +86,7 @@ pub(super) async fn claim(
 /// Whether no process holds the lease, by the server's clock.
 pub(super) async fn is_free(connection: &Connection) -> Result<bool, Error> {
     let held = doc! { "_id": LEASE, "$expr": { "$gt": ["$expires_at", "$$NOW"] } };
-    let held = connection.leases().find_one(held).max_time(connection.longest).await?;
+    let held = connection.leases().find_one(held).max_time(connection.max_time).await?;
     Ok(held.is_none())
 }
 

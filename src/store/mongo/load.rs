@@ -69,7 +69,7 @@ impl MongoPublisher {
     pub async fn is_complete(&self, table: &Table, entry: &TableEntry) -> Result<bool> {
         let physical = entry.physical_name();
         let list = || list_collections(&self.connection, doc! { "name": physical });
-        if self.store.quick("listing collections", list).await?.is_empty() {
+        if self.store.short_command("listing collections", list).await?.is_empty() {
             return Ok(false);
         }
         let action = format!("counting {physical}");

@@ -68,7 +68,7 @@ impl GoldStore for MongoStore {
     async fn generations(&self) -> Result<Vec<Published>> {
         let (connection, _) = &self.inspected().await?;
         let list = || list_manifests(connection);
-        let stored = self.quick("listing generations", list).await?;
+        let stored = self.short_command("listing generations", list).await?;
         stored.into_iter().map(|stored| read_manifest(stored, connection)).collect()
     }
 
@@ -78,7 +78,7 @@ impl GoldStore for MongoStore {
 
     async fn audit_names(&self, published: &Published) -> Result<Vec<String>> {
         let (connection, _) = &self.inspected().await?;
-        let names = self.quick("listing collections", || list_names(connection)).await?;
+        let names = self.short_command("listing collections", || list_names(connection)).await?;
         let legacy_views = self.inner.catalogue.legacy_views;
         Ok(names::differences(queries::named_views(&published.manifest, legacy_views), &names))
     }
@@ -118,7 +118,7 @@ impl Publisher for MongoPublisher {
 
     async fn forget_runs(&self, keep: u32) -> Result<()> {
         let forget = || runs::forget(&self.connection, keep);
-        self.store.quick("deleting old runs", forget).await
+        self.store.short_command("deleting old runs", forget).await
     }
 
     async fn active(&self) -> Result<Option<Published>> {

@@ -28,7 +28,7 @@ pub(super) async fn list_collections(
     connection: &Connection,
     filter: Document,
 ) -> Result<Vec<Document>, Error> {
-    let limit = millis(connection.longest);
+    let limit = millis(connection.max_time);
     let command = doc! { "listCollections": 1, "filter": filter, "maxTimeMS": limit };
     connection.db.run_cursor_command(command).await?.try_collect().await
 }
@@ -46,7 +46,7 @@ pub(super) async fn list_manifests(connection: &Connection) -> Result<Vec<Docume
     let newest = pointer.and_then(|pointer| whole(&pointer, "newest")).unwrap_or(0);
     let manifests = connection.manifests();
     let switched = manifests.find(doc! { "_id": { "$lte": newest } }).sort(doc! { "_id": 1 });
-    switched.max_time(connection.longest).await?.try_collect().await
+    switched.max_time(connection.max_time).await?.try_collect().await
 }
 
 fn read_namespace(listed: &Document) -> Option<(String, Namespace)> {

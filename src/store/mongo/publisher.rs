@@ -79,7 +79,7 @@ impl MongoPublisher {
     async fn begin(&mut self, order: &RunSpec, owner: &str) -> Result<()> {
         let (connection, token) = (&self.connection, self.token);
         let begin = || start(connection, token, order, owner);
-        self.run = self.store.quick("starting a run", begin).await??;
+        self.run = self.store.short_command("starting a run", begin).await??;
         let names = self.names().await?;
         self.foreign = foreign(&names, self.store.inner.catalogue).map(str::to_owned).collect();
         Ok(())
@@ -95,7 +95,7 @@ impl MongoPublisher {
 
     /// Renews the lease and learns whether it is still held.
     pub async fn confirm_lease(&self) -> Result<()> {
-        self.store.quick("renewing the lease", || self.insist_on_lease()).await
+        self.store.short_command("renewing the lease", || self.insist_on_lease()).await
     }
 
     /// Within a write: an error [`Fenced`] when another process has taken the lease.
@@ -115,7 +115,7 @@ impl MongoPublisher {
     }
 
     pub async fn names(&self) -> Result<Vec<(String, Namespace)>> {
-        self.store.quick("listing collections", || list_names(&self.connection)).await
+        self.store.short_command("listing collections", || list_names(&self.connection)).await
     }
 
     pub async fn drop_collection(&self, name: &str) -> Result<()> {
@@ -135,7 +135,7 @@ impl MongoPublisher {
     /// The number of the served generation.
     pub async fn active_number(&self) -> Result<Option<u64>> {
         let read = || self.connection.read_pointer();
-        let pointer = self.store.quick("reading the active generation", read).await?;
+        let pointer = self.store.short_command("reading the active generation", read).await?;
         let generation = pointer.and_then(|pointer| whole(&pointer, "generation"));
         Ok(generation.and_then(|generation| u64::try_from(generation).ok()))
     }
@@ -146,9 +146,9 @@ impl MongoPublisher {
         let number = i64::try_from(active).ok();
         let manifests = self.connection.manifests();
         let read = || async {
-            manifests.find_one(doc! { "_id": number }).max_time(self.connection.longest).await
+            manifests.find_one(doc! { "_id": number }).max_time(self.connection.max_time).await
         };
-        let manifest = self.store.quick("reading the active generation", read).await?;
+        let manifest = self.store.short_command("reading the active generation", read).await?;
         manifest.map(|manifest| read_manifest(manifest, &self.connection)).transpose()
     }
 
@@ -158,13 +158,13 @@ impl MongoPublisher {
             let change = doc! { "$set": write_notes(notes)? };
             self.connection.runs().update_one(own.clone(), change).await.map(drop)
         };
-        self.store.quick("recording a step", note).await
+        self.store.short_command("recording a step", note).await
     }
 
     pub async fn is_cancel_requested(&self) -> Result<bool> {
         let own = doc! { "_id": self.run, "is_cancel_asked": true };
         let runs = self.connection.runs();
-        let find = runs.find_one(own).max_time(self.connection.longest);
+        let find = runs.find_one(own).max_time(self.connection.max_time);
         Ok(self.store.driver_read("reading a run", find.into_future()).await?.is_some())
     }
 
@@ -198,7 +198,7 @@ async fn wait_for_lease(store: &MongoStore, connection: &Connection, owner: &str
         // By this process's clock, whatever the server's says.
         let is_overdue = |since: &Instant| since.elapsed() > lease;
         let unrenewed = first.filter(|(_, since)| is_overdue(since)).map(|(expiry, _)| expiry);
-        match store.quick("taking the lease", || claim(unrenewed)).await? {
+        match store.short_command("taking the lease", || claim(unrenewed)).await? {
             LeaseAttempt::Taken(token) => return Ok(token),
             LeaseAttempt::Held(expiry) => match first {
                 Some((seen, _)) if seen != expiry => {

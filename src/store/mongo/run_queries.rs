@@ -46,9 +46,9 @@ pub async fn find_runs(
         .sort(doc! { "_id": -1 })
         .skip(query.offset.into())
         .limit(query.limit.into());
-    let found: Vec<Document> = found.max_time(connection.longest).await?.try_collect().await?;
+    let found: Vec<Document> = found.max_time(connection.max_time).await?.try_collect().await?;
     let total = if query.counts {
-        runs.count_documents(filter).max_time(connection.longest).await?
+        runs.count_documents(filter).max_time(connection.max_time).await?
     } else {
         found.len() as u64
     };
@@ -61,11 +61,11 @@ pub async fn find_running(
     mut filter: Document,
 ) -> Result<Vec<Document>, Error> {
     filter.insert("state", RunState::Running.as_str());
-    connection.runs().find(filter).max_time(connection.longest).await?.try_collect().await
+    connection.runs().find(filter).max_time(connection.max_time).await?.try_collect().await
 }
 
 /// The run with the greatest number.
 pub async fn find_newest(connection: &Connection) -> Result<Option<Document>, Error> {
     let runs = connection.runs();
-    runs.find_one(doc! {}).sort(doc! { "_id": -1 }).max_time(connection.longest).await
+    runs.find_one(doc! {}).sort(doc! { "_id": -1 }).max_time(connection.max_time).await
 }

@@ -42,7 +42,7 @@ pub async fn begin(
     owner: &str,
 ) -> DriverResult<Result<i64>> {
     let runs = connection.runs();
-    let own = runs.find_one(doc! { "token": token }).max_time(connection.longest).await?;
+    let own = runs.find_one(doc! { "token": token }).max_time(connection.max_time).await?;
     if let Some(own) = own {
         return Ok(Ok(whole(&own, "_id").unwrap_or(0)));
     }
@@ -85,7 +85,7 @@ async fn check_instant(connection: &Connection, spec: &RunSpec) -> DriverResult<
         // Runs that were cancelled with their process do not count.
         "$nor": [{ "state": RunState::Cancelled.as_str(), "is_cancel_asked": false }],
     };
-    let other = connection.runs().find_one(other).max_time(connection.longest).await?;
+    let other = connection.runs().find_one(other).max_time(connection.max_time).await?;
     Ok(if other.is_some() { Err(StoreError::AlreadyRun(instant)) } else { Ok(()) })
 }
 
@@ -128,7 +128,7 @@ pub async fn forget(connection: &Connection, keep: u32) -> DriverResult<()> {
     let runs = connection.runs();
     let newest = |filter: Document, skip: u32| {
         let found = runs.find_one(filter).sort(doc! { "_id": -1 }).skip(skip.into());
-        found.max_time(connection.longest).into_future()
+        found.max_time(connection.max_time).into_future()
     };
     let Some(newest_old) = newest(doc! {}, keep).await? else { return Ok(()) };
     let published = doc! {
@@ -150,7 +150,7 @@ pub async fn forget(connection: &Connection, keep: u32) -> DriverResult<()> {
 /// The queued run.
 async fn queued(connection: &Connection) -> DriverResult<Option<u64>> {
     let leases = connection.leases();
-    let queued = leases.find_one(doc! { "_id": QUEUED }).max_time(connection.longest).await?;
+    let queued = leases.find_one(doc! { "_id": QUEUED }).max_time(connection.max_time).await?;
     Ok(queued.and_then(|queued| positive(&queued, "run")))
 }
 
@@ -164,7 +164,7 @@ async fn enqueue(connection: &Connection, spec: &RunSpec) -> DriverResult<Result
     let enqueued = |run: u64| doc! { "_id": to_i64(run), "state": RunState::Enqueued.as_str() };
     loop {
         if let Some(run) = queued(connection).await? {
-            let record = runs.find_one(enqueued(run)).max_time(connection.longest).await?;
+            let record = runs.find_one(enqueued(run)).max_time(connection.max_time).await?;
             if record.is_some() {
                 return Ok(Ok((run, false)));
             }
@@ -250,17 +250,17 @@ impl RunLog for MongoStore {
 
     async fn enqueue(&self, spec: &RunSpec) -> Result<(u64, bool)> {
         let (connection, _) = &self.inspected().await?;
-        self.quick("queueing a run", || enqueue(connection, spec)).await?
+        self.short_command("queueing a run", || enqueue(connection, spec)).await?
     }
 
     async fn request_cancel(&self, run: u64) -> Result<()> {
         let (connection, _) = &self.inspected().await?;
-        self.quick("cancelling a run", || request_cancel(connection, run)).await
+        self.short_command("cancelling a run", || request_cancel(connection, run)).await
     }
 
     async fn mark_interrupted(&self) -> Result<Vec<u64>> {
         let (connection, _) = &self.inspected().await?;
-        self.quick("finding interrupted runs", || mark_interrupted(connection)).await
+        self.short_command("finding interrupted runs", || mark_interrupted(connection)).await
     }
 
     async fn claim_key(&self, key: &str, request_hash: &str) -> Result<Option<IdempotencyRecord>> {
@@ -280,7 +280,11 @@ impl RunLog for MongoStore {
                 inserted => inserted.map(|_| None),
             }
         };
-        Ok(self.quick("claiming an idempotency key", claim).await?.as_ref().and_then(read_key))
+        Ok(self
+            .short_command("claiming an idempotency key", claim)
+            .await?
+            .as_ref()
+            .and_then(read_key))
     }
 
     async fn complete_key(&self, key: &str, run: Option<u64>) -> Result<()> {
@@ -295,6 +299,6 @@ impl RunLog for MongoStore {
                 None => keys.delete_one(doc! { "_id": key, "run": null }).await.map(drop),
             }
         };
-        self.quick("storing the run of an idempotency key", complete).await
+        self.short_command("storing the run of an idempotency key", complete).await
     }
 }

@@ -16,7 +16,7 @@ impl MongoPublisher {
     pub async fn sweep_unused(&self, keep: usize) -> Result<usize> {
         self.confirm_lease().await?;
         let list = || list_manifests(&self.connection);
-        let stored = self.store.quick("listing generations", list).await?;
+        let stored = self.store.short_command("listing generations", list).await?;
         let stored: Vec<Published> = stored
             .into_iter()
             .map(|manifest| read_manifest(manifest, &self.connection))
@@ -36,7 +36,7 @@ impl MongoPublisher {
                 let old = doc! { "_id": { "$in": &expired }, "fence": { "$lte": self.token } };
                 self.connection.manifests().delete_many(old).await
             };
-            self.store.quick("deleting old generations", delete).await?;
+            self.store.short_command("deleting old generations", delete).await?;
         }
         let used: Vec<&str> = retained
             .iter()

@@ -91,7 +91,7 @@ impl Publisher for SqlitePublisher {
 
     async fn forget_runs(&self, keep: u32) -> Result<()> {
         let forget = move |connection: &mut Connection| {
-            connection.execute(sql::FORGET_RUNS, params![keep])?;
+            connection.execute(sql::DELETE_OLD_RUNS, params![keep])?;
             Ok(())
         };
         self.store.run("deleting old runs", forget).await

@@ -67,7 +67,7 @@ pub fn change(
 
 fn store(transaction: &Transaction<'_>, record: &RunRecord) -> CauseResult<()> {
     let run = i64::try_from(record.run)?;
-    transaction.execute(sql::KEEP_RUN, params![run, serde_json::to_string(record)?])?;
+    transaction.execute(sql::UPSERT_RUN, params![run, serde_json::to_string(record)?])?;
     Ok(())
 }
 
@@ -194,8 +194,8 @@ impl RunLog for SqliteStore {
         let key = key.to_owned();
         self.run("storing the run of an idempotency key", move |connection| {
             match run.map(i64::try_from).transpose()? {
-                Some(run) => connection.execute(sql::KEEP_KEY, params![key, run])?,
-                None => connection.execute(sql::GIVE_KEY_BACK, [key])?,
+                Some(run) => connection.execute(sql::SET_RUN_OF_KEY, params![key, run])?,
+                None => connection.execute(sql::RELEASE_KEY, [key])?,
             };
             Ok(())
         })

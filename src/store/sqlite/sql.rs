@@ -58,7 +58,7 @@ SELECT EXISTS (SELECT 1 FROM goldsmith_runs WHERE record ->> 'occurrence' = ?1 A
     AND NOT (record ->> 'state' = 'cancelled' AND NOT record ->> 'is_cancel_asked'))";
 
 /// Deletes all runs but the newest ?1, those that have not ended, and the last that published.
-pub(super) const FORGET_RUNS: &str = "
+pub(super) const DELETE_OLD_RUNS: &str = "
 DELETE FROM goldsmith_runs
 WHERE run NOT IN (SELECT run FROM goldsmith_runs ORDER BY run DESC LIMIT ?1)
     AND record ->> 'state' NOT IN ('enqueued', 'running')
@@ -73,10 +73,10 @@ pub(super) const KEY: &str = "SELECT asked, run FROM goldsmith_keys WHERE key = 
 pub(super) const CLAIM_KEY: &str = "INSERT INTO goldsmith_keys VALUES (?1, ?2, NULL, ?3)";
 
 /// Stores the run ?2 of the key ?1.
-pub(super) const KEEP_KEY: &str = "UPDATE goldsmith_keys SET run = ?2 WHERE key = ?1";
+pub(super) const SET_RUN_OF_KEY: &str = "UPDATE goldsmith_keys SET run = ?2 WHERE key = ?1";
 
 /// Releases the key ?1, unless it has a run.
-pub(super) const GIVE_KEY_BACK: &str = "DELETE FROM goldsmith_keys WHERE key = ?1 AND run IS NULL";
+pub(super) const RELEASE_KEY: &str = "DELETE FROM goldsmith_keys WHERE key = ?1 AND run IS NULL";
 
 /// Deletes keys that were claimed before ?1 (microseconds).
 pub(super) const FORGET_KEYS: &str = "DELETE FROM goldsmith_keys WHERE kept_at < ?1";
@@ -110,7 +110,7 @@ fn conditions(query: &RunQuery) -> String {
 }
 
 /// Stores a run.
-pub(super) const KEEP_RUN: &str =
+pub(super) const UPSERT_RUN: &str =
     "INSERT INTO goldsmith_runs VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = ?2";
 
 /// The active generation's number and record.
