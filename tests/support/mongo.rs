@@ -18,6 +18,8 @@ use mongodb::options::ClientOptions;
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// The cache of a test's server.
 const SMALL_CACHE: [&str; 2] = ["--wiredTigerCacheSizeGB", "0.25"];
+/// What all servers of a run together need on disk at most.
+const STORAGE_BYTES: u64 = 8 << 30;
 /// Starts a server and ends it when standard input closes, which it does with the test process
 /// however that ends; then removes its directory unless it is to be started again.
 const WATCHDOG: &str = r#"
@@ -73,6 +75,23 @@ fn mongod() -> &'static Path {
     })
 }
 
+/// Where servers keep their files: in memory if there is room, else in the target directory.
+fn storage() -> &'static Path {
+    static STORAGE: OnceLock<&Path> = OnceLock::new();
+    STORAGE.get_or_init(|| {
+        let memory = Path::new("/dev/shm");
+        let free = Command::new("df").args(["-B1", "--output=avail"]).arg(memory).output();
+        let free = free.ok().and_then(|df| String::from_utf8(df.stdout).ok());
+        let free = free.and_then(|table| table.lines().nth(1)?.trim().parse::<u64>().ok());
+        let is_writable = tempfile::tempfile_in(memory).is_ok();
+        if is_writable && free.is_some_and(|free| free >= STORAGE_BYTES) {
+            memory
+        } else {
+            Path::new(env!("CARGO_TARGET_TMPDIR"))
+        }
+    })
+}
+
 /// A server process that a test owns.
 #[derive(Debug)]
 pub struct Server {
@@ -107,8 +126,7 @@ impl Server {
     pub fn start(arguments: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("mongo-{}-{number}", std::process::id());
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let dir = storage().join(format!("goldsmith-test-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         // Free at this moment; another process may take it before the server does.
         let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

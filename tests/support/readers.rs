@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Between the requests of a client. Without it clients take the processor time of what they read
 /// during, and see no more of it.
-const PAUSE: Duration = Duration::from_millis(40);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits before a client's next request.
 pub fn pause() {
