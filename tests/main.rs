@@ -13,6 +13,11 @@ mod api {
     mod revenue;
     mod token;
 }
+/// Tests that take minutes. Tests start in the order of their names, and these are among the first,
+/// so that the others run beside them.
+mod campaigns {
+    mod hundred_publishes;
+}
 mod contract {
     mod data_sets;
     mod golden;
@@ -25,7 +30,6 @@ mod mongo {
     mod documents;
     mod failover;
     mod faults;
-    mod publishing;
     mod security;
 }
 mod architecture;

@@ -1,4 +1,4 @@
-//! A hundred publishes while clients read every route: every answer is complete and of one
+//! A hundred publishes to a MongoDB while clients read every route: every answer is complete and of one
 //! generation.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +57,7 @@ fn total(path: &str, body: &Value) -> Option<(&'static str, String)> {
 }
 
 #[test]
-fn no_answer_is_empty_fails_or_mixes_generations_during_a_hundred_publishes() {
+fn no_answer_is_empty_fails_or_mixes_generations() {
     let db = TestDb::new();
     let shop = Shop::sample(TINY).serving_from(&db);
     shop.run(&["refresh"]).good();
