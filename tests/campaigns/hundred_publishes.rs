@@ -4,16 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
+use std::time::Duration;
 
 use goldsmith::sample::{Spec, generate};
 use serde_json::Value;
 
 use crate::support::mongo::TestDb;
-use crate::support::readers::{pause, read_during};
+use crate::support::readers::read_during;
 use crate::support::{Shop, TINY, TestApp, answers_from_tables, concrete};
 
 const PUBLISHES: u64 = 100;
 const CLIENTS: usize = 8;
+/// Between the requests of a client: each route is read once or twice a publish.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// What a client saw in one answer: the generation, the path, a hash of the data, and its total.
 type Seen = (u64, String, u64, Option<(&'static str, String)>);
@@ -66,7 +69,7 @@ fn no_answer_is_empty_fails_or_mixes_generations() {
     let paths = paths();
     let read = |seen: &mut Vec<Seen>| {
         for path in &paths {
-            pause();
+            std::thread::sleep(PAUSE);
             let reply = app.get(path);
             assert_eq!(reply.status, 200, "{path}: {}", reply.text);
             let body = reply.json();
