@@ -18,7 +18,7 @@ use mongodb::options::ClientOptions;
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// The cache of a test's server.
 const SMALL_CACHE: [&str; 2] = ["--wiredTigerCacheSizeGB", "0.25"];
-/// What all servers of a run together need on disk at most.
+/// The free memory, in bytes, that makes servers keep their files there.
 const STORAGE_BYTES: u64 = 8 << 30;
 /// Starts a server and ends it when standard input closes, which it does with the test process
 /// however that ends; then removes its directory unless it is to be started again.
