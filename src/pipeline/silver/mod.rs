@@ -13,6 +13,7 @@ pub mod partition;
 mod purchases;
 pub mod quality;
 pub mod read;
+mod values;
 
 pub use clean::{clean, clean_purchases};
 pub use layer::{Cleaned, CleaningOptions, Silver};
