@@ -68,7 +68,10 @@ fn compare() {
 fn prepare(file: &str, customers: u32) {
     let spec = Spec { customers, purchases: customers * PURCHASES, seed: 42, dirty: 0.0 };
     let files = generate(spec).unwrap();
-    let options = silver::CleaningOptions { max_amount: 10_000.0, run_start: Timestamp::now() };
+    let options = silver::CleaningOptions {
+        rules: silver::CleaningRules::default(),
+        run_start: Timestamp::now(),
+    };
     let silver = silver::clean(SourceText::by_data_set(&files), &options).unwrap();
     let mut fact = silver
         .purchases()

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::account::Account;
 use super::data_set::{DataSet, Layout, PerDataSet};
 use super::time::Timestamp;
 
@@ -36,12 +37,15 @@ pub struct SourceFile {
 pub struct DataSetQuality {
     /// Names of the files read, in reading order.
     pub files: Vec<String>,
-    /// Data rows read; always `rows_valid` plus all of `rejected`.
+    /// Data rows read; always `rows_valid` plus all of `rejected` and `set_aside`.
     pub rows_read: u64,
     /// Rows that reached silver.
     pub rows_valid: u64,
     /// Rejected rows by reason.
     pub rejected: BTreeMap<String, u64>,
+    /// Rows that are neither valid nor errors, by reason: repeats, earlier versions, rows of totals.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_aside: BTreeMap<String, u64>,
 }
 
 impl DataSetQuality {
@@ -69,6 +73,12 @@ pub struct QualityReport {
     pub warnings: BTreeMap<String, u64>,
     /// The earliest instant at which a row rejected for lying in the future would be accepted.
     pub earliest_future: Option<Timestamp>,
+    /// Where the money of each file went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<Account>,
+    /// Sentences about what is not served as it stands in the sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
 }
 
 /// One comparison of the proof.

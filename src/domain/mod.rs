@@ -4,6 +4,7 @@
 //! Nothing here does I/O or knows Polars, SQL or HTTP. Start reading at [`schema`] and
 //! [`data_set`].
 
+pub mod account;
 pub mod data_set;
 pub mod diff;
 pub mod digest;

@@ -15,6 +15,8 @@ use crate::jobs::notify::NotifyOptions;
 use crate::lake::location::LakeOptions;
 use crate::logging::{LogFormat, LogOptions};
 use crate::pipeline::ml::TrainingOptions;
+use crate::domain::time::Day;
+use crate::pipeline::silver::CleaningRules;
 use crate::pipeline::silver::quality::Gate;
 use crate::store::mongo::MongoOptions;
 
@@ -117,16 +119,17 @@ struct RawLog {
 struct RawQuality {
     max_reject_ratio: f64,
     max_row_drop: f64,
-    max_amount: f64,
+    max_amount: String,
+    min_date: String,
 }
 
 /// `[quality]`
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Quality {
     /// When a run stops.
     pub gate: Gate,
-    /// Greatest amount of one purchase, EUR.
-    pub max_amount: f64,
+    /// How rows are judged where sources alone do not decide.
+    pub cleaning: CleaningRules,
 }
 
 #[derive(Debug, Deserialize)]
@@ -225,17 +228,30 @@ fn validate_log(raw: RawLog) -> Result<LogOptions, SettingsError> {
 }
 
 fn validate_quality(raw: &RawQuality) -> Result<Quality, SettingsError> {
-    if !(raw.max_amount > 0.0 && raw.max_amount <= 1e12) {
-        let problem = format!("{} is not more than 0 and at most 1e12", raw.max_amount);
-        return Err(invalid("quality.max_amount", problem));
-    }
+    let max_amount = match raw.max_amount.as_str() {
+        "" => None,
+        text => match text.parse::<f64>() {
+            Ok(amount) if amount > 0.0 && amount <= 1e12 => Some(amount),
+            _ => {
+                let problem = format!("{text} is not more than 0 and at most 1e12");
+                return Err(invalid("quality.max_amount", problem));
+            }
+        },
+    };
+    let min_date = Day::parse(&raw.min_date).ok_or_else(|| {
+        invalid("quality.min_date", format!("{:?} is not a day (YYYY-MM-DD)", raw.min_date))
+    })?;
     let share = |key, share| within(key, share, 0.0..=1.0);
     Ok(Quality {
         gate: Gate {
             max_reject_ratio: share("quality.max_reject_ratio", raw.max_reject_ratio)?,
             max_row_drop: share("quality.max_row_drop", raw.max_row_drop)?,
         },
-        max_amount: raw.max_amount,
+        cleaning: CleaningRules {
+            max_amount,
+            min_date: min_date.start(),
+            ..CleaningRules::default()
+        },
     })
 }
 

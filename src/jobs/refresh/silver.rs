@@ -115,10 +115,10 @@ impl Refresher {
         run_start: Timestamp,
         steps: &Steps<'_>,
     ) -> Result<Silver> {
-        let rules = silver::CleaningOptions { max_amount: self.max_amount, run_start };
+        let options = silver::CleaningOptions { rules: self.cleaning.clone(), run_start };
         let clean = async || {
-            let texts = sources::texts(&self.lake, files);
-            Ok(compute(move || silver::clean(texts, &rules)).await?)
+            let (texts, options) = (sources::texts(&self.lake, files), options.clone());
+            Ok(compute(move || silver::clean(texts, &options)).await?)
         };
         let mut silver = match steps.retry("reading and cleaning the source files", clean).await {
             // A file that cannot be parsed may be damaged rather than wrong: that is the error to report.

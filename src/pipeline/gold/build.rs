@@ -178,7 +178,7 @@ mod tests {
     use crate::domain::schema::{Access, Column, ColumnType, Purchases, Tally};
     use crate::pipeline::gold::exact::{purchases, revenue};
     use crate::pipeline::silver::read::SourceText;
-    use crate::pipeline::silver::{self, CleaningOptions};
+    use crate::pipeline::silver::{self, CleaningOptions, CleaningRules};
 
     // What adding a table takes: its entry in the catalogue,
     static REVENUE_BY_QUARTER: Table = Table {
@@ -224,7 +224,7 @@ mod tests {
         let files = [("clients.csv", CUSTOMERS), ("achats.csv", PURCHASES)];
         let sources = SourceText::by_data_set(&files);
         let run_start = Timestamp::parse("2025-01-01").unwrap();
-        let options = CleaningOptions { max_amount: 10_000.0, run_start };
+        let options = CleaningOptions { run_start, rules: CleaningRules::default() };
         let silver = silver::clean(sources, &options).unwrap();
         let base = aggregate(&silver.valid, None).unwrap().base;
 

@@ -2,9 +2,10 @@
 
 use polars::prelude::*;
 
-use super::layer::{Cleaned, CleaningOptions, Rules, Silver};
+use super::cleaned::{Cleaned, Rules};
+use super::layer::{CleaningOptions, Silver};
 use super::read::{SourceText, read};
-use super::{checks, customers, purchases, quality};
+use super::{customers, purchases, quality};
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
 use crate::pipeline::Result;
@@ -31,8 +32,13 @@ pub fn clean(
     for (set, files) in sources {
         let rules = rules_of(set);
         let raw = read(rules.columns, files)?;
-        let cleaned = (rules.clean)(raw, options, &valid)?;
+        let mut cleaned = (rules.clean)(raw, options, &valid)?;
         report.data_sets[set] = quality::counts(&cleaned)?;
+        if let Some(found) = cleaned.found.take() {
+            found.complete(&mut valid)?;
+        }
+        report.accounts.append(&mut cleaned.accounts);
+        report.findings.append(&mut cleaned.findings);
         let warnings = cleaned.warnings.iter().map(|(name, rows)| ((*name).to_owned(), *rows));
         report.warnings.extend(warnings);
         report.earliest_future =
@@ -48,7 +54,5 @@ pub fn clean(
 /// # Errors
 /// As [`clean`].
 pub fn clean_purchases(files: Vec<SourceText<'_>>, options: &CleaningOptions) -> Result<Cleaned> {
-    let raw = read(purchases::RULES.columns, files)?;
-    let named = raw.clone().lazy().select([checks::positive_integer("id_client")]).collect()?;
-    purchases::clean(raw, options, &named.columns()[0])
+    purchases::clean(read(purchases::RULES.columns, files)?, options, &DataFrame::empty())
 }

@@ -1,20 +1,70 @@
-//! What goes into silver and what comes out of it.
+//! What cleaning depends on, and what comes out of it.
 
 use polars::prelude::DataFrame;
+use serde::Serialize;
 
-use super::columns::SourceColumn;
+pub use super::orders::RepeatedId;
+pub use super::values::dates::DateOrder;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
 use crate::domain::time::Timestamp;
-use crate::pipeline::Result;
 
 /// What cleaning depends on besides the rows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CleaningOptions {
-    /// Greatest acceptable amount of one purchase, EUR.
-    pub max_amount: f64,
     /// Start of the run: later dates lie in the future.
     pub run_start: Timestamp,
+    /// What the settings say.
+    pub rules: CleaningRules,
+}
+
+/// How rows are judged where sources alone do not decide. Part of a run's fingerprint.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CleaningRules {
+    /// Earlier dates are taken for errors.
+    pub min_date: Timestamp,
+    /// Greatest acceptable amount of one line; `None` accepts all.
+    pub max_amount: Option<f64>,
+    /// The order of day and month where a column does not show it.
+    pub date_order: Option<DateOrder>,
+    /// What amounts mean that repeat within an order; `None`: as the file shows.
+    pub repeated_id: Option<RepeatedId>,
+    /// What becomes of purchases whose customer no file lists.
+    pub unlisted: Unlisted,
+    /// The currency that is served; `None`: the one that most rows name.
+    pub currency: Option<String>,
+    /// Whether a guest with an e-mail address is a customer.
+    pub guests_by_email: bool,
+    /// What is hashed before the text of an identifier.
+    pub id_salt: String,
+}
+
+impl Default for CleaningRules {
+    fn default() -> Self {
+        Self {
+            min_date: Timestamp(0),
+            max_amount: None,
+            date_order: Some(DateOrder::DayFirst),
+            repeated_id: None,
+            unlisted: Unlisted::Customer,
+            currency: None,
+            guests_by_email: true,
+            id_salt: String::new(),
+        }
+    }
+}
+
+/// What becomes of a purchase whose customer no file lists.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Unlisted {
+    /// It makes that customer.
+    Customer,
+    /// It is rejected.
+    Reject,
 }
 
 /// The silver layer of one run.
@@ -40,26 +90,4 @@ impl Silver {
     pub fn purchases(&self) -> &DataFrame {
         &self.valid[DataSet::Purchases]
     }
-}
-
-/// One data set after its rules were applied.
-#[derive(Debug)]
-pub struct Cleaned {
-    /// The typed rows.
-    pub valid: DataFrame,
-    /// The raw rows with source_file, line_number and reason.
-    pub rejected: DataFrame,
-    /// The earliest rejected instant after the start of the run.
-    pub earliest_future: Option<Timestamp>,
-    /// Rows that look wrong but are not rejected, by warning.
-    pub warnings: Vec<(&'static str, u64)>,
-}
-
-/// How a data set is read and cleaned.
-pub(super) struct Rules {
-    /// The columns that its files may have, in the order silver lists them.
-    pub(super) columns: &'static [SourceColumn],
-    /// Validates every raw row. The third argument holds the valid rows of the data sets before
-    /// this one.
-    pub(super) clean: fn(DataFrame, &CleaningOptions, &PerDataSet<DataFrame>) -> Result<Cleaned>,
 }

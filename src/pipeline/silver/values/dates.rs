@@ -7,8 +7,10 @@
 use super::date_forms::{Cell, read_cell};
 
 /// Whether the day or the month comes first in cells like `a/b/yyyy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DateOrder {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DateOrder {
     /// `31/12/2026`
     DayFirst,
     /// `12/31/2026`

@@ -4,8 +4,11 @@
 //! every run and on every engine.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
+
+use crate::pipeline::{PipelineError, Result};
 
 /// Numbers from here up to twice as much stand for texts of customers: JSON keeps them exact.
 const CUSTOMER_TEXTS: i64 = 1 << 52;
@@ -90,19 +93,6 @@ impl IdentifierVotes {
     }
 }
 
-impl Identifier<'_> {
-    /// The text as the shop shows it; `None` where the cell identifies nothing in a column that
-    /// holds numbers or not.
-    pub(crate) fn accepted(&self, are_numbers: bool) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Number(number) => Some(number.to_string().into()),
-            Self::Text(text) if are_numbers && !is_digits(text) => None,
-            Self::Text(text) => Some(text.as_ref().into()),
-            Self::Shortened => None,
-        }
-    }
-}
-
 /// The number of a customer's identifier: itself, or 2^52 plus 52 bits of the text's SHA-256.
 /// `salt` stands before the text.
 pub(crate) fn customer_number(text: &str, salt: &str) -> i64 {
@@ -110,6 +100,29 @@ pub(crate) fn customer_number(text: &str, salt: &str) -> i64 {
         let bits = leading_bits(&[salt, text]) >> (u64::BITS - CUSTOMER_BITS);
         CUSTOMER_TEXTS + i64::try_from(bits).unwrap_or(0)
     })
+}
+
+/// Checks that no two texts of customers have one number.
+///
+/// # Errors
+/// [`PipelineError::SameNumber`] with two texts.
+pub(crate) fn check_collisions<'a>(texts: impl Iterator<Item = &'a str>, salt: &str) -> Result<()> {
+    let mut seen: HashMap<&str, i64> = HashMap::new();
+    let mut texts_of: HashMap<i64, &str> = HashMap::new();
+    for text in texts {
+        if seen.contains_key(text) {
+            continue;
+        }
+        let number = customer_number(text, salt);
+        seen.insert(text, number);
+        if let Some(other) = texts_of.insert(number, text) {
+            return Err(PipelineError::SameNumber {
+                texts: (other.to_owned(), text.to_owned()),
+                number,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The number of an order's identifier: itself, or 63 bits of the text's SHA-256.
@@ -197,9 +210,8 @@ mod tests {
         assert!(votes.are_numbers());
         votes.count(&read("eight"));
         assert!(!votes.are_numbers());
-        assert_eq!(read("seven").accepted(true), None);
-        assert_eq!(read("seven").accepted(false).as_deref(), Some("seven"));
-        assert_eq!(read("007").accepted(true).as_deref(), Some("007"));
-        assert_eq!(read("1.9E+18").accepted(false), None);
+        let mut codes = IdentifierVotes::default();
+        codes.count(&read("007"));
+        assert!(codes.are_numbers(), "leading zeros are digits");
     }
 }
