@@ -53,7 +53,7 @@ fn every_layer_holds_what_it_should() {
     for part in [
         "customers",
         "purchases",
-        "rejected purchases: orphan_client",
+        "rejected purchases: invalid_amount",
         "publish",
         "total",
         "published generation 1",
@@ -175,7 +175,7 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
     let clients = std::fs::read_to_string(shop.data("sources/clients.csv")).unwrap();
     let no_amount = achats.replacen("montant", "mountain", 1);
     let header = format!("{}\n", achats.lines().next().unwrap());
-    let all_orphans = format!("{header}1,999999,2024-01-01,5,Tea,,\n");
+    let no_amounts = format!("{header}1,1,2024-01-01,n/a,Tea,,\n");
     let spoil =
         |(n, line): (usize, &str)| if n % 2 == 1 { format!("x{line}") } else { line.to_owned() };
     let half_bad = achats.lines().enumerate().map(spoil).collect::<Vec<_>>().join("\n");
@@ -185,7 +185,7 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
         ("achats.csv", b"", vec!["achats.csv", "empty"]),
         ("achats.csv", header.as_bytes(), vec!["achats.csv", "no rows"]),
         ("clients.csv", b"id_client,nom\xe9,email\n1,2,3\n", vec!["clients.csv", "UTF-8"]),
-        ("achats.csv", all_orphans.as_bytes(), vec!["no valid purchase", "orphan_client: 1"]),
+        ("achats.csv", no_amounts.as_bytes(), vec!["no valid purchase", "invalid_amount: 1"]),
         (
             "achats.csv",
             half_bad.as_bytes(),

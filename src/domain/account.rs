@@ -53,3 +53,10 @@ impl Account {
         self.sales - self.refunds + entries.map(|entry| entry.sum).sum::<i64>()
     }
 }
+
+/// Millionths in units of the currency.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn in_units(millionths: i64) -> f64 {
+    millionths as f64 / 1e6
+}

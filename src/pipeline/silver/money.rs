@@ -6,7 +6,7 @@ use super::layer::CleaningOptions;
 use super::orders::{REPEATED, SUPERSEDED, Settled};
 use super::purchase_rows::{OTHER_CURRENCY, PurchaseRows, TOTAL_ROW};
 use super::raw::Raw;
-use crate::domain::account::{Account, Entry};
+use crate::domain::account::{Account, Entry, in_units};
 use crate::domain::text::counted;
 use crate::pipeline::{PipelineError, Result};
 
@@ -117,9 +117,8 @@ fn column_of(reason: &str) -> &'static str {
 }
 
 /// A sum of millionths, for sentences.
-#[allow(clippy::cast_precision_loss)]
 fn shown(sum: i64) -> String {
-    format!("{:.2}", sum as f64 / 1e6)
+    format!("{:.2}", in_units(sum))
 }
 
 /// What there is to do about rows with a reason.

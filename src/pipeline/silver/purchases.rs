@@ -60,6 +60,7 @@ pub(super) fn clean(
     let raw = Raw::new(frame)?;
     let listed = Listed::of(customers)?;
     let mut rows = PurchaseRows::read(&raw, options)?;
+    rows.products = unify_spelling(&rows.products, |row| rows.reasons[row].is_none());
     let buyers = buyers(&raw, &rows, &listed, options)?;
     let orders = rows.order_numbers(&raw);
     let read = rows.micros.clone();
@@ -78,12 +79,11 @@ pub(super) fn clean(
         options.rules.repeated_id,
     );
     let unlisted = reject_unlisted(&mut rows, &buyers, &listed, options);
-    let products = unify_spelling(&rows.products, |row| rows.reasons[row].is_none());
     let accounting = Accounting { raw: &raw, rows: &rows, read: &read, settled: &settled };
     let accounts = accounting.accounts()?;
     let findings = findings(&accounting, &accounts, &buyers, options)?;
     let found = FoundCustomers::collect(&raw, &rows, &buyers, &listed)?;
-    let valid = lines(&raw, &rows, &products, &buyers, &orders, &settled)?;
+    let valid = lines(&raw, &rows, &buyers, &orders, &settled)?;
     let mut warnings = rows.warnings();
     warnings.push(("unlisted_customer", unlisted));
     Ok(Cleaned {
@@ -153,7 +153,6 @@ fn reject_unlisted(
 fn lines(
     raw: &Raw,
     rows: &PurchaseRows,
-    products: &StringChunked,
     buyers: &[Option<i64>],
     orders: &[i64],
     settled: &Settled,
@@ -194,7 +193,7 @@ fn lines(
         integers("id_client", &|row| buyers[row]),
         take_instants("date_achat", &rows.at, &served)?,
         floats("montant", &|row| amounts[row]),
-        take("produit", products)?,
+        take("produit", &rows.products)?,
         integers("quantite", &|row| rows.quantities[row]),
         floats("prix", &|row| rows.prices[row]),
         take("pays", &raw.names("pays")?)?,
