@@ -8,6 +8,8 @@ use super::checks::{
 };
 use super::columns::{REASON, SURPLUS, SourceColumn, required, typed};
 use super::layer::{Cleaned, CleaningOptions, Rules};
+use super::lines;
+use crate::domain::data_set::DataSet;
 use crate::pipeline::Result;
 
 pub(super) const RULES: Rules =
@@ -60,6 +62,7 @@ fn clean(raw: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
     let earliest_future = earliest_future(&judged, &typed("date_inscription"), options.run_start)?;
     let judged = judged.lazy().with_column(signed_up().cast(DataType::Date)).collect()?;
     let (valid, rejected) = split_rejected(judged, COLUMNS, "id_client")?;
+    let valid = lines::complete(DataSet::Customers, valid)?;
     let warnings = vec![("customers_sharing_email", sharing_email(&valid)?)];
     Ok(Cleaned { valid, rejected, earliest_future, warnings })
 }

@@ -9,6 +9,7 @@ mod clean;
 mod columns;
 mod customers;
 mod layer;
+pub(crate) mod lines;
 pub mod partition;
 mod purchases;
 pub mod quality;

@@ -8,6 +8,7 @@ use super::checks::{
 };
 use super::columns::{REASON, SURPLUS, SourceColumn, optional, required, typed};
 use super::layer::{Cleaned, CleaningOptions, Rules};
+use super::lines;
 use crate::domain::data_set::DataSet;
 use crate::pipeline::Result;
 use crate::pipeline::types::INSTANT;
@@ -86,6 +87,7 @@ pub(super) fn clean(
     let earliest_future = earliest_future(&judged, &typed("date_achat"), options.run_start)?;
     let warnings = unreadable_values(&judged)?;
     let (valid, rejected) = split_rejected(judged, COLUMNS, "id_achat")?;
+    let valid = lines::complete(DataSet::Purchases, valid)?;
     Ok(Cleaned { valid, rejected, earliest_future, warnings })
 }
 
