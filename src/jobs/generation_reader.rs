@@ -11,7 +11,7 @@ use crate::domain::schema::Table;
 use crate::lake::reading::Fetched;
 use crate::lake::{Lake, Layer, parquet};
 use crate::pipeline::rows;
-use crate::pipeline::silver::{Silver, partition};
+use crate::pipeline::silver::{Silver, lines, partition};
 
 async fn fetch_all(lake: &Lake, layer: Layer, files: &[TableFile]) -> Result<Vec<Fetched>> {
     let mut fetched = Vec::with_capacity(files.len());
@@ -82,7 +82,7 @@ pub async fn batches(
     }))
 }
 
-/// Silver of a generation as it was written.
+/// Silver of a generation as it was written, with the columns that earlier versions did not write.
 ///
 /// # Errors
 /// As [`table`].
@@ -104,7 +104,7 @@ pub async fn silver(lake: &Lake, files: &SilverFiles) -> Result<Silver> {
         };
         let (mut valid, mut rejected) = (PerDataSet::default(), PerDataSet::default());
         for (set, (rows, rejects)) in DataSet::ALL.iter().zip(fetched) {
-            valid[*set] = partition::join(*set, decode(rows)?)?;
+            valid[*set] = lines::complete(*set, partition::join(*set, decode(rows)?)?)?;
             rejected[*set] = stack(decode(rejects)?.into_iter().map(Ok))?;
         }
         Ok(Silver { valid, rejected, report })

@@ -175,8 +175,8 @@ fn prove(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::schema::{Access, Column, ColumnType, Purchases, Tally};
-    use crate::pipeline::gold::exact::{purchases, revenue};
+    use crate::domain::schema::{Access, Column, ColumnType, Purchases, Scope, Tally};
+    use crate::pipeline::gold::lines::{net, orders, sums};
     use crate::pipeline::silver::read::SourceText;
     use crate::pipeline::silver::{self, CleaningOptions, CleaningRules};
 
@@ -193,7 +193,8 @@ mod tests {
         order: &[],
         tally: Some(Tally {
             revenue: "total_revenue",
-            purchases: Purchases::Column("total_purchases"),
+            purchases: Purchases::Orders("total_purchases"),
+            scope: Scope::All,
         }),
         access: Access::Any,
     };
@@ -204,8 +205,8 @@ mod tests {
     // the function that builds it,
     fn revenue_by_quarter(fact: &DataFrame) -> Result<DataFrame> {
         let quarters = fact.clone().lazy().group_by([col("trimestre")]);
-        let totals = [revenue().alias("total_revenue"), purchases().alias("total_purchases")];
-        Ok(quarters.agg(totals).collect()?)
+        let totals = sums([orders().alias("total_purchases")]);
+        Ok(quarters.agg(totals).with_column(net().alias("total_revenue")).collect()?)
     }
 
     // and its line in the registry of builders.

@@ -79,13 +79,16 @@ pub struct Silver {
 }
 
 impl Silver {
-    /// The valid customers: id_client, nom, email, date_inscription, pays.
+    /// The valid customers: id_client, nom, email, date_inscription, pays, ref_client,
+    /// date_inscription_source.
     #[must_use]
     pub fn customers(&self) -> &DataFrame {
         &self.valid[DataSet::Customers]
     }
 
-    /// The valid purchases: id_achat, id_client, date_achat, montant, produit, quantite, prix.
+    /// The lines of valid purchases: id_achat, id_client (null: a guest), date_achat, montant
+    /// (negative: a refund), produit, quantite, prix, pays (the row's own), id_commande,
+    /// ref_commande, ligne, type, devise.
     #[must_use]
     pub fn purchases(&self) -> &DataFrame {
         &self.valid[DataSet::Purchases]

@@ -13,6 +13,7 @@ mod found;
 mod layer;
 mod money;
 mod orders;
+pub(crate) mod lines;
 pub mod partition;
 mod purchase_rows;
 mod purchases;

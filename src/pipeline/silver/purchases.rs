@@ -20,6 +20,7 @@ use super::values::texts;
 use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
+use crate::pipeline::orders::{REFUND, SALE};
 use crate::pipeline::types::INSTANT;
 
 pub(super) const RULES: Rules = Rules {
@@ -185,7 +186,7 @@ fn lines(
         let taken = texts.clone().into_series().take_slice(&index)?;
         Ok::<Column, PolarsError>(taken.with_name(name.into()).into_column())
     };
-    let kind = |row: usize| if rows.micros[row] < 0 { "refund" } else { "sale" };
+    let kind = |row: usize| if rows.micros[row] < 0 { REFUND } else { SALE };
     let kinds: StringChunked = served.iter().map(|row| Some(kind(*row))).collect();
     let currency = |row: usize| rows.currencies[row].clone().or_else(|| rows.currency.clone());
     Ok(DataFrame::new_infer_height(vec![

@@ -265,8 +265,10 @@ pub(super) fn count_rows(physical: &str) -> String {
 /// The sum of the revenue and the number of purchases of a table.
 pub(super) fn totals(tally: Tally, physical: &str) -> String {
     let purchases = match tally.purchases {
-        Purchases::Rows => "count(*)".to_owned(),
-        Purchases::Column(column) => format!("coalesce(sum(\"{column}\"), 0)"),
+        Purchases::Lines => "count(*)".to_owned(),
+        Purchases::Orders(column) | Purchases::SaleLines(column) => {
+            format!("coalesce(sum(\"{column}\"), 0)")
+        }
         Purchases::Unknown => "NULL".to_owned(),
     };
     format!("SELECT total(\"{}\"), {purchases} FROM \"{physical}\"", tally.revenue)
