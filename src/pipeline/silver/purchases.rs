@@ -20,7 +20,7 @@ use super::values::texts;
 use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
-use crate::pipeline::orders::{REFUND, SALE};
+use crate::pipeline::orders::SALE;
 use crate::pipeline::types::INSTANT;
 
 pub(super) const RULES: Rules = Rules {
@@ -48,6 +48,8 @@ const COLUMNS: &[SourceColumn] = &[
     optional(&["devise", "currency"]),
 ];
 
+/// The type of a line that was given back.
+const REFUND: &str = "refund";
 /// A purchase of a customer who is not listed, where the settings reject those.
 const ORPHAN: &str = "orphan_client";
 
