@@ -143,6 +143,7 @@ pub fn refresher(settings: &Settings, lake: Lake, store: Arc<dyn GoldStore>) -> 
     Refresher {
         lake,
         store,
+        sources: settings.sources.clone(),
         gate: settings.quality.gate,
         max_amount: settings.quality.max_amount,
         models: settings.models,

@@ -8,6 +8,7 @@ use crate::jobs::owner::owner_of;
 use crate::lake::Lake;
 use crate::pipeline::ml::TrainingOptions;
 use crate::pipeline::silver::quality::Gate;
+use crate::sources::SourceOptions;
 use crate::store::GoldStore;
 
 /// What builds gold, for manifests and fingerprints.
@@ -20,6 +21,8 @@ pub struct Refresher {
     pub lake: Lake,
     /// Where generations are served from.
     pub store: Arc<dyn GoldStore>,
+    /// What the operator decided about source files.
+    pub sources: SourceOptions,
     /// Limits of the quality gate.
     pub gate: Gate,
     /// Greatest acceptable amount of one purchase, EUR.

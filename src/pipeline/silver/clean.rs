@@ -1,9 +1,8 @@
-//! From source files to silver: reads every data set and applies its rules.
+//! From raw text to silver: applies the rules of every data set.
 
 use polars::prelude::*;
 
 use super::layer::{Cleaned, CleaningOptions, Rules, Silver};
-use super::read::{SourceText, read};
 use super::{checks, customers, purchases, quality};
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
@@ -16,21 +15,16 @@ fn rules_of(set: DataSet) -> &'static Rules {
     }
 }
 
-/// Cleans the files of every data set. The report does not name the files.
+/// Cleans the raw rows of every data set, as `sources::read` gives them. The report does not name files.
 ///
 /// # Errors
-/// [`crate::pipeline::PipelineError::BadSource`] for a file that cannot be used at all,
-/// [`crate::pipeline::PipelineError::Unreadable`] for one whose bytes cannot be read.
-pub fn clean(
-    sources: PerDataSet<Vec<SourceText<'_>>>,
-    options: &CleaningOptions,
-) -> Result<Silver> {
+/// Any error of the query engine.
+pub fn clean(raw: PerDataSet<DataFrame>, options: &CleaningOptions) -> Result<Silver> {
     let mut valid = PerDataSet::from_fn(|_| DataFrame::empty());
     let mut rejected = PerDataSet::from_fn(|_| DataFrame::empty());
     let mut report = QualityReport::default();
-    for (set, files) in sources {
+    for (set, raw) in raw {
         let rules = rules_of(set);
-        let raw = read(rules.columns, files)?;
         let cleaned = (rules.clean)(raw, options, &valid)?;
         report.data_sets[set] = quality::counts(&cleaned)?;
         let warnings = cleaned.warnings.iter().map(|(name, rows)| ((*name).to_owned(), *rows));
@@ -47,8 +41,7 @@ pub fn clean(
 ///
 /// # Errors
 /// As [`clean`].
-pub fn clean_purchases(files: Vec<SourceText<'_>>, options: &CleaningOptions) -> Result<Cleaned> {
-    let raw = read(purchases::RULES.columns, files)?;
+pub fn clean_purchases(raw: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
     let named = raw.clone().lazy().select([checks::positive_integer("id_client")]).collect()?;
     purchases::clean(raw, options, &named.columns()[0])
 }

@@ -20,18 +20,14 @@ pub(crate) fn typed(name: &str) -> String {
 pub(crate) struct SourceColumn {
     /// The contract's name.
     pub(crate) name: &'static str,
-    /// Headers that it is recognised by, in order of preference, the contract's name first.
-    pub(crate) accepted: &'static [&'static str],
-    /// Whether a file without it is unusable.
-    pub(crate) is_required: bool,
 }
 
-/// A column that every file must have, by its accepted headers.
-pub(super) const fn required(accepted: &'static [&'static str]) -> SourceColumn {
-    SourceColumn { name: accepted[0], accepted, is_required: true }
+/// A column by its headers, the contract's name first; which headers fill it is decided in `sources`.
+pub(super) const fn required(headers: &[&'static str]) -> SourceColumn {
+    SourceColumn { name: headers[0] }
 }
 
-/// A column that a file may lack, by its accepted headers.
-pub(super) const fn optional(accepted: &'static [&'static str]) -> SourceColumn {
-    SourceColumn { name: accepted[0], accepted, is_required: false }
+/// The same for a column that a file may lack.
+pub(super) const fn optional(headers: &[&'static str]) -> SourceColumn {
+    SourceColumn { name: headers[0] }
 }

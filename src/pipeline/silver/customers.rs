@@ -10,8 +10,7 @@ use super::columns::{REASON, SURPLUS, SourceColumn, required, typed};
 use super::layer::{Cleaned, CleaningOptions, Rules};
 use crate::pipeline::Result;
 
-pub(super) const RULES: Rules =
-    Rules { columns: COLUMNS, clean: |raw, options, _| clean(raw, options) };
+pub(super) const RULES: Rules = Rules { clean: |raw, options, _| clean(raw, options) };
 
 const COLUMNS: &[SourceColumn] = &[
     required(&["id_client", "client_id", "customer_id"]),

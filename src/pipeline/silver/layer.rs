@@ -2,7 +2,6 @@
 
 use polars::prelude::DataFrame;
 
-use super::columns::SourceColumn;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
 use crate::domain::time::Timestamp;
@@ -57,8 +56,6 @@ pub struct Cleaned {
 
 /// How a data set is read and cleaned.
 pub(super) struct Rules {
-    /// The columns that its files may have, in the order silver lists them.
-    pub(super) columns: &'static [SourceColumn],
     /// Validates every raw row. The third argument holds the valid rows of the data sets before
     /// this one.
     pub(super) clean: fn(DataFrame, &CleaningOptions, &PerDataSet<DataFrame>) -> Result<Cleaned>,

@@ -13,7 +13,6 @@ use crate::pipeline::Result;
 use crate::pipeline::types::INSTANT;
 
 pub(super) const RULES: Rules = Rules {
-    columns: COLUMNS,
     clean: |raw, options, earlier| {
         let customers = &earlier[DataSet::Customers];
         let mut cleaned = clean(raw, options, customers.column("id_client")?)?;
