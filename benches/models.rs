@@ -27,8 +27,8 @@ use goldsmith::pipeline::ml::metrics::RegressionMetrics;
 use goldsmith::pipeline::ml::tasks::segmentation;
 use goldsmith::pipeline::ml::{LastSegments, TrainingOptions, train};
 use goldsmith::pipeline::silver;
-use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::sample::{Spec, generate};
+use goldsmith::sources::{SourceOptions, read_in_memory};
 use polars::prelude::*;
 use smartcore::ensemble::random_forest_regressor::{
     RandomForestRegressor, RandomForestRegressorParameters,
@@ -72,7 +72,8 @@ fn prepare(file: &str, customers: u32) {
         rules: silver::CleaningRules::default(),
         run_start: Timestamp::now(),
     };
-    let silver = silver::clean(SourceText::by_data_set(&files), &options).unwrap();
+    let raw = read_in_memory(&files, &SourceOptions::default()).unwrap();
+    let silver = silver::clean(raw, &options).unwrap();
     let mut fact = silver
         .purchases()
         .select(["id_achat", "id_client", "date_achat", "montant", "produit"])

@@ -35,5 +35,6 @@ mod retry;
 pub mod runs;
 pub mod sample;
 pub mod settings;
+pub mod sources;
 pub mod startup;
 pub mod store;

@@ -143,6 +143,7 @@ pub fn refresher(settings: &Settings, lake: Lake, store: Arc<dyn GoldStore>) -> 
     Refresher {
         lake,
         store,
+        sources: settings.sources.clone(),
         gate: settings.quality.gate,
         cleaning: settings.quality.cleaning.clone(),
         models: settings.models,

@@ -16,28 +16,39 @@ const UNREACHABLE: &[(&str, &str)] = &[
     ("domain", "* actix_web mongodb object_store polars rusqlite tokio"),
     (
         "catalogue",
-        "api blocking cli jobs lake logging metrics pipeline runs settings startup store \
+        "api blocking cli jobs lake logging metrics pipeline runs settings sources startup store \
          actix_web mongodb object_store polars rusqlite tokio",
     ),
     (
         "runs",
-        "api cli jobs lake logging pipeline settings startup store \
+        "api cli jobs lake logging pipeline settings sources startup store \
          actix_web mongodb object_store polars rusqlite",
     ),
     (
         "pipeline",
+        "api blocking cli jobs lake logging metrics settings sources startup store \
+         actix_web mongodb object_store rusqlite tokio",
+    ),
+    (
+        "sources",
         "api blocking cli jobs lake logging metrics settings startup store \
          actix_web mongodb object_store rusqlite tokio",
     ),
     (
         "sample",
-        "api blocking cli jobs lake logging metrics pipeline settings startup store \
+        "api blocking cli jobs lake logging metrics pipeline settings sources startup store \
          actix_web mongodb object_store polars rusqlite tokio",
     ),
-    ("lake", "api cli jobs logging pipeline settings startup store actix_web mongodb rusqlite"),
-    ("store", "api cli jobs lake logging pipeline settings startup actix_web object_store polars"),
+    (
+        "lake",
+        "api cli jobs logging pipeline settings sources startup store actix_web mongodb rusqlite",
+    ),
+    (
+        "store",
+        "api cli jobs lake logging pipeline settings sources startup actix_web object_store polars",
+    ),
     ("jobs", "api cli settings startup actix_web mongodb rusqlite"),
-    ("api", "cli jobs lake pipeline settings startup mongodb object_store polars rusqlite"),
+    ("api", "cli jobs lake pipeline settings sources startup mongodb object_store polars rusqlite"),
     ("settings", "api cli startup actix_web"),
     ("startup.rs", "cli"),
     ("blocking.rs", "*"),

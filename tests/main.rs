@@ -24,6 +24,7 @@ mod contract {
     mod reference;
     mod sample;
     mod silver;
+    mod sources;
 }
 mod mongo {
     mod answers;

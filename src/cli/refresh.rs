@@ -63,6 +63,7 @@ fn print_outcome(outcome: &Outcome) {
 fn print_report(report: &Report) {
     let manifest = &report.manifest;
     print_quality(manifest);
+    print_sources(manifest);
     print_steps(report);
     match metrics::retries() {
         0 => {}
@@ -101,6 +102,18 @@ fn print_quality(manifest: &Manifest) {
     }
     if manifest.purchases_after_as_of > 0 {
         outln!("  excluded, later than as_of: {} purchases", manifest.purchases_after_as_of);
+    }
+}
+
+/// What was assumed of source files, and which were not read.
+fn print_sources(manifest: &Manifest) {
+    for file in &manifest.sources {
+        for note in file.verdict.iter().flat_map(|verdict| &verdict.notes) {
+            outln!("  {}: {note}", file.name);
+        }
+    }
+    for file in &manifest.unread {
+        outln!("  not read: {}: {}", file.name.escape_debug(), file.problem);
     }
 }
 

@@ -1,9 +1,9 @@
-//! The data sets that sources bring: names, file names, key and layout in silver.
+//! The data sets that sources bring: names, key and layout in silver.
 //!
 //! Everything that holds something per data set is a [`PerDataSet`], so that files, reports, lake
-//! paths and run records follow from [`DataSet`]. Adding one takes five edits: a variant and its
+//! paths and run records follow from [`DataSet`]. Adding one takes six edits: a variant and its
 //! [`Definition`] here; in `pipeline/silver` a file with its columns and rules, its `mod` line, and
-//! its line in `rules_of`.
+//! its line in `rules_of`; in `sources/profile.rs` its headers.
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -32,15 +32,11 @@ struct Definition {
     name: &'static str,
     /// What its rows are, in messages.
     noun: &'static str,
-    /// What names of its source files start with, lower case.
-    prefixes: &'static [&'static str],
-    /// The same as a pattern for messages.
-    pattern: &'static str,
     /// The column that identifies a row.
     key: &'static str,
     layout: Layout,
     /// Whether a shop without it cannot be refreshed. An optional one may also be missing from
-    /// documents, since earlier versions did not know it.
+    /// documents.
     is_required: bool,
 }
 
@@ -56,18 +52,14 @@ pub enum Layout {
 const CUSTOMERS: Definition = Definition {
     name: "clients",
     noun: "customers",
-    prefixes: &["clients"],
-    pattern: "clients*.csv",
     key: "id_client",
     layout: Layout::SingleFile,
-    is_required: true,
+    is_required: false,
 };
 
 const PURCHASES: Definition = Definition {
     name: "achats",
     noun: "purchases",
-    prefixes: &["achats", "purchases"],
-    pattern: "achats*.csv or purchases*.csv",
     key: "id_achat",
     layout: Layout::MonthlyBy("date_achat"),
     is_required: true,
@@ -96,12 +88,6 @@ impl DataSet {
         self.definition().noun
     }
 
-    /// The source files it is read from, as a pattern for messages.
-    #[must_use]
-    pub const fn file_pattern(self) -> &'static str {
-        self.definition().pattern
-    }
-
     /// The column that identifies a row.
     #[must_use]
     pub const fn key(self) -> &'static str {
@@ -118,16 +104,6 @@ impl DataSet {
     #[must_use]
     pub const fn is_required(self) -> bool {
         self.definition().is_required
-    }
-
-    /// The data set that a source file belongs to by its name, ignoring case; `None` for any other
-    /// file.
-    #[must_use]
-    pub fn of_file(file_name: &str) -> Option<Self> {
-        let stem = file_name.to_lowercase();
-        let stem = stem.strip_suffix(".csv")?;
-        let has_prefix = |prefix: &&str| stem.starts_with(*prefix);
-        Self::ALL.iter().copied().find(|set| set.definition().prefixes.iter().any(has_prefix))
     }
 
     fn by_name(name: &str) -> Option<Self> {
@@ -282,25 +258,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_names_tell_their_data_set_regardless_of_case() {
-        assert_eq!(DataSet::of_file("clients.csv"), Some(DataSet::Customers));
-        assert_eq!(DataSet::of_file("Clients-2024.CSV"), Some(DataSet::Customers));
-        assert_eq!(DataSet::of_file("purchases_q1.csv"), Some(DataSet::Purchases));
-        assert_eq!(DataSet::of_file("achats.csv"), Some(DataSet::Purchases));
-        for other in ["clients.txt", "mes_clients.csv", "achats.csv.bak", "ground_truth.json"] {
-            assert_eq!(DataSet::of_file(other), None, "{other}");
-        }
-    }
-
-    #[test]
     fn definitions_are_consistent() {
         for set in DataSet::ALL {
             assert_eq!(serde_json::to_value(set).unwrap(), set.name(), "{set:?}");
-            for prefix in set.definition().prefixes {
-                let pattern = format!("{prefix}*.csv");
-                assert!(set.file_pattern().contains(&pattern), "{set:?}: {pattern}");
-                assert_eq!(DataSet::of_file(&format!("{prefix}.csv")), Some(*set));
-            }
         }
     }
 

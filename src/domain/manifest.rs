@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::account::Account;
 use super::data_set::{DataSet, Layout, PerDataSet};
 use super::time::Timestamp;
+use super::verdict::Verdict;
 
 /// One source file as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,18 @@ pub struct SourceFile {
     pub arrived_at: Timestamp,
     /// Its name in the bronze layer.
     pub bronze: String,
+    /// How it is read; `None` in manifests older than verdicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// A file of the sources layer that no run reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadFile {
+    /// Its name in the sources layer.
+    pub name: String,
+    /// Why it is not read, a sentence that follows the name.
+    pub problem: String,
 }
 
 /// Rows in, rows out and why rows were rejected, for one data set.
@@ -288,8 +301,11 @@ pub struct Manifest {
     pub started_at: Timestamp,
     /// When the manifest was written.
     pub committed_at: Timestamp,
-    /// The source files, by data set and name.
+    /// The source files, by data set and in the order they are read.
     pub sources: Vec<SourceFile>,
+    /// Files that lay beside them and were not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<UnreadFile>,
     /// Whether the sources are the generated sample. A later run on real files is not compared with
     /// it.
     #[serde(default)]

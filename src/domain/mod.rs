@@ -14,3 +14,4 @@ pub mod rows;
 pub mod schema;
 pub mod text;
 pub mod time;
+pub mod verdict;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::runner::Runner;
 use super::sources;
-use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
 use crate::error_chain::describe;
 use crate::lake::Layer;
@@ -103,8 +102,8 @@ async fn due(runner: &Runner, schedule: &Schedule) -> Option<Timestamp> {
     schedule.due(Timestamp::now(), &latest.runs)
 }
 
-/// The source files at one time: data set, name, size and when they were last written.
-type Listing = Vec<(DataSet, String, u64, i64)>;
+/// The source files at one time: name, size and when they were last written.
+type Listing = Vec<(String, u64, i64)>;
 
 /// Refreshes when source files have changed and two listings in a row are equal, so that a file that is
 /// still being written is left alone. The first listing counts as a change: what happened before the
@@ -116,10 +115,9 @@ async fn watch_sources(runner: &Runner, interval: Duration) {
     loop {
         let listed_at = Timestamp::now();
         let listing = list_sources(runner).await.unwrap_or_default();
-        let has_all = sources::first_missing(listing.iter().map(|(set, ..)| *set)).is_none();
         if listing != last {
             since = listed_at;
-        } else if has_all
+        } else if !listing.is_empty()
             && listing != refreshed
             && (was_refreshed(runner, since).await || start_watched(runner).await)
         {
@@ -163,11 +161,12 @@ async fn was_refreshed(runner: &Runner, since: Timestamp) -> bool {
 
 /// The source files now; `None` when they cannot be listed.
 async fn list_sources(runner: &Runner) -> Option<Listing> {
-    let lake = runner.refresher().ok()?.lake;
+    let refresher = runner.refresher().ok()?;
+    let lake = &refresher.lake;
     let mut listing = Listing::new();
-    for (set, name) in sources::find(&lake).await.ok()? {
+    for name in sources::candidates(lake, &refresher.sources).await.ok()? {
         let object = lake.head(Layer::Sources, &name).await.ok()??;
-        listing.push((set, name, object.size_bytes, object.written_at));
+        listing.push((name, object.size_bytes, object.written_at));
     }
     Some(listing)
 }

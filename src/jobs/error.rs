@@ -9,14 +9,23 @@ use crate::store::StoreError;
 /// Why a refresh did not publish.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// A kind of source file is missing altogether.
-    #[error("there is no {pattern} in {place}")]
+    /// No source file holds the rows of a required data set.
+    #[error("there is no file with {noun} in {place}{unknown}")]
     NoSources {
-        /// The file names that were looked for.
-        pattern: &'static str,
+        /// What is missing.
+        noun: &'static str,
         /// The sources layer.
         place: String,
+        /// The files that are nothing known, each on a line of its own with the reason.
+        unknown: String,
     },
+    /// Source files cannot be read: each on a line of its own with the reason.
+    #[error("{0}")]
+    BadSources(String),
+    /// Source files are nothing known, and `sources.unknown` stops the run: each on a line of its own
+    /// with the reason.
+    #[error("there are source files that are nothing known (sources.unknown = \"stop\"):{0}")]
+    UnknownSources(String),
     /// The day asked for is not over yet.
     #[error("{as_of} lies in the future: the last day to refresh as of is {today}")]
     Future {

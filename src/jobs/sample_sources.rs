@@ -7,6 +7,10 @@ use super::sources;
 use crate::lake::writing::PartWriter;
 use crate::lake::{Lake, LakeError, Layer};
 use crate::sample::{self, SampleError, Spec};
+use crate::sources::is_hidden;
+
+/// The folder that file systems make in the root of a volume.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// Why no sample was written.
 #[derive(Debug, thiserror::Error)]
@@ -19,22 +23,28 @@ pub enum WriteError {
     Lake(#[from] LakeError),
 }
 
-/// Whether the sample should be written: there is no source file, or only part of a sample whose
-/// writing was interrupted. A shop's own files are never taken for a sample.
+/// Whether the sample should be written: the sources layer is empty but for hidden files, or has only
+/// part of a sample whose writing was interrupted. Files and folders of a shop, whatever they are, are
+/// never taken for a sample.
 ///
 /// # Errors
 /// When the layer cannot be read.
 pub async fn is_wanted(lake: &Lake) -> Result<bool, RefreshError> {
     lake.prepare().await?;
-    let files = sources::find(lake).await?;
-    if sources::first_missing(files.iter().map(|(set, _)| *set)).is_none() {
+    let names = sources::names(lake).await?;
+    let folders = lake.folders(Layer::Sources).await?;
+    if folders.iter().any(|folder| !is_hidden(folder) && folder != LOST_AND_FOUND) {
         return Ok(false);
     }
-    if files.is_empty() {
+    if names.is_empty() {
         return Ok(true);
     }
-    let part = sources::read_all(lake, files).await?;
-    sources::are_sample(lake, &part).await
+    let is_of_sample = |name: &String| sample::FILES.contains(&name.as_str());
+    if !names.iter().all(is_of_sample) || names.len() == sample::FILES.len() {
+        return Ok(false);
+    }
+    let hashes = sources::hashes(lake, &names).await?;
+    sources::are_sample(lake, names.iter().zip(&hashes)).await
 }
 
 /// Writes a sample to the sources layer. Returns that layer's location.

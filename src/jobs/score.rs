@@ -11,9 +11,9 @@ use crate::pipeline::ml::history::History;
 use crate::pipeline::ml::snapshot::CustomerSnapshot;
 use crate::pipeline::ml::tasks::{churn, clv};
 use crate::pipeline::ml::{self, Artefact};
-use crate::pipeline::silver::read::SourceText;
 use crate::pipeline::silver::{self, CleaningOptions, CleaningRules};
 use crate::pipeline::{PipelineError, Result as PipelineResult};
+use crate::sources::read_purchases;
 use crate::store::{GoldStore, StoreError};
 
 /// Why the file was not scored.
@@ -114,12 +114,14 @@ pub async fn score(
         let artefact: Artefact = serde_json::from_slice(&json)
             .map_err(|source| ScoreError::Models { path: models_path, source })?;
         let path = file.display().to_string();
-        let opened = std::fs::File::open(&file)
+        // That it cannot be opened at all is the clearer error.
+        std::fs::File::open(&file)
             .map_err(|source| ScoreError::File { path: path.clone(), source })?;
         let options = CleaningOptions { rules, run_start: Timestamp::now() };
-        let text = Box::new(std::io::BufReader::new(opened));
-        let source = SourceText { name: path.clone(), text };
-        let refined = silver::clean_purchases(vec![source], &options)?;
+        let raw = read_purchases(&path, || {
+            Ok(Box::new(std::io::BufReader::new(std::fs::File::open(&file)?)))
+        })?;
+        let refined = silver::clean_purchases(raw, &options)?;
         let rejected = count_reasons(&refined.rejected)?;
         let history = History::new(&refined.valid)?;
         let last = history.last().unwrap_or(artefact.as_of);

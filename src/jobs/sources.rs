@@ -1,82 +1,209 @@
-//! The source files of a run: found, hashed and stored in bronze, where the pipeline reads them.
+//! The source files of a run: found, looked at, hashed and stored in bronze, where the pipeline reads
+//! them.
 
-use std::collections::BTreeSet;
+use std::io::{self, BufRead as _};
 
 use super::error::RefreshError;
+use crate::blocking::spawn_blocking;
 use crate::domain::data_set::{DataSet, PerDataSet};
-use crate::domain::manifest::SourceFile;
+use crate::domain::manifest::{SourceFile, UnreadFile};
 use crate::domain::time::Timestamp;
+use crate::domain::verdict::Verdict;
+use crate::lake::reading::Reader;
 use crate::lake::writing::PartWriter;
-use crate::lake::{Lake, Layer, keys};
-use crate::pipeline::silver::read::SourceText;
+use crate::lake::{Lake, LakeError, Layer, keys};
+use crate::pipeline::PipelineError;
 use crate::sample;
+use crate::sources::{
+    Detected, SourceOptions, SourceText, UnknownFiles, describe_other, detect, is_candidate,
+    is_hidden, reading_order,
+};
 
-/// Lists the source files with their data sets, by data set and name.
+/// The files of the sources layer.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Those that are read, by data set and in reading order.
+    pub files: Vec<SourceFile>,
+    /// Those that are not, with the reason.
+    pub unread: Vec<UnreadFile>,
+    /// What else the operator should know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// The names of all files of the sources layer but hidden ones.
 ///
 /// # Errors
-/// When the layer cannot be listed, or a name cannot be printed.
-pub async fn find(lake: &Lake) -> Result<Vec<(DataSet, String)>, RefreshError> {
-    let mut found: Vec<(DataSet, String)> = lake
-        .names(Layer::Sources)
-        .await?
-        .into_iter()
-        .filter_map(|name| Some((DataSet::of_file(&name)?, name)))
-        .collect();
-    found.sort();
-    if let Some((_, name)) = found.iter().find(|(_, name)| name.contains(char::is_control)) {
+/// When the layer cannot be listed, or the name of a table cannot be printed.
+pub async fn names(lake: &Lake) -> Result<Vec<String>, RefreshError> {
+    let names = lake.names(Layer::Sources).await?;
+    let names: Vec<String> = names.into_iter().filter(|name| !is_hidden(name)).collect();
+    let is_unprintable = |name: &&String| is_candidate(name) && name.contains(char::is_control);
+    if let Some(name) = names.iter().find(is_unprintable) {
         let path = lake.locate(Layer::Sources, &name.escape_default().to_string());
         return Err(RefreshError::BadFileName(path));
     }
-    Ok(found)
+    Ok(names)
 }
 
-/// The first required data set that none of these data sets is.
-pub fn first_missing(found: impl Iterator<Item = DataSet>) -> Option<DataSet> {
-    let found: BTreeSet<DataSet> = found.collect();
-    DataSet::ALL.iter().copied().find(|set| set.is_required() && !found.contains(set))
-}
-
-/// Hashes every source file.
+/// The files that may be tables, by their names or by a mapping.
 ///
 /// # Errors
-/// [`RefreshError::NoSources`] when a required data set has no file.
-pub async fn read(lake: &Lake) -> Result<Vec<SourceFile>, RefreshError> {
-    let found = find(lake).await?;
-    if let Some(missing) = first_missing(found.iter().map(|(set, _)| *set)) {
-        let pattern = missing.file_pattern();
-        return Err(RefreshError::NoSources { pattern, place: lake.place(Layer::Sources) });
-    }
-    read_all(lake, found).await
+/// As [`names`].
+pub async fn candidates(lake: &Lake, options: &SourceOptions) -> Result<Vec<String>, RefreshError> {
+    let mut names = names(lake).await?;
+    names.retain(|name| is_candidate(name) || options.mapping(name).is_some());
+    Ok(names)
 }
 
-/// Hashes these files.
+/// Looks at every file of the sources layer and hashes those that are read.
 ///
 /// # Errors
-/// [`RefreshError::Vanished`], or when a file cannot be read.
-pub async fn read_all(
-    lake: &Lake,
-    files: Vec<(DataSet, String)>,
-) -> Result<Vec<SourceFile>, RefreshError> {
-    let mut sources = Vec::with_capacity(files.len());
-    for (data_set, name) in files {
-        let Some((size_bytes, sha256)) = lake.digest(Layer::Sources, &name).await? else {
-            return Err(RefreshError::Vanished(lake.locate(Layer::Sources, &name)));
-        };
-        let (bronze, arrived_at) = (keys::bronze(data_set, &sha256), Timestamp::now());
-        sources.push(SourceFile { data_set, name, size_bytes, sha256, arrived_at, bronze });
+/// [`RefreshError::NoSources`] when a required data set has no file, [`RefreshError::BadSources`] for
+/// files that cannot be read, [`RefreshError::UnknownSources`] for unknown ones where the settings say
+/// so.
+pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, RefreshError> {
+    let names = names(lake).await?;
+    let mut sources = Sources { warnings: options.unmatched(&names), ..Sources::default() };
+    let (mut unknown, mut bad) = (Vec::new(), Vec::new());
+    for name in names {
+        if !is_candidate(&name) && options.mapping(&name).is_none() {
+            if let Some(problem) = other_problem(lake, &name).await? {
+                sources.unread.push(UnreadFile { name, problem });
+            }
+            continue;
+        }
+        match look(lake, Layer::Sources, &name, &name, options, None).await {
+            Ok((Detected::Table(verdict), (size_bytes, sha256))) => {
+                let (data_set, arrived_at) = (verdict.data_set, Timestamp::now());
+                let (bronze, verdict) = (keys::bronze(data_set, &sha256), Some(*verdict));
+                let file =
+                    SourceFile { data_set, name, size_bytes, sha256, arrived_at, bronze, verdict };
+                sources.files.push(file);
+            }
+            Ok((Detected::Unknown(problem), _)) => unknown.push(UnreadFile { name, problem }),
+            Err(RefreshError::Pipeline(error @ PipelineError::BadSource { .. })) => {
+                bad.push(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
     }
+    if !bad.is_empty() {
+        return Err(RefreshError::BadSources(bad.join("\n")));
+    }
+    let by_set = |a: &SourceFile, b: &SourceFile| {
+        a.data_set.cmp(&b.data_set).then_with(|| reading_order(&a.name, &b.name))
+    };
+    sources.files.sort_by(by_set);
+    let listed = |files: &[UnreadFile]| {
+        let lines = files.iter().map(|file| format!("\n{}: {}", file.name, file.problem));
+        lines.collect::<String>()
+    };
+    if !unknown.is_empty() && options.unknown == UnknownFiles::Stop {
+        return Err(RefreshError::UnknownSources(listed(&unknown)));
+    }
+    unknown.append(&mut sources.unread);
+    let is_missing = |set: &&DataSet| {
+        set.is_required() && !sources.files.iter().any(|file| file.data_set == **set)
+    };
+    if let Some(missing) = DataSet::ALL.iter().find(is_missing) {
+        let (noun, place) = (missing.noun(), lake.place(Layer::Sources));
+        return Err(RefreshError::NoSources { noun, place, unknown: listed(&unknown) });
+    }
+    sources.unread = unknown;
     Ok(sources)
 }
 
-/// Whether every source is a file of the generated sample, byte for byte.
+/// Looks at a file and hashes it, in one pass. `name` is its name in the sources layer.
+async fn look(
+    lake: &Lake,
+    layer: Layer,
+    path: &str,
+    name: &str,
+    options: &SourceOptions,
+    expected: Option<DataSet>,
+) -> Result<(Detected, (u64, String)), RefreshError> {
+    let mut reader = lake.reader(layer, path, None);
+    let (name, options) = (name.to_owned(), options.clone());
+    let looked = spawn_blocking(move || {
+        let detected = detect(&name, &mut reader, &options, expected)?;
+        drain(&mut reader).map_err(|source| PipelineError::Unreadable { file: name, source })?;
+        Ok::<_, RefreshError>((detected, reader.digest()))
+    });
+    looked.await.map_err(|error| match error {
+        RefreshError::Lake(LakeError::Missing(path)) => RefreshError::Vanished(path),
+        error => error,
+    })
+}
+
+/// Reads to the end, for the hash of the whole.
+fn drain(reader: &mut Reader) -> io::Result<()> {
+    loop {
+        let length = reader.fill_buf()?.len();
+        if length == 0 {
+            return Ok(());
+        }
+        reader.consume(length);
+    }
+}
+
+/// Why a file that has not the name of a table should perhaps be read.
+async fn other_problem(lake: &Lake, name: &str) -> Result<Option<String>, RefreshError> {
+    let mut reader = lake.reader(Layer::Sources, name, None);
+    let file = name.to_owned();
+    spawn_blocking(move || {
+        let unreadable = |source| PipelineError::Unreadable { file, source };
+        Ok(describe_other(&mut reader).map_err(unreadable)?)
+    })
+    .await
+}
+
+/// Hashes these files of the sources layer.
+///
+/// # Errors
+/// [`RefreshError::Vanished`], or when a file cannot be read.
+pub async fn hashes(lake: &Lake, names: &[String]) -> Result<Vec<String>, RefreshError> {
+    let mut hashes = Vec::with_capacity(names.len());
+    for name in names {
+        let Some((_, sha256)) = lake.digest(Layer::Sources, name).await? else {
+            return Err(RefreshError::Vanished(lake.locate(Layer::Sources, name)));
+        };
+        hashes.push(sha256);
+    }
+    Ok(hashes)
+}
+
+/// Whether all of these files, with their hashes, are of the generated sample, byte for byte.
 ///
 /// # Errors
 /// When the layer cannot be read.
-pub async fn are_sample(lake: &Lake, sources: &[SourceFile]) -> Result<bool, RefreshError> {
+pub async fn are_sample<'a>(
+    lake: &Lake,
+    mut files: impl Iterator<Item = (&'a String, &'a String)>,
+) -> Result<bool, RefreshError> {
     let truth = lake.get(Layer::Sources, sample::GROUND_TRUTH).await?;
-    Ok(truth.is_some_and(|truth| {
-        sources.iter().all(|source| sample::is_sample(&truth, &source.name, &source.sha256))
-    }))
+    Ok(truth
+        .is_some_and(|truth| files.all(|(name, sha256)| sample::is_sample(&truth, name, sha256))))
+}
+
+/// Adds verdicts to files of a generation that is older than verdicts, from bronze.
+///
+/// # Errors
+/// When a file cannot be read.
+pub async fn complete_verdicts(lake: &Lake, files: &mut [SourceFile]) -> Result<(), RefreshError> {
+    let options = SourceOptions::default();
+    for file in files.iter_mut().filter(|file| file.verdict.is_none()) {
+        let expected = Some(file.data_set);
+        let (detected, _) =
+            look(lake, Layer::Bronze, &file.bronze, &file.name, &options, expected).await?;
+        file.verdict = match detected {
+            Detected::Table(verdict) => Some(*verdict),
+            Detected::Unknown(problem) => {
+                let file = file.name.clone();
+                return Err(PipelineError::BadSource { file, problem }.into());
+            }
+        };
+    }
+    Ok(())
 }
 
 /// Stores a source in bronze under its content's name; with `overwrite` also if it is there
@@ -107,9 +234,10 @@ pub async fn store(
 pub fn texts(lake: &Lake, files: &[SourceFile]) -> PerDataSet<Vec<SourceText<'static>>> {
     PerDataSet::from_fn(|set| {
         let files = files.iter().filter(|file| file.data_set == set);
-        let texts = files.map(|file| SourceText {
-            name: file.name.clone(),
-            text: Box::new(lake.reader(Layer::Bronze, &file.bronze, Some(&file.sha256))),
+        let texts = files.filter_map(|file| {
+            let verdict: Verdict = file.verdict.clone()?;
+            let bytes = lake.reader(Layer::Bronze, &file.bronze, Some(&file.sha256));
+            Some(SourceText { name: file.name.clone(), verdict, bytes: Box::new(bytes) })
         });
         texts.collect()
     })

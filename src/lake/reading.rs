@@ -265,7 +265,8 @@ impl Reader {
     }
 
     /// Length in bytes and SHA-256 of what has been read.
-    fn digest(&self) -> (u64, String) {
+    #[must_use]
+    pub fn digest(&self) -> (u64, String) {
         (self.size_bytes, hex::encode(self.hasher.clone().finalize()))
     }
 }

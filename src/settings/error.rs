@@ -28,7 +28,7 @@ pub enum SettingsError {
     #[error("setting {key}: {problem}")]
     Invalid {
         /// The key.
-        key: &'static str,
+        key: String,
         /// What is wrong and what is valid.
         problem: String,
     },
@@ -67,8 +67,8 @@ impl SettingsError {
     }
 }
 
-pub(super) fn invalid(key: &'static str, problem: impl Into<String>) -> SettingsError {
-    SettingsError::Invalid { key, problem: problem.into() }
+pub(super) fn invalid(key: impl Into<String>, problem: impl Into<String>) -> SettingsError {
+    SettingsError::Invalid { key: key.into(), problem: problem.into() }
 }
 
 /// Refuses a value outside a range.

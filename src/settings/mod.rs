@@ -10,6 +10,7 @@ mod mongodb;
 mod notify;
 mod refresh;
 mod s3;
+mod sources;
 mod validate;
 
 pub use error::SettingsError;

@@ -1,10 +1,11 @@
-//! `[refresh]` and `[sources]`: when a serving process refreshes, and the limits of a run.
+//! `[refresh]` and `sources.watch`: when a serving process refreshes, and the limits of a run.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::error::{MAX_SECS, SettingsError, invalid, within};
+use super::sources::RawSources;
 use crate::error_chain::describe;
 use crate::jobs::background::AutoRefresh;
 use crate::runs::schedule::Schedule;
@@ -18,13 +19,7 @@ pub(super) struct RawRefresh {
     threads: usize,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct RawSources {
-    watch: bool,
-    watch_secs: u64,
-}
-
-/// `[refresh]`, `[sources]`
+/// `[refresh]`, `sources.watch`
 #[derive(Debug, Clone)]
 pub struct Refresh {
     /// When a serving process refreshes.

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use super::error::{SettingsError, invalid, secret, within};
 use super::mongodb::{self, RawMongoDb};
 use super::notify::{self, RawMetabase, RawNotify};
-use super::refresh::{self, RawRefresh, RawSources, Refresh};
+use super::refresh::{self, RawRefresh, Refresh};
 use super::s3::{self, RawLake, RawMinio, RawS3};
+use super::sources::{self, RawSources};
 use crate::failpoint;
 use crate::jobs::notify::NotifyOptions;
 use crate::lake::location::LakeOptions;
@@ -18,6 +19,7 @@ use crate::pipeline::ml::TrainingOptions;
 use crate::domain::time::Day;
 use crate::pipeline::silver::CleaningRules;
 use crate::pipeline::silver::quality::Gate;
+use crate::sources::SourceOptions;
 use crate::store::mongo::MongoOptions;
 
 /// The sections as written.
@@ -71,8 +73,10 @@ pub struct Settings {
     pub keep_generations: usize,
     /// `publish.keep_runs`
     pub keep_runs: u32,
-    /// `[refresh]`, `[sources]`
+    /// `[refresh]`, `sources.watch`
     pub refresh: Refresh,
+    /// `[sources]`
+    pub sources: SourceOptions,
     /// `[notify]`, `[metabase]`
     pub notify: NotifyOptions,
     /// `[sample]`
@@ -197,6 +201,7 @@ pub(super) fn validate(raw: Raw) -> Result<Settings, SettingsError> {
         )?,
         keep_runs,
         refresh: refresh::validate(&raw.refresh, &raw.sources)?,
+        sources: sources::validate(raw.sources)?,
         notify: notify::validate(raw.notify, raw.metabase)?,
         sample: raw.sample,
         abort_at: check_abort_at(raw.testing.abort_at)?,

@@ -242,7 +242,10 @@ fn a_run_that_cannot_start_or_fails_reports_the_reason() {
     let wait = [("Prefer", "wait=60")];
     let failed = app.admin_with("POST", "/admin/refresh", &wait, "").json()["data"].take();
     assert_eq!(failed["state"], "failed");
-    assert!(failed["error"].as_str().unwrap().contains("there is no clients*.csv"), "{failed}");
+    assert!(
+        failed["error"].as_str().unwrap().contains("there is no file with purchases"),
+        "{failed}"
+    );
     for (body, detail) in [
         ("{", "body: it is not a JSON object (EOF"),
         ("[null, true]", "body: it is not a JSON object ("),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use goldsmith::domain::data_set::DataSet;
 use goldsmith::domain::time::Timestamp;
-use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::pipeline::silver::{self, CleaningOptions, CleaningRules, Silver};
 use goldsmith::sample::{Spec, generate};
+use goldsmith::sources::{SourceOptions, read_in_memory};
 use polars::prelude::ChunkAgg;
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ const SPEC: Spec = Spec { customers: 400, purchases: 6_000, seed: 11, dirty: 0.0
 fn cleaned(dirty: f64) -> (Silver, Value) {
     let files = generate(Spec { dirty, ..SPEC }).unwrap();
     let bytes = |wanted: &str| &files.iter().find(|(name, _)| *name == wanted).unwrap().1[..];
-    let sources = SourceText::by_data_set(&files);
+    let sources = read_in_memory(&files, &SourceOptions::default()).unwrap();
     let run_start = Timestamp::parse("2026-06-01").unwrap();
     let options = CleaningOptions { run_start, rules: CleaningRules::default() };
     let silver = silver::clean(sources, &options).unwrap();

@@ -182,7 +182,7 @@ async fn keys_that_are_not_paths_are_left_alone() {
 fn a_source_file_that_cannot_be_requested_is_an_error() {
     let (shop, template) = shop_on(&shared(), Shop::sample(TINY));
     let shop = shop.with_settings(&[("LAKE_SOURCES_URL", &template)]);
-    shop.run(&["refresh"]).refused(1, &["there is no clients*.csv in s3://gt-"]);
+    shop.run(&["refresh"]).refused(1, &["there is no file with purchases in s3://gt-"]);
     let (server, bucket) = (shared(), template.replace("s3://", "").replace("{layer}", "sources"));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(put_raw(&server, &bucket, "achats%0A2024.csv"));

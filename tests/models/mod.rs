@@ -10,9 +10,9 @@ use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::ml::history::History;
 use goldsmith::pipeline::ml::report::{Candidate, Task};
 use goldsmith::pipeline::ml::{Trained, TrainingOptions};
-use goldsmith::pipeline::silver::read::SourceText;
 use goldsmith::pipeline::silver::{self, Silver};
 use goldsmith::sample::{Spec, generate};
+use goldsmith::sources::{SourceOptions, read_in_memory};
 
 /// The training options of the default settings.
 const OPTIONS: TrainingOptions =
@@ -23,7 +23,7 @@ fn files(spec: Spec) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn refined(files: &[(&str, Vec<u8>)]) -> Silver {
-    let sources = SourceText::by_data_set(files);
+    let sources = read_in_memory(files, &SourceOptions::default()).unwrap();
     let run_start = Timestamp::parse("2026-06-01").unwrap();
     let options = silver::CleaningOptions { max_amount: 10_000.0, run_start };
     silver::clean(sources, &options).unwrap()

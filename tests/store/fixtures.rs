@@ -77,6 +77,7 @@ pub fn published(generation: u64, tables: Vec<TableEntry>) -> Published {
         started_at: instant,
         committed_at: instant,
         sources: Vec::new(),
+        unread: Vec::new(),
         is_sample: false,
         quality: QualityReport::default(),
         purchases_after_as_of: 0,

@@ -42,6 +42,7 @@ impl Refresher {
             started_at: new.started_at,
             committed_at: Timestamp::now(),
             sources: new.sources,
+            unread: new.unread,
             is_sample: new.is_sample,
             quality,
             purchases_after_as_of,

@@ -5,13 +5,15 @@ use serde_json::json;
 use super::refresher::{ENGINE, Refresher};
 use super::steps::Steps;
 use crate::domain::digest::sha256_hex;
-use crate::domain::manifest::{Manifest, Published, SilverFiles, SourceFile};
+use crate::domain::manifest::{Manifest, Published, SilverFiles, SourceFile, UnreadFile};
 use crate::domain::time::Timestamp;
+use crate::domain::verdict::Verdict;
 use crate::jobs::error::{RefreshError, Result};
-use crate::jobs::sources;
+use crate::jobs::sources::{self, Sources};
 use crate::lake::keys::Folder;
 use crate::pipeline::silver::quality::check_gate;
 use crate::runs::{Flow, RefreshRequest, StartAt, Step};
+use crate::sources::newer_columns;
 
 /// What a run has to do.
 pub(super) enum Plan {
@@ -32,6 +34,8 @@ pub(super) struct NewGeneration {
     pub request: RefreshRequest,
     /// The source files, for its manifest.
     pub sources: Vec<SourceFile>,
+    /// The files beside them that are not read.
+    pub unread: Vec<UnreadFile>,
     pub start_from: StartFrom,
     pub is_sample: bool,
     /// The last published generation, unless that is of the sample and this one is not.
@@ -51,6 +55,7 @@ pub(super) enum StartFrom {
 /// What a generation is to be made from.
 struct Inputs {
     files: Vec<SourceFile>,
+    unread: Vec<UnreadFile>,
     start_from: StartFrom,
     /// Whether they are the generated sample; `None` when that is not known yet.
     is_sample: Option<bool>,
@@ -110,6 +115,7 @@ impl Refresher {
             started_at: now,
             request,
             sources: inputs.files,
+            unread: inputs.unread,
             start_from: inputs.start_from,
             is_sample,
             previous: newest
@@ -149,10 +155,12 @@ impl Refresher {
         steps: &Steps<'_>,
     ) -> Result<Inputs> {
         if request.start_at == StartAt::Sources {
-            let read = || sources::read(&self.lake);
-            let files = steps.retry("reading the source files", read).await?;
+            let read = || sources::read(&self.lake, &self.sources);
+            let found = steps.retry("reading the source files", read).await?;
+            log_assumptions(&found);
+            let Sources { files, unread, .. } = found;
             let start_from = StartFrom::Sources;
-            return Ok(Inputs { files, start_from, is_sample: None, request });
+            return Ok(Inputs { files, unread, start_from, is_sample: None, request });
         }
         let wanted = request.inputs_of.or(newest);
         let missing = || RefreshError::NoInputs(wanted);
@@ -163,13 +171,19 @@ impl Refresher {
         if request.as_of.is_none() && !self.is_of(&manifest, request) {
             request.as_of = Some(manifest.as_of);
         }
-        let Manifest { sources: files, is_sample, silver, .. } = manifest;
+        let Manifest { sources: mut files, unread, is_sample, silver, .. } = manifest;
         let start_from = if request.start_at == StartAt::Silver {
             StartFrom::Silver(Box::new(silver.ok_or(RefreshError::NoSilver(generation))?))
         } else {
+            let complete = async || {
+                let mut completed = files.clone();
+                sources::complete_verdicts(&self.lake, &mut completed).await?;
+                Ok(completed)
+            };
+            files = steps.retry("reading source files in bronze", complete).await?;
             StartFrom::Bronze
         };
-        Ok(Inputs { files, start_from, is_sample: Some(is_sample), request })
+        Ok(Inputs { files, unread, start_from, is_sample: Some(is_sample), request })
     }
 
     /// The greatest number of a generation that is committed in the lake or stored, and its manifest where
@@ -202,7 +216,10 @@ impl Refresher {
     async fn is_sample(&self, inputs: &Inputs, steps: &Steps<'_>) -> Result<bool> {
         match (&inputs.start_from, inputs.is_sample) {
             (StartFrom::Sources, None) => {
-                let read = || sources::are_sample(&self.lake, &inputs.files);
+                let read = || {
+                    let files = inputs.files.iter().map(|file| (&file.name, &file.sha256));
+                    sources::are_sample(&self.lake, files)
+                };
                 steps.retry("reading the sample's description", read).await
             }
             (_, known) => Ok(known.unwrap_or(false)),
@@ -238,8 +255,7 @@ impl Refresher {
 
     /// Equal for runs that make equal gold.
     fn fingerprint(&self, files: &[SourceFile], request: RefreshRequest) -> String {
-        let sources: Vec<_> =
-            files.iter().map(|file| json!([file.data_set, file.name, file.sha256])).collect();
+        let sources: Vec<_> = files.iter().map(decisions).collect();
         let mut inputs = json!({
             "engine": ENGINE,
             "sources": sources,
@@ -252,5 +268,32 @@ impl Refresher {
             inputs["silver"] = json!(request.inputs_of);
         }
         sha256_hex(inputs.to_string().as_bytes())
+    }
+}
+
+/// What is decided about a source file, for fingerprints: which bytes it has, and how they are read where
+/// these do not decide it alone.
+fn decisions(file: &SourceFile) -> serde_json::Value {
+    match &file.verdict {
+        Some(verdict) if !verdict.is_plain(newer_columns(file.data_set)) => {
+            // Sentences decide nothing.
+            let verdict = Verdict { notes: Vec::new(), ..verdict.clone() };
+            json!([file.data_set, file.name, file.sha256, verdict])
+        }
+        _ => json!([file.data_set, file.name, file.sha256]),
+    }
+}
+
+fn log_assumptions(sources: &Sources) {
+    for file in &sources.files {
+        for note in file.verdict.iter().flat_map(|verdict| &verdict.notes) {
+            tracing::info!(file = file.name, note, "a source file is read with an assumption");
+        }
+    }
+    for UnreadFile { name, problem } in &sources.unread {
+        tracing::warn!(file = name, problem, "a source file is not read");
+    }
+    for warning in &sources.warnings {
+        tracing::warn!(warning, "a setting of source files has no effect");
     }
 }

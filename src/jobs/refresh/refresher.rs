@@ -9,6 +9,7 @@ use crate::lake::Lake;
 use crate::pipeline::ml::TrainingOptions;
 use crate::pipeline::silver::CleaningRules;
 use crate::pipeline::silver::quality::Gate;
+use crate::sources::SourceOptions;
 use crate::store::GoldStore;
 
 /// What builds gold, for manifests and fingerprints.
@@ -21,6 +22,8 @@ pub struct Refresher {
     pub lake: Lake,
     /// Where generations are served from.
     pub store: Arc<dyn GoldStore>,
+    /// What the operator decided about source files.
+    pub sources: SourceOptions,
     /// Limits of the quality gate.
     pub gate: Gate,
     /// How rows are judged where sources alone do not decide.

@@ -1,6 +1,7 @@
 //! Silver: source files into bronze, bronze into typed, clean rows, and the quality gate.
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use polars::prelude::DataFrame;
 
 use super::plan::{NewGeneration, StartFrom};
 use super::refresher::Refresher;
@@ -20,6 +21,7 @@ use crate::pipeline::PipelineError;
 use crate::pipeline::silver::quality::check_gate;
 use crate::pipeline::silver::{self, Silver, partition};
 use crate::runs::{Flow, RowCounts, RunQuality, Step};
+use crate::sources::read;
 
 /// Silver of a new generation.
 pub(super) struct NewSilver {
@@ -118,7 +120,14 @@ impl Refresher {
         let options = silver::CleaningOptions { rules: self.cleaning.clone(), run_start };
         let clean = async || {
             let (texts, options) = (sources::texts(&self.lake, files), options.clone());
-            Ok(compute(move || silver::clean(texts, &options)).await?)
+            let clean = move || {
+                let mut raw = PerDataSet::from_fn(|_| DataFrame::empty());
+                for (set, texts) in texts {
+                    raw[set] = read(set, texts)?;
+                }
+                silver::clean(raw, &options)
+            };
+            Ok(compute(clean).await?)
         };
         let mut silver = match steps.retry("reading and cleaning the source files", clean).await {
             // A file that cannot be parsed may be damaged rather than wrong: that is the error to report.

@@ -177,8 +177,8 @@ mod tests {
     use super::*;
     use crate::domain::schema::{Access, Column, ColumnType, Purchases, Scope, Tally};
     use crate::pipeline::gold::lines::{net, orders, sums};
-    use crate::pipeline::silver::read::SourceText;
     use crate::pipeline::silver::{self, CleaningOptions, CleaningRules};
+    use crate::sources::{SourceOptions, read_in_memory};
 
     // What adding a table takes: its entry in the catalogue,
     static REVENUE_BY_QUARTER: Table = Table {
@@ -223,10 +223,10 @@ mod tests {
     #[test]
     fn a_table_is_built_and_proven_from_its_entry_and_its_builder() {
         let files = [("clients.csv", CUSTOMERS), ("achats.csv", PURCHASES)];
-        let sources = SourceText::by_data_set(&files);
+        let raw = read_in_memory(&files, &SourceOptions::default()).unwrap();
         let run_start = Timestamp::parse("2025-01-01").unwrap();
         let options = CleaningOptions { run_start, rules: CleaningRules::default() };
-        let silver = silver::clean(sources, &options).unwrap();
+        let silver = silver::clean(raw, &options).unwrap();
         let base = aggregate(&silver.valid, None).unwrap().base;
 
         check(TABLES, BUILDERS).unwrap();

@@ -1,10 +1,9 @@
-//! From source files to silver: reads every data set and applies its rules.
+//! From raw text to silver: applies the rules of every data set.
 
 use polars::prelude::*;
 
 use super::cleaned::{Cleaned, Rules};
 use super::layer::{CleaningOptions, Silver};
-use super::read::{SourceText, read};
 use super::{customers, purchases, quality};
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
@@ -17,21 +16,16 @@ fn rules_of(set: DataSet) -> &'static Rules {
     }
 }
 
-/// Cleans the files of every data set. The report does not name the files.
+/// Cleans the raw rows of every data set, as `sources::read` gives them. The report does not name files.
 ///
 /// # Errors
-/// [`crate::pipeline::PipelineError::BadSource`] for a file that cannot be used at all,
-/// [`crate::pipeline::PipelineError::Unreadable`] for one whose bytes cannot be read.
-pub fn clean(
-    sources: PerDataSet<Vec<SourceText<'_>>>,
-    options: &CleaningOptions,
-) -> Result<Silver> {
+/// Any error of the query engine.
+pub fn clean(raw: PerDataSet<DataFrame>, options: &CleaningOptions) -> Result<Silver> {
     let mut valid = PerDataSet::from_fn(|_| DataFrame::empty());
     let mut rejected = PerDataSet::from_fn(|_| DataFrame::empty());
     let mut report = QualityReport::default();
-    for (set, files) in sources {
+    for (set, raw) in raw {
         let rules = rules_of(set);
-        let raw = read(rules.columns, files)?;
         let mut cleaned = (rules.clean)(raw, options, &valid)?;
         report.data_sets[set] = quality::counts(&cleaned)?;
         if let Some(found) = cleaned.found.take() {
@@ -53,6 +47,6 @@ pub fn clean(
 ///
 /// # Errors
 /// As [`clean`].
-pub fn clean_purchases(files: Vec<SourceText<'_>>, options: &CleaningOptions) -> Result<Cleaned> {
-    purchases::clean(read(purchases::RULES.columns, files)?, options, &DataFrame::empty())
+pub fn clean_purchases(raw: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
+    purchases::clean(raw, options, &DataFrame::empty())
 }

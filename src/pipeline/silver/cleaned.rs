@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use polars::prelude::DataFrame;
 
-use super::columns::SourceColumn;
 use super::found::FoundCustomers;
 use super::layer::CleaningOptions;
 use crate::domain::account::Account;
@@ -35,8 +34,6 @@ pub struct Cleaned {
 
 /// How a data set is read and cleaned.
 pub(super) struct Rules {
-    /// The columns that its files may have, in the order silver lists them.
-    pub(super) columns: &'static [SourceColumn],
     /// Validates every raw row. The third argument holds the valid rows of the data sets before
     /// this one.
     pub(super) clean: fn(DataFrame, &CleaningOptions, &PerDataSet<DataFrame>) -> Result<Cleaned>,

@@ -1,4 +1,4 @@
-//! The columns of raw and judged frames, and how a source column is declared.
+//! The columns of raw frames beside those of the sources.
 
 /// The file that a row came from.
 pub(crate) const SOURCE_FILE: &str = "source_file";
@@ -10,28 +10,3 @@ pub(crate) const DECIMAL_COMMA: &str = "~decimal_comma";
 pub(crate) const SURPLUS: &str = "surplus_cells";
 /// Why a row was rejected; null in a valid row.
 pub(crate) const REASON: &str = "reason";
-
-/// The name of the typed value of a column, beside the raw text.
-pub(crate) fn typed(name: &str) -> String {
-    format!("~{name}")
-}
-
-/// A column that a data set knows.
-pub(crate) struct SourceColumn {
-    /// The contract's name.
-    pub(crate) name: &'static str,
-    /// Headers that it is recognised by, in order of preference, the contract's name first.
-    pub(crate) accepted: &'static [&'static str],
-    /// Whether a file without it is unusable.
-    pub(crate) is_required: bool,
-}
-
-/// A column that every file must have, by its accepted headers.
-pub(super) const fn required(accepted: &'static [&'static str]) -> SourceColumn {
-    SourceColumn { name: accepted[0], accepted, is_required: true }
-}
-
-/// A column that a file may lack, by its accepted headers.
-pub(super) const fn optional(accepted: &'static [&'static str]) -> SourceColumn {
-    SourceColumn { name: accepted[0], accepted, is_required: false }
-}

@@ -3,7 +3,6 @@
 use polars::prelude::*;
 
 use super::checks::{rejected_rows, unify_spelling};
-use super::columns::{SourceColumn, optional, required};
 use super::cleaned::{Cleaned, Rules};
 use super::layer::CleaningOptions;
 use super::orders::{REPEATED, SUPERSEDED};
@@ -13,16 +12,7 @@ use super::values::texts;
 use crate::domain::time::{DAY_MICROS, Timestamp};
 use crate::pipeline::Result;
 
-pub(super) const RULES: Rules =
-    Rules { columns: COLUMNS, clean: |raw, options, _| clean(raw, options) };
-
-const COLUMNS: &[SourceColumn] = &[
-    required(&["id_client", "client_id", "customer_id"]),
-    optional(&["nom", "name", "full_name"]),
-    optional(&["email", "mail"]),
-    optional(&["date_inscription", "subscription_date", "signup_date"]),
-    optional(&["pays", "country"]),
-];
+pub(super) const RULES: Rules = Rules { clean: |raw, options, _| clean(raw, options) };
 
 /// What `date_inscription_source` says of a day from the customers' file.
 pub(super) const FROM_FILE: &str = "file";

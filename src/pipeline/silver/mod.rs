@@ -1,25 +1,24 @@
 //! Silver: typed, cleaned, deduplicated rows, and a reason for every row that was rejected.
 //!
-//! [`read`] turns files into frames of raw text, [`customers`] and [`purchases`] hold the rules of
-//! each data set, [`checks`] the expressions they share, [`quality`] the counts and the gate.
+//! It begins with frames of raw text, which `sources` makes. [`customers`] and [`purchases`] hold the
+//! rules of each data set, [`checks`] the expressions they share, [`quality`] the counts and the gate.
 //! Start reading at [`clean()`].
 
 mod checks;
 mod clean;
 mod cleaned;
-mod columns;
+pub(crate) mod columns;
 mod customers;
 mod found;
 mod layer;
+pub(crate) mod lines;
 mod money;
 mod orders;
-pub(crate) mod lines;
 pub mod partition;
 mod purchase_rows;
 mod purchases;
 pub mod quality;
 mod raw;
-pub mod read;
 mod values;
 
 pub use clean::{clean, clean_purchases};

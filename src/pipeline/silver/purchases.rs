@@ -6,7 +6,6 @@
 use polars::prelude::*;
 
 use super::checks::{rejected_rows, take_instants, unify_spelling};
-use super::columns::{SourceColumn, optional, required};
 use super::customers::Listed;
 use super::found::FoundCustomers;
 use super::cleaned::{Cleaned, Rules};
@@ -24,7 +23,6 @@ use crate::pipeline::orders::SALE;
 use crate::pipeline::types::INSTANT;
 
 pub(super) const RULES: Rules = Rules {
-    columns: COLUMNS,
     clean: |raw, options, earlier| {
         let customers = &earlier[DataSet::Customers];
         let mut cleaned = clean(raw, options, customers)?;
@@ -33,20 +31,6 @@ pub(super) const RULES: Rules = Rules {
         Ok(cleaned)
     },
 };
-
-const COLUMNS: &[SourceColumn] = &[
-    optional(&["id_achat", "id_purchase", "purchase_id", "order_id"]),
-    required(&["id_client", "client_id", "customer_id"]),
-    required(&["date_achat", "purchase_date", "date", "timestamp"]),
-    required(&["montant", "total", "amount"]),
-    optional(&["produit", "product", "item"]),
-    optional(&["quantite", "quantity"]),
-    optional(&["prix", "price", "unit_price"]),
-    optional(&["email", "mail"]),
-    optional(&["nom", "customer_name"]),
-    optional(&["pays", "country"]),
-    optional(&["devise", "currency"]),
-];
 
 /// The type of a line that was given back.
 const REFUND: &str = "refund";

@@ -2,10 +2,10 @@
 
 use polars::prelude::*;
 
+use super::profile::known;
+use crate::domain::data_set::DataSet;
 use crate::pipeline::Result;
-use crate::pipeline::silver::columns::{
-    DECIMAL_COMMA, LINE_NUMBER, SOURCE_FILE, SURPLUS, SourceColumn,
-};
+use crate::pipeline::silver::columns::{DECIMAL_COMMA, LINE_NUMBER, SOURCE_FILE, SURPLUS};
 
 /// The columns of a raw frame under construction.
 pub(super) struct RawColumns {
@@ -18,8 +18,9 @@ pub(super) struct RawColumns {
 }
 
 impl RawColumns {
-    pub(super) fn new(known: &[SourceColumn]) -> Self {
-        let names = known.iter().map(|column| column.name.to_owned());
+    /// No rows of a data set, with its canonical columns.
+    pub(super) fn new(set: DataSet) -> Self {
+        let names = known(set).iter().map(|column| column.name.to_owned());
         let mut raw = Self {
             names: Vec::new(),
             builders: Vec::new(),

@@ -1,0 +1,60 @@
+//! `[sources]`: files whose columns are mapped, and what to do about unknown ones.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use strum::VariantArray as _;
+
+use super::error::{SettingsError, invalid};
+use crate::domain::data_set::DataSet;
+use crate::sources::{FileMapping, SourceOptions, is_column, set_by_kind};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawSources {
+    unknown: String,
+    files: Vec<RawFile>,
+    pub(super) watch: bool,
+    pub(super) watch_secs: u64,
+}
+
+/// An entry of `[[sources.files]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    name: String,
+    kind: String,
+    columns: BTreeMap<String, String>,
+}
+
+pub(super) fn validate(raw: RawSources) -> Result<SourceOptions, SettingsError> {
+    let unknown = raw.unknown.parse().map_err(|_| {
+        invalid("sources.unknown", format!("{:?} is neither warn nor stop", raw.unknown))
+    })?;
+    let files = raw.files.into_iter().enumerate();
+    let files = files.map(|(index, file)| validate_file(index, file));
+    Ok(SourceOptions { files: files.collect::<Result<_, _>>()?, unknown })
+}
+
+fn validate_file(index: usize, file: RawFile) -> Result<FileMapping, SettingsError> {
+    let key = format!("sources.files[{}]", index + 1);
+    let bad = |name: &str, problem: String| invalid(format!("{key}.{name}"), problem);
+    let pattern = glob::Pattern::new(&file.name)
+        .map_err(|error| bad("name", format!("{:?} is not a pattern: {error}", file.name)))?;
+    if file.name.is_empty() || file.name.contains('/') {
+        return Err(bad("name", format!("{:?} is not the name of a file", file.name)));
+    }
+    let Some(data_set) = set_by_kind(&file.kind) else {
+        let kinds: Vec<&str> = DataSet::VARIANTS.iter().map(|set| set.noun()).collect();
+        return Err(bad("kind", format!("{:?} is not one of {}", file.kind, kinds.join(", "))));
+    };
+    for (column, header) in &file.columns {
+        if !is_column(data_set, column) {
+            let noun = data_set.noun();
+            return Err(bad("columns", format!("{column:?} is not a column of {noun}")));
+        }
+        if header.trim().is_empty() {
+            return Err(bad("columns", format!("{column} has no header")));
+        }
+    }
+    Ok(FileMapping { key, pattern, data_set, columns: file.columns.into_iter().collect() })
+}

@@ -1,0 +1,90 @@
+//! Sentences about headers that are not known, with what they could be.
+
+use super::headers::fold;
+use super::profile::{Known, known};
+use crate::domain::data_set::DataSet;
+
+/// Headers that a sentence lists.
+const MAX_LISTED: usize = 30;
+
+/// `found: a, b, c`.
+pub(super) fn found(header: &[String]) -> String {
+    let listed = header[..header.len().min(MAX_LISTED)].join(", ");
+    let more = if header.len() > MAX_LISTED { ", …" } else { "" };
+    format!("found: {listed}{more}")
+}
+
+/// What a header lacks, what that could be, and a mapping to paste into the settings.
+pub(super) fn missing(
+    set: DataSet,
+    file_name: &str,
+    header: &[String],
+    canonical: &[Option<&'static str>],
+    absent: &[&Known],
+    free: &[&String],
+) -> String {
+    let names: Vec<&str> = absent.iter().map(|column| column.name).collect();
+    let (noun, verb) = if names.len() == 1 { ("column", "is") } else { ("columns", "are") };
+    let accepted: Vec<String> = absent
+        .iter()
+        .map(|column| format!("{} (accepted headers: {})", column.name, column.headers.join(", ")))
+        .collect();
+    let guesses: Vec<(&Known, &String)> =
+        absent.iter().filter_map(|column| Some((*column, nearest(column, free)?))).collect();
+    let guessed: String = guesses
+        .iter()
+        .map(|(column, header)| format!("; {} may be {header:?}", column.name))
+        .collect();
+    let mapped = known(set).iter().filter_map(|column| {
+        let index = canonical.iter().position(|name| *name == Some(column.name));
+        let header = index.map(|index| &header[index]);
+        let guess =
+            guesses.iter().find(|(guess, _)| guess.name == column.name).map(|(_, text)| *text);
+        let is_absent = absent.iter().any(|missing| missing.name == column.name);
+        let text = header.or(guess).map_or("?", String::as_str);
+        (is_absent || (header.is_some() && column.is_required))
+            .then(|| format!("{} = {}", column.name, quoted(text)))
+    });
+    format!(
+        "the required {noun} {} {verb} missing ({}; {}){guessed}; rename the headers, or map them in the \
+         settings file:\n\n[[sources.files]]\nname = {}\nkind = {}\ncolumns = {{ {} }}\n",
+        names.join(", "),
+        accepted.join(", "),
+        found(header),
+        quoted(&glob::Pattern::escape(file_name)),
+        quoted(set.noun()),
+        mapped.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// A text as TOML writes it.
+fn quoted(text: &str) -> String {
+    let escaped: String = text
+        .chars()
+        .map(|letter| match letter {
+            '"' | '\\' => format!("\\{letter}"),
+            letter if letter.is_control() => format!("\\u{:04X}", u32::from(letter)),
+            letter => letter.to_string(),
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+/// The header that is most like one of a column's.
+fn nearest<'a>(column: &Known, free: &[&'a String]) -> Option<&'a String> {
+    /// Less alike is unlike.
+    const MIN_LIKENESS: f64 = 0.7;
+    let likeness = |text: &str| {
+        let text = fold(text);
+        let of = |known: &&str| {
+            let known = fold(known);
+            let contains = text.contains(&known) || (text.len() > 2 && known.contains(&text));
+            let likeness = strsim::normalized_damerau_levenshtein(&text, &known);
+            if contains { likeness.max(MIN_LIKENESS) } else { likeness }
+        };
+        column.headers.iter().map(of).fold(0.0, f64::max)
+    };
+    let rated = free.iter().map(|text| (likeness(text), *text));
+    let likely = rated.filter(|(likeness, text)| *likeness >= MIN_LIKENESS && !text.is_empty());
+    likely.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, text)| text)
+}

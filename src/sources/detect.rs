@@ -1,0 +1,286 @@
+//! What a file is and how it is read: one look at all of it, in bounded memory.
+
+use std::io::{self, BufRead, Read as _};
+
+use super::columns::resolve;
+use super::describe::found;
+use super::encoding::of_prefix;
+use super::head::{Header, MAX_HEAD_BYTES, find_header};
+use super::headers::fold;
+use super::options::{FileMapping, SourceOptions};
+use super::profile::{self, nearest_set, set_by_name, set_of};
+use super::scan::{Scan, Scanner};
+use super::text::{Bytes, decompress, take, transcode};
+use crate::domain::data_set::DataSet;
+use crate::domain::verdict::{Compression, Encoding, Quoting, Verdict};
+use crate::pipeline::{PipelineError, Result};
+
+/// Bytes that show whether a file is text.
+const PREFIX_BYTES: usize = 4 << 10;
+/// Bytes in which the header is looked for first.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// What a file turned out to be.
+#[derive(Debug)]
+pub enum Detected {
+    /// A table of a data set.
+    Table(Box<Verdict>),
+    /// Nothing known: why, in a sentence without the file's name.
+    Unknown(String),
+}
+
+/// Looks at a file. `expected` is the data set of a file that is known to be one whatever its header
+/// says. The reader may be left anywhere.
+///
+/// # Errors
+/// [`PipelineError::BadSource`] for a file of a data set (by header, name or mapping) that cannot be
+/// read; [`PipelineError::Unreadable`] when its bytes cannot be read.
+pub fn detect(
+    name: &str,
+    bytes: &mut (dyn BufRead + Send),
+    options: &SourceOptions,
+    expected: Option<DataSet>,
+) -> Result<Detected> {
+    let mapping = options.mapping(name);
+    let announced = mapping.map(|mapping| mapping.data_set).or(expected);
+    match look(name, Box::new(bytes), mapping, announced) {
+        Ok(verdict) => Ok(Detected::Table(Box::new(verdict))),
+        Err(Failure::Bytes(source)) => {
+            Err(PipelineError::Unreadable { file: name.to_owned(), source })
+        }
+        Err(Failure::File { problem, is_known }) => {
+            if is_known || announced.or(set_by_name(name)).is_some() {
+                Err(PipelineError::BadSource { file: name.to_owned(), problem })
+            } else {
+                Ok(Detected::Unknown(problem))
+            }
+        }
+    }
+}
+
+/// Looks at the beginning of a file that is not read because of its name; gives a sentence without
+/// the name if it seems to be a table all the same.
+///
+/// # Errors
+/// When its bytes cannot be read.
+pub fn describe_other(bytes: &mut (dyn BufRead + Send)) -> io::Result<Option<String>> {
+    let prefix = take(bytes, HEAD_BYTES)?;
+    if let Some(problem) = known_format(&prefix) {
+        return Ok(Some(problem));
+    }
+    let is_whole = prefix.len() < HEAD_BYTES;
+    let header = find_header(&prefix, is_whole, None).ok();
+    let folded: Vec<String> =
+        header.iter().flat_map(|header| &header.cells).map(|cell| fold(cell)).collect();
+    Ok(set_of(&folded).map(|set| {
+        format!("its header is that of {}, but files with such a name are not read", set.noun())
+    }))
+}
+
+/// Why there is no verdict.
+enum Failure {
+    /// The bytes cannot be read.
+    Bytes(io::Error),
+    /// The file cannot be used; whether its header is that of a data set.
+    File { problem: String, is_known: bool },
+}
+
+impl Failure {
+    fn unknown(problem: impl Into<String>) -> Self {
+        Self::File { problem: problem.into(), is_known: false }
+    }
+
+    /// A failure to read: of the compressed stream, or of the bytes below it.
+    fn reading(error: io::Error, compression: Compression) -> Self {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        match error.kind() {
+            InvalidData | InvalidInput | UnexpectedEof if compression == Compression::Gzip => {
+                Self::unknown(format!(
+                    "its gzip stream is cut or damaged, or too good to be true ({error})"
+                ))
+            }
+            _ => Self::Bytes(error),
+        }
+    }
+}
+
+type Look<T> = std::result::Result<T, Failure>;
+
+fn look(
+    name: &str,
+    mut bytes: Bytes<'_>,
+    mapping: Option<&FileMapping>,
+    announced: Option<DataSet>,
+) -> Look<Verdict> {
+    let magic = take(bytes.as_mut(), 2).map_err(Failure::Bytes)?;
+    let compression = match &magic[..] {
+        b"\x1f\x8b" => Compression::Gzip,
+        _ => Compression::None,
+    };
+    let reading = |error| Failure::reading(error, compression);
+    let mut bytes = decompress(Box::new(io::Cursor::new(magic).chain(bytes)), compression);
+    let prefix = take(bytes.as_mut(), PREFIX_BYTES).map_err(reading)?;
+    if let Some(problem) = known_format(&prefix) {
+        return Err(Failure::unknown(problem));
+    }
+    let by_prefix = of_prefix(&prefix);
+    let (encoding, has_mark) = by_prefix.unwrap_or((Encoding::Utf8, false));
+    if is_binary(&prefix) && by_prefix.is_none() {
+        return Err(Failure::unknown("it is not a text table"));
+    }
+    let bytes: Bytes<'_> = Box::new(io::Cursor::new(prefix).chain(bytes));
+    let mut text = transcode(bytes, encoding, has_mark).map_err(reading)?;
+    let (head, header) = read_header(text.as_mut(), mapping).map_err(|failure| match failure {
+        Failure::Bytes(error) => reading(error),
+        failure => failure,
+    })?;
+
+    let folded: Vec<String> = header.cells.iter().map(|cell| fold(cell)).collect();
+    let by_header = set_of(&folded);
+    let known = announced.or(by_header);
+    let set = known.or(set_by_name(name)).unwrap_or_else(|| nearest_set(&folded));
+    let is_known = known.is_some();
+    let bad = |problem| Failure::File { problem, is_known };
+    if known.or(set_by_name(name)).is_none() {
+        return Err(Failure::unknown(describe_unknown(set, name, &header.cells, &folded)));
+    }
+    let columns = resolve(set, name, &header.cells, mapping).map_err(bad)?;
+
+    let mut scanner = Scanner::new(header.separator, header.cells.len(), header.line);
+    scanner.feed(&head[header.offset..]);
+    scanner.feed_all(text.as_mut()).map_err(reading)?;
+    let scan = scanner.finish().map_err(bad)?;
+    let encoding = match (encoding, scan.letters.encoding()) {
+        (Encoding::Utf8, Encoding::Windows1252) if has_mark => Encoding::Mixed,
+        (Encoding::Utf8, found) => found,
+        (encoding, _) => encoding,
+    };
+    let mut verdict = Verdict {
+        data_set: set,
+        profile: mapping.map_or(profile::NAME, |_| Verdict::MAPPED).to_owned(),
+        compression,
+        encoding,
+        has_mark,
+        separator: char::from(header.separator),
+        header_line: header.line,
+        quoting: scan.quoting,
+        columns,
+        notes: Vec::new(),
+    };
+    verdict.notes = notes(&verdict, &header, &scan, mapping);
+    if known.is_none() {
+        verdict.notes.push(format!("taken for {} because of its name", set.noun()));
+    }
+    Ok(verdict)
+}
+
+/// Reads as much of a text as its header needs.
+fn read_header(text: &mut dyn BufRead, mapping: Option<&FileMapping>) -> Look<(Vec<u8>, Header)> {
+    let mut head = Vec::new();
+    for limit in [HEAD_BYTES, MAX_HEAD_BYTES] {
+        let more = take(text, limit - head.len()).map_err(Failure::Bytes)?;
+        head.extend_from_slice(&more);
+        match find_header(&head, head.len() < limit, mapping) {
+            Ok(header) => return Ok((head, header)),
+            Err(Some(problem)) => return Err(Failure::unknown(problem)),
+            Err(None) => {}
+        }
+    }
+    let mebibytes = MAX_HEAD_BYTES >> 20;
+    Err(Failure::unknown(format!("no header row ends within the first {mebibytes} MiB")))
+}
+
+/// A format by its first bytes that is not a text table.
+fn known_format(prefix: &[u8]) -> Option<String> {
+    const FORMATS: [(&[u8], &str); 5] = [
+        (b"PK\x03\x04", "a spreadsheet (XLSX, ODS) or a ZIP archive"),
+        (b"PAR1", "a Parquet file"),
+        (b"\xd0\xcf\x11\xe0", "a spreadsheet of an old format (XLS)"),
+        (b"%PDF", "a PDF"),
+        (b"SQLite format 3", "a database"),
+    ];
+    let (_, format) = FORMATS.iter().find(|(magic, _)| prefix.starts_with(magic))?;
+    Some(format!("it is {format}, which is not read; save it as CSV"))
+}
+
+/// Whether bytes are those of something else than text.
+fn is_binary(prefix: &[u8]) -> bool {
+    /// Of so many bytes one at most may be a control character.
+    const TEXT_BYTES: usize = 20;
+    let is_control = |byte: &&u8| matches!(**byte, 0..=8 | 14..=25 | 27..=31 | 127);
+    prefix.iter().filter(is_control).count() * TEXT_BYTES > prefix.len()
+}
+
+/// What a header that is of no data set lacks to be of the nearest one.
+fn describe_unknown(nearest: DataSet, name: &str, header: &[String], folded: &[String]) -> String {
+    /// One known header alone may be an accident.
+    const MIN_KNOWN: usize = 2;
+    let noun = nearest.noun();
+    match resolve(nearest, name, header, None) {
+        Err(problem) if profile::fits(folded)[nearest].columns >= MIN_KNOWN => {
+            format!("its header is that of no data set; nearest is {noun}, where {problem}")
+        }
+        _ => format!("its header is that of no data set, nearest is {noun} ({})", found(header)),
+    }
+}
+
+/// What was assumed, a sentence each.
+fn notes(
+    verdict: &Verdict,
+    header: &Header,
+    scan: &Scan,
+    mapping: Option<&FileMapping>,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let line = scan.broken_line.unwrap_or(header.line);
+    match verdict.encoding {
+        Encoding::Windows1252 => notes.push(match scan.letters.other_guess() {
+            None => format!("read as Windows-1252: line {line} is not UTF-8"),
+            Some(guess) => format!(
+                "read as Windows-1252: line {line} is not UTF-8; its letters look like {}: if names are \
+                 wrong, save the file as UTF-8",
+                guess.name()
+            ),
+        }),
+        Encoding::Mixed => notes.push(format!(
+            "read as UTF-8, and as Windows-1252 where cells are not UTF-8, the first on line {line}"
+        )),
+        Encoding::Utf16Le | Encoding::Utf16Be if !verdict.has_mark => {
+            notes.push(format!("read as {} though it has no mark", verdict.encoding.label()));
+        }
+        Encoding::Utf8 | Encoding::Utf16Le | Encoding::Utf16Be => {}
+    }
+    let separated = match verdict.separator {
+        ',' => None,
+        ';' => Some("semicolons".to_owned()),
+        '\t' => Some("tabs".to_owned()),
+        other => Some(format!("{other:?}")),
+    };
+    if header.is_separator_named {
+        let shown = separated.unwrap_or_else(|| "commas".to_owned());
+        notes.push(format!("cells are separated by {shown}, as its first line says"));
+    } else if let Some(shown) = separated {
+        notes.push(format!("cells are separated by {shown}"));
+    }
+    if header.title_lines > 0 {
+        let line = verdict.header_line;
+        notes.push(format!("the header is on line {line}; what stands above it is not read"));
+    }
+    if let (Quoting::Backslash, Some(line)) = (verdict.quoting, scan.deciding_line) {
+        notes.push(format!(
+            "a quotation mark within a cell is written \\\": rows fit the header only so (line {line})"
+        ));
+    }
+    if let Some(line) = scan.zero_line {
+        notes.push(format!("zero bytes around cells are left out, the first on line {line}"));
+    }
+    if let Some(line) = scan.cut_quotation {
+        notes.push(format!("it ends within the quotation of line {line}: it may have been cut"));
+    } else if scan.letters.ends_within_character() && verdict.encoding == Encoding::Utf8 {
+        notes.push("it ends within a character: it may have been cut".to_owned());
+    }
+    if let Some(mapping) = mapping {
+        notes.push(format!("its columns are mapped by {}", mapping.key));
+    }
+    notes
+}

@@ -1,0 +1,31 @@
+//! What arrives: files as shops have them, into frames of raw text for `pipeline::silver`.
+//!
+//! Two passes. [`detect()`] looks at a whole file once, in bounded memory, and gives a
+//! [`Verdict`](crate::domain::verdict::Verdict); [`read`] obeys it and decides nothing. What a file
+//! is follows from its header ([`profile`], [`columns`]). Values are not judged here. Another file
+//! format needs a branch in [`text`] or a reader beside [`rows`] that fills the same columns.
+
+mod columns;
+mod describe;
+mod detect;
+mod encoding;
+mod head;
+mod headers;
+mod lines;
+mod options;
+mod order;
+mod profile;
+#[cfg(test)]
+mod properties;
+mod quoting;
+mod raw;
+mod read;
+mod rows;
+mod scan;
+mod text;
+
+pub use detect::{Detected, describe_other, detect};
+pub use options::{FileMapping, SourceOptions, UnknownFiles};
+pub use order::{is_candidate, is_hidden, reading_order};
+pub use profile::{is_column, newer_columns, set_by_kind};
+pub use read::{SourceText, read, read_first, read_in_memory, read_purchases};

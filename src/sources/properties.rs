@@ -1,0 +1,110 @@
+//! What holds of any bytes: detection ends, what it accepts can be read, and a file that was cut is
+//! read up to there or refused in one sentence.
+
+use std::io::Write as _;
+
+use polars::prelude::DataFrame;
+use proptest::prelude::*;
+
+use super::detect::{Detected, detect};
+use super::options::SourceOptions;
+use super::read::{SourceText, read};
+use crate::pipeline::{PipelineError, Result};
+
+/// The rows of a file of purchases, `None` where it is nothing known.
+fn rows_of(name: &str, bytes: &[u8]) -> Result<Option<DataFrame>> {
+    match detect(name, &mut &*bytes, &SourceOptions::default(), None)? {
+        Detected::Unknown(_) => Ok(None),
+        Detected::Table(verdict) => {
+            let set = verdict.data_set;
+            let text =
+                SourceText { name: name.to_owned(), verdict: *verdict, bytes: Box::new(bytes) };
+            Ok(Some(read(set, vec![text]).expect("what detection accepts can be read")))
+        }
+    }
+}
+
+/// The first cells of the rows of a frame.
+fn cells(frame: &DataFrame) -> Vec<String> {
+    let column = |name: &str| frame.column(name).unwrap().str().unwrap().clone();
+    let columns = ["id_client", "date_achat", "montant", "produit"].map(column);
+    (0..frame.height())
+        .map(|row| columns.iter().map(|column| column.get(row).unwrap_or_default()).collect())
+        .collect()
+}
+
+const TEXT: &str = "Orders;of\r\n\r\nid_achat;id_client;date;montant;produit\r\n\
+    1;7;2026-01-01;10.00;Th\u{e9}i\u{e8}re\r\n2;8;2026-01-02;20.00;\"a \"\"b\"\";\nc\"\r\n\r\n;;;;\r\n\
+    3;9;2026-01-03;30.00;\"Mug\"\r\n";
+
+/// The same text in every form.
+fn forms() -> Vec<Vec<u8>> {
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    let legacy = encoding_rs::WINDOWS_1252.encode(TEXT).0.into_owned();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(TEXT.as_bytes()).unwrap();
+    vec![
+        TEXT.into(),
+        [b"\xef\xbb\xbf", TEXT.as_bytes()].concat(),
+        [b"\xff\xfe", &utf16(TEXT)[..]].concat(),
+        legacy,
+        gzip.finish().unwrap(),
+    ]
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_is_read_up_to_there_or_refused_in_one_sentence() {
+    for whole in forms() {
+        let all = cells(&rows_of("orders.csv", &whole).unwrap().unwrap());
+        assert_eq!(all.len(), 3);
+        for length in 0..whole.len() {
+            match rows_of("achats.csv", &whole[..length]) {
+                Ok(Some(frame)) => {
+                    let rows = cells(&frame);
+                    let complete = rows.len().saturating_sub(1);
+                    assert_eq!(rows[..complete], all[..complete], "cut after {length} bytes");
+                }
+                Ok(None) => panic!("achats.csv is unknown after {length} bytes"),
+                Err(PipelineError::BadSource { problem, .. }) => {
+                    let sentence = problem.split("\n\n[[sources.files]]").next().unwrap();
+                    assert!(!sentence.contains('\n') && !sentence.is_empty(), "{problem}");
+                }
+                Err(error) => panic!("cut after {length} bytes: {error}"),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn detection_never_panics_on_arbitrary_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = rows_of("orders.csv", &bytes);
+        let _ = rows_of("achats.csv", &bytes);
+        let _ = rows_of("achats.csv", &[b"\x1f\x8b\x08", &bytes[..]].concat());
+        let _ = rows_of("achats.csv", &[b"\xff\xfe", &bytes[..]].concat());
+        let header = b"id_client;date;montant;produit\n";
+        let _ = rows_of("orders.csv", &[&header[..], &bytes[..]].concat());
+    }
+
+    #[test]
+    fn what_detection_accepts_can_be_read(text in "[\",;\t|\\\\\r\n a1é\u{0}]{0,80}") {
+        for header in ["id_client,date,montant", "sep=;\nid_client;date;montant\r", "x\n\n"] {
+            let _ = rows_of("orders.csv", format!("{header}\n{text}").as_bytes());
+            let _ = rows_of("achats.csv", format!("{text}\n{header}\n1,2,3").as_bytes());
+        }
+    }
+
+    /// The walk that detection judges quoting by and the parser that reads agree on what a row is.
+    #[test]
+    fn rows_are_counted_as_they_are_read(text in "[\",\r\n a1]{0,60}") {
+        let whole = format!("id_client,date,montant\n{text}");
+        let mut walk = super::quoting::RowWalk::new(b',', 3, 1);
+        walk.feed(whole.as_bytes());
+        let unclosed = walk.finish();
+        if let Ok(Some(frame)) = rows_of("orders.csv", whole.as_bytes()) {
+            prop_assert_eq!(walk.rows, frame.height() as u64, "{:?}", unclosed);
+        }
+    }
+}
