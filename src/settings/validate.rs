@@ -191,7 +191,7 @@ pub(super) fn validate(raw: Raw) -> Result<Settings, SettingsError> {
         admin_token,
         read_token,
         log: validate_log(raw.log)?,
-        quality: validate_quality(&raw.quality)?,
+        quality: validate_quality(&raw.quality, &raw.sources)?,
         models: validate_models(&raw.models, &raw.churn)?,
         // A request may still be reading the generation before the one just published.
         keep_generations: within(
@@ -232,7 +232,7 @@ fn validate_log(raw: RawLog) -> Result<LogOptions, SettingsError> {
     Ok(LogOptions { format, filter: Some(raw.filter).filter(|filter| !filter.is_empty()) })
 }
 
-fn validate_quality(raw: &RawQuality) -> Result<Quality, SettingsError> {
+fn validate_quality(raw: &RawQuality, sources: &RawSources) -> Result<Quality, SettingsError> {
     let max_amount = match raw.max_amount.as_str() {
         "" => None,
         text => match text.parse::<f64>() {
@@ -246,17 +246,16 @@ fn validate_quality(raw: &RawQuality) -> Result<Quality, SettingsError> {
     let min_date = Day::parse(&raw.min_date).ok_or_else(|| {
         invalid("quality.min_date", format!("{:?} is not a day (YYYY-MM-DD)", raw.min_date))
     })?;
+    let mut cleaning =
+        CleaningRules { max_amount, min_date: min_date.start(), ..CleaningRules::default() };
+    sources::add_rules(sources, &mut cleaning)?;
     let share = |key, share| within(key, share, 0.0..=1.0);
     Ok(Quality {
         gate: Gate {
             max_reject_ratio: share("quality.max_reject_ratio", raw.max_reject_ratio)?,
             max_row_drop: share("quality.max_row_drop", raw.max_row_drop)?,
         },
-        cleaning: CleaningRules {
-            max_amount,
-            min_date: min_date.start(),
-            ..CleaningRules::default()
-        },
+        cleaning,
     })
 }
 

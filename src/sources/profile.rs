@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use super::headers::fold;
 use crate::domain::data_set::{DataSet, PerDataSet};
+use crate::domain::verdict::Verdict;
 
 /// The name of the profile in verdicts.
 pub(super) const NAME: &str = "goldsmith";
@@ -59,6 +60,21 @@ pub(super) const fn known(set: DataSet) -> &'static [Known] {
         DataSet::Customers => CUSTOMERS,
         DataSet::Purchases => PURCHASES,
     }
+}
+
+/// Whether the day comes first in a file's dates where no cell shows it. Of a file that the settings
+/// map, nothing is known.
+pub(super) fn is_day_first(verdict: &Verdict) -> bool {
+    verdict.profile == NAME
+}
+
+/// Whether id_achat may identify rows: in files whose header says so, unlike `order_id`.
+pub(super) fn has_row_key(verdict: &Verdict) -> bool {
+    const ROW_KEYS: [&str; 3] = ["id_achat", "id_purchase", "purchase_id"];
+    let is_key = |header: &str| ROW_KEYS.iter().any(|key| fold(key) == fold(header));
+    let mut columns = verdict.columns.iter();
+    verdict.profile == NAME
+        && columns.any(|column| column.column == "id_achat" && is_key(&column.header))
 }
 
 /// Whether a data set has this canonical column.

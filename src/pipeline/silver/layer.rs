@@ -25,7 +25,7 @@ pub struct CleaningRules {
     pub min_date: Timestamp,
     /// Greatest acceptable amount of one line; `None` accepts all.
     pub max_amount: Option<f64>,
-    /// The order of day and month where a column does not show it.
+    /// The order of day and month where a column does not show it; `None`: as the file's profile has it.
     pub date_order: Option<DateOrder>,
     /// What amounts mean that repeat within an order; `None`: as the file shows.
     pub repeated_id: Option<RepeatedId>,
@@ -44,7 +44,7 @@ impl Default for CleaningRules {
         Self {
             min_date: Timestamp(0),
             max_amount: None,
-            date_order: Some(DateOrder::DayFirst),
+            date_order: None,
             repeated_id: None,
             unlisted: Unlisted::Customer,
             currency: None,

@@ -94,7 +94,8 @@ pub(super) fn settle(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> S
         if of_file.is_empty() {
             continue;
         }
-        let meaning = meaning_of(rows, &of_file, setting);
+        let has_row_key = rows.files[file].has_row_key;
+        let meaning = meaning_of(rows, &of_file, has_row_key, setting);
         if meaning == Meaning::Cautious {
             let repeated =
                 |group: &Vec<usize>| group[1..].iter().map(|row| rows.micros[*row]).sum::<i64>();
@@ -166,7 +167,8 @@ fn settle_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
 
 /// What it means that rows of a file share an order number; `groups` are the sale lines of orders
 /// with several.
-fn meaning_of(rows: &OrderRows<'_>, groups: &[Vec<usize>], setting: Option<RepeatedId>) -> Meaning {
+fn meaning_of(rows: &OrderRows<'_>, groups: &[Vec<usize>],
+    has_row_key: bool, setting: Option<RepeatedId>) -> Meaning {
     /// Orders that have to repeat their amount before it is taken for their total.
     const PROOF: usize = 3;
     match setting {
@@ -180,7 +182,7 @@ fn meaning_of(rows: &OrderRows<'_>, groups: &[Vec<usize>], setting: Option<Repea
     let same_product = |group: &Vec<usize>| {
         group.iter().all(|row| rows.products.get(*row) == rows.products.get(group[0]))
     };
-    if groups.iter().all(|group| same_amount(group) && same_product(group)) {
+    if has_row_key && groups.iter().all(|group| same_amount(group) && same_product(group)) {
         return Meaning::RowKey;
     }
     if !groups.iter().all(same_amount) {
@@ -307,7 +309,8 @@ mod tests {
                 let start = table.rows.len();
                 table.rows.extend_from_slice(rows);
                 let name = format!("{index}.csv");
-                table.files.push(FileRows { name, rows: start..table.rows.len() });
+                let rows = start..table.rows.len();
+                table.files.push(FileRows { name, rows, date_order: None, has_row_key: true });
             }
             table
         }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use polars::prelude::*;
 
-use super::columns::{LINE_NUMBER, SOURCE_FILE, SURPLUS};
+use super::columns::{DAY_FIRST, LINE_NUMBER, ROW_KEY, SOURCE_FILE, SURPLUS};
 use super::values::amounts::{AmountColumn, Amounts};
 use super::values::dates::{DateColumn, DateOrder, DateProblem};
 use super::values::identifiers::{Identifier, IdentifierVotes, read};
@@ -25,6 +25,10 @@ pub(super) struct Raw {
 pub(super) struct FileRows {
     pub(super) name: String,
     pub(super) rows: Range<usize>,
+    /// The order of day and month where no cell shows it; `None` when nothing is known of the file.
+    pub(super) date_order: Option<DateOrder>,
+    /// Whether id_achat may identify rows rather than orders.
+    pub(super) has_row_key: bool,
 }
 
 /// What a cell of an identifier column is.
@@ -42,18 +46,22 @@ pub(super) enum IdCell {
     Invalid,
 }
 
-/// Which date order counts where the cells of a file prove none.
-pub(super) type FallbackOrder = Option<DateOrder>;
-
 impl Raw {
-    /// Takes a frame as [`super::read::read`] makes it.
+    /// Takes a frame as `sources::read` makes it.
     pub(super) fn new(frame: DataFrame) -> Result<Self> {
         let mut files: Vec<FileRows> = Vec::new();
+        let day_first = frame.column(DAY_FIRST)?.bool()?;
+        let row_key = frame.column(ROW_KEY)?.bool()?;
         for (row, name) in frame.column(SOURCE_FILE)?.str()?.iter().enumerate() {
             let name = name.unwrap_or_default();
             match files.last_mut() {
                 Some(file) if file.name == name => file.rows.end = row + 1,
-                _ => files.push(FileRows { name: name.to_owned(), rows: row..row + 1 }),
+                _ => files.push(FileRows {
+                    name: name.to_owned(),
+                    rows: row..row + 1,
+                    date_order: (day_first.get(row) == Some(true)).then_some(DateOrder::DayFirst),
+                    has_row_key: row_key.get(row) == Some(true),
+                }),
             }
         }
         Ok(Self { frame, files })
@@ -96,14 +104,15 @@ impl Raw {
         Ok(cells.iter().map(|cell| cell.and_then(texts::value)).collect())
     }
 
-    /// Instants, microseconds, and whether each cell is empty.
+    /// Instants, microseconds, and whether each cell is empty. `fallback` is the order of day and month
+    /// that counts before the file's own where no cell shows it.
     ///
     /// # Errors
     /// [`PipelineError::BadSource`] for a file whose dates contradict each other.
     pub(super) fn dates(
         &self,
         column: &str,
-        fallback: FallbackOrder,
+        fallback: Option<DateOrder>,
     ) -> Result<(Vec<Option<i64>>, Vec<bool>)> {
         let cells = self.cells(column)?;
         let (mut values, mut blanks) = (Vec::new(), Vec::new());
@@ -115,7 +124,7 @@ impl Raw {
                 blanks.push(cell.is_none());
                 dates.push(cell.as_deref());
             }
-            let read = dates.finish(fallback);
+            let read = dates.finish(fallback.or(file.date_order));
             let (read, _) = read.map_err(|problem| self.date_error(column, file, problem))?;
             values.extend(read);
         }
