@@ -13,3 +13,4 @@ pub mod rows;
 pub mod schema;
 pub mod text;
 pub mod time;
+mod written_table;
