@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::account::Account;
 use super::data_set::{DataSet, Layout, PerDataSet};
+use super::schema::Table;
 use super::time::Timestamp;
 use super::verdict::Verdict;
 
@@ -245,6 +246,9 @@ pub struct TableEntry {
     pub files: Vec<TableFile>,
     /// Its totals, if it has a tally.
     pub totals: Option<Totals>,
+    /// Its columns; `None` for generations older than this list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<String>>,
     #[serde(skip)]
     physical_name: Cached<String>,
 }
@@ -253,13 +257,16 @@ impl TableEntry {
     /// An entry for a table that was written.
     #[must_use]
     pub fn new(
-        name: String,
+        table: &Table,
         rows: u64,
         content_hash: String,
         files: Vec<TableFile>,
         totals: Option<Totals>,
     ) -> Self {
-        Self { name, rows, content_hash, files, totals, physical_name: Cached::default() }
+        let name = table.name.to_owned();
+        let columns = table.columns.iter().map(|column| column.name.to_owned()).collect();
+        let columns = Some(columns);
+        Self { name, rows, content_hash, files, totals, columns, physical_name: Cached::default() }
     }
 
     /// The immutable name under which a store holds these rows.
@@ -330,6 +337,13 @@ impl Manifest {
     /// Every file in gold that it refers to.
     pub fn gold_files(&self) -> impl Iterator<Item = &TableFile> {
         self.tables.iter().flat_map(|table| &table.files).chain(&self.models)
+    }
+
+    /// Whether a version of before the last change of the catalogue wrote it: it may lack tables and
+    /// columns.
+    #[must_use]
+    pub fn is_of_earlier_version(&self) -> bool {
+        self.tables.iter().any(|table| table.columns.is_none())
     }
 
     /// The entry of a table, by the table's name.

@@ -15,3 +15,4 @@ pub mod schema;
 pub mod text;
 pub mod time;
 pub mod verdict;
+mod written_table;

@@ -52,7 +52,7 @@ pub async fn table(
     .await
 }
 
-/// The rows of a table, batch by batch. The iterator blocks: it must be consumed on a blocking thread. No
+/// The rows of a table with the columns they were written with, batch by batch. The iterator blocks: it must be consumed on a blocking thread. No
 /// more than a row group is in memory.
 ///
 /// # Errors
@@ -63,6 +63,7 @@ pub async fn batches(
     table: &'static Table,
 ) -> Result<impl Iterator<Item = Result<Batch>> + Send + use<>> {
     let files = fetch_all(lake, Layer::Gold, &entry.files).await?;
+    let table = entry.as_written(table);
     Ok(files.into_iter().flat_map(move |file| {
         let (groups, broken) = match parquet::row_groups(&file) {
             Ok(groups) => (groups, None),

@@ -106,11 +106,11 @@ impl History {
         let products = rows.column("product")?.u32()?.iter().flatten();
         let is_order = rows.column("is_order")?.bool()?.iter().flatten();
         let is_sale = rows.column("is_sale")?.bool()?.iter().flatten();
-        let lines = customers.zip(at).zip(amounts.zip(products)).zip(is_order.zip(is_sale));
+        let all = customers.zip(at).zip(amounts.zip(products)).zip(is_order.zip(is_sale));
 
         let mut history = Self::default();
         let mut before_first_sale = Vec::new();
-        for (((customer, at), (amount, product)), (is_order, is_sale)) in lines {
+        for (((customer, at), (amount, product)), (is_order, is_sale)) in all {
             if is_sale {
                 if history.ids.last() != Some(&customer) {
                     history.begin(customer);
@@ -350,6 +350,11 @@ impl Past<'_> {
     /// How many customers had bought by the cut-off.
     pub(crate) fn len(&self) -> usize {
         self.customers.len()
+    }
+
+    /// Whether any customer bought on several days.
+    pub(crate) fn has_repeats(&self) -> bool {
+        (0..self.len()).any(|position| self.purchases(position).transactions() > 1)
     }
 
     /// The ids of the customers, ascending.
