@@ -176,15 +176,15 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
     let no_amount = achats.replacen("montant", "mountain", 1);
     let header = format!("{}\n", achats.lines().next().unwrap());
     let no_amounts = format!("{header}1,1,2024-01-01,n/a,Tea,,\n");
+    let shortened = |line: &str| format!("1.9E+18{}", &line[line.find(',').unwrap()..]);
     let spoil =
-        |(n, line): (usize, &str)| if n % 2 == 1 { format!("x{line}") } else { line.to_owned() };
+        |(n, line): (usize, &str)| if n % 2 == 1 { shortened(line) } else { line.to_owned() };
     let half_bad = achats.lines().enumerate().map(spoil).collect::<Vec<_>>().join("\n");
     let few = achats.lines().take(300).collect::<Vec<_>>().join("\n");
     for (name, content, parts) in [
         ("achats.csv", no_amount.as_bytes(), vec!["achats.csv", "montant"]),
         ("achats.csv", b"", vec!["achats.csv", "empty"]),
         ("achats.csv", header.as_bytes(), vec!["achats.csv", "no rows"]),
-        ("clients.csv", b"id_client,nom\xe9,email\n1,2,3\n", vec!["clients.csv", "UTF-8"]),
         ("achats.csv", no_amounts.as_bytes(), vec!["no valid purchase", "invalid_amount: 1"]),
         (
             "achats.csv",
@@ -209,7 +209,7 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
     // --force overrides the gate, but a shop without purchases is refused all the same.
     shop.put("achats.csv", few.as_bytes());
     shop.run(&["refresh", "--force"]).good();
-    shop.put("achats.csv", all_orphans.as_bytes());
+    shop.put("achats.csv", no_amounts.as_bytes());
     shop.run(&["refresh", "--force"]).refused(1, &["no valid purchase"]);
     shop.run(&["check"]).good();
 }
