@@ -68,10 +68,12 @@ fn compare() {
 fn prepare(file: &str, customers: u32) {
     let spec = Spec { customers, purchases: customers * PURCHASES, seed: 42, dirty: 0.0 };
     let files = generate(spec).unwrap();
-    let options = silver::CleaningOptions { max_amount: 10_000.0, run_start: Timestamp::now() };
-    let silver =
-        silver::clean(read_in_memory(&files, &SourceOptions::default()).unwrap(), &options)
-            .unwrap();
+    let options = silver::CleaningOptions {
+        rules: silver::CleaningRules::default(),
+        run_start: Timestamp::now(),
+    };
+    let raw = read_in_memory(&files, &SourceOptions::default()).unwrap();
+    let silver = silver::clean(raw, &options).unwrap();
     let mut fact = silver
         .purchases()
         .select(["id_achat", "id_client", "date_achat", "montant", "produit"])

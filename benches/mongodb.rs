@@ -197,8 +197,7 @@ async fn publish_repeatedly(
     let store = MongoStore::open(options, &CATALOGUE).unwrap();
     for turn in 0..PUBLISHES {
         let hash = format!("{turn:016}{:048}", 0);
-        let (name, rows) = (CUSTOMERS.name.to_owned(), ROWS as u64);
-        let entry = TableEntry::new(name, rows, hash, Vec::new(), Some(totals));
+        let entry = TableEntry::new(&CUSTOMERS, ROWS as u64, hash, Vec::new(), Some(totals));
         let rows = blocks.to_vec();
         let publisher = store
             .publisher(&RunSpec::refresh(RunTrigger::Cli, RefreshRequest::default()))

@@ -145,7 +145,7 @@ pub fn refresher(settings: &Settings, lake: Lake, store: Arc<dyn GoldStore>) -> 
         store,
         sources: settings.sources.clone(),
         gate: settings.quality.gate,
-        max_amount: settings.quality.max_amount,
+        cleaning: settings.quality.cleaning.clone(),
         models: settings.models,
         keep_generations: settings.keep_generations,
         keep_runs: settings.keep_runs,

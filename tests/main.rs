@@ -21,6 +21,7 @@ mod campaigns {
 mod contract {
     mod data_sets;
     mod golden;
+    mod lines;
     mod reference;
     mod sample;
     mod silver;

@@ -48,7 +48,7 @@ pub(crate) enum ApiError {
     LargeBody,
     /// An idempotency key was used for another request before.
     KeyReused(String),
-    /// Nothing is published, or the table is empty.
+    /// Nothing is published, or not this table.
     Unpublished(String),
     /// The store failed.
     Store(StoreError),

@@ -9,6 +9,7 @@ use std::time::Instant;
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
+use bytes::Bytes;
 use constant_time_eq::constant_time_eq;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
@@ -123,7 +124,7 @@ impl Reader {
     /// The rows a query matches, as a list.
     ///
     /// # Errors
-    /// [`ApiError::Unpublished`] for an empty table, [`ApiError::Store`].
+    /// [`ApiError::Unpublished`] for a table that the generation does not have, [`ApiError::Store`].
     pub(crate) async fn list(&self, query: &Query) -> Result<Answer, ApiError> {
         let rendered = self.rendered(query, false).await?;
         Ok(Answer::new(rendered, &self.published, self.started))
@@ -153,10 +154,12 @@ impl Reader {
         if one.count == 0 {
             return Ok(None);
         }
-        let is_empty =
-            self.published.manifest.table(more.view.table.name).is_none_or(|e| e.rows == 0);
-        let list =
-            if is_empty { b"[]".to_vec() } else { self.rendered(more, false).await?.json.to_vec() };
+        let has_more = self.published.manifest.table(more.view.table.name).is_some();
+        let list = if has_more {
+            self.rendered(more, false).await?.json.clone()
+        } else {
+            Bytes::from("[]")
+        };
         let mut json = one.json.strip_suffix(b"}").unwrap_or(&one.json).to_vec();
         json.extend_from_slice(format!(",\"{field}\":").as_bytes());
         json.extend_from_slice(&list);
@@ -169,13 +172,16 @@ impl Reader {
         /// Room for the key of a typical query.
         const KEY_BYTES: usize = 160;
         let table = query.view.table.name;
-        let entry = self.published.manifest.table(table).filter(|entry| entry.rows > 0);
-        let Some(entry) = entry else {
+        let Some(entry) = self.published.manifest.table(table) else {
             return Err(ApiError::Unpublished(format!(
-                "{table} is empty in generation {}",
+                "generation {} was published by a version without {table}; a forced refresh makes it",
                 self.published.manifest.generation
             )));
         };
+        if entry.rows == 0 {
+            let json = if is_single { "null" } else { "[]" };
+            return Ok(Arc::new(Rendered { json: json.into(), count: 0, total: 0 }));
+        }
         let mut key = String::with_capacity(KEY_BYTES);
         key.push_str(entry.physical_name());
         key.push(if is_single { '1' } else { 'n' });

@@ -87,6 +87,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(view("/revenue/growth", REVENUE, "Growth from month to month", GROWTH))
         .service(list("/revenue/distribution", REVENUE, "Histogram of purchase amounts", &catalogue::BASKET_DISTRIBUTION))
         .service(one("/revenue/statistics", REVENUE, "Descriptive statistics of all purchases", &catalogue::STATISTICS))
+        .service(list("/revenue/statistics/product", REVENUE, "Statistics of line amounts by product", &catalogue::STATISTICS_BY_PRODUCT))
+        .service(list("/revenue/statistics/country", REVENUE, "Statistics of line amounts by country", &catalogue::STATISTICS_BY_COUNTRY))
         .service(list("/revenue/cohorts", REVENUE, "Customers by month of first purchase", &catalogue::COHORT_FIRST_PURCHASE))
         .service(list("/revenue/retention", REVENUE, "Retention of each cohort by month", &catalogue::COHORT_RETENTION))
         .service(list("/customers", CUSTOMERS, "Customers with their features, scores and segments", &catalogue::CUSTOMERS).with_ranges().with_search(&["nom", "email"]))

@@ -82,8 +82,9 @@ fn problem(description: &str) -> Response {
 /// Adds the error responses that routes refer to by name.
 fn add_error_responses(components: &mut Components) {
     let retry_after = Header::new(ObjectBuilder::new().schema_type(Type::Integer).build());
-    let mut unavailable =
-        problem("Nothing is published, the table is empty or the serving store does not answer");
+    let mut unavailable = problem(
+        "Nothing is published, an earlier version published the generation without this table, or the serving store does not answer",
+    );
     unavailable.headers.insert("Retry-After".to_owned(), retry_after.into());
     let shared = [
         ("BadRequest", problem("A parameter is unknown, repeated or not valid")),

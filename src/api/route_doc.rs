@@ -210,24 +210,30 @@ fn scalar(ty: ColumnType) -> ObjectBuilder {
     }
 }
 
+/// The schema of a column's values; those of added columns may be null, since generations of
+/// earlier versions lack them.
 fn column_schema(column: &Column) -> Schema {
+    let may_be_null = column.nullable || column.is_added;
+    let description = if column.is_added {
+        format!("{}. Null in generations of earlier versions", column.doc)
+    } else {
+        column.doc.to_owned()
+    };
     if column.ty == ColumnType::TextList {
         let mut list = Array::new(ObjectBuilder::new().schema_type(Type::String));
-        list.description = Some(column.doc.to_owned());
-        if column.nullable {
+        list.description = Some(description);
+        if may_be_null {
             list.schema_type = [Type::Array, Type::Null].into_iter().collect();
         }
         return Schema::Array(list);
     }
-    let mut schema = scalar(column.ty).description(Some(column.doc)).build();
+    let mut schema = scalar(column.ty).description(Some(description)).build();
     if column.ty == ColumnType::Timestamp {
         // The `date-time` format (RFC 3339) requires an offset. Parameters may have one; data do not.
         schema.format = None;
         schema.pattern = Some(INSTANT_PATTERN.to_owned());
     }
-    if column.nullable
-        && let utoipa::openapi::schema::SchemaType::Type(ty) = &schema.schema_type
-    {
+    if may_be_null && let utoipa::openapi::schema::SchemaType::Type(ty) = &schema.schema_type {
         schema.schema_type = [ty.clone(), Type::Null].into_iter().collect();
     }
     Schema::Object(schema)

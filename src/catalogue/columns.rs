@@ -1,7 +1,7 @@
 //! The vocabulary that table entries are written in: one constructor per column type, shared
 //! tallies.
 
-use crate::domain::schema::{Column, ColumnType, Purchases, Tally};
+use crate::domain::schema::{Column, ColumnType, Purchases, Scope, Tally};
 
 pub(super) const fn int(name: &'static str, doc: &'static str) -> Column {
     Column::new(name, ColumnType::Int, doc)
@@ -38,12 +38,32 @@ pub(super) const fn text_list(name: &'static str, doc: &'static str) -> Column {
 /// The upper bound of a column that only has a lower one.
 pub(super) const MAX: f64 = f64::MAX;
 
-/// Tables with their revenue in `ca` and no number of purchases.
+/// What was sold, in tables that have net revenue too.
+pub(super) const GROSS_REVENUE: Column =
+    money("gross_revenue", "sum of montant of sale lines, EUR").within(0.0, MAX).added();
+/// What was refunded, in tables that have net revenue too.
+pub(super) const REFUNDS: Column = money(
+    "refunds",
+    "sum of montant of refund lines as a positive amount, EUR; gross_revenue less net revenue",
+)
+.within(0.0, MAX)
+.added();
+
+/// Cohorts: the revenue of customers who bought in `ca`, and no number of purchases.
 pub(super) const TALLY_CA: Option<Tally> =
-    Some(Tally { revenue: "ca", purchases: Purchases::Unknown });
-/// Tables with `total_revenue` and `total_purchases`.
-pub(super) const TALLY_PURCHASES: Option<Tally> =
-    Some(Tally { revenue: "total_revenue", purchases: Purchases::Column("total_purchases") });
+    Some(Tally { revenue: "ca", purchases: Purchases::Unknown, scope: Scope::Buyers });
+/// Tables with `total_revenue` and the number of orders in `total_purchases`.
+pub(super) const TALLY_PURCHASES: Option<Tally> = Some(Tally {
+    revenue: "total_revenue",
+    purchases: Purchases::Orders("total_purchases"),
+    scope: Scope::All,
+});
+/// Tables of customers with `total_spent` and the number of orders in `purchase_count`.
+pub(super) const TALLY_CUSTOMERS: Option<Tally> = Some(Tally {
+    revenue: "total_spent",
+    purchases: Purchases::Orders("purchase_count"),
+    scope: Scope::Customers,
+});
 
 /// Concatenates two column lists at compile time.
 pub(super) const fn concat<const A: usize, const B: usize, const N: usize>(

@@ -3,7 +3,7 @@
 //! Computed by `pipeline::ml::frames`.
 
 use super::columns::{MAX, boolean, float, int, money, text, text_list, timestamp};
-use crate::domain::schema::{Access, Column, Direction, Purchases, Table, Tally};
+use crate::domain::schema::{Access, Column, Direction, Purchases, Scope, Table, Tally};
 
 /// RFM segments by customer.
 pub static CUSTOMER_SEGMENTS: Table = Table {
@@ -15,8 +15,11 @@ pub static CUSTOMER_SEGMENTS: Table = Table {
         int("recency", "days between the last purchase and as_of; null without a purchase")
             .nullable()
             .within(0.0, MAX),
-        int("frequency", "number of purchases").within(0.0, MAX),
-        money("monetary", "sum of montant, EUR").within(0.0, MAX),
+        int("frequency", "number of orders with a sale line").within(0.0, MAX),
+        money(
+            "monetary",
+            "net revenue, refunds included, EUR; 0 without a purchase. Segments see a negative one as 0",
+        ),
         int(
             "segment_id",
             "rank of the segment by z(frequency) + z(monetary) - z(recency) of its centre, 0 for the highest; null without a purchase",
@@ -35,7 +38,11 @@ pub static CUSTOMER_SEGMENTS: Table = Table {
         .nullable(),
     ],
     order: &[],
-    tally: Some(Tally { revenue: "monetary", purchases: Purchases::Column("frequency") }),
+    tally: Some(Tally {
+        revenue: "monetary",
+        purchases: Purchases::Orders("frequency"),
+        scope: Scope::Buyers,
+    }),
     access: Access::Any,
 };
 
@@ -53,8 +60,8 @@ pub static CUSTOMER_SEGMENT_SUMMARY: Table = Table {
             .nullable()
             .within(0.0, MAX),
         float("frequency_avg", "mean of frequency").within(0.0, MAX),
-        float("monetary_avg", "mean of monetary, EUR").within(0.0, MAX),
-        money("monetary_total", "sum of monetary, EUR").within(0.0, MAX),
+        float("monetary_avg", "mean of monetary, EUR"),
+        money("monetary_total", "sum of monetary, EUR"),
     ],
     order: &[("monetary_total", Direction::Descending)],
     tally: None,
@@ -87,8 +94,8 @@ pub static CHURN_PREDICTIONS: Table = Table {
     columns: &[
         int("id_client", "customer").within(1.0, MAX),
         int("days_since_last", "days between the last purchase and as_of").within(0.0, MAX),
-        int("frequency", "number of purchases").within(1.0, MAX),
-        float("avg_basket", "mean of montant, EUR").within(0.0, MAX),
+        int("frequency", "number of orders with a sale line").within(0.0, MAX),
+        float("avg_basket", "net spend, at least 0, / frequency, EUR").within(0.0, MAX),
         int("tenure", "days between the first purchase and as_of").within(0.0, MAX),
         float(
             "churn_probability",
@@ -122,10 +129,10 @@ pub static CLV_PREDICTIONS: Table = Table {
     key: &["id_client"],
     columns: &[
         int("id_client", "customer").within(1.0, MAX),
-        float("avg_purchase", "mean of montant, EUR").within(0.0, MAX),
-        int("frequency", "number of purchases").within(1.0, MAX),
+        float("avg_purchase", "net spend, at least 0, / frequency, EUR").within(0.0, MAX),
+        int("frequency", "number of orders with a sale line").within(0.0, MAX),
         int("customer_age", "days between the first purchase and as_of").within(0.0, MAX),
-        money("historical_clv", "sum of montant to date, EUR").within(0.0, MAX),
+        money("historical_clv", "net revenue to date, refunds included, EUR"),
         money("predicted_clv_12m", "predicted spend in the 12 months after as_of, EUR")
             .within(0.0, MAX)
             .indexed(),
@@ -156,7 +163,8 @@ pub static CLV_PREDICTIONS: Table = Table {
     order: &[],
     tally: Some(Tally {
         revenue: "historical_clv",
-        purchases: Purchases::Column("frequency"),
+        purchases: Purchases::Orders("frequency"),
+        scope: Scope::Buyers,
     }),
     access: Access::Any,
 };

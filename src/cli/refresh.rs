@@ -100,6 +100,14 @@ fn print_quality(manifest: &Manifest) {
     for (warning, count) in manifest.quality.warnings.iter().filter(|(_, count)| **count > 0) {
         outln!("  warning: {warning} {count}");
     }
+    for (set, quality) in data_sets.iter() {
+        for (reason, count) in &quality.set_aside {
+            outln!("  set aside {}: {reason} {count}", set.noun());
+        }
+    }
+    for finding in &manifest.quality.findings {
+        outln!("  {finding}");
+    }
     if manifest.purchases_after_as_of > 0 {
         outln!("  excluded, later than as_of: {} purchases", manifest.purchases_after_as_of);
     }

@@ -19,7 +19,7 @@ pub(super) async fn score(
     file: &Path,
     as_of: Option<Timestamp>,
 ) -> Result<(), CliError> {
-    let scored = score::score(lake, store, file, settings.quality.max_amount, as_of).await?;
+    let scored = score::score(lake, store, file, &settings.quality.cleaning, as_of).await?;
     print_document(&String::from_utf8_lossy(&scored.csv))?;
     for (reason, rows) in &scored.rejected {
         errln!("warning: {} rejected: {reason}", counted(rows, "row"));

@@ -10,7 +10,9 @@ use serde::de::IgnoredAny;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::account::Account;
 use super::data_set::{DataSet, Layout, PerDataSet};
+use super::schema::Table;
 use super::time::Timestamp;
 use super::verdict::Verdict;
 
@@ -64,12 +66,15 @@ impl UnreadFile {
 pub struct DataSetQuality {
     /// Names of the files read, in reading order.
     pub files: Vec<String>,
-    /// Data rows read; always `rows_valid` plus all of `rejected`.
+    /// Data rows read; always `rows_valid` plus all of `rejected` and `set_aside`.
     pub rows_read: u64,
     /// Rows that reached silver.
     pub rows_valid: u64,
     /// Rejected rows by reason.
     pub rejected: BTreeMap<String, u64>,
+    /// Rows that are neither valid nor errors, by reason: repeats, earlier versions, rows of totals.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_aside: BTreeMap<String, u64>,
 }
 
 impl DataSetQuality {
@@ -97,6 +102,12 @@ pub struct QualityReport {
     pub warnings: BTreeMap<String, u64>,
     /// The earliest instant at which a row rejected for lying in the future would be accepted.
     pub earliest_future: Option<Timestamp>,
+    /// Where the money of each file went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<Account>,
+    /// Sentences about what is not served as it stands in the sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
 }
 
 /// One comparison of the proof.
@@ -250,6 +261,9 @@ pub struct TableEntry {
     pub files: Vec<TableFile>,
     /// Its totals, if it has a tally.
     pub totals: Option<Totals>,
+    /// Its columns; `None` for generations older than this list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<String>>,
     #[serde(skip)]
     physical_name: Cached<String>,
 }
@@ -258,13 +272,16 @@ impl TableEntry {
     /// An entry for a table that was written.
     #[must_use]
     pub fn new(
-        name: String,
+        table: &Table,
         rows: u64,
         content_hash: String,
         files: Vec<TableFile>,
         totals: Option<Totals>,
     ) -> Self {
-        Self { name, rows, content_hash, files, totals, physical_name: Cached::default() }
+        let name = table.name.to_owned();
+        let columns = table.columns.iter().map(|column| column.name.to_owned()).collect();
+        let columns = Some(columns);
+        Self { name, rows, content_hash, files, totals, columns, physical_name: Cached::default() }
     }
 
     /// The immutable name under which a store holds these rows.
@@ -335,6 +352,13 @@ impl Manifest {
     /// Every file in gold that it refers to.
     pub fn gold_files(&self) -> impl Iterator<Item = &TableFile> {
         self.tables.iter().flat_map(|table| &table.files).chain(&self.models)
+    }
+
+    /// Whether a version of before the last change of the catalogue wrote it: it may lack tables and
+    /// columns.
+    #[must_use]
+    pub fn is_of_earlier_version(&self) -> bool {
+        self.tables.iter().any(|table| table.columns.is_none())
     }
 
     /// The entry of a table, by the table's name.

@@ -4,6 +4,7 @@
 //! Nothing here does I/O or knows Polars, SQL or HTTP. Start reading at [`schema`] and
 //! [`data_set`].
 
+pub mod account;
 pub mod data_set;
 pub mod diff;
 pub mod digest;
@@ -14,3 +15,4 @@ pub mod schema;
 pub mod text;
 pub mod time;
 pub mod verdict;
+mod written_table;

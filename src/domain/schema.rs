@@ -59,6 +59,8 @@ pub struct Column {
     pub indexed: bool,
     /// The closed interval of its values, if the contract states one.
     pub range: Option<(f64, f64)>,
+    /// Whether generations that do not list their columns lack it; it reads as null there.
+    pub is_added: bool,
     /// Meaning, formula and unit, for the data dictionary and the OpenAPI document.
     pub doc: &'static str,
 }
@@ -67,7 +69,7 @@ impl Column {
     /// A column that is not nullable and has no index and no range.
     #[must_use]
     pub const fn new(name: &'static str, ty: ColumnType, doc: &'static str) -> Self {
-        Self { name, ty, nullable: false, indexed: false, range: None, doc }
+        Self { name, ty, nullable: false, indexed: false, range: None, is_added: false, doc }
     }
 
     /// The same column, allowed to be null.
@@ -81,6 +83,13 @@ impl Column {
     #[must_use]
     pub const fn indexed(mut self) -> Self {
         self.indexed = true;
+        self
+    }
+
+    /// The same column, missing in generations that do not list their columns.
+    #[must_use]
+    pub const fn added(mut self) -> Self {
+        self.is_added = true;
         self
     }
 
@@ -104,18 +113,20 @@ pub enum Direction {
 /// The totals of purchases that a table repeats; the proof compares them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
-    /// The column whose sum is the revenue.
+    /// The column whose sum is the net revenue.
     pub revenue: &'static str,
-    /// How the number of purchases is found.
+    /// What is counted, and how.
     pub purchases: Purchases,
+    /// Whose lines are in it.
+    pub scope: Scope,
 }
 
 impl Tally {
     /// The columns it reads.
     pub fn columns(&self) -> impl Iterator<Item = &'static str> + use<> {
         let counted = match self.purchases {
-            Purchases::Column(column) => Some(column),
-            Purchases::Rows | Purchases::Unknown => None,
+            Purchases::Orders(column) | Purchases::SaleLines(column) => Some(column),
+            Purchases::Lines | Purchases::Unknown => None,
         };
         [Some(self.revenue), counted].into_iter().flatten()
     }
@@ -124,12 +135,38 @@ impl Tally {
 /// How a table states the number of purchases that it was aggregated from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purchases {
-    /// Each row is a purchase.
-    Rows,
-    /// The sum of this column.
-    Column(&'static str),
+    /// Each row is a line, of a sale or of a refund.
+    Lines,
+    /// The sum of this column is the number of orders with a sale line.
+    Orders(&'static str),
+    /// The sum of this column is the number of sale lines.
+    SaleLines(&'static str),
     /// It does not.
     Unknown,
+}
+
+impl Purchases {
+    /// The name of what is counted, for people.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Orders(_) => "orders",
+            Self::SaleLines(_) => "sale lines",
+            Self::Unknown => "purchases",
+        }
+    }
+}
+
+/// Whose lines a table was aggregated from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All lines, those of guests included.
+    All,
+    /// The lines of known customers.
+    Customers,
+    /// The lines of known customers with a sale.
+    Buyers,
 }
 
 /// How routes reach the rows of a table; stores derive indexes from it.

@@ -2,8 +2,8 @@
 //! the lake against their hashes.
 
 use crate::catalogue;
-use crate::domain::manifest::{Published, TableEntry, Totals};
-use crate::domain::schema::Table;
+use crate::domain::manifest::{Manifest, Published, TableEntry, Totals};
+use crate::domain::schema::{Purchases, Scope, Table, Tally};
 use crate::lake::{Lake, LakeError, Layer};
 use crate::store::{Audit, GoldStore, StoreError};
 
@@ -54,6 +54,7 @@ pub async fn check(store: &dyn GoldStore, lake: &Lake) -> Result<Findings, Check
     let mut found = Vec::with_capacity(catalogue::ALL.len());
     for table in catalogue::ALL {
         let (rows, problems) = match active.manifest.table(table.name) {
+            None if active.manifest.is_of_earlier_version() => continue,
             None => (0, vec!["the manifest does not list it".to_owned()]),
             Some(entry) => match store.audit(table, entry).await? {
                 None => (0, vec!["it is missing from the store".to_owned()]),
@@ -77,9 +78,15 @@ pub async fn check(store: &dyn GoldStore, lake: &Lake) -> Result<Findings, Check
     Ok(Findings { generation, names, models, tables: found })
 }
 
-fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Published) -> Vec<String> {
+fn deviations(
+    table: &'static Table,
+    entry: &TableEntry,
+    audit: &Audit,
+    active: &Published,
+) -> Vec<String> {
     let mut problems = Vec::new();
-    let declared: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+    let written = entry.as_written(table);
+    let declared: Vec<&str> = written.columns.iter().map(|column| column.name).collect();
     if audit.columns != declared {
         problems.push(format!(
             "columns are {} instead of {}",
@@ -99,11 +106,13 @@ fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Publish
     if !audit.missing_indexes.is_empty() {
         problems.push(format!("the indexes {} are missing", audit.missing_indexes.join(", ")));
     }
-    // The proof again: totals equal those written, and those of the purchases.
-    let fact = active.manifest.table(catalogue::FACT_ACHATS.name).and_then(|fact| fact.totals);
+    // The proof again: totals equal those written, and those of tables about the same lines.
     let as_written = entry.totals.map(|totals| (totals, Totals::HALF_CENT));
-    let as_bought = fact.map(|totals| (totals, Totals::HALF_CENT + rounding(entry.rows)));
-    for (expected, tolerance) in [as_written, as_bought].into_iter().flatten() {
+    let elsewhere = table.tally.and_then(|tally| elsewhere(tally, &active.manifest));
+    let elsewhere = elsewhere.map(|(totals, rounded)| {
+        (totals, Totals::HALF_CENT + rounding(entry.rows) + rounding(rounded))
+    });
+    for (expected, tolerance) in [as_written, elsewhere].into_iter().flatten() {
         let Some(found) = audit.totals else { continue };
         if !found.agrees_with(expected, tolerance) {
             problems.push(format!("totals are {found:?} instead of {expected:?}"));
@@ -111,6 +120,26 @@ fn deviations(table: &Table, entry: &TableEntry, audit: &Audit, active: &Publish
         }
     }
     problems
+}
+
+/// What other tables about the same lines state: revenue and the number of orders, with the rows
+/// whose rounding is in that revenue.
+fn elsewhere(tally: Tally, manifest: &Manifest) -> Option<(Totals, u64)> {
+    let lines = match tally.scope {
+        Scope::All => &catalogue::FACT_ACHATS,
+        Scope::Customers => &catalogue::CUSTOMER_METRICS,
+        Scope::Buyers => &catalogue::COHORT_FIRST_PURCHASE,
+    };
+    let orders = match (tally.purchases, tally.scope) {
+        (Purchases::Orders(_), Scope::All) => Some(&catalogue::KPIS),
+        (Purchases::Orders(_), _) => Some(&catalogue::CUSTOMER_METRICS),
+        (Purchases::Lines | Purchases::SaleLines(_) | Purchases::Unknown, _) => None,
+    };
+    let orders = orders.and_then(|table| manifest.table(table.name)?.totals?.purchases);
+    let entry = manifest.table(lines.name)?;
+    // fact_achats has amounts as they are.
+    let rounded = if lines.name == catalogue::FACT_ACHATS.name { 0 } else { entry.rows };
+    Some((Totals { revenue: entry.totals?.revenue, purchases: orders }, rounded))
 }
 
 /// How far a sum of money that was rounded row by row may be from the exact sum, EUR.

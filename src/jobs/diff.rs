@@ -73,6 +73,9 @@ async fn add_table(
         removed,
         changed: 0,
     };
+    if before.is_none() && after.is_none() {
+        return Ok(());
+    }
     let (Some(before), Some(after)) = (before, after) else {
         // A generation of another version may lack the table.
         diff.tables.push(unread(rows(after), rows(before)));

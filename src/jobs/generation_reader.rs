@@ -11,7 +11,7 @@ use crate::domain::schema::Table;
 use crate::lake::reading::Fetched;
 use crate::lake::{Lake, Layer, parquet};
 use crate::pipeline::rows;
-use crate::pipeline::silver::{Silver, partition};
+use crate::pipeline::silver::{Silver, lines, partition};
 
 async fn fetch_all(lake: &Lake, layer: Layer, files: &[TableFile]) -> Result<Vec<Fetched>> {
     let mut fetched = Vec::with_capacity(files.len());
@@ -52,7 +52,7 @@ pub async fn table(
     .await
 }
 
-/// The rows of a table, batch by batch. The iterator blocks: it must be consumed on a blocking thread. No
+/// The rows of a table with the columns they were written with, batch by batch. The iterator blocks: it must be consumed on a blocking thread. No
 /// more than a row group is in memory.
 ///
 /// # Errors
@@ -63,6 +63,7 @@ pub async fn batches(
     table: &'static Table,
 ) -> Result<impl Iterator<Item = Result<Batch>> + Send + use<>> {
     let files = fetch_all(lake, Layer::Gold, &entry.files).await?;
+    let table = entry.as_written(table);
     Ok(files.into_iter().flat_map(move |file| {
         let (groups, broken) = match parquet::row_groups(&file) {
             Ok(groups) => (groups, None),
@@ -82,7 +83,7 @@ pub async fn batches(
     }))
 }
 
-/// Silver of a generation as it was written.
+/// Silver of a generation as it was written, with the columns that earlier versions did not write.
 ///
 /// # Errors
 /// As [`table`].
@@ -104,7 +105,7 @@ pub async fn silver(lake: &Lake, files: &SilverFiles) -> Result<Silver> {
         };
         let (mut valid, mut rejected) = (PerDataSet::default(), PerDataSet::default());
         for (set, (rows, rejects)) in DataSet::ALL.iter().zip(fetched) {
-            valid[*set] = partition::join(*set, decode(rows)?)?;
+            valid[*set] = lines::complete(*set, partition::join(*set, decode(rows)?)?)?;
             rejected[*set] = stack(decode(rejects)?.into_iter().map(Ok))?;
         }
         Ok(Silver { valid, rejected, report })

@@ -11,7 +11,7 @@ use crate::pipeline::ml::history::History;
 use crate::pipeline::ml::snapshot::CustomerSnapshot;
 use crate::pipeline::ml::tasks::{churn, clv};
 use crate::pipeline::ml::{self, Artefact};
-use crate::pipeline::silver::{self, CleaningOptions};
+use crate::pipeline::silver::{self, CleaningOptions, CleaningRules};
 use crate::pipeline::{PipelineError, Result as PipelineResult};
 use crate::sources::read_purchases;
 use crate::store::{GoldStore, StoreError};
@@ -92,7 +92,7 @@ pub async fn score(
     lake: &Lake,
     store: &dyn GoldStore,
     file: &Path,
-    max_amount: f64,
+    rules: &CleaningRules,
     as_of: Option<Timestamp>,
 ) -> Result<Scored, ScoreError> {
     let Some(active) = store.active().await? else {
@@ -109,7 +109,7 @@ pub async fn score(
         other => ScoreError::Lake(other),
     })?;
     let models_path = lake.locate(Layer::Gold, &models.path);
-    let file = file.to_owned();
+    let (file, rules) = (file.to_owned(), rules.clone());
     spawn_blocking(move || {
         let artefact: Artefact = serde_json::from_slice(&json)
             .map_err(|source| ScoreError::Models { path: models_path, source })?;
@@ -117,11 +117,11 @@ pub async fn score(
         // That it cannot be opened at all is the clearer error.
         std::fs::File::open(&file)
             .map_err(|source| ScoreError::File { path: path.clone(), source })?;
-        let rules = CleaningOptions { max_amount, run_start: Timestamp::now() };
+        let options = CleaningOptions { rules, run_start: Timestamp::now() };
         let raw = read_purchases(&path, || {
             Ok(Box::new(std::io::BufReader::new(std::fs::File::open(&file)?)))
         })?;
-        let refined = silver::clean_purchases(raw, &rules)?;
+        let refined = silver::clean_purchases(raw, &options)?;
         let rejected = count_reasons(&refined.rejected)?;
         let history = History::new(&refined.valid)?;
         let last = history.last().unwrap_or(artefact.as_of);

@@ -21,6 +21,18 @@ pub enum PipelineError {
         /// Why.
         source: std::io::Error,
     },
+    /// Two identifiers have one number.
+    #[error(
+        "the identifiers {:?} and {:?} have the same number {number}; set sources.id_salt to any text",
+        texts.0,
+        texts.1
+    )]
+    SameNumber {
+        /// The identifiers.
+        texts: (String, String),
+        /// Their number.
+        number: i64,
+    },
     /// The quality gate is closed.
     #[error("quality gate: {0}; nothing was published (--force publishes it anyway)")]
     Gate(String),

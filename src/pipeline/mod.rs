@@ -17,6 +17,7 @@ pub mod compare;
 pub mod error;
 pub mod gold;
 pub mod ml;
+pub(crate) mod orders;
 pub mod rows;
 pub mod silver;
 pub(crate) mod types;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::account::Account;
 use crate::domain::data_set::PerDataSet;
 use crate::domain::manifest::QualityReport;
 use crate::domain::time::Timestamp;
@@ -167,6 +168,15 @@ pub struct RunQuality {
     pub rejected: BTreeMap<String, u64>,
     /// Rows with a warning, by warning.
     pub warnings: BTreeMap<String, u64>,
+    /// Rows that are neither served nor errors, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_aside: BTreeMap<String, u64>,
+    /// Where the money of each file went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<Account>,
+    /// Sentences about what is not served as it stands in the sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
 }
 
 /// Rows of a data set.
@@ -182,11 +192,14 @@ pub struct RowCounts {
 
 impl From<&QualityReport> for RunQuality {
     fn from(report: &QualityReport) -> Self {
-        let mut rejected = BTreeMap::new();
+        let (mut rejected, mut set_aside) = (BTreeMap::new(), BTreeMap::new());
         let data_sets = PerDataSet::from_fn(|set| {
             let quality = &report.data_sets[set];
             for (reason, count) in &quality.rejected {
                 *rejected.entry(reason.clone()).or_insert(0) += count;
+            }
+            for (reason, count) in &quality.set_aside {
+                *set_aside.entry(reason.clone()).or_insert(0) += count;
             }
             RowCounts {
                 read: quality.rows_read,
@@ -196,7 +209,8 @@ impl From<&QualityReport> for RunQuality {
         });
         let warnings = report.warnings.iter().filter(|(_, count)| **count > 0);
         let warnings = warnings.map(|(name, count)| (name.clone(), *count)).collect();
-        Self { data_sets, rejected, warnings }
+        let (accounts, findings) = (report.accounts.clone(), report.findings.clone());
+        Self { data_sets, rejected, warnings, set_aside, accounts, findings }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Defects of real exports: rows that must be rejected, one kind for every reason of the data
-//! contract, and valid rows in unusual notations.
+//! Defects of real exports: rows that must be rejected or set aside, and valid rows in unusual
+//! notations.
 //!
 //! Invalid rows are added to the valid ones and placed so that silver of the dirty files equals
 //! silver of the clean ones.
@@ -22,33 +22,29 @@ enum Position {
     After,
 }
 
+/// A number that a spreadsheet shortened: nobody knows the identifier.
+const SHORTENED: &str = "1.9E+18";
+
 const CUSTOMER_DEFECTS: &[(&str, Position, Corrupt)] = &[
-    ("invalid_id", Position::Anywhere, |row, _| "C-".clone_into(&mut row[0])),
-    ("missing_value", Position::Anywhere, |row, id| {
-        row[0] = id.to_string();
-        row[1].clear();
-    }),
+    ("invalid_id", Position::Anywhere, |row, _| SHORTENED.clone_into(&mut row[0])),
     ("invalid_date", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
         "2024-02-30".clone_into(&mut row[3]);
     }),
     ("date_out_of_range", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
-        "1970-01-01".clone_into(&mut row[3]);
+        "1950-01-01".clone_into(&mut row[3]);
     }),
-    ("invalid_email", Position::Anywhere, |row, id| {
-        row[0] = id.to_string();
-        row[2] = row[2].replace('@', " at ");
-    }),
-    // Silver keeps the first customer with an identifier, so the copy comes later.
-    ("duplicate_id", Position::After, |row, _| row[1].push_str(" bis")),
+    // The later row of a customer wins, so the copy comes earlier.
+    ("superseded", Position::Before, |row, _| row[1].push_str(" bis")),
+    ("repeated", Position::Before, |_, _| {}),
 ];
 
 const PURCHASE_DEFECTS: &[(&str, Position, Corrupt)] = &[
-    ("invalid_id", Position::Anywhere, |row, _| "0".clone_into(&mut row[0])),
+    ("invalid_id", Position::Anywhere, |row, _| SHORTENED.clone_into(&mut row[0])),
     ("missing_value", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
-        "  ".clone_into(&mut row[4]);
+        "  ".clone_into(&mut row[3]);
     }),
     ("invalid_date", Position::Anywhere, |row, id| {
         row[0] = id.to_string();
@@ -62,15 +58,11 @@ const PURCHASE_DEFECTS: &[(&str, Position, Corrupt)] = &[
         row[0] = id.to_string();
         "n/a".clone_into(&mut row[3]);
     }),
-    ("amount_out_of_range", Position::Anywhere, |row, id| {
-        row[0] = id.to_string();
-        row[3].insert(0, '-');
-    }),
-    // Silver keeps the last purchase with an identifier, so the copy comes earlier.
-    ("duplicate_id", Position::Before, |row, _| "0.01".clone_into(&mut row[3])),
-    ("orphan_client", Position::Anywhere, |row, id| {
-        row[0] = id.to_string();
-        row[1] = id.to_string();
+    ("repeated", Position::After, |_, _| {}),
+    ("total_row", Position::Anywhere, |row, _| {
+        "Total".clone_into(&mut row[0]);
+        row[1].clear();
+        row[2].clear();
     }),
 ];
 

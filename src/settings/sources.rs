@@ -7,12 +7,19 @@ use strum::VariantArray as _;
 
 use super::error::{SettingsError, invalid};
 use crate::domain::data_set::DataSet;
+use crate::pipeline::silver::CleaningRules;
 use crate::sources::{FileMapping, SourceOptions, is_column, set_by_kind};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct RawSources {
     unknown: String,
     files: Vec<RawFile>,
+    date_order: String,
+    repeated_id: String,
+    unlisted: String,
+    currency: String,
+    guest_key: String,
+    id_salt: String,
     pub(super) watch: bool,
     pub(super) watch_secs: u64,
 }
@@ -33,6 +40,51 @@ pub(super) fn validate(raw: RawSources) -> Result<SourceOptions, SettingsError> 
     let files = raw.files.into_iter().enumerate();
     let files = files.map(|(index, file)| validate_file(index, file));
     Ok(SourceOptions { files: files.collect::<Result<_, _>>()?, unknown })
+}
+
+/// Adds to the rules of cleaning what `[sources]` says.
+pub(super) fn add_rules(raw: &RawSources, rules: &mut CleaningRules) -> Result<(), SettingsError> {
+    rules.date_order = choice("sources.date_order", &raw.date_order, "day_first, month_first")?;
+    rules.repeated_id =
+        choice("sources.repeated_id", &raw.repeated_id, "line, order_total, replace")?;
+    if let Some(unlisted) = choice("sources.unlisted", &raw.unlisted, "customer, reject")? {
+        rules.unlisted = unlisted;
+    }
+    rules.guests_by_email = match raw.guest_key.as_str() {
+        "email" => true,
+        "none" => false,
+        other => {
+            return Err(invalid(
+                "sources.guest_key",
+                format!("{other:?} is neither email nor none"),
+            ));
+        }
+    };
+    rules.currency = match raw.currency.as_str() {
+        "" => None,
+        code if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+            Some(code.to_owned())
+        }
+        other => {
+            let problem = format!("{other:?} is not the code of a currency, like EUR");
+            return Err(invalid("sources.currency", problem));
+        }
+    };
+    raw.id_salt.clone_into(&mut rules.id_salt);
+    Ok(())
+}
+
+/// One of several words; `None` for an empty text.
+fn choice<T: std::str::FromStr>(
+    key: &'static str,
+    text: &str,
+    words: &str,
+) -> Result<Option<T>, SettingsError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parsed = text.parse().map(Some);
+    parsed.map_err(|_| invalid(key, format!("{text:?} is not one of {words}")))
 }
 
 fn validate_file(index: usize, file: RawFile) -> Result<FileMapping, SettingsError> {

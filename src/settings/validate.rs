@@ -11,11 +11,13 @@ use super::notify::{self, RawMetabase, RawNotify};
 use super::refresh::{self, RawRefresh, Refresh};
 use super::s3::{self, RawLake, RawMinio, RawS3};
 use super::sources::{self, RawSources};
+use crate::domain::time::Day;
 use crate::failpoint;
 use crate::jobs::notify::NotifyOptions;
 use crate::lake::location::LakeOptions;
 use crate::logging::{LogFormat, LogOptions};
 use crate::pipeline::ml::TrainingOptions;
+use crate::pipeline::silver::CleaningRules;
 use crate::pipeline::silver::quality::Gate;
 use crate::sources::SourceOptions;
 use crate::store::mongo::MongoOptions;
@@ -121,16 +123,17 @@ struct RawLog {
 struct RawQuality {
     max_reject_ratio: f64,
     max_row_drop: f64,
-    max_amount: f64,
+    max_amount: String,
+    min_date: String,
 }
 
 /// `[quality]`
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Quality {
     /// When a run stops.
     pub gate: Gate,
-    /// Greatest amount of one purchase, EUR.
-    pub max_amount: f64,
+    /// How rows are judged where sources alone do not decide.
+    pub cleaning: CleaningRules,
 }
 
 #[derive(Debug, Deserialize)]
@@ -188,7 +191,7 @@ pub(super) fn validate(raw: Raw) -> Result<Settings, SettingsError> {
         admin_token,
         read_token,
         log: validate_log(raw.log)?,
-        quality: validate_quality(&raw.quality)?,
+        quality: validate_quality(&raw.quality, &raw.sources)?,
         models: validate_models(&raw.models, &raw.churn)?,
         // A request may still be reading the generation before the one just published.
         keep_generations: within(
@@ -229,18 +232,30 @@ fn validate_log(raw: RawLog) -> Result<LogOptions, SettingsError> {
     Ok(LogOptions { format, filter: Some(raw.filter).filter(|filter| !filter.is_empty()) })
 }
 
-fn validate_quality(raw: &RawQuality) -> Result<Quality, SettingsError> {
-    if !(raw.max_amount > 0.0 && raw.max_amount <= 1e12) {
-        let problem = format!("{} is not more than 0 and at most 1e12", raw.max_amount);
-        return Err(invalid("quality.max_amount", problem));
-    }
+fn validate_quality(raw: &RawQuality, sources: &RawSources) -> Result<Quality, SettingsError> {
+    let max_amount = match raw.max_amount.as_str() {
+        "" => None,
+        text => match text.parse::<f64>() {
+            Ok(amount) if amount > 0.0 && amount <= 1e12 => Some(amount),
+            _ => {
+                let problem = format!("{text} is not more than 0 and at most 1e12");
+                return Err(invalid("quality.max_amount", problem));
+            }
+        },
+    };
+    let min_date = Day::parse(&raw.min_date).ok_or_else(|| {
+        invalid("quality.min_date", format!("{:?} is not a day (YYYY-MM-DD)", raw.min_date))
+    })?;
+    let mut cleaning =
+        CleaningRules { max_amount, min_date: min_date.start(), ..CleaningRules::default() };
+    sources::add_rules(sources, &mut cleaning)?;
     let share = |key, share| within(key, share, 0.0..=1.0);
     Ok(Quality {
         gate: Gate {
             max_reject_ratio: share("quality.max_reject_ratio", raw.max_reject_ratio)?,
             max_row_drop: share("quality.max_row_drop", raw.max_row_drop)?,
         },
-        max_amount: raw.max_amount,
+        cleaning,
     })
 }
 

@@ -6,7 +6,9 @@ use super::options::FileMapping;
 use super::profile::{Known, known};
 use crate::domain::data_set::DataSet;
 use crate::domain::verdict::FileColumn;
-use crate::pipeline::silver::columns::{DECIMAL_COMMA, LINE_NUMBER, REASON, SOURCE_FILE, SURPLUS};
+use crate::pipeline::silver::columns::{
+    DAY_FIRST, LINE_NUMBER, REASON, ROW_KEY, SOURCE_FILE, SURPLUS,
+};
 
 /// The columns of a file with this header.
 ///
@@ -104,7 +106,7 @@ fn with_own_names(
     header: &[String],
     canonical: &[Option<&'static str>],
 ) -> Vec<FileColumn> {
-    let reserved = [SOURCE_FILE, LINE_NUMBER, REASON, DECIMAL_COMMA, SURPLUS];
+    let reserved = [SOURCE_FILE, LINE_NUMBER, REASON, DAY_FIRST, ROW_KEY, SURPLUS];
     let is_reserved = |name: &str| {
         reserved.contains(&name) || known(set).iter().any(|column| column.name == name)
     };

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use super::headers::fold;
 use crate::domain::data_set::{DataSet, PerDataSet};
+use crate::domain::verdict::Verdict;
 
 /// The name of the profile in verdicts.
 pub(super) const NAME: &str = "goldsmith";
@@ -46,7 +47,7 @@ const PURCHASES: &[Known] = &[
     optional(&["email", "mail"]),
     optional(&["pays", "country"]),
     optional(&["devise", "currency"]),
-    optional(&["statut", "status"]),
+    optional(&["nom", "customer_name"]),
 ];
 
 /// Columns of purchases that a customers' file has no use for.
@@ -61,6 +62,21 @@ pub(super) const fn known(set: DataSet) -> &'static [Known] {
     }
 }
 
+/// Whether the day comes first in a file's dates where no cell shows it. Of a file that the settings
+/// map, nothing is known.
+pub(super) fn is_day_first(verdict: &Verdict) -> bool {
+    verdict.profile == NAME
+}
+
+/// Whether id_achat may identify rows: in files whose header says so, unlike `order_id`.
+pub(super) fn has_row_key(verdict: &Verdict) -> bool {
+    const ROW_KEYS: [&str; 3] = ["id_achat", "id_purchase", "purchase_id"];
+    let is_key = |header: &str| ROW_KEYS.iter().any(|key| fold(key) == fold(header));
+    let mut columns = verdict.columns.iter();
+    verdict.profile == NAME
+        && columns.any(|column| column.column == "id_achat" && is_key(&column.header))
+}
+
 /// Whether a data set has this canonical column.
 #[must_use]
 pub fn is_column(set: DataSet, name: &str) -> bool {
@@ -72,7 +88,7 @@ pub fn is_column(set: DataSet, name: &str) -> bool {
 pub const fn newer_columns(set: DataSet) -> &'static [&'static str] {
     match set {
         DataSet::Customers => &[],
-        DataSet::Purchases => &["email", "pays", "devise", "statut"],
+        DataSet::Purchases => &["email", "pays", "devise", "nom"],
     }
 }
 

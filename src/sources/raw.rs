@@ -5,7 +5,7 @@ use polars::prelude::*;
 use super::profile::known;
 use crate::domain::data_set::DataSet;
 use crate::pipeline::Result;
-use crate::pipeline::silver::columns::{DECIMAL_COMMA, LINE_NUMBER, SOURCE_FILE, SURPLUS};
+use crate::pipeline::silver::columns::{DAY_FIRST, LINE_NUMBER, ROW_KEY, SOURCE_FILE, SURPLUS};
 
 /// The columns of a raw frame under construction.
 pub(super) struct RawColumns {
@@ -13,7 +13,8 @@ pub(super) struct RawColumns {
     pub(super) builders: Vec<StringChunkedBuilder>,
     pub(super) source_file: StringChunkedBuilder,
     pub(super) line_number: Vec<i64>,
-    pub(super) decimal_comma: Vec<bool>,
+    pub(super) day_first: Vec<bool>,
+    pub(super) row_key: Vec<bool>,
     pub(super) surplus: StringChunkedBuilder,
 }
 
@@ -26,7 +27,8 @@ impl RawColumns {
             builders: Vec::new(),
             source_file: StringChunkedBuilder::new(SOURCE_FILE.into(), 0),
             line_number: Vec::new(),
-            decimal_comma: Vec::new(),
+            day_first: Vec::new(),
+            row_key: Vec::new(),
             surplus: StringChunkedBuilder::new(SURPLUS.into(), 0),
         };
         raw.add(&names.collect::<Vec<_>>());
@@ -53,7 +55,8 @@ impl RawColumns {
             self.builders.into_iter().map(|builder| builder.finish().into_column()).collect();
         columns.push(self.source_file.finish().into_column());
         columns.push(Column::new(LINE_NUMBER.into(), self.line_number));
-        columns.push(Column::new(DECIMAL_COMMA.into(), self.decimal_comma));
+        columns.push(Column::new(DAY_FIRST.into(), self.day_first));
+        columns.push(Column::new(ROW_KEY.into(), self.row_key));
         columns.push(self.surplus.finish().into_column());
         Ok(DataFrame::new_infer_height(columns)?)
     }

@@ -16,7 +16,8 @@ use crate::pipeline::silver::columns::{LINE_NUMBER, SOURCE_FILE};
 use crate::pipeline::{PipelineError, Result};
 
 /// Reads all files of a data set into one frame of texts: the canonical columns, any other column
-/// under its own name, then source_file, line_number, ~decimal_comma and surplus_cells. A cell that a
+/// under its own name, then source_file, line_number, ~day_first, ~row_key and
+/// surplus_cells. A cell that a
 /// row does not have is null; rows without any filled cell are left out. Without files the frame has
 /// no rows and all canonical columns.
 ///

@@ -3,6 +3,7 @@
 //! Files are read as streams, never held as a whole.
 
 use super::lines::LineTracker;
+use super::profile;
 use super::raw::RawColumns;
 use super::source::SourceText;
 use super::text::{decode, decompress, is_blank, skip_lines, transcode};
@@ -16,7 +17,8 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub(super) struct Rows<'a> {
     name: String,
     encoding: Encoding,
-    has_decimal_comma: bool,
+    is_day_first: bool,
+    has_row_key: bool,
     /// The column of the raw frame for each column of the file, in file order.
     columns: Vec<String>,
     reader: csv::Reader<LineTracker<'a>>,
@@ -46,7 +48,8 @@ impl<'a> Rows<'a> {
         Ok(Self {
             name,
             encoding: verdict.encoding,
-            has_decimal_comma: separator == b';',
+            is_day_first: profile::is_day_first(&verdict),
+            has_row_key: profile::has_row_key(&verdict),
             columns: verdict.columns.into_iter().map(|column| column.column).collect(),
             reader,
             record,
@@ -80,7 +83,8 @@ impl<'a> Rows<'a> {
             }
             raw.source_file.append_value(&self.name);
             raw.line_number.push(line);
-            raw.decimal_comma.push(self.has_decimal_comma);
+            raw.day_first.push(self.is_day_first);
+            raw.row_key.push(self.has_row_key);
             raw.surplus.append_option(self.surplus());
             rows += 1;
         }

@@ -59,15 +59,18 @@ fn sales_tables_follow_the_formulas() {
             "id_achat": 1, "id_client": 1, "date_achat": "2024-01-03T10:00:00", "montant": 10.0,
             "produit": "Tea", "quantite": null, "prix": null, "pays": "France", "jour": "2024-01-03",
             "mois": "2024-01", "annee": 2024, "semaine": "2024-01-01", "trimestre": "2024-Q1",
+            "id_commande": 1, "ref_commande": "1", "ligne": 1, "type": "sale", "devise": null,
         }]),
     );
     assert_close(
         &app.data("/revenue/country"),
         &json!([
             {"pays": "Germany", "total_revenue": 70.0, "total_purchases": 2, "avg_basket": 35.0,
-             "unique_customers": 1, "avg_revenue_per_customer": 70.0, "market_share_pct": 66.319_279_962_103_27},
+             "unique_customers": 1, "avg_revenue_per_customer": 70.0, "market_share_pct": 66.319_279_962_103_27,
+             "gross_revenue": 70.0, "refunds": 0.0, "total_customers": 1},
             {"pays": "France", "total_revenue": 35.55, "total_purchases": 3, "avg_basket": 11.85,
-             "unique_customers": 1, "avg_revenue_per_customer": 35.55, "market_share_pct": 33.680_720_037_896_73},
+             "unique_customers": 1, "avg_revenue_per_customer": 35.55, "market_share_pct": 33.680_720_037_896_73,
+             "gross_revenue": 35.55, "refunds": 0.0, "total_customers": 2},
         ]),
     );
     assert_close(
@@ -75,10 +78,10 @@ fn sales_tables_follow_the_formulas() {
         &json!([
             {"produit": "Tea", "total_revenue": 85.55, "total_sales": 4, "avg_price": 21.39, "min_price": 5.55,
              "max_price": 40.0, "unique_customers": 2, "market_share_pct": 81.051_634_296_541_92,
-             "top_countries": ["Germany", "France"]},
+             "top_countries": ["Germany", "France"], "gross_revenue": 85.55, "refunds": 0.0, "units_sold": 4},
             {"produit": "Mug", "total_revenue": 20.0, "total_sales": 1, "avg_price": 20.0, "min_price": 20.0,
              "max_price": 20.0, "unique_customers": 1, "market_share_pct": 18.948_365_703_458_076,
-             "top_countries": ["France"]},
+             "top_countries": ["France"], "gross_revenue": 20.0, "refunds": 0.0, "units_sold": 1},
         ]),
     );
     assert_close(&app.data("/revenue/statistics"), &{
@@ -112,11 +115,14 @@ fn periods_without_a_sale_are_zero_and_growth_compares_with_the_previous_period(
         &app.data("/revenue/monthly"),
         &json!([
             {"month": "2024-01", "month_start": "2024-01-01", "total_revenue": 60.0, "total_purchases": 3, "avg_basket": 20.0,
-             "unique_customers": 2, "prev_revenue": null, "growth_abs": null, "growth_pct": null},
+             "unique_customers": 2, "prev_revenue": null, "growth_abs": null, "growth_pct": null,
+             "gross_revenue": 60.0, "refunds": 0.0},
             {"month": "2024-02", "month_start": "2024-02-01", "total_revenue": 0.0, "total_purchases": 0, "avg_basket": null,
-             "unique_customers": 0, "prev_revenue": 60.0, "growth_abs": -60.0, "growth_pct": -1.0},
+             "unique_customers": 0, "prev_revenue": 60.0, "growth_abs": -60.0, "growth_pct": -1.0,
+             "gross_revenue": 0.0, "refunds": 0.0},
             {"month": "2024-03", "month_start": "2024-03-01", "total_revenue": 45.55, "total_purchases": 2, "avg_basket": 22.78,
-             "unique_customers": 2, "prev_revenue": 0.0, "growth_abs": 45.55, "growth_pct": null},
+             "unique_customers": 2, "prev_revenue": 0.0, "growth_abs": 45.55, "growth_pct": null,
+             "gross_revenue": 45.55, "refunds": 0.0},
         ]),
     );
     let weeks = app.data("/revenue/weekly");
@@ -170,6 +176,10 @@ fn with_models(mut row: Value, segment: &str, clv: Option<(f64, &str)>) -> Value
     row["p_alive"] = Value::Null;
     row["expected_purchases_12m"] = Value::Null;
     row["expected_spend_12m"] = Value::Null;
+    row["gross_revenue"] = row["total_spent"].clone();
+    row["refunds"] = json!(0.0);
+    row["ref_client"] = json!(row["id_client"].to_string());
+    row["date_inscription_source"] = json!("file");
     row
 }
 
@@ -243,6 +253,8 @@ fn customers_are_listed_with_and_without_purchases() {
             "active_customers": 2, "avg_basket": 21.11, "first_purchase": "2024-01-03T10:00:00",
             "last_purchase": "2024-03-11T08:00:00", "expected_value_12m": 584.913_477_231_730_5,
             "value_at_risk_12m": 15.957_748_101_255_14, "high_risk_customers": 0, "as_of": "2024-03-11T08:00:00",
+            "gross_revenue": 105.55, "refunds": 0.0, "guest_revenue": 0.0, "currency": "EUR",
+            "predicted_clv_12m": 428.06, "expected_purchases_12m": null,
         }),
     );
 }

@@ -311,6 +311,22 @@ fn where_no_customer_bought_in_the_window_there_is_no_value_to_learn() {
 }
 
 #[test]
+fn the_better_of_two_baselines_serves_where_there_are_too_few_customers() {
+    // Forty customers bought in the last period before the cut-off, two of them came back.
+    let mut purchases: Vec<Purchase> =
+        (1..=40).map(|id| (id, 100 + i64::try_from(id).unwrap(), 30.0)).collect();
+    purchases.extend([(1, 0, 30.0), (1, 250, 30.0), (2, 299, 30.0)]);
+    let (trained, _) = shop(40, &purchases);
+    assert_serves(&trained, Task::Clv, BASELINE, "skipped: 40 customers had bought");
+    assert_serves(&trained, Task::Clv, BASELINE, "the better of two baselines: a held-out");
+    let algorithm = &serving(&trained, Task::Clv).algorithm;
+    assert!(algorithm.contains("the mean of what came back"), "{algorithm}");
+    // 60 EUR in 99 days, of 40 customers.
+    let expected = (60.0_f64 * 365.0 / 99.0 / 40.0 * 100.0).round() / 100.0;
+    assert!(trained.scores.iter().all(|score| score.predicted_clv_12m == expected));
+}
+
+#[test]
 fn one_price_for_everything_still_gives_a_spend_forecast() {
     let mut purchases = regulars(120);
     for purchase in &mut purchases {

@@ -25,7 +25,7 @@ fn files(spec: Spec) -> Vec<(&'static str, Vec<u8>)> {
 fn refined(files: &[(&str, Vec<u8>)]) -> Silver {
     let sources = read_in_memory(files, &SourceOptions::default()).unwrap();
     let run_start = Timestamp::parse("2026-06-01").unwrap();
-    let options = silver::CleaningOptions { max_amount: 10_000.0, run_start };
+    let options = silver::CleaningOptions { rules: silver::CleaningRules::default(), run_start };
     silver::clean(sources, &options).unwrap()
 }
 

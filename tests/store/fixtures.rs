@@ -28,6 +28,9 @@ pub fn countries(rows: &[(&str, f64)]) -> Batch {
             ones(),
             floats(|r| r),
             floats(|_| 50.0),
+            floats(|r| r),
+            floats(|_| 0.0),
+            ones(),
         ],
         rows: rows.len(),
     }
@@ -47,6 +50,8 @@ pub fn month() -> Batch {
             null(),
             null(),
             null(),
+            ColumnValues::Float(vec![Some(0.0)]),
+            ColumnValues::Float(vec![Some(0.0)]),
         ],
         rows: 1,
     }
@@ -55,7 +60,7 @@ pub fn month() -> Batch {
 pub fn entry(table: &Table, hash: &str, rows: u64, revenue: f64, purchases: i64) -> TableEntry {
     let totals = Totals { revenue, purchases: Some(purchases) };
     let hash = format!("{hash:0<64}");
-    TableEntry::new(table.name.to_owned(), rows, hash, Vec::new(), Some(totals))
+    TableEntry::new(table, rows, hash, Vec::new(), Some(totals))
 }
 
 /// The entry of [`FIRST_ROWS`].

@@ -13,6 +13,7 @@ use crate::api::error::ApiError;
 use crate::api::extract::Admin;
 use crate::api::parameters::{DEFAULT_LIMIT, MAX_LIMIT, QueryParams, refuse_parameters};
 use crate::api::tags;
+use crate::domain::account::{Account, Entry, in_units};
 use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
 use crate::runs::{
@@ -112,6 +113,48 @@ pub(crate) struct QualityView {
     rejected: BTreeMap<String, u64>,
     /// Rows with a warning, by warning.
     warnings: BTreeMap<String, u64>,
+    /// Rows that are neither served nor errors, by reason: repeats, earlier versions, rows of totals.
+    set_aside: BTreeMap<String, u64>,
+    /// Where the money of each file went, by currency.
+    accounts: Vec<AccountView>,
+    /// Sentences about what is not served as it stands in the sources.
+    findings: Vec<String>,
+}
+
+/// The money of one file in one currency: read = sales − refunds + set_aside + left_out.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AccountView {
+    /// The file.
+    #[schema(example = "achats.csv")]
+    file: String,
+    /// The currency that its rows name; null where they name none.
+    currency: Option<String>,
+    /// Sum of every readable amount.
+    #[schema(example = 1_250_000.5)]
+    read: f64,
+    /// Sum of the sale lines that are served.
+    sales: f64,
+    /// Sum of the refund lines that are served, positive.
+    refunds: f64,
+    /// What is neither served nor an error, by reason.
+    set_aside: BTreeMap<String, LeftOutView>,
+    /// What is rejected, by reason.
+    left_out: BTreeMap<String, LeftOutView>,
+}
+
+/// Rows with one reason.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LeftOutView {
+    /// Number of rows.
+    rows: u64,
+    /// Rows of these without a readable amount.
+    without_amount: u64,
+    /// Sum of the readable amounts.
+    sum: f64,
+    /// The line of the first of them in its file.
+    line: i64,
+    /// The cell of that line that the reason is about.
+    value: String,
 }
 
 /// Rows of a data set.
@@ -180,13 +223,41 @@ impl From<RowCounts> for CountsView {
 
 impl From<RunQuality> for QualityView {
     fn from(quality: RunQuality) -> Self {
-        let RunQuality { data_sets, rejected, warnings } = quality;
+        let RunQuality { data_sets, rejected, warnings, set_aside, accounts, findings } = quality;
         Self {
             clients: data_sets[DataSet::Customers].into(),
             achats: data_sets[DataSet::Purchases].into(),
             rejected,
             warnings,
+            set_aside,
+            accounts: accounts.into_iter().map(AccountView::from).collect(),
+            findings,
         }
+    }
+}
+
+impl From<Account> for AccountView {
+    fn from(account: Account) -> Self {
+        let Account { file, currency, read, sales, refunds, set_aside, left_out } = account;
+        let views = |entries: BTreeMap<String, Entry>| {
+            entries.into_iter().map(|(reason, entry)| (reason, entry.into())).collect()
+        };
+        Self {
+            file,
+            currency,
+            read: in_units(read),
+            sales: in_units(sales),
+            refunds: in_units(refunds),
+            set_aside: views(set_aside),
+            left_out: views(left_out),
+        }
+    }
+}
+
+impl From<Entry> for LeftOutView {
+    fn from(entry: Entry) -> Self {
+        let Entry { rows, without_amount, sum, line, value } = entry;
+        Self { rows, without_amount, sum: in_units(sum), line, value }
     }
 }
 

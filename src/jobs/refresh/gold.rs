@@ -68,7 +68,7 @@ impl Refresher {
         let file =
             self.write_frame(Layer::Gold, folder.gold_table(table.name), frame, steps).await?;
         let hash = content_hash(table, std::slice::from_ref(&file));
-        Ok(TableEntry::new(table.name.to_owned(), rows, hash, vec![file], totals))
+        Ok(TableEntry::new(table, rows, hash, vec![file], totals))
     }
 }
 

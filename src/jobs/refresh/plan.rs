@@ -260,7 +260,7 @@ impl Refresher {
             "engine": ENGINE,
             "sources": sources,
             "as_of": request.as_of,
-            "max_amount": self.max_amount,
+            "cleaning": self.cleaning,
             "models": self.models,
         });
         if request.start_at == StartAt::Silver {

@@ -7,6 +7,7 @@ use crate::jobs::error::Result;
 use crate::jobs::owner::owner_of;
 use crate::lake::Lake;
 use crate::pipeline::ml::TrainingOptions;
+use crate::pipeline::silver::CleaningRules;
 use crate::pipeline::silver::quality::Gate;
 use crate::sources::SourceOptions;
 use crate::store::GoldStore;
@@ -25,8 +26,8 @@ pub struct Refresher {
     pub sources: SourceOptions,
     /// Limits of the quality gate.
     pub gate: Gate,
-    /// Greatest acceptable amount of one purchase, EUR.
-    pub max_amount: f64,
+    /// How rows are judged where sources alone do not decide.
+    pub cleaning: CleaningRules,
     /// How models are trained.
     pub models: TrainingOptions,
     /// Generations to keep in lake and store.

@@ -117,15 +117,15 @@ impl Refresher {
         run_start: Timestamp,
         steps: &Steps<'_>,
     ) -> Result<Silver> {
-        let rules = silver::CleaningOptions { max_amount: self.max_amount, run_start };
+        let options = silver::CleaningOptions { rules: self.cleaning.clone(), run_start };
         let clean = async || {
-            let texts = sources::texts(&self.lake, files);
+            let (texts, options) = (sources::texts(&self.lake, files), options.clone());
             let clean = move || {
                 let mut raw = PerDataSet::from_fn(|_| DataFrame::empty());
                 for (set, texts) in texts {
                     raw[set] = read(set, texts)?;
                 }
-                silver::clean(raw, &rules)
+                silver::clean(raw, &options)
             };
             Ok(compute(clean).await?)
         };

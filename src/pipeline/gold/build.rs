@@ -175,9 +175,9 @@ fn prove(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::schema::{Access, Column, ColumnType, Purchases, Tally};
-    use crate::pipeline::gold::exact::{purchases, revenue};
-    use crate::pipeline::silver::{self, CleaningOptions};
+    use crate::domain::schema::{Access, Column, ColumnType, Purchases, Scope, Tally};
+    use crate::pipeline::gold::lines::{net, orders, sums};
+    use crate::pipeline::silver::{self, CleaningOptions, CleaningRules};
     use crate::sources::{SourceOptions, read_in_memory};
 
     // What adding a table takes: its entry in the catalogue,
@@ -193,7 +193,8 @@ mod tests {
         order: &[],
         tally: Some(Tally {
             revenue: "total_revenue",
-            purchases: Purchases::Column("total_purchases"),
+            purchases: Purchases::Orders("total_purchases"),
+            scope: Scope::All,
         }),
         access: Access::Any,
     };
@@ -204,8 +205,8 @@ mod tests {
     // the function that builds it,
     fn revenue_by_quarter(fact: &DataFrame) -> Result<DataFrame> {
         let quarters = fact.clone().lazy().group_by([col("trimestre")]);
-        let totals = [revenue().alias("total_revenue"), purchases().alias("total_purchases")];
-        Ok(quarters.agg(totals).collect()?)
+        let totals = sums([orders().alias("total_purchases")]);
+        Ok(quarters.agg(totals).with_column(net().alias("total_revenue")).collect()?)
     }
 
     // and its line in the registry of builders.
@@ -224,7 +225,7 @@ mod tests {
         let files = [("clients.csv", CUSTOMERS), ("achats.csv", PURCHASES)];
         let raw = read_in_memory(&files, &SourceOptions::default()).unwrap();
         let run_start = Timestamp::parse("2025-01-01").unwrap();
-        let options = CleaningOptions { max_amount: 10_000.0, run_start };
+        let options = CleaningOptions { run_start, rules: CleaningRules::default() };
         let silver = silver::clean(raw, &options).unwrap();
         let base = aggregate(&silver.valid, None).unwrap().base;
 

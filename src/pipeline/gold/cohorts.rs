@@ -2,7 +2,8 @@
 
 use polars::prelude::*;
 
-use super::exact::{MICRO_EUR, distinct, revenue, to_eur};
+use super::exact::{MICRO_EUR, distinct, to_eur};
+use super::lines::{BUYER, SOLD_AT};
 use super::streaming::collect;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
@@ -13,45 +14,46 @@ fn month_number(date: Expr) -> Expr {
         + date.dt().month().cast(DataType::Int64)
 }
 
-/// Purchases with the cohort of their customer: first_purchase_month and `cohort`, its month
-/// number.
+/// The lines of customers who bought, with their cohort: first_purchase_month and `cohort`, its
+/// month number.
 fn with_cohort(fact: &DataFrame) -> LazyFrame {
     let first = fact
         .clone()
         .lazy()
         .group_by([col("id_client")])
-        .agg([col("jour").min().alias("first_day")])
+        .agg([col(SOLD_AT).min().cast(DataType::Date).alias("first_day")])
+        .filter(col("first_day").is_not_null())
         .with_columns([
             col("first_day").dt().strftime("%Y-%m").alias("first_purchase_month"),
             month_number(col("first_day")).alias("cohort"),
         ]);
-    fact.clone().lazy().select([col("id_client"), col("jour"), col(MICRO_EUR)]).inner_join(
-        first,
-        col("id_client"),
-        col("id_client"),
-    )
+    fact.clone()
+        .lazy()
+        .select([col("id_client"), col(BUYER), col("jour"), col(MICRO_EUR)])
+        .inner_join(first, col("id_client"), col("id_client"))
 }
 
-/// `cohort_first_purchase`: customers and all their spend to date by month of the first purchase.
+/// `cohort_first_purchase`: customers and all their net spend to date by month of the first purchase.
 pub(super) fn first_purchase(fact: &DataFrame) -> Result<DataFrame> {
     collect(
-        with_cohort(fact)
-            .group_by([col("first_purchase_month")])
-            .agg([distinct("id_client").alias("clients"), revenue().alias("ca")]),
+        with_cohort(fact).group_by([col("first_purchase_month")]).agg([
+            distinct("id_client").alias("clients"),
+            to_eur(col(MICRO_EUR).sum()).alias("ca"),
+        ]),
     )
 }
 
 /// `cohort_retention`: active customers of each cohort by months since the first purchase, up to
-/// the month of `as_of`.
+/// the month of `as_of`. A refund before the first purchase counts in its month.
 pub(super) fn retention(fact: &DataFrame, as_of: Timestamp) -> Result<DataFrame> {
     let tagged = collect(with_cohort(fact))?.lazy();
-    let purchases = tagged
-        .clone()
-        .with_column((month_number(col("jour")) - col("cohort")).alias("month_offset"));
-    let active = collect(purchases.group_by([col("cohort"), col("month_offset")]).agg([
-        distinct("id_client").alias("active_clients"),
-        col(MICRO_EUR).sum().alias("micros"),
-    ]))?;
+    let months_since = (month_number(col("jour")) - col("cohort")).clip(lit(0_i64), lit(i64::MAX));
+    let lines = tagged.clone().with_column(months_since.alias("month_offset"));
+    let active = collect(
+        lines
+            .group_by([col("cohort"), col("month_offset")])
+            .agg([distinct(BUYER).alias("active_clients"), col(MICRO_EUR).sum().alias("micros")]),
+    )?;
     let cohorts = collect(
         tagged
             .group_by([col("cohort"), col("first_purchase_month")])

@@ -9,7 +9,7 @@ use crate::pipeline::ml::{LastSegments, Trained, TrainingOptions};
 /// here.
 #[derive(Debug)]
 pub struct Base {
-    /// Every purchase up to `as_of`, with [`super::exact::MICRO_EUR`] for exact sums.
+    /// Every line up to `as_of`, with the columns of [`super::lines`].
     pub fact: DataFrame,
     /// The reference instant.
     pub as_of: Timestamp,

@@ -2,9 +2,8 @@
 
 use polars::prelude::*;
 
-use super::exact::{
-    MONTH_DAYS, days_until, distinct, divided, mean_amount, purchases, quantile, revenue,
-};
+use super::exact::{MICRO_EUR, MONTH_DAYS, days_until, distinct, divided, quantile};
+use super::lines::{BASKET, REFUND, SOLD_AT, SOLD_PRODUCT, net, orders, parts, sums};
 use super::streaming::collect;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
@@ -20,16 +19,14 @@ pub(super) fn customer_metrics(
     fact: &DataFrame,
     as_of: Timestamp,
 ) -> Result<DataFrame> {
-    let bought = collect(fact.clone().lazy().group_by([col("id_client")]).agg([
-        revenue().alias("total_spent"),
-        purchases().alias("purchase_count"),
-        mean_amount().alias("avg_basket"),
-        col("montant").min().alias("min_basket"),
-        col("montant").max().alias("max_basket"),
-        col("date_achat").min().alias("first_purchase"),
-        col("date_achat").max().alias("last_purchase"),
-        distinct("produit").alias("product_count"),
-    ]))?;
+    let bought = collect(fact.clone().lazy().group_by([col("id_client")]).agg(sums([
+        orders().alias("purchase_count"),
+        col(BASKET).min().alias("min_basket"),
+        col(BASKET).max().alias("max_basket"),
+        col(SOLD_AT).min().alias("first_purchase"),
+        col(SOLD_AT).max().alias("last_purchase"),
+        distinct(SOLD_PRODUCT).alias("product_count"),
+    ])))?;
     let months = divided(days_until(col("first_purchase"), as_of), MONTH_DAYS);
     let months_at_least_one = when(months.clone().gt(lit(1.0))).then(months).otherwise(lit(1.0));
     let frequency = col("purchase_count").cast(DataType::Float64) / months_at_least_one;
@@ -38,10 +35,12 @@ pub(super) fn customer_metrics(
         .lazy()
         .left_join(bought.lazy(), col("id_client"), col("id_client"))
         .sort(["id_client"], SortMultipleOptions::default())
+        .with_columns([cols([MICRO_EUR, REFUND, "purchase_count", "product_count"])
+            .as_expr()
+            .fill_null(lit(0_i64))])
+        .with_columns(parts("purchase_count"))
         .with_columns([
-            col("total_spent").fill_null(lit(0.0)),
-            col("purchase_count").fill_null(lit(0_i64)),
-            col("product_count").fill_null(lit(0_i64)),
+            net().alias("total_spent"),
             days_until(col("last_purchase"), as_of).alias("recency_days"),
             days_until(col("date_inscription").cast(INSTANT), as_of).alias("tenure_days"),
         ])

@@ -6,16 +6,14 @@
 use polars::prelude::*;
 
 use crate::domain::time::{DAY_MICROS, Timestamp};
+use crate::pipeline::orders::MICROS;
 use crate::pipeline::{PipelineError, Result};
 
-/// The column of `fact_achats` that holds montant in millionths of a euro.
+/// The column of `fact_achats` that holds montant in millionths.
 pub(super) const MICRO_EUR: &str = "~micro_eur";
 
 /// Days that count as a month where the contract divides days by 30.
 pub(super) const MONTH_DAYS: f64 = 30.0;
-
-/// Millionths in a euro.
-const MICROS: f64 = 1e6;
 
 /// An amount in whole millionths.
 pub(super) fn to_micros(amount: Expr) -> Expr {
@@ -27,9 +25,11 @@ pub(super) fn to_eur(micros: Expr) -> Expr {
     divided(micros, MICROS)
 }
 
-/// Whole millionths divided by a count, EUR, correctly rounded.
+/// Whole millionths divided by a count, EUR, correctly rounded; null where the count is 0.
 pub(super) fn eur_per(micros: Expr, count: Expr) -> Expr {
-    micros.cast(DataType::Float64) / (count.cast(DataType::Float64) * lit(MICROS))
+    let quotient =
+        micros.cast(DataType::Float64) / (count.clone().cast(DataType::Float64) * lit(MICROS));
+    when(count.gt(lit(0))).then(quotient).otherwise(lit(NULL))
 }
 
 /// A column divided by a constant, correctly rounded. The division of Polars multiplies by the
@@ -44,11 +44,12 @@ pub(super) fn divided(values: Expr, by: f64) -> Expr {
     )
 }
 
-/// The share of a group in the revenue of all groups, 0 to 100, from exact totals in [`MICRO_EUR`].
-pub(super) fn share_pct() -> Expr {
-    let part = col(MICRO_EUR).cast(DataType::Float64);
-    let whole = col(MICRO_EUR).sum().cast(DataType::Float64);
-    lit(100.0) * part / whole
+/// The share of a group in the total of all groups, 0 to 100, from exact sums; 0 where there is no
+/// total.
+pub(super) fn share_pct(micros: Expr) -> Expr {
+    let part = micros.clone().cast(DataType::Float64);
+    let whole = micros.sum().cast(DataType::Float64);
+    when(whole.clone().gt(lit(0.0))).then(lit(100.0) * part / whole).otherwise(lit(0.0))
 }
 
 /// The exact sum of an amount column, EUR.
@@ -56,24 +57,15 @@ pub(super) fn sum_amount(amount: Expr) -> Expr {
     to_eur(to_micros(amount).sum())
 }
 
-/// The sum of montant over a group of purchases, EUR.
-pub(super) fn revenue() -> Expr {
-    to_eur(col(MICRO_EUR).sum())
-}
-
-/// The mean of montant over a group of purchases, EUR.
-pub(super) fn mean_amount() -> Expr {
-    eur_per(col(MICRO_EUR).sum(), purchases())
-}
-
-/// The number of purchases in a group.
-pub(super) fn purchases() -> Expr {
+/// The number of rows in a group.
+pub(super) fn rows() -> Expr {
     len().cast(DataType::Int64)
 }
 
-/// The number of distinct values in a group.
+/// The number of distinct values in a group, null not being one.
 pub(super) fn distinct(name: &str) -> Expr {
-    col(name).n_unique().cast(DataType::Int64)
+    let nulls = col(name).null_count().gt(lit(0)).cast(DataType::Int64);
+    col(name).n_unique().cast(DataType::Int64) - nulls
 }
 
 /// The sum of floats in row order with Neumaier's compensation, for values that have no exact unit,
@@ -115,7 +107,8 @@ pub(super) fn minmax(values: Expr) -> Expr {
 pub(super) fn check_sums_fit(purchases: &DataFrame) -> Result<()> {
     /// Well below the maximum of an `i64`.
     const LIMIT: f64 = 9e18;
-    let max = purchases.column("montant")?.f64()?.max().unwrap_or(0.0);
+    let amounts = purchases.column("montant")?.f64()?;
+    let max = amounts.max().unwrap_or(0.0).max(-amounts.min().unwrap_or(0.0));
     #[allow(clippy::cast_precision_loss)]
     let bound = max * MICROS * purchases.height() as f64;
     if bound > LIMIT {

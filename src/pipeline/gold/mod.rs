@@ -10,10 +10,12 @@ mod context;
 mod customers;
 mod exact;
 mod kpis;
+mod lines;
 mod proof;
 mod registry;
 mod sales;
 mod scores;
+mod statistics;
 mod streaming;
 
 pub use build::{Aggregates, Gold, GoldTable, aggregate, complete};

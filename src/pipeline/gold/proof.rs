@@ -5,45 +5,147 @@
 
 use polars::prelude::*;
 
-use super::exact::sum_amount;
+use super::exact::{MICRO_EUR, sum_amount, to_eur, to_micros};
+use super::lines::{SOLD, orders};
 use crate::catalogue;
 use crate::domain::manifest::{ProofCheck, Totals};
-use crate::domain::schema::{Column as Declared, ColumnType, Purchases, Table};
+use crate::domain::schema::{Column as Declared, ColumnType, Purchases, Scope, Table, Tally};
 use crate::pipeline::Result;
 
 fn check(what: String, expected: &str, found: &str, holds: bool) -> ProofCheck {
     ProofCheck { what, expected: expected.to_owned(), found: found.to_owned(), holds }
 }
 
-/// Compares the totals of every table that has a tally with those of fact_achats.
+/// Compares the totals of every table that has a tally with those of the lines that the table was
+/// aggregated from, and net revenue with its parts.
 pub(super) fn agreement(
     fact: &DataFrame,
     frames: &[(&'static Table, DataFrame)],
 ) -> Result<Vec<ProofCheck>> {
     let mut checks = Vec::new();
-    let Some(expected) = totals(&catalogue::FACT_ACHATS, fact)? else { return Ok(checks) };
     for (table, frame) in frames {
-        let Some(found) = totals(table, frame)? else { continue };
-        let shown = |totals: Totals| match totals.purchases {
-            Some(purchases) => format!("{:.2} EUR, {purchases} purchases", totals.revenue),
-            None => format!("{:.2} EUR", totals.revenue),
-        };
-        checks.push(check(
-            format!("totals of {} against fact_achats", table.name),
-            &shown(expected),
-            &shown(found),
-            found.agrees_with(expected, Totals::HALF_CENT),
-        ));
+        if let (Some(tally), Some(found)) = (table.tally, totals(table, frame)?) {
+            let expected = of_lines(fact, tally)?;
+            let shown = |totals: Totals| match totals.purchases {
+                Some(counted) => {
+                    format!("{:.2} EUR, {counted} {}", totals.revenue, tally.purchases.noun())
+                }
+                None => format!("{:.2} EUR", totals.revenue),
+            };
+            checks.push(check(
+                format!("totals of {} against {}", table.name, described(tally.scope)),
+                &shown(expected),
+                &shown(found),
+                found.agrees_with(expected, Totals::HALF_CENT),
+            ));
+        }
+        checks.extend(parts_of_net(table, frame)?);
     }
+    checks.extend(customers_and_guests(fact, frames)?);
     Ok(checks)
+}
+
+fn described(scope: Scope) -> &'static str {
+    match scope {
+        Scope::All => "fact_achats",
+        Scope::Customers => "known customers in fact_achats",
+        Scope::Buyers => "customers with a sale in fact_achats",
+    }
+}
+
+/// The totals of the lines that a tally is about.
+fn of_lines(fact: &DataFrame, tally: Tally) -> Result<Totals> {
+    let known = fact.clone().lazy().filter(col("id_client").is_not_null());
+    let lines = match tally.scope {
+        Scope::All => fact.clone().lazy(),
+        Scope::Customers => known,
+        Scope::Buyers => {
+            let buyers = known
+                .clone()
+                .filter(col(SOLD).is_not_null())
+                .select([col("id_client")])
+                .unique(None, UniqueKeepStrategy::Any);
+            known.join(
+                buyers,
+                [col("id_client")],
+                [col("id_client")],
+                JoinArgs::new(JoinType::Semi),
+            )
+        }
+    };
+    let counted = match tally.purchases {
+        Purchases::Lines => len().cast(DataType::Int64),
+        Purchases::Orders(_) => orders(),
+        Purchases::SaleLines(_) => col(SOLD).count().cast(DataType::Int64),
+        Purchases::Unknown => lit(NULL).cast(DataType::Int64),
+    };
+    let revenue = to_eur(col(MICRO_EUR).sum());
+    let sums = lines.select([revenue.alias("revenue"), counted.alias("purchases")]).collect()?;
+    read_totals(&sums)
+}
+
+fn read_totals(sums: &DataFrame) -> Result<Totals> {
+    Ok(Totals {
+        revenue: sums.column("revenue")?.f64()?.get(0).unwrap_or(0.0),
+        purchases: sums.column("purchases")?.i64()?.get(0),
+    })
+}
+
+/// Whether gross revenue less refunds is net revenue in every row, for a table that has all three.
+fn parts_of_net(table: &Table, frame: &DataFrame) -> Result<Option<ProofCheck>> {
+    let Some(tally) = table.tally else { return Ok(None) };
+    if ["gross_revenue", "refunds"].iter().any(|name| table.column(name).is_none()) {
+        return Ok(None);
+    }
+    let micros = |name: &str| to_micros(col(name));
+    let differs = (micros("gross_revenue") - micros("refunds")).neq(micros(tally.revenue));
+    let rows = frame
+        .clone()
+        .lazy()
+        .select([differs.cast(DataType::Int64).sum().alias("rows")])
+        .collect()?;
+    let rows = rows.column("rows")?.i64()?.get(0).unwrap_or(0);
+    let what =
+        format!("rows of {} where gross_revenue less refunds is not {}", table.name, tally.revenue);
+    Ok(Some(check(what, "0", &rows.to_string(), rows == 0)))
+}
+
+/// Whether the net revenue of customers and of guests is that of all lines.
+fn customers_and_guests(
+    fact: &DataFrame,
+    frames: &[(&'static Table, DataFrame)],
+) -> Result<Option<ProofCheck>> {
+    let sum = |table: &Table, column: &str| -> Result<Option<f64>> {
+        let built = frames.iter().find(|(built, _)| built.name == table.name);
+        let Some((_, frame)) = built else { return Ok(None) };
+        let sums = frame.clone().lazy().select([sum_amount(col(column)).alias("sum")]).collect()?;
+        Ok(sums.column("sum")?.f64()?.get(0))
+    };
+    let customers = sum(&catalogue::CUSTOMER_METRICS, "total_spent")?;
+    let guests = sum(&catalogue::KPIS, "guest_revenue")?;
+    let (Some(customers), Some(guests), Some(tally)) =
+        (customers, guests, catalogue::FACT_ACHATS.tally)
+    else {
+        return Ok(None);
+    };
+    let all = of_lines(fact, tally)?.revenue;
+    let found = customers + guests;
+    Ok(Some(check(
+        "customer_metrics and guest_revenue against fact_achats".to_owned(),
+        &format!("{all:.2} EUR"),
+        &format!("{found:.2} EUR"),
+        (found - all).abs() < Totals::HALF_CENT,
+    )))
 }
 
 /// The totals that a table repeats; `None` for a table without a tally.
 pub(super) fn totals(table: &Table, frame: &DataFrame) -> Result<Option<Totals>> {
     let Some(tally) = table.tally else { return Ok(None) };
     let counted = match tally.purchases {
-        Purchases::Column(column) => col(column).sum().cast(DataType::Int64),
-        Purchases::Rows => len().cast(DataType::Int64),
+        Purchases::Orders(column) | Purchases::SaleLines(column) => {
+            col(column).sum().cast(DataType::Int64)
+        }
+        Purchases::Lines => len().cast(DataType::Int64),
         Purchases::Unknown => lit(NULL).cast(DataType::Int64),
     };
     let sums = frame
@@ -51,10 +153,7 @@ pub(super) fn totals(table: &Table, frame: &DataFrame) -> Result<Option<Totals>>
         .lazy()
         .select([sum_amount(col(tally.revenue)).alias("revenue"), counted.alias("purchases")])
         .collect()?;
-    Ok(Some(Totals {
-        revenue: sums.column("revenue")?.f64()?.get(0).unwrap_or(0.0),
-        purchases: sums.column("purchases")?.i64()?.get(0),
-    }))
+    read_totals(&sums).map(Some)
 }
 
 /// Checks that keys are unique, that a single-row table has one row, and that no value is null or

@@ -6,7 +6,7 @@
 use polars::prelude::DataFrame;
 
 use super::context::{Base, Modelled};
-use super::{cohorts, customers, kpis, sales, scores};
+use super::{cohorts, customers, kpis, sales, scores, statistics};
 use crate::catalogue;
 use crate::domain::schema::Table;
 use crate::pipeline::ml::report::{Task, serving_method};
@@ -28,13 +28,21 @@ pub(super) type Entry = (&'static Table, Builder);
 /// One entry per table of [`catalogue::ALL`].
 pub(super) static BUILDERS: &[Entry] = &[
     (&catalogue::FACT_ACHATS, Builder::Base(|base| Ok(base.fact.clone()))),
-    (&catalogue::REVENUE_BY_COUNTRY, Builder::Base(|base| sales::revenue_by_country(&base.fact))),
+    (
+        &catalogue::REVENUE_BY_COUNTRY,
+        Builder::Base(|base| sales::revenue_by_country(&base.fact, &base.metrics)),
+    ),
     (&catalogue::REVENUE_BY_PRODUCT, Builder::Base(|base| sales::revenue_by_product(&base.fact))),
     (&catalogue::MONTHLY_REVENUE, Builder::Base(|base| sales::monthly_revenue(&base.fact))),
     (&catalogue::WEEKLY_REVENUE, Builder::Base(|base| sales::weekly_revenue(&base.fact))),
     (&catalogue::DAILY_REVENUE, Builder::Base(|base| sales::daily_revenue(&base.fact))),
-    (&catalogue::BASKET_DISTRIBUTION, Builder::Base(|base| sales::basket_distribution(&base.fact))),
-    (&catalogue::STATISTICS, Builder::Base(|base| sales::statistics(&base.fact))),
+    (
+        &catalogue::BASKET_DISTRIBUTION,
+        Builder::Base(|base| statistics::basket_distribution(&base.fact)),
+    ),
+    (&catalogue::STATISTICS, Builder::Base(|base| statistics::statistics(&base.fact))),
+    (&catalogue::STATISTICS_BY_PRODUCT, Builder::Base(|base| statistics::by_product(&base.fact))),
+    (&catalogue::STATISTICS_BY_COUNTRY, Builder::Base(|base| statistics::by_country(&base.fact))),
     (&catalogue::COHORT_FIRST_PURCHASE, Builder::Base(|base| cohorts::first_purchase(&base.fact))),
     (
         &catalogue::COHORT_RETENTION,
@@ -80,9 +88,13 @@ pub(super) static BUILDERS: &[Entry] = &[
     (
         &catalogue::KPIS,
         Builder::Modelled(|run| {
-            let high_risk = kpis::high_risk(&run.churn)?;
-            let as_of = run.trained.artefact.as_of;
-            kpis::kpis(&run.base.metrics, &run.base.scores, high_risk, as_of)
+            let customers = kpis::CustomerTables {
+                metrics: &run.base.metrics,
+                scores: &run.base.scores,
+                predicted: &run.by_customer,
+                high_risk: kpis::high_risk(&run.churn)?,
+            };
+            kpis::kpis(&run.base.fact, &customers, run.trained.artefact.as_of)
         }),
     ),
 ];

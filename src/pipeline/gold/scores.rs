@@ -5,9 +5,10 @@
 use polars::prelude::*;
 
 use super::exact::{
-    MONTH_DAYS, days_until, distinct, divided, mean_amount, minmax, purchases, quantile, revenue,
-    sum_amount, sum_in_order,
+    MICRO_EUR, MONTH_DAYS, days_until, distinct, divided, eur_per, minmax, quantile, rows,
+    sum_amount, sum_in_order, to_eur,
 };
+use super::lines::{REFUND, SOLD_AT, SOLD_PRODUCT, orders};
 use super::streaming::collect;
 use crate::domain::time::{DAY_MICROS, Timestamp};
 use crate::pipeline::Result;
@@ -35,18 +36,18 @@ pub(super) fn customer_features(
             .filter(col("date_achat").to_physical().gt_eq(lit(window_start)))
             .group_by([col("id_client")])
             .agg([
-                purchases().alias("freq_12m"),
-                revenue().alias("monetary_12m"),
-                mean_amount().alias("monetary_avg_12m"),
-                distinct("produit").alias("product_diversity_12m"),
+                orders().alias("freq_12m"),
+                to_eur(col(MICRO_EUR).sum()).alias("monetary_12m"),
+                sold_per_order().alias("monetary_avg_12m"),
+                distinct(SOLD_PRODUCT).alias("product_diversity_12m"),
             ]),
     )?;
     let ever = collect(fact.clone().lazy().group_by([col("id_client")]).agg([
-        col("date_achat").max().alias("last_purchase"),
-        col("date_achat").min().alias("first_purchase"),
-        purchases().alias("total_orders_all"),
-        revenue().alias("total_spend_all"),
-        mean_amount().alias("avg_order_value_all"),
+        col(SOLD_AT).max().alias("last_purchase"),
+        col(SOLD_AT).min().alias("first_purchase"),
+        orders().alias("total_orders_all"),
+        to_eur(col(MICRO_EUR).sum()).alias("total_spend_all"),
+        sold_per_order().alias("avg_order_value_all"),
     ]))?;
     let or_zero = |name: &str| col(name).fill_null(lit(0));
     Ok(customers
@@ -71,6 +72,16 @@ pub(super) fn customer_features(
         .collect()?)
 }
 
+/// What was sold on an order of a group on average, EUR; null without an order.
+fn sold_per_order() -> Expr {
+    eur_per(col(MICRO_EUR).sum() + col(REFUND).sum(), orders())
+}
+
+/// What a customer spent in the window; 0 where refunds exceed it.
+fn spent_12m() -> Expr {
+    col("monetary_12m").clip(lit(0.0), lit(f64::MAX))
+}
+
 /// `customer_scores`: features with score, expected value, value at risk and segment.
 #[allow(clippy::cast_precision_loss)] // 365 is exact
 pub(super) fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
@@ -81,7 +92,7 @@ pub(super) fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
 
     let frequency = minmax(at_most(number("freq_12m"), quantile(col("freq_12m"), 0.95)));
     let recency = lit(1.0) - minmax(at_most(number("recency_days"), lit(YEAR_DAYS as f64)));
-    let monetary = minmax(col("monetary_12m"));
+    let monetary = minmax(spent_12m());
     let diversity = minmax(col("product_diversity_12m"));
     let [wf, wr, wm, wd] = WEIGHTS.map(lit);
     let score =
@@ -90,8 +101,8 @@ pub(super) fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
     let max_months = YEAR_DAYS as f64 / MONTH_DAYS;
     let at_least_a_day = number("tenure_days").clip(lit(1.0), lit(f64::MAX));
     let months_active = divided(at_least_a_day, MONTH_DAYS).clip(lit(1.0), lit(max_months));
-    let expected = number("monetary_12m") / months_active * lit(12.0) * col("prob_reachat_12m");
-    let at_risk = number("monetary_12m") * (lit(1.0) - col("prob_reachat_12m"));
+    let expected = spent_12m() / months_active * lit(12.0) * col("prob_reachat_12m");
+    let at_risk = spent_12m() * (lit(1.0) - col("prob_reachat_12m"));
     Ok(features
         .clone()
         .lazy()
@@ -107,7 +118,7 @@ pub(super) fn customer_scores(features: &DataFrame) -> Result<DataFrame> {
 /// The first segment whose condition holds.
 fn segment_label() -> Expr {
     let score = || col("prob_reachat_12m");
-    let is_high_spender = || col("monetary_12m").gt_eq(quantile(col("monetary_12m"), 0.75));
+    let is_high_spender = || spent_12m().gt_eq(quantile(spent_12m(), 0.75));
     let is_late = || col("recency_days").gt(quantile(col("recency_days"), 0.75));
     let half_frequency = divided(quantile(col("freq_12m"), 0.75), 2.0);
     let max_rare_frequency =
@@ -130,7 +141,7 @@ fn segment_label() -> Expr {
 /// `segment_summary`: totals and medians by segment.
 pub(super) fn segment_summary(scores: &DataFrame) -> Result<DataFrame> {
     let summary = collect(scores.clone().lazy().group_by([col("segment_label")]).agg([
-        purchases().alias("clients"),
+        rows().alias("clients"),
         sum_amount(col("monetary_12m")).alias("ca_12m"),
         col("freq_12m").cast(DataType::Float64).median().alias("freq_med"),
         col("recency_days").cast(DataType::Float64).median().alias("recency_med"),

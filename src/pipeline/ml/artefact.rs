@@ -51,9 +51,9 @@ pub struct Score {
     pub id_client: i64,
     /// Days since the last purchase.
     pub recency: i64,
-    /// Number of purchases.
+    /// Number of orders.
     pub frequency: i64,
-    /// Spend to date, EUR.
+    /// Net revenue to date, EUR; negative where more was refunded than sold.
     pub monetary: f64,
     /// Days since the first purchase.
     pub age: i64,
@@ -107,8 +107,8 @@ pub fn score(artefact: &Artefact, snapshot: &CustomerSnapshot<'_>) -> Vec<Score>
             Score {
                 id_client: snapshot.ids[row],
                 recency: days_between(purchases.at[purchases.at.len() - 1], now),
-                frequency: i64::try_from(purchases.at.len()).unwrap_or(i64::MAX),
-                monetary: purchases.spend(),
+                frequency: i64::try_from(purchases.orders()).unwrap_or(i64::MAX),
+                monetary: purchases.net(),
                 age: days_between(purchases.at[0], now),
                 segment: artefact.segmentation.assign(snapshot.rfm(row)),
                 churn_probability: churn[row],

@@ -12,19 +12,19 @@ use crate::domain::time::DAY_MICROS;
 
 /// Days between the last purchase and the cut-off.
 pub(crate) const DAYS_SINCE_LAST: usize = 0;
-/// Number of purchases.
+/// Number of orders.
 pub(crate) const FREQUENCY: usize = 1;
-/// Mean amount of a purchase, EUR.
+/// Mean spend on an order, EUR.
 pub(crate) const AVG_BASKET: usize = 2;
 /// Days between the first purchase and the cut-off.
 pub(crate) const TENURE: usize = 3;
-/// Spend to date, EUR.
+/// Spend to date less refunds, at least 0, EUR.
 pub(crate) const SPEND: usize = 4;
-/// Number of purchases in the last 90 days.
+/// Number of orders in the last 90 days.
 pub(crate) const FREQUENCY_90D: usize = 5;
-/// Number of purchases in the last 365 days.
+/// Number of orders in the last 365 days.
 pub(crate) const FREQUENCY_365D: usize = 6;
-/// Spend of the last 365 days, EUR.
+/// Spend of the last 365 days less refunds in them, at least 0, EUR.
 pub(crate) const SPEND_365D: usize = 7;
 /// Mean number of days between purchases; after a single purchase, days since.
 pub(crate) const MEAN_GAP_DAYS: usize = 8;
@@ -66,33 +66,30 @@ pub fn features(past: &Past<'_>) -> Matrix {
 /// The features of one customer, in single precision because trees split on that.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 fn of_customer(purchases: Purchases<'_>, cut_off: i64) -> [f32; COUNT] {
-    let Purchases { at, amounts, products } = purchases;
+    let at = purchases.at;
     let (first, last) = (at[0], at[at.len() - 1]);
-    let count = at.len() as f64;
+    let count = purchases.orders() as f64;
     let spend = purchases.spend();
-    let since = |days: i64| at.partition_point(|at| *at < cut_off - days * DAY_MICROS);
+    let since = |days: i64| purchases.since(cut_off - days * DAY_MICROS);
     let (recent, year) = (since(RECENT_DAYS), since(YEAR_DAYS));
     let silence = days_between(last, cut_off) as f64;
     let tenure = days_between(first, cut_off) as f64;
     // After a single purchase the gap is at least as long as the time since.
     let mean_gap =
-        if at.len() > 1 { days_between(first, last) as f64 / (count - 1.0) } else { tenure };
-    let mut distinct = products.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
+        if count > 1.0 { days_between(first, last) as f64 / (count - 1.0) } else { tenure };
     [
         silence,
         count,
-        spend / count,
+        spend / count.max(1.0),
         tenure,
         spend,
-        (at.len() - recent) as f64,
-        (at.len() - year) as f64,
+        recent.orders() as f64,
+        year.orders() as f64,
         // An empty sum is -0.
-        amounts[year..].iter().sum::<f64>() + 0.0,
+        year.spend() + 0.0,
         mean_gap,
         silence / mean_gap.max(1.0),
-        distinct.len() as f64,
+        purchases.product_count() as f64,
     ]
     .map(|value| value as f32)
 }
@@ -128,25 +125,40 @@ pub(crate) fn describe_value(feature: usize, row: &[f32]) -> String {
 mod tests {
     use super::*;
 
+    fn sales<'a>(at: &'a [i64], amounts: &'a [f64], is_order: &'a [bool]) -> Purchases<'a> {
+        let products = &[0; 1];
+        Purchases { at, amounts, products, is_order, refunded_at: &[], refunded: &[] }
+    }
+
     #[test]
     fn features_of_a_customer_computed_by_hand() {
         let day = DAY_MICROS;
         let at = [0, 100 * day, 380 * day];
-        let purchases = Purchases { at: &at, amounts: &[10.0, 20.0, 60.0], products: &[1, 2, 1] };
+        let products = &[1, 2, 1];
+        let purchases = Purchases { products, ..sales(&at, &[10.0, 20.0, 60.0], &[true; 3]) };
         let row = of_customer(purchases, 400 * day);
         assert_eq!(row, [20.0, 3.0, 30.0, 400.0, 90.0, 1.0, 2.0, 80.0, 190.0, 20.0 / 190.0, 2.0]);
+        // The second line belongs to the first order, and 30 EUR were refunded in the last year.
+        let purchases = Purchases {
+            is_order: &[true, false, true],
+            refunded_at: &[200 * day],
+            refunded: &[30.0],
+            ..purchases
+        };
+        let row = of_customer(purchases, 400 * day);
+        assert_eq!(row, [20.0, 2.0, 30.0, 400.0, 60.0, 1.0, 1.0, 50.0, 380.0, 20.0 / 380.0, 2.0]);
     }
 
     #[test]
     fn no_spend_is_zero_and_not_minus_zero() {
-        let purchases = Purchases { at: &[0], amounts: &[10.0], products: &[0] };
+        let purchases = sales(&[0], &[10.0], &[true]);
         let row = of_customer(purchases, 400 * DAY_MICROS);
         assert_eq!(describe_value(SPEND_365D, &row), "0.00 EUR spent in the last 365 days");
     }
 
     #[test]
     fn after_a_single_purchase_no_phrase_mentions_a_gap() {
-        let once = Purchases { at: &[0], amounts: &[10.0], products: &[0] };
+        let once = sales(&[0], &[10.0], &[true]);
         let row = of_customer(once, 22 * DAY_MICROS);
         let phrases: Vec<String> =
             (0..COUNT).map(|feature| describe_value(feature, &row)).collect();
@@ -167,7 +179,7 @@ mod tests {
 
     #[test]
     fn features_of_a_customer_with_a_single_purchase_just_now() {
-        let purchases = Purchases { at: &[5], amounts: &[10.0], products: &[0] };
+        let purchases = sales(&[5], &[10.0], &[true]);
         let row = of_customer(purchases, 5);
         assert_eq!(row, [0.0, 1.0, 10.0, 0.0, 10.0, 1.0, 1.0, 10.0, 0.0, 0.0, 1.0]);
     }

@@ -16,9 +16,10 @@ const NEW: &str = "New";
 /// Segment after this run of a customer who is not in it any more.
 const GONE: &str = "Gone";
 
+/// A customer's mean spend on an order, EUR.
 #[allow(clippy::cast_precision_loss)]
-fn mean(sum: f64, rows: i64) -> f64 {
-    sum / rows as f64
+fn mean_spend(score: &Score) -> f64 {
+    score.monetary.max(0.0) / score.frequency.max(1) as f64
 }
 
 /// `churn_predictions`: one row per customer with a purchase.
@@ -32,7 +33,7 @@ pub(crate) fn churn_predictions(scores: &[Score], method: &str) -> Result<DataFr
             ints("id_client", scores, |score| score.id_client),
             ints("days_since_last", scores, |score| score.recency),
             ints("frequency", scores, |score| score.frequency),
-            floats("avg_basket", scores, |score| Some(mean(score.monetary, score.frequency))),
+            floats("avg_basket", scores, |score| Some(mean_spend(score))),
             ints("tenure", scores, |score| score.age),
             floats("churn_probability", scores, |score| Some(score.churn_probability)),
             texts("churn_risk_level", scores, |score| churn::risk_level(score.churn_probability)),
@@ -52,7 +53,7 @@ pub(crate) fn clv_predictions(scores: &[Score], method: &str) -> Result<DataFram
         scores.len(),
         vec![
             ints("id_client", scores, |score| score.id_client),
-            floats("avg_purchase", scores, |score| Some(mean(score.monetary, score.frequency))),
+            floats("avg_purchase", scores, |score| Some(mean_spend(score))),
             ints("frequency", scores, |score| score.frequency),
             ints("customer_age", scores, |score| score.age),
             floats("historical_clv", scores, |score| Some(score.monetary)),

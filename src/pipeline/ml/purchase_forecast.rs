@@ -12,7 +12,7 @@ use super::matrix::select;
 use super::methods::bg_nbd::{self, Dropout, PurchaseModel};
 use super::methods::gamma_gamma::{self, SpendModel};
 use super::options::TrainingOptions;
-use super::report::{Candidate, Task};
+use super::report::{BASELINE, Candidate, Task};
 use super::report_text;
 use super::sampling::SeededSampler;
 use super::snapshot::CustomerSnapshot;
@@ -28,6 +28,9 @@ pub struct PurchaseForecaster {
     purchases: Option<PurchaseModel>,
     #[serde(rename = "spending")]
     spend: Option<SpendModel>,
+    /// No customer came back: 0 is expected of everybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_no_returns: bool,
 }
 
 /// The forecast for one customer; `None` where a model is missing.
@@ -43,6 +46,10 @@ pub struct PurchaseForecast {
 
 impl PurchaseForecaster {
     pub(crate) fn forecast(&self, snapshot: &CustomerSnapshot<'_>, row: usize) -> PurchaseForecast {
+        if self.has_no_returns {
+            let (purchases_12m, spend_12m) = (Some(0.0), Some(0.0));
+            return PurchaseForecast { p_alive: None, purchases_12m, spend_12m };
+        }
         let pattern = snapshot.patterns[row];
         let purchases_12m =
             self.purchases.map(|model| model.expected_transactions(pattern, YEAR_DAYS));
@@ -71,6 +78,9 @@ pub(crate) fn train(
     candidate.customers = snapshot.len();
     candidate.features =
         [DAYS_SINCE_LAST, FREQUENCY, TENURE, AVG_BASKET].map(|feature| NAMES[feature]).to_vec();
+    if snapshot.len() > 0 && !snapshot.past.has_repeats() {
+        return no_returns(candidate);
+    }
     if let Err(reason) = check(snapshot, options) {
         candidate.add_note(&format!("skipped: {reason}; {ALL_NULL}"));
         return (PurchaseForecaster::default(), candidate);
@@ -102,7 +112,20 @@ pub(crate) fn train(
         }
     };
     candidate.serves = purchases.is_some();
-    (PurchaseForecaster { purchases, spend }, candidate)
+    (PurchaseForecaster { purchases, spend, has_no_returns: false }, candidate)
+}
+
+/// The forecast of a shop where no customer bought on a second day.
+fn no_returns(mut candidate: Candidate) -> (PurchaseForecaster, Candidate) {
+    candidate.method = BASELINE;
+    candidate.library = report_text::GOLDSMITH;
+    "the mean of what came back, for everybody".clone_into(&mut candidate.algorithm);
+    candidate.features = Vec::new();
+    candidate.serves = true;
+    candidate.add_note(
+        "skipped: no customer came back: no customer bought on a second day, so the mean of what came back, 0, serves as expected_purchases_12m and expected_spend_12m; p_alive is null",
+    );
+    (PurchaseForecaster { has_no_returns: true, ..PurchaseForecaster::default() }, candidate)
 }
 
 /// Why these customers are not learnt from.

@@ -5,9 +5,9 @@
 pub struct Rfm {
     /// Days from the last purchase to the reference instant.
     pub recency: f64,
-    /// Number of purchases.
+    /// Number of orders.
     pub frequency: f64,
-    /// Spend to date, EUR.
+    /// Spend to date less refunds, at least 0, EUR.
     pub monetary: f64,
 }
 

@@ -85,7 +85,7 @@ impl<M> ModelSelection<M> {
 }
 
 /// The error that is compared, with its name; infinite without an evaluation.
-fn error(candidate: &Candidate) -> (f64, &'static str) {
+pub(crate) fn error(candidate: &Candidate) -> (f64, &'static str) {
     match &candidate.metrics {
         Some(Metrics::Churn(metrics)) => (metrics.brier, "Brier score"),
         Some(Metrics::Clv(metrics)) => (metrics.mae, "mean absolute error"),

@@ -59,7 +59,7 @@ impl<'a> CustomerSnapshot<'a> {
         let last = purchases.at[purchases.at.len() - 1];
         Rfm {
             recency: days_between(last, self.past.cut_off().0) as f64,
-            frequency: purchases.at.len() as f64,
+            frequency: purchases.orders() as f64,
             monetary: purchases.spend(),
         }
     }

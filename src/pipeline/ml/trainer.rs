@@ -12,7 +12,7 @@ use super::options::TrainingOptions;
 use super::report::{BASELINE, Candidate};
 use super::report_text;
 use super::sampling::{SeededSampler, Split};
-use super::selection::ModelSelection;
+use super::selection::{ModelSelection, error};
 use super::snapshot::CustomerSnapshot;
 use super::training_set::{Input, LabelledCustomers, TrainingSet};
 use crate::domain::time::Timestamp;
@@ -38,8 +38,9 @@ pub(crate) trait SupervisedTask: Sized {
     /// Why this split leaves nothing to fit on or to evaluate on, as a note.
     fn check_split(customers: &LabelledCustomers<'_>, split: &Split) -> Result<(), String>;
 
-    /// The simple rule that every method has to beat, fitted on some rows.
-    fn baseline(customers: &LabelledCustomers<'_>, rows: &[usize]) -> Baseline<Self::Model>;
+    /// The simple rules of which every method has to beat the better one, fitted on some rows. The
+    /// first one is the baseline where they cannot be compared.
+    fn baselines(customers: &LabelledCustomers<'_>, rows: &[usize]) -> Vec<Baseline<Self::Model>>;
 
     /// A rule that makes models superfluous, and why.
     fn replacement(
@@ -124,16 +125,10 @@ pub(crate) fn train<T: SupervisedTask>(
     let customers = T::label(history, as_of, options);
     let split = match split::<T>(&customers) {
         Ok(split) => split,
-        Err(reason) => {
-            let all: Vec<usize> = (0..customers.len()).collect();
-            let (model, mut candidate) = report(&customers, T::baseline(&customers, &all));
-            candidate.serves_because(&reason);
-            T::add_caveats(&customers, &mut candidate);
-            return (model, vec![candidate]);
-        }
+        Err(reason) => return serve_baseline::<T>(&customers, &reason),
     };
-    let (model, mut candidate) = report(&customers, T::baseline(&customers, &split.train));
-    let baseline = evaluate::<T>(&customers, model, &split.test, &mut candidate);
+    let ((baseline, mut candidate), compared) = best_baseline::<T>(&customers, &split).1;
+    candidate.add_note(&compared);
     if let Some((rule, reason)) = T::replacement(&customers, &split) {
         let baseline = candidate.metrics;
         let (model, mut candidate) = report(&customers, rule);
@@ -170,10 +165,71 @@ pub(crate) fn predict<T: SupervisedTask>(
 /// The rows to fit on and to evaluate on, or why nothing can be learnt.
 fn split<T: SupervisedTask>(customers: &LabelledCustomers<'_>) -> Result<Split, String> {
     T::check_labels(customers)?;
-    let sampler = SeededSampler::new(customers.options.seed, customers.task.as_str());
-    let split = sampler.hold_out(&customers.snapshot.ids);
+    let split = hold_out(customers);
     T::check_split(customers, &split)?;
     Ok(split)
+}
+
+fn hold_out(customers: &LabelledCustomers<'_>) -> Split {
+    let sampler = SeededSampler::new(customers.options.seed, customers.task.as_str());
+    sampler.hold_out(&customers.snapshot.ids)
+}
+
+/// Serves a baseline where nothing can be learnt: the better one if customers can be held out, else
+/// the first.
+fn serve_baseline<T: SupervisedTask>(
+    customers: &LabelledCustomers<'_>,
+    reason: &str,
+) -> (T::Model, Vec<Candidate>) {
+    let all: Vec<usize> = (0..customers.len()).collect();
+    let mut baselines = T::baselines(customers, &all);
+    let split = hold_out(customers);
+    let can_compare = baselines.len() > 1 && !split.train.is_empty() && !split.test.is_empty();
+    let (position, note) = if can_compare {
+        let (position, (_, note)) = best_baseline::<T>(customers, &split);
+        (position, note)
+    } else {
+        (0, String::new())
+    };
+    let (model, mut candidate) = report(customers, baselines.swap_remove(position));
+    candidate.serves_because(reason);
+    candidate.add_note(&note);
+    T::add_caveats(customers, &mut candidate);
+    (model, vec![candidate])
+}
+
+/// A rule that was evaluated, with what is reported of it.
+type EvaluatedBaseline<M> = (Evaluated<M>, Candidate);
+
+/// The position of the baseline with the least error on the test customers, the first of equal ones;
+/// the baseline itself, and a note on the others.
+fn best_baseline<T: SupervisedTask>(
+    customers: &LabelledCustomers<'_>,
+    split: &Split,
+) -> (usize, (EvaluatedBaseline<T::Model>, String)) {
+    let evaluated = T::baselines(customers, &split.train).into_iter().map(|baseline| {
+        let (model, mut candidate) = report(customers, baseline);
+        let model = evaluate::<T>(customers, model, &split.test, &mut candidate);
+        (model, candidate)
+    });
+    let mut evaluated: Vec<EvaluatedBaseline<T::Model>> = evaluated.collect();
+    let of = |(_, candidate): &EvaluatedBaseline<T::Model>| error(candidate);
+    let mut best = 0;
+    for other in 1..evaluated.len() {
+        if of(&evaluated[other]).0 < of(&evaluated[best]).0 {
+            best = other;
+        }
+    }
+    let chosen = evaluated.remove(best);
+    let notes = evaluated.iter().map(|other| {
+        let ((worse, name), algorithm) = (of(other), &other.1.algorithm);
+        format!(
+            "the better of two baselines: a held-out {name} of {:.4}, against {worse:.4} of the other, {algorithm}",
+            of(&chosen).0
+        )
+    });
+    let note = notes.collect::<Vec<_>>().join("; ");
+    (best, (chosen, note))
 }
 
 fn report<M>(customers: &LabelledCustomers<'_>, rule: Baseline<M>) -> (M, Candidate) {
@@ -362,10 +418,10 @@ mod tests {
             Ok(())
         }
 
-        fn baseline(_: &LabelledCustomers<'_>, rows: &[usize]) -> Baseline<Model> {
+        fn baselines(_: &LabelledCustomers<'_>, rows: &[usize]) -> Vec<Baseline<Model>> {
             let algorithm = "nothing".to_owned();
             let model = Model::Nothing(Mean(0.0));
-            Baseline { model, algorithm, features: Vec::new(), fitted: rows.len() }
+            vec![Baseline { model, algorithm, features: Vec::new(), fitted: rows.len() }]
         }
 
         fn try_methods(trainer: &mut Trainer<'_, Self>) {

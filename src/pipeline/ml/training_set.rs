@@ -26,6 +26,9 @@ pub(crate) struct LabelledCustomers<'a> {
     pub window_days: i64,
     /// Days from the first purchase to the end of the window.
     pub history_days: i64,
+    /// Whether any customer is known to have come back: a customer of the cut-off in the window, or,
+    /// where there was none yet, a customer on a second day.
+    pub has_returns: bool,
 }
 
 impl<'a> LabelledCustomers<'a> {
@@ -41,10 +44,15 @@ impl<'a> LabelledCustomers<'a> {
     ) -> Self {
         let past = history.up_to(Timestamp(as_of.0 - window_days * DAY_MICROS));
         let windows = history.after(&past, as_of);
+        let has_returns = if windows.is_empty() {
+            history.up_to(as_of).has_repeats()
+        } else {
+            windows.iter().any(|window| window.purchases > 0)
+        };
         let (targets, positive) = windows.into_iter().map(label).unzip();
         let snapshot = CustomerSnapshot::of(past);
         let history_days = history.days_until(as_of);
-        Self { task, options, snapshot, targets, positive, window_days, history_days }
+        Self { task, options, snapshot, targets, positive, window_days, history_days, has_returns }
     }
 
     pub fn len(&self) -> usize {

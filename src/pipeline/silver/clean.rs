@@ -2,8 +2,9 @@
 
 use polars::prelude::*;
 
-use super::layer::{Cleaned, CleaningOptions, Rules, Silver};
-use super::{checks, customers, purchases, quality};
+use super::cleaned::{Cleaned, Rules};
+use super::layer::{CleaningOptions, Silver};
+use super::{customers, purchases, quality};
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
 use crate::pipeline::Result;
@@ -25,8 +26,13 @@ pub fn clean(raw: PerDataSet<DataFrame>, options: &CleaningOptions) -> Result<Si
     let mut report = QualityReport::default();
     for (set, raw) in raw {
         let rules = rules_of(set);
-        let cleaned = (rules.clean)(raw, options, &valid)?;
+        let mut cleaned = (rules.clean)(raw, options, &valid)?;
         report.data_sets[set] = quality::counts(&cleaned)?;
+        if let Some(found) = cleaned.found.take() {
+            found.complete(&mut valid)?;
+        }
+        report.accounts.append(&mut cleaned.accounts);
+        report.findings.append(&mut cleaned.findings);
         let warnings = cleaned.warnings.iter().map(|(name, rows)| ((*name).to_owned(), *rows));
         report.warnings.extend(warnings);
         report.earliest_future =
@@ -42,6 +48,5 @@ pub fn clean(raw: PerDataSet<DataFrame>, options: &CleaningOptions) -> Result<Si
 /// # Errors
 /// As [`clean`].
 pub fn clean_purchases(raw: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
-    let named = raw.clone().lazy().select([checks::positive_integer("id_client")]).collect()?;
-    purchases::clean(raw, options, &named.columns()[0])
+    purchases::clean(raw, options, &DataFrame::empty())
 }

@@ -1,77 +1,236 @@
-//! The rules of customers, in the order of the contract's table.
+//! Customers as files list them: one row per identifier, later rows over earlier ones.
 
 use polars::prelude::*;
 
-use super::checks::{
-    earliest_future, first_reason, instant, out_of_range, positive_integer, reject_also,
-    split_rejected, text, unify_spelling,
-};
-use super::columns::{REASON, SURPLUS, SourceColumn, required, typed};
-use super::layer::{Cleaned, CleaningOptions, Rules};
+use super::checks::{rejected_rows, unify_spelling};
+use super::cleaned::{Cleaned, Rules};
+use super::layer::CleaningOptions;
+use super::orders::{REPEATED, SUPERSEDED};
+use super::raw::{IdCell, Raw};
+use super::values::identifiers::{check_collisions, customer_number};
+use super::values::texts;
+use crate::domain::time::{DAY_MICROS, Timestamp};
 use crate::pipeline::Result;
 
 pub(super) const RULES: Rules = Rules { clean: |raw, options, _| clean(raw, options) };
 
-const COLUMNS: &[SourceColumn] = &[
-    required(&["id_client", "client_id", "customer_id"]),
-    required(&["nom", "name", "full_name"]),
-    required(&["email", "mail"]),
-    required(&["date_inscription", "subscription_date", "signup_date"]),
-    required(&["pays", "country"]),
-];
+/// What `date_inscription_source` says of a day from the customers' file.
+pub(super) const FROM_FILE: &str = "file";
 
-/// The shape of an e-mail address after trimming and lower-casing.
-const EMAIL: &str = r"^[\w.+-]+@[\w-]+(\.[\w-]+)+$";
+/// Where words for "no customer" are an error.
+const NOBODY: &[&str] = &["0", "-"];
 
-/// Validates every raw row. The valid ones are typed (date_inscription is a date) and ascend by
-/// id_client.
-fn clean(raw: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
-    let id = || col(typed("id_client"));
-    let signed_up = || col(typed("date_inscription"));
-    let is_missing = |name: &str| col(typed(name)).is_null();
-
-    let judged = raw
-        .lazy()
-        .with_columns([
-            positive_integer("id_client").alias(typed("id_client")),
-            text("nom").alias(typed("nom")),
-            text("email").str().to_lowercase().alias(typed("email")),
-            instant("date_inscription").alias(typed("date_inscription")),
-            text("pays").alias(typed("pays")),
-        ])
-        .with_column(first_reason(vec![
-            ("malformed_row", col(SURPLUS).is_not_null()),
-            ("invalid_id", id().is_null()),
-            ("missing_value", is_missing("nom").or(is_missing("email")).or(is_missing("pays"))),
-            ("invalid_date", signed_up().is_null()),
-            ("date_out_of_range", out_of_range(signed_up(), options.run_start)),
-            ("invalid_email", col(typed("email")).str().contains(lit(EMAIL), true).not()),
-        ]))
-        .collect()?;
-    let judged = unify_spelling(judged, &typed("pays"))?;
-
-    let accepted_id = when(col(REASON).is_null()).then(id()).otherwise(lit(NULL));
-    let judged = judged
-        .lazy()
-        .with_column(reject_also("duplicate_id", accepted_id.is_first_distinct().not()))
-        .collect()?;
-
-    let earliest_future = earliest_future(&judged, &typed("date_inscription"), options.run_start)?;
-    let judged = judged.lazy().with_column(signed_up().cast(DataType::Date)).collect()?;
-    let (valid, rejected) = split_rejected(judged, COLUMNS, "id_client")?;
-    let warnings = vec![("customers_sharing_email", sharing_email(&valid)?)];
-    Ok(Cleaned { valid, rejected, earliest_future, warnings })
+/// One customer, as rows of frames.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Customer {
+    pub(super) id: i64,
+    pub(super) ref_client: String,
+    pub(super) name: Option<String>,
+    pub(super) email: Option<String>,
+    /// Days since 1970-01-01.
+    pub(super) signup: Option<i32>,
+    pub(super) signup_source: Option<&'static str>,
+    pub(super) country: Option<String>,
 }
 
-/// Customers whose e-mail address another customer has too.
-fn sharing_email(customers: &DataFrame) -> Result<u64> {
-    let shared = customers
-        .clone()
-        .lazy()
-        .group_by([col("email")])
-        .agg([len().cast(DataType::UInt64).alias("rows")])
-        .filter(col("rows").gt(lit(1_u64)))
-        .select([col("rows").sum()])
-        .collect()?;
-    Ok(shared.column("rows")?.u64()?.get(0).unwrap_or(0))
+/// Validates every raw row. The valid ones are customers, ascending by id_client.
+fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
+    let raw = Raw::new(frame)?;
+    let ids = raw.identifiers("id_client", NOBODY, |_| true)?;
+    let (signups, no_signup) = raw.dates("date_inscription", options.rules.date_order)?;
+    let mut reasons = Vec::with_capacity(raw.height());
+    for row in 0..raw.height() {
+        reasons.push(first_reason(&raw, &ids[row], (signups[row], no_signup[row]), row, options)?);
+    }
+    let texts = ids.iter().filter_map(|id| match id {
+        IdCell::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    check_collisions(texts, &options.rules.id_salt)?;
+    let countries = unify_spelling(&raw.names("pays")?, |row| reasons[row].is_none());
+    let (names, emails) = (raw.names("nom")?, raw.texts("email")?);
+    let customer = |row: usize| {
+        let ref_client = ids[row].text()?;
+        let day = signups[row].map(|at| at.div_euclid(DAY_MICROS));
+        let signup = day.and_then(|day| i32::try_from(day).ok());
+        Some(Customer {
+            id: customer_number(&ref_client, &options.rules.id_salt),
+            ref_client,
+            name: names.get(row).map(str::to_owned),
+            email: emails.get(row).map(str::to_lowercase),
+            signup,
+            signup_source: signup.map(|_| FROM_FILE),
+            country: countries.get(row).map(str::to_owned),
+        })
+    };
+    let listed: Vec<(usize, Customer)> = (0..raw.height())
+        .filter(|row| reasons[*row].is_none())
+        .filter_map(|row| Some((row, customer(row)?)))
+        .collect();
+    let customers = merge(listed, &mut reasons);
+    let mut set_aside = std::collections::BTreeMap::new();
+    for reason in reasons.iter().flatten().filter(|reason| [REPEATED, SUPERSEDED].contains(reason))
+    {
+        *set_aside.entry((*reason).to_owned()).or_insert(0) += 1;
+    }
+    Ok(Cleaned {
+        rejected: rejected_rows(&raw, &reasons)?,
+        earliest_future: earliest_future(&signups, &reasons, options),
+        warnings: warnings(&customers),
+        valid: frame_of(&customers)?,
+        set_aside,
+        ..Cleaned::default()
+    })
+}
+
+fn first_reason(
+    raw: &Raw,
+    id: &IdCell,
+    (signup, no_signup): (Option<i64>, bool),
+    row: usize,
+    options: &CleaningOptions,
+) -> Result<Option<&'static str>> {
+    let is_range = |at: i64| at >= options.rules.min_date.0 && at <= options.run_start.0;
+    Ok(if raw.is_malformed(row)? {
+        Some("malformed_row")
+    } else if !id.is_identifier() {
+        Some("invalid_id")
+    } else if signup.is_none() && !no_signup {
+        Some("invalid_date")
+    } else if signup.is_some_and(|at| !is_range(at)) {
+        Some("date_out_of_range")
+    } else {
+        None
+    })
+}
+
+/// One customer per identifier, ascending: the later row wins, field by field where it is empty.
+fn merge(rows: Vec<(usize, Customer)>, reasons: &mut [Option<&'static str>]) -> Vec<Customer> {
+    let mut rows = rows;
+    // Stable: rows of one customer stay in reading order.
+    rows.sort_by_key(|(_, customer)| customer.id);
+    let mut merged: Vec<Customer> = Vec::with_capacity(rows.len());
+    for same in rows.chunk_by(|(_, a), (_, b)| a.id == b.id) {
+        let mut whole = same[same.len() - 1].1.clone();
+        for (_, earlier) in same[..same.len() - 1].iter().rev() {
+            whole.name = whole.name.or_else(|| earlier.name.clone());
+            whole.email = whole.email.or_else(|| earlier.email.clone());
+            whole.signup = whole.signup.or(earlier.signup);
+            whole.signup_source = whole.signup_source.or(earlier.signup_source);
+            whole.country = whole.country.or_else(|| earlier.country.clone());
+        }
+        for (row, earlier) in &same[..same.len() - 1] {
+            let says_more = (earlier.name.is_some() && earlier.name != whole.name)
+                || (earlier.email.is_some() && earlier.email != whole.email)
+                || (earlier.signup.is_some() && earlier.signup != whole.signup)
+                || (earlier.country.is_some() && earlier.country != whole.country);
+            reasons[*row] = Some(if says_more { SUPERSEDED } else { REPEATED });
+        }
+        merged.push(whole);
+    }
+    merged
+}
+
+/// Customers that look wrong and are kept, by warning.
+fn warnings(customers: &[Customer]) -> Vec<(&'static str, u64)> {
+    let count = |is_odd: &dyn Fn(&Customer) -> bool| {
+        customers.iter().filter(|customer| is_odd(customer)).count() as u64
+    };
+    let mut addresses: Vec<&str> =
+        customers.iter().filter_map(|customer| customer.email.as_deref()).collect();
+    addresses.sort_unstable();
+    let shared = addresses.chunk_by(|a, b| a == b).filter(|same| same.len() > 1);
+    let sharing = shared.map(|same| same.len() as u64).sum();
+    let is_doubtful = |customer: &Customer| {
+        customer.email.as_deref().is_some_and(|email| !texts::is_email(email))
+    };
+    vec![
+        ("customers_sharing_email", sharing),
+        ("doubtful_email", count(&is_doubtful)),
+        ("missing_nom", count(&|customer| customer.name.is_none())),
+        ("missing_email", count(&|customer| customer.email.is_none())),
+        ("missing_pays", count(&|customer| customer.country.is_none())),
+    ]
+}
+
+/// The earliest day after the start of the run among rows that were rejected for it.
+fn earliest_future(
+    signups: &[Option<i64>],
+    reasons: &[Option<&'static str>],
+    options: &CleaningOptions,
+) -> Option<Timestamp> {
+    let rejected = signups.iter().zip(reasons);
+    let future = rejected.filter(|(_, reason)| **reason == Some("date_out_of_range"));
+    future.filter_map(|(at, _)| *at).filter(|at| *at > options.run_start.0).min().map(Timestamp)
+}
+
+/// Customers as a frame of silver.
+pub(super) fn frame_of(customers: &[Customer]) -> Result<DataFrame> {
+    let texts = |name: &str, value: &dyn Fn(&Customer) -> Option<String>| {
+        let values: StringChunked = customers.iter().map(value).collect();
+        values.with_name(name.into()).into_column()
+    };
+    let ids: Vec<i64> = customers.iter().map(|customer| customer.id).collect();
+    let days: Int32Chunked = customers.iter().map(|customer| customer.signup).collect();
+    let days = days.with_name("date_inscription".into()).into_column();
+    Ok(DataFrame::new_infer_height(vec![
+        Column::new("id_client".into(), ids),
+        texts("nom", &|customer| customer.name.clone()),
+        texts("email", &|customer| customer.email.clone()),
+        days.cast(&DataType::Date)?,
+        texts("pays", &|customer| customer.country.clone()),
+        texts("ref_client", &|customer| Some(customer.ref_client.clone())),
+        texts("date_inscription_source", &|customer| customer.signup_source.map(str::to_owned)),
+    ])?)
+}
+
+/// The listed customers, as purchases look them up.
+pub(super) struct Listed {
+    /// Ascending, and whether a field is missing.
+    ids: Vec<(i64, bool)>,
+    emails: PlHashMap<String, i64>,
+}
+
+impl Listed {
+    /// Of a frame of silver's customers.
+    pub(super) fn of(customers: &DataFrame) -> Result<Self> {
+        if customers.width() == 0 {
+            return Ok(Self { ids: Vec::new(), emails: PlHashMap::default() });
+        }
+        let ids = customers.column("id_client")?.i64()?.clone();
+        let emails = customers.column("email")?.str()?.clone();
+        let fields = ["nom", "email", "pays", "date_inscription"];
+        let nulls: Vec<BooleanChunked> = fields
+            .iter()
+            .map(|field| Ok(customers.column(field)?.is_null()))
+            .collect::<Result<_>>()?;
+        let is_incomplete = |row: usize| nulls.iter().any(|nulls| nulls.get(row) == Some(true));
+        let mut listed = Self { ids: Vec::with_capacity(ids.len()), emails: PlHashMap::default() };
+        for (row, id) in ids.iter().enumerate() {
+            let id = id.unwrap_or(0);
+            listed.ids.push((id, is_incomplete(row)));
+            if let Some(email) = emails.get(row) {
+                listed.emails.entry(email.to_owned()).or_insert(id);
+            }
+        }
+        Ok(listed)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    pub(super) fn has(&self, id: i64) -> bool {
+        self.ids.binary_search_by_key(&id, |(id, _)| *id).is_ok()
+    }
+
+    /// Whether purchases can add to what the list says of a customer.
+    pub(super) fn is_whole(&self, id: i64) -> bool {
+        self.ids.binary_search_by_key(&id, |(id, _)| *id).is_ok_and(|index| !self.ids[index].1)
+    }
+
+    /// The first listed customer with this address.
+    pub(super) fn by_email(&self, email: &str) -> Option<i64> {
+        self.emails.get(email).copied()
+    }
 }

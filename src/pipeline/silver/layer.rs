@@ -1,19 +1,70 @@
-//! What goes into silver and what comes out of it.
+//! What cleaning depends on, and what comes out of it.
 
 use polars::prelude::DataFrame;
+use serde::Serialize;
 
+pub use super::orders::RepeatedId;
+pub use super::values::dates::DateOrder;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
 use crate::domain::time::Timestamp;
-use crate::pipeline::Result;
 
 /// What cleaning depends on besides the rows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CleaningOptions {
-    /// Greatest acceptable amount of one purchase, EUR.
-    pub max_amount: f64,
     /// Start of the run: later dates lie in the future.
     pub run_start: Timestamp,
+    /// What the settings say.
+    pub rules: CleaningRules,
+}
+
+/// How rows are judged where sources alone do not decide. Part of a run's fingerprint.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CleaningRules {
+    /// Earlier dates are taken for errors.
+    pub min_date: Timestamp,
+    /// Greatest acceptable amount of one line; `None` accepts all.
+    pub max_amount: Option<f64>,
+    /// The order of day and month where a column does not show it; `None`: as the file's profile has it.
+    pub date_order: Option<DateOrder>,
+    /// What amounts mean that repeat within an order; `None`: as the file shows.
+    pub repeated_id: Option<RepeatedId>,
+    /// What becomes of purchases whose customer no file lists.
+    pub unlisted: Unlisted,
+    /// The currency that is served; `None`: the one that most rows name.
+    pub currency: Option<String>,
+    /// Whether a guest with an e-mail address is a customer.
+    pub guests_by_email: bool,
+    /// What is hashed before the text of an identifier.
+    pub id_salt: String,
+}
+
+impl Default for CleaningRules {
+    fn default() -> Self {
+        Self {
+            min_date: Timestamp(0),
+            max_amount: None,
+            date_order: None,
+            repeated_id: None,
+            unlisted: Unlisted::Customer,
+            currency: None,
+            guests_by_email: true,
+            id_salt: String::new(),
+        }
+    }
+}
+
+/// What becomes of a purchase whose customer no file lists.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Unlisted {
+    /// It makes that customer.
+    Customer,
+    /// It is rejected.
+    Reject,
 }
 
 /// The silver layer of one run.
@@ -28,35 +79,18 @@ pub struct Silver {
 }
 
 impl Silver {
-    /// The valid customers: id_client, nom, email, date_inscription, pays.
+    /// The valid customers: id_client, nom, email, date_inscription, pays, ref_client,
+    /// date_inscription_source.
     #[must_use]
     pub fn customers(&self) -> &DataFrame {
         &self.valid[DataSet::Customers]
     }
 
-    /// The valid purchases: id_achat, id_client, date_achat, montant, produit, quantite, prix.
+    /// The lines of valid purchases: id_achat, id_client (null: a guest), date_achat, montant
+    /// (negative: a refund), produit, quantite, prix, pays (the row's own), id_commande,
+    /// ref_commande, ligne, type, devise.
     #[must_use]
     pub fn purchases(&self) -> &DataFrame {
         &self.valid[DataSet::Purchases]
     }
-}
-
-/// One data set after its rules were applied.
-#[derive(Debug)]
-pub struct Cleaned {
-    /// The typed rows.
-    pub valid: DataFrame,
-    /// The raw rows with source_file, line_number and reason.
-    pub rejected: DataFrame,
-    /// The earliest rejected instant after the start of the run.
-    pub earliest_future: Option<Timestamp>,
-    /// Rows that look wrong but are not rejected, by warning.
-    pub warnings: Vec<(&'static str, u64)>,
-}
-
-/// How a data set is read and cleaned.
-pub(super) struct Rules {
-    /// Validates every raw row. The third argument holds the valid rows of the data sets before
-    /// this one.
-    pub(super) clean: fn(DataFrame, &CleaningOptions, &PerDataSet<DataFrame>) -> Result<Cleaned>,
 }

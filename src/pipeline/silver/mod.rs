@@ -6,12 +6,21 @@
 
 mod checks;
 mod clean;
+mod cleaned;
 pub(crate) mod columns;
 mod customers;
+mod found;
 mod layer;
+pub(crate) mod lines;
+mod money;
+mod orders;
 pub mod partition;
+mod purchase_rows;
 mod purchases;
 pub mod quality;
+mod raw;
+mod values;
 
 pub use clean::{clean, clean_purchases};
-pub use layer::{Cleaned, CleaningOptions, Silver};
+pub use cleaned::Cleaned;
+pub use layer::{CleaningOptions, CleaningRules, DateOrder, RepeatedId, Silver, Unlisted};

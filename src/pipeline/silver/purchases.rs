@@ -1,116 +1,205 @@
-//! The rules of purchases, in the order of the contract's table.
+//! Purchases: lines of orders, refunds and what is neither.
+//!
+//! `purchase_rows.rs` judges each row alone, `orders.rs` rows that share an order; this puts both
+//! together and makes the frame of lines.
 
 use polars::prelude::*;
 
-use super::checks::{
-    decimal, earliest_future, first_reason, instant, is_blank, out_of_range, positive_integer,
-    reject_also, split_rejected, text, unify_spelling,
-};
-use super::columns::{REASON, SURPLUS, SourceColumn, optional, required, typed};
-use super::layer::{Cleaned, CleaningOptions, Rules};
+use super::checks::{rejected_rows, take_instants, unify_spelling};
+use super::cleaned::{Cleaned, Rules};
+use super::customers::Listed;
+use super::found::FoundCustomers;
+use super::layer::{CleaningOptions, Unlisted};
+use super::money::{Accounting, findings};
+use super::orders::{OrderRows, Settled, number_lines, settle};
+use super::purchase_rows::PurchaseRows;
+use super::raw::{IdCell, Raw};
+use super::values::identifiers::{check_collisions, customer_number};
+use super::values::texts;
 use crate::domain::data_set::DataSet;
+use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
+use crate::pipeline::orders::SALE;
 use crate::pipeline::types::INSTANT;
 
 pub(super) const RULES: Rules = Rules {
     clean: |raw, options, earlier| {
         let customers = &earlier[DataSet::Customers];
-        let mut cleaned = clean(raw, options, customers.column("id_client")?)?;
+        let mut cleaned = clean(raw, options, customers)?;
         let early = before_signup(customers, &cleaned.valid)?;
         cleaned.warnings.push(("purchases_before_signup", early));
         Ok(cleaned)
     },
 };
 
-const COLUMNS: &[SourceColumn] = &[
-    required(&["id_achat", "id_purchase", "purchase_id", "order_id"]),
-    required(&["id_client", "client_id", "customer_id"]),
-    required(&["date_achat", "purchase_date", "date", "timestamp"]),
-    required(&["montant", "total", "amount"]),
-    required(&["produit", "product", "item"]),
-    optional(&["quantite", "quantity"]),
-    optional(&["prix", "price", "unit_price"]),
-];
+/// The type of a line that was given back.
+const REFUND: &str = "refund";
+/// A purchase of a customer who is not listed, where the settings reject those.
+const ORPHAN: &str = "orphan_client";
 
-/// The greatest unit price that is believed, EUR: beyond it, sums of squares could overflow.
-const MAX_PRICE: f64 = 1e12;
-
-/// Validates every raw row against the ids of the valid customers. The valid rows are typed and
-/// ascend by id_achat. An unreadable quantite or prix becomes null with a warning: the columns are
-/// optional, the purchase is real.
+/// Reads every raw row against the listed customers. The valid rows are lines, ascending by
+/// id_achat.
 pub(super) fn clean(
-    raw: DataFrame,
+    frame: DataFrame,
     options: &CleaningOptions,
-    known_customers: &Column,
+    customers: &DataFrame,
 ) -> Result<Cleaned> {
-    let value = |name: &str| col(typed(name));
-
-    let judged = raw
-        .lazy()
-        .with_columns([
-            positive_integer("id_achat").alias(typed("id_achat")),
-            positive_integer("id_client").alias(typed("id_client")),
-            instant("date_achat").alias(typed("date_achat")),
-            decimal("montant").alias(typed("montant")),
-            text("produit").alias(typed("produit")),
-            positive_integer("quantite").alias(typed("quantite")),
-            plausible(decimal("prix")).alias(typed("prix")),
-        ])
-        .with_column(first_reason(vec![
-            ("malformed_row", col(SURPLUS).is_not_null()),
-            ("invalid_id", value("id_achat").is_null().or(value("id_client").is_null())),
-            (
-                "missing_value",
-                value("produit").is_null().or(is_blank("montant")).or(is_blank("date_achat")),
-            ),
-            ("invalid_date", value("date_achat").is_null()),
-            ("date_out_of_range", out_of_range(value("date_achat"), options.run_start)),
-            ("invalid_amount", value("montant").is_null()),
-            (
-                "amount_out_of_range",
-                value("montant").lt_eq(lit(0.0)).or(value("montant").gt(lit(options.max_amount))),
-            ),
-        ]))
-        .collect()?;
-    let judged = unify_spelling(judged, &typed("produit"))?;
-
-    let accepted_id = when(col(REASON).is_null()).then(value("id_achat")).otherwise(lit(NULL));
-    let known = lit(known_customers.as_materialized_series().clone()).implode(false);
-    let judged = judged
-        .lazy()
-        .with_column(reject_also("duplicate_id", accepted_id.is_last_distinct().not()))
-        .with_column(reject_also("orphan_client", value("id_client").is_in(known, false).not()))
-        .collect()?;
-
-    let earliest_future = earliest_future(&judged, &typed("date_achat"), options.run_start)?;
-    let warnings = unreadable_values(&judged)?;
-    let (valid, rejected) = split_rejected(judged, COLUMNS, "id_achat")?;
-    Ok(Cleaned { valid, rejected, earliest_future, warnings })
+    let raw = Raw::new(frame)?;
+    let listed = Listed::of(customers)?;
+    let mut rows = PurchaseRows::read(&raw, options)?;
+    rows.products = unify_spelling(&rows.products, |row| rows.reasons[row].is_none());
+    let buyers = buyers(&raw, &rows, &listed, options)?;
+    let orders = rows.order_numbers(&raw);
+    let read = rows.micros.clone();
+    let settled = settle(
+        &mut OrderRows {
+            files: &raw.files,
+            orders: &orders,
+            micros: &mut rows.micros,
+            at: &rows.at,
+            customers: &buyers.iter().map(|buyer| buyer.unwrap_or(0)).collect::<Vec<_>>(),
+            products: &rows.products,
+            quantities: &rows.quantities,
+            prices: &rows.prices,
+            reasons: &mut rows.reasons,
+        },
+        options.rules.repeated_id,
+    );
+    let unlisted = reject_unlisted(&mut rows, &buyers, &listed, options);
+    let accounting = Accounting { raw: &raw, rows: &rows, read: &read, settled: &settled };
+    let accounts = accounting.accounts()?;
+    let findings = findings(&accounting, &accounts, &buyers, options)?;
+    let found = FoundCustomers::collect(&raw, &rows, &buyers, &listed)?;
+    let valid = lines(&raw, &rows, &buyers, &orders, &settled)?;
+    let mut warnings = rows.warnings();
+    warnings.push(("unlisted_customer", unlisted));
+    Ok(Cleaned {
+        valid,
+        rejected: rejected_rows(&raw, &rows.reasons)?,
+        set_aside: accounting.set_aside(),
+        earliest_future: earliest_future(&rows, options),
+        warnings,
+        accounts,
+        findings,
+        found: Some(found),
+    })
 }
 
-/// A price between minus and plus [`MAX_PRICE`], else null.
-fn plausible(price: Expr) -> Expr {
-    let is_plausible =
-        price.clone().gt_eq(lit(-MAX_PRICE)).and(price.clone().lt_eq(lit(MAX_PRICE)));
-    when(is_plausible).then(price).otherwise(lit(NULL))
+/// The customer of each row; `None` for a guest. A guest with an e-mail address is the customer who
+/// has it.
+fn buyers(
+    raw: &Raw,
+    rows: &PurchaseRows,
+    listed: &Listed,
+    options: &CleaningOptions,
+) -> Result<Vec<Option<i64>>> {
+    let emails = raw.texts("email")?;
+    let salt = &options.rules.id_salt;
+    let by_email = |row: usize| {
+        let email = emails.get(row).filter(|email| texts::is_email(email))?.to_lowercase();
+        listed.by_email(&email).or_else(|| Some(customer_number(&email, salt)))
+    };
+    let texts = rows.customers.iter().filter_map(|customer| match customer {
+        IdCell::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    check_collisions(texts, salt)?;
+    let buyer = |(row, customer): (usize, &IdCell)| match customer {
+        IdCell::Number(number) => Some(*number),
+        IdCell::Text(text) => Some(customer_number(text, salt)),
+        _ if options.rules.guests_by_email => by_email(row),
+        _ => None,
+    };
+    Ok(rows.customers.iter().enumerate().map(buyer).collect())
 }
 
-/// Valid rows with an optional value that cannot be read, by warning.
-fn unreadable_values(judged: &DataFrame) -> Result<Vec<(&'static str, u64)>> {
-    let mut warnings = Vec::new();
-    for (name, warning) in [("quantite", "unreadable_quantite"), ("prix", "unreadable_prix")] {
-        let rows = judged
-            .clone()
-            .lazy()
-            .filter(col(REASON).is_null().and(is_blank(name).not()).and(col(typed(name)).is_null()))
-            .collect()?
-            .height();
-        warnings.push((warning, rows as u64));
+/// Counts the purchases of customers who are not listed, or rejects them.
+fn reject_unlisted(
+    rows: &mut PurchaseRows,
+    buyers: &[Option<i64>],
+    listed: &Listed,
+    options: &CleaningOptions,
+) -> u64 {
+    if listed.is_empty() {
+        return 0;
     }
-    Ok(warnings)
+    let mut count = 0;
+    for (buyer, reason) in buyers.iter().zip(&mut rows.reasons) {
+        let is_unlisted = buyer.is_some_and(|buyer| !listed.has(buyer));
+        if reason.is_none() && is_unlisted {
+            match options.rules.unlisted {
+                Unlisted::Customer => count += 1,
+                Unlisted::Reject => *reason = Some(ORPHAN),
+            }
+        }
+    }
+    count
 }
 
-/// Purchases that are older than the registration of their customer.
+/// The served rows as lines, ascending by id_achat.
+fn lines(
+    raw: &Raw,
+    rows: &PurchaseRows,
+    buyers: &[Option<i64>],
+    orders: &[i64],
+    settled: &Settled,
+) -> Result<DataFrame> {
+    let text = |row: usize| rows.orders[row].text().unwrap_or_else(|| orders[row].to_string());
+    let keys = number_lines(orders, text, |row| rows.reasons[row].is_none());
+    let mut served: Vec<usize> =
+        (0..raw.height()).filter(|row| rows.reasons[*row].is_none()).collect();
+    if !served.is_sorted_by_key(|row| keys[*row].0) {
+        served.sort_unstable_by_key(|row| keys[*row].0);
+    }
+    let mut amounts = rows.amounts.clone();
+    #[allow(clippy::cast_precision_loss)]
+    settled.spread.iter().for_each(|row| amounts[*row] = Some(rows.micros[*row] as f64 / 1e6));
+    let integers = |name: &str, value: &dyn Fn(usize) -> Option<i64>| {
+        let values: Int64Chunked = served.iter().map(|row| value(*row)).collect();
+        values.with_name(name.into()).into_column()
+    };
+    let floats = |name: &str, value: &dyn Fn(usize) -> Option<f64>| {
+        let values: Float64Chunked = served.iter().map(|row| value(*row)).collect();
+        values.with_name(name.into()).into_column()
+    };
+    let strings = |name: &str, value: &dyn Fn(usize) -> Option<String>| {
+        let values: StringChunked = served.iter().map(|row| value(*row)).collect();
+        values.with_name(name.into()).into_column()
+    };
+    let index: Vec<IdxSize> =
+        served.iter().map(|row| IdxSize::try_from(*row).unwrap_or(0)).collect();
+    let take = |name: &str, texts: &StringChunked| {
+        let taken = texts.clone().into_series().take_slice(&index)?;
+        Ok::<Column, PolarsError>(taken.with_name(name.into()).into_column())
+    };
+    let kind = |row: usize| if rows.micros[row] < 0 { REFUND } else { SALE };
+    let kinds: StringChunked = served.iter().map(|row| Some(kind(*row))).collect();
+    let currency = |row: usize| rows.currencies[row].clone().or_else(|| rows.currency.clone());
+    Ok(DataFrame::new_infer_height(vec![
+        integers("id_achat", &|row| Some(keys[row].0)),
+        integers("id_client", &|row| buyers[row]),
+        take_instants("date_achat", &rows.at, &served)?,
+        floats("montant", &|row| amounts[row]),
+        take("produit", &rows.products)?,
+        integers("quantite", &|row| rows.quantities[row]),
+        floats("prix", &|row| rows.prices[row]),
+        take("pays", &raw.names("pays")?)?,
+        integers("id_commande", &|row| Some(orders[row])),
+        strings("ref_commande", &|row| Some(text(row))),
+        integers("ligne", &|row| Some(keys[row].1)),
+        kinds.with_name("type".into()).into_column(),
+        strings("devise", &currency),
+    ])?)
+}
+
+/// The earliest instant after the start of the run among rows that were rejected for it.
+fn earliest_future(rows: &PurchaseRows, options: &CleaningOptions) -> Option<Timestamp> {
+    let rejected = rows.at.iter().zip(&rows.reasons);
+    let future = rejected.filter(|(_, reason)| **reason == Some("date_out_of_range"));
+    future.filter_map(|(at, _)| *at).filter(|at| *at > options.run_start.0).min().map(Timestamp)
+}
+
+/// Lines that are older than the registration of their customer.
 fn before_signup(customers: &DataFrame, purchases: &DataFrame) -> Result<u64> {
     let early = purchases
         .clone()

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::cleaned::Cleaned;
 use super::columns::REASON;
-use super::layer::Cleaned;
 use crate::domain::data_set::DataSet;
 use crate::domain::manifest::{DataSetQuality, QualityReport};
 use crate::pipeline::{PipelineError, Result};
@@ -25,11 +25,13 @@ pub(super) fn counts(cleaned: &Cleaned) -> Result<DataSetQuality> {
         *rejected.entry(reason.to_owned()).or_insert(0) += 1;
     }
     let rows_valid = cleaned.valid.height() as u64;
+    let set_aside = cleaned.set_aside.clone();
     Ok(DataSetQuality {
         files: Vec::new(),
-        rows_read: rows_valid + cleaned.rejected.height() as u64,
+        rows_read: rows_valid + cleaned.rejected.height() as u64 + set_aside.values().sum::<u64>(),
         rows_valid,
         rejected,
+        set_aside,
     })
 }
 

@@ -34,8 +34,8 @@ pub(super) fn read_totals(table: &Table, found: Option<&Document>) -> (u64, Opti
     let totals = table.tally.map(|tally| Totals {
         revenue: found.and_then(|found| number(found, "revenue")).unwrap_or(0.0),
         purchases: match tally.purchases {
-            Purchases::Rows => Some(rows),
-            Purchases::Column(_) => Some(count("purchases")),
+            Purchases::Lines => Some(rows),
+            Purchases::Orders(_) | Purchases::SaleLines(_) => Some(count("purchases")),
             Purchases::Unknown => None,
         },
     });

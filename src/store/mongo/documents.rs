@@ -7,6 +7,7 @@
 use mongodb::bson::raw::{CStr, CString, RawElement};
 use mongodb::bson::{Bson, DateTime, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 
+use crate::domain::manifest::TableEntry;
 use crate::domain::rows::{Batch, ColumnValues, Value};
 use crate::domain::schema::{Column, ColumnType, Table};
 use crate::domain::time::{DAY_MICROS, Day, Timestamp};
@@ -196,7 +197,7 @@ pub(super) fn bson_type(ty: ColumnType) -> &'static str {
     }
 }
 
-/// Reads these columns of a document, in this order.
+/// Reads these columns of a document of the entry, in this order; one that its rows lack is null.
 ///
 /// # Errors
 /// [`StoreError::Decode`] naming the collection, the column and `_id` when a key is missing or
@@ -204,8 +205,9 @@ pub(super) fn bson_type(ty: ColumnType) -> &'static str {
 pub(super) fn read_row(
     document: &RawDocument,
     columns: &[(&'static str, &'static Column)],
-    physical: &str,
+    entry: &TableEntry,
 ) -> Result<Vec<Value>> {
+    let physical = entry.physical_name();
     let undecodable = |column: &str, ty: &'static str| StoreError::Decode {
         table: physical.to_owned(),
         column: column.to_owned(),
@@ -232,6 +234,7 @@ pub(super) fn read_row(
     let present = values.into_iter().zip(columns);
     present
         .map(|(value, (_, column))| {
+            let value = value.or_else(|| (!entry.has(column)).then_some(Value::Null));
             value.ok_or_else(|| undecodable(column.name, column.ty.as_str()))
         })
         .collect()

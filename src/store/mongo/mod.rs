@@ -84,7 +84,7 @@ impl GoldStore for MongoStore {
     }
 
     async fn audit(&self, table: &'static Table, entry: &TableEntry) -> Result<Option<Audit>> {
-        self.audit_table(table, entry).await
+        self.audit_table(entry.as_written(table), entry).await
     }
 
     async fn close(&self) {
@@ -126,7 +126,7 @@ impl Publisher for MongoPublisher {
     }
 
     async fn has_table(&self, table: &'static Table, entry: &TableEntry) -> Result<bool> {
-        self.is_complete(table, entry).await
+        self.is_complete(entry.as_written(table), entry).await
     }
 
     async fn write_table(
@@ -135,7 +135,7 @@ impl Publisher for MongoPublisher {
         entry: &TableEntry,
         rows: RowSource,
     ) -> Result<bool> {
-        self.load(table, entry, rows).await
+        self.load(entry.as_written(table), entry, rows).await
     }
 
     async fn activate(&self, published: &Published) -> Result<()> {

@@ -187,7 +187,7 @@ pub(super) fn totals(tally: Option<Tally>) -> Vec<Document> {
     let mut group = doc! { "_id": null, "rows": { "$sum": 1 } };
     if let Some(tally) = tally {
         group.insert("revenue", doc! { "$sum": format!("${}", tally.revenue) });
-        if let Purchases::Column(column) = tally.purchases {
+        if let Purchases::Orders(column) | Purchases::SaleLines(column) = tally.purchases {
             group.insert("purchases", doc! { "$sum": format!("${column}") });
         }
     }

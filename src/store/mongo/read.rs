@@ -48,7 +48,7 @@ impl MongoStore {
             }
             let rows: Result<Vec<_>> = stored
                 .iter()
-                .map(|document| documents::read_row(document, &columns, physical))
+                .map(|document| documents::read_row(document, &columns, entry))
                 .collect();
             let fields = columns.iter().map(|(field, _)| *field).collect();
             Ok(Page { fields, rows: rows?, total })

@@ -74,6 +74,7 @@ impl GoldStore for SqliteStore {
 
     async fn audit(&self, table: &'static Table, entry: &TableEntry) -> Result<Option<Audit>> {
         let physical = entry.physical_name().to_owned();
+        let table = entry.as_written(table);
         let action = format!("auditing {}", table.name);
         self.run(&action, move |connection| audit::audit(connection, table, &physical)).await
     }

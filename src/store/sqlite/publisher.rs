@@ -109,6 +109,7 @@ impl Publisher for SqlitePublisher {
         rows: RowSource,
     ) -> Result<bool> {
         let entry = entry.clone();
+        let table = entry.as_written(table);
         let action = format!("writing {}", table.name);
         self.store.run(&action, move |connection| load(connection, table, &entry, rows)).await
     }

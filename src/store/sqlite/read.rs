@@ -14,7 +14,7 @@ pub(super) fn find(
 ) -> Result<Page, Cause> {
     let physical = entry.physical_name();
     let columns = query.view.columns();
-    let select = sql::select(query, physical);
+    let select = sql::select(query, entry);
     let bound = values::bind(query);
     let mut statement = connection.prepare_cached(&select.rows)?;
     let mut found = statement.query(params_from_iter(&bound))?;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::manifest::Manifest;
+use crate::domain::manifest::{Manifest, TableEntry};
 use crate::domain::query::{Comparison, Query};
 use crate::domain::schema::{Column, ColumnType, Direction, Purchases, Table, Tally, View};
 use crate::runs::RunQuery;
@@ -199,6 +199,7 @@ pub(super) fn stable_views(manifest: &Manifest, legacy_views: &[&View]) -> Vec<(
         let fields: Vec<String> = legacy
             .columns()
             .iter()
+            .filter(|(_, column)| entry.has(column))
             .map(|(field, column)| format!("\"{}\" AS \"{field}\"", column.name))
             .collect();
         Some(view(legacy.name, &fields.join(", "), entry.physical_name()))
@@ -212,8 +213,16 @@ pub(super) struct Select {
     pub count: String,
 }
 
-pub(super) fn select(query: &Query, physical: &str) -> Select {
-    let columns: Vec<&str> = query.view.columns().iter().map(|(_, column)| column.name).collect();
+/// Selects from the rows of an entry; a column that they lack is null.
+pub(super) fn select(query: &Query, entry: &TableEntry) -> Select {
+    let physical = entry.physical_name();
+    let table = query.view.table;
+    let value = |name: &str| match table.column(name) {
+        Some(column) if !entry.has(column) => "NULL".to_owned(),
+        _ => format!("\"{name}\""),
+    };
+    let columns: Vec<String> =
+        query.view.columns().iter().map(|(_, column)| value(column.name)).collect();
     let mut conditions = Vec::new();
     for (index, filter) in query.filters.iter().enumerate() {
         let operator = match filter.comparison {
@@ -221,14 +230,14 @@ pub(super) fn select(query: &Query, physical: &str) -> Select {
             Comparison::AtLeast => ">=",
             Comparison::AtMost => "<=",
         };
-        conditions.push(format!("\"{}\" {operator} ?{}", filter.column.name, index + 1));
+        conditions.push(format!("{} {operator} ?{}", value(filter.column.name), index + 1));
     }
     if let Some(search) = &query.search {
         let place = query.filters.len() + 1;
         let any: Vec<String> = search
             .columns
             .iter()
-            .map(|name| format!("contains_folded(\"{name}\", ?{place})"))
+            .map(|name| format!("contains_folded({}, ?{place})", value(name)))
             .collect();
         conditions.push(format!("({})", any.join(" OR ")));
     }
@@ -241,8 +250,8 @@ pub(super) fn select(query: &Query, physical: &str) -> Select {
         .order()
         .iter()
         .map(|(name, direction)| match direction {
-            Direction::Ascending => format!("\"{name}\""),
-            Direction::Descending => format!("\"{name}\" DESC"),
+            Direction::Ascending => value(name),
+            Direction::Descending => format!("{} DESC", value(name)),
         })
         .collect();
     let order =
@@ -250,7 +259,7 @@ pub(super) fn select(query: &Query, physical: &str) -> Select {
     Select {
         rows: format!(
             "SELECT {} FROM \"{physical}\"{filter}{order} LIMIT {} OFFSET {}",
-            quoted(&columns),
+            columns.join(", "),
             query.limit,
             query.offset
         ),
@@ -265,8 +274,10 @@ pub(super) fn count_rows(physical: &str) -> String {
 /// The sum of the revenue and the number of purchases of a table.
 pub(super) fn totals(tally: Tally, physical: &str) -> String {
     let purchases = match tally.purchases {
-        Purchases::Rows => "count(*)".to_owned(),
-        Purchases::Column(column) => format!("coalesce(sum(\"{column}\"), 0)"),
+        Purchases::Lines => "count(*)".to_owned(),
+        Purchases::Orders(column) | Purchases::SaleLines(column) => {
+            format!("coalesce(sum(\"{column}\"), 0)")
+        }
         Purchases::Unknown => "NULL".to_owned(),
     };
     format!("SELECT total(\"{}\"), {purchases} FROM \"{physical}\"", tally.revenue)

@@ -14,7 +14,7 @@ use crate::pipeline::ml::methods::likelihood::{LogLikelihood, MleFit, maximise, 
 pub struct Spend {
     /// Transactions, at least one.
     pub transactions: u32,
-    /// Their mean amount, EUR, above 0.
+    /// Their mean amount less refunds, EUR, at least 0.
     pub mean: f64,
 }
 
@@ -103,12 +103,15 @@ impl LogLikelihood for SpendSums<'_> {
     }
 }
 
-/// Fits the model by maximum likelihood.
+/// Fits the model by maximum likelihood to the customers with a mean above 0: amounts of others are
+/// none that the model knows.
 ///
 /// # Errors
-/// When there is no customer, or no maximum of the likelihood.
+/// When there is no such customer, or no maximum of the likelihood.
 #[allow(clippy::cast_precision_loss)]
 pub fn fit(spends: &[Spend]) -> Result<SpendFit, String> {
+    let positive: Vec<Spend> = spends.iter().copied().filter(|spend| spend.mean > 0.0).collect();
+    let spends = positive.as_slice();
     if spends.is_empty() {
         return Err("there is no customer to learn from".to_owned());
     }

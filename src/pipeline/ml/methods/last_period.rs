@@ -8,7 +8,8 @@ use crate::pipeline::ml::method::Scorer;
 use crate::pipeline::ml::report::BASELINE;
 use crate::pipeline::ml::snapshot::CustomerSnapshot;
 
-/// The spend of the last days before the cut-off, as many as given, scaled to 12 months.
+/// The spend of the last days before the cut-off less refunds in them, as many days as given, scaled
+/// to 12 months.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastPeriod(pub(crate) i64);
 
@@ -20,9 +21,7 @@ impl Scorer for LastPeriod {
     #[allow(clippy::cast_precision_loss)]
     fn predict(&self, snapshot: &CustomerSnapshot<'_>, row: usize, _: f64) -> f64 {
         let from = snapshot.past.cut_off().0 - self.0 * DAY_MICROS;
-        let purchases = snapshot.past.purchases(row);
-        let first = purchases.at.partition_point(|at| *at <= from);
-        purchases.amounts[first..].iter().sum::<f64>() * YEAR_DAYS / self.0 as f64
+        snapshot.past.purchases(row).since(from + 1).spend() * YEAR_DAYS / self.0 as f64
     }
 
     fn effects(&self, _: &CustomerSnapshot<'_>, _: usize, _: f64) -> Vec<(usize, f64)> {

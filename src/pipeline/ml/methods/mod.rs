@@ -8,6 +8,7 @@ pub mod gamma_gamma;
 pub mod k_means;
 pub(crate) mod last_period;
 pub mod likelihood;
+pub(crate) mod mean_return;
 pub mod purchase_churn;
 pub(crate) mod purchase_value;
 pub mod trees;

@@ -115,7 +115,11 @@ impl SupervisedTask for Churn {
             return Err(report_text::too_few_by_the_cut_off(count, least));
         }
         if smaller_class(&customers.positive) == 0 {
-            let quantity = if customers.positive.contains(&true) { "every" } else { "no" };
+            let quantity = if customers.positive.contains(&true) {
+                "no customer came back: every"
+            } else {
+                "no"
+            };
             return Err(format!(
                 "skipped: {quantity} customer stayed away for {} days after the cut-off, so there is no churn to learn and the baseline serves",
                 options.churn_horizon_days
@@ -140,10 +144,10 @@ impl SupervisedTask for Churn {
     }
 
     /// Churned if the days since the last purchase are above their median.
-    fn baseline(customers: &LabelledCustomers<'_>, rows: &[usize]) -> Baseline<Model> {
+    fn baselines(customers: &LabelledCustomers<'_>, rows: &[usize]) -> Vec<Baseline<Model>> {
         let (values, churned) = column(customers, DAYS_SINCE_LAST, rows);
         let stump = DecisionStump::at_median(DAYS_SINCE_LAST, &values, &churned);
-        stump_baseline(stump, &format!("above its median ({:.0})", stump.threshold), rows)
+        vec![stump_baseline(stump, &format!("above its median ({:.0})", stump.threshold), rows)]
     }
 
     /// Where a feature determines the label: the best split on that feature.

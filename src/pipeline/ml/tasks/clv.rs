@@ -1,8 +1,9 @@
 //! Lifetime value: what a customer will spend in the next 12 months, EUR.
 //!
 //! Learns before a window what was spent in the window, scaled to 12 months, and evaluates on
-//! customers that no fit has seen. The baseline is the spend of the last period again. Training
-//! itself is in [`trainer`](crate::pipeline::ml::trainer).
+//! customers that no fit has seen. The baseline is the better of two: the spend of the last period
+//! again, and the mean of what came back. Training itself is in
+//! [`trainer`](crate::pipeline::ml::trainer).
 
 use crate::domain::text::counted;
 use crate::domain::time::Timestamp;
@@ -11,6 +12,7 @@ use crate::pipeline::ml::matrix::select;
 use crate::pipeline::ml::methods::bg_nbd::{BG_NBD, Dropout, MBG_NBD};
 use crate::pipeline::ml::methods::boosted::{BoostedMethod, BoostedTrees, Target};
 use crate::pipeline::ml::methods::last_period;
+use crate::pipeline::ml::methods::mean_return::MeanReturn;
 use crate::pipeline::ml::methods::purchase_value::{PurchaseValue, PurchaseValueMethod};
 use crate::pipeline::ml::methods::two_stage::{self, TwoStageMethod};
 use crate::pipeline::ml::metrics::regression_metrics;
@@ -40,8 +42,10 @@ task_models! {
             PurchaseValueMethod { dropout: Dropout::AfterRepeat },
             PurchaseValueMethod { dropout: Dropout::AfterAny },
         ],
-        /// The baseline.
+        /// The baseline that repeats past spend.
         LastPeriod(last_period::LastPeriod) by [],
+        /// The baseline that knows what came back.
+        MeanReturn(MeanReturn) by [],
     }
 }
 
@@ -70,6 +74,20 @@ fn period_days(customers: &LabelledCustomers<'_>) -> i64 {
     if is_too_short(customers.history_days) { MIN_HISTORY_DAYS } else { customers.window_days }
 }
 
+/// Why 0 is predicted where no customer came back.
+fn no_returns(customers: &LabelledCustomers<'_>) -> String {
+    let seen = match customers.len() {
+        0 => "no customer bought on a second day".to_owned(),
+        _ => format!(
+            "no customer who had bought by the cut-off bought in the {} days after it",
+            customers.window_days
+        ),
+    };
+    format!(
+        "skipped: no customer came back: {seen}, so nothing is predicted from past spend and the mean of what came back, 0, serves"
+    )
+}
+
 /// The task of predicting lifetime value.
 pub(crate) struct Clv;
 
@@ -93,6 +111,9 @@ impl SupervisedTask for Clv {
     }
 
     fn check_labels(customers: &LabelledCustomers<'_>) -> Result<(), String> {
+        if !customers.has_returns {
+            return Err(no_returns(customers));
+        }
         if is_too_short(customers.history_days) {
             return Err(format!(
                 "skipped: a history of {} is too short to learn 12 months from, and fewer than {MIN_HISTORY_DAYS} days are taken for so many, so the baseline serves",
@@ -105,7 +126,7 @@ impl SupervisedTask for Clv {
         }
         if !customers.positive.contains(&true) {
             return Err(format!(
-                "skipped: no customer who had bought by the cut-off bought in the {} days after it, so there is nothing to learn and the baseline serves",
+                "skipped: nothing came back: what customers bought in the {} days after the cut-off was refunded, so there is nothing to learn and the baseline serves",
                 customers.window_days
             ));
         }
@@ -122,15 +143,31 @@ impl SupervisedTask for Clv {
         Ok(())
     }
 
-    fn baseline(customers: &LabelledCustomers<'_>, _: &[usize]) -> Baseline<Model> {
+    /// Where no customer came back no prediction is made up from past spend, and a history too short to
+    /// learn from has no window to take a mean of.
+    fn baselines(customers: &LabelledCustomers<'_>, rows: &[usize]) -> Vec<Baseline<Model>> {
         let days = period_days(customers);
-        Baseline {
+        let last_period = Baseline {
             model: Model::LastPeriod(last_period::LastPeriod(days)),
             algorithm: format!(
                 "last period's spend again: the last {days} days, scaled to 12 months"
             ),
             features: vec!["last_period"],
             fitted: 0,
+        };
+        let mean = MeanReturn::of(&select(&customers.targets, rows));
+        let mean_return = Baseline {
+            model: Model::MeanReturn(mean),
+            algorithm:
+                "the mean of what came back in the window, scaled to 12 months, for everybody"
+                    .to_owned(),
+            features: Vec::new(),
+            fitted: rows.len(),
+        };
+        match (customers.has_returns, is_too_short(customers.history_days)) {
+            (false, _) => vec![mean_return],
+            (true, true) => vec![last_period],
+            (true, false) => vec![last_period, mean_return],
         }
     }
 
@@ -157,7 +194,7 @@ impl SupervisedTask for Clv {
     /// Notes what a window shorter than a year means.
     fn add_caveats(customers: &LabelledCustomers<'_>, candidate: &mut Candidate) {
         let days = period_days(customers);
-        if days >= WINDOW_DAYS {
+        if days >= WINDOW_DAYS || !customers.has_returns {
             return;
         }
         candidate.add_note(&format!(

@@ -1,0 +1,40 @@
+//! One data set: the rules that it is cleaned by, and what they make of it.
+
+use std::collections::BTreeMap;
+
+use polars::prelude::DataFrame;
+
+use super::found::FoundCustomers;
+use super::layer::CleaningOptions;
+use crate::domain::account::Account;
+use crate::domain::data_set::PerDataSet;
+use crate::domain::time::Timestamp;
+use crate::pipeline::Result;
+
+/// One data set after its rules were applied.
+#[derive(Debug, Default)]
+pub struct Cleaned {
+    /// The typed rows.
+    pub valid: DataFrame,
+    /// The raw rows with source_file, line_number and reason.
+    pub rejected: DataFrame,
+    /// The earliest rejected instant after the start of the run.
+    pub earliest_future: Option<Timestamp>,
+    /// Rows that look wrong but are not rejected, by warning.
+    pub warnings: Vec<(&'static str, u64)>,
+    /// Rows that are neither valid nor rejected, by reason.
+    pub set_aside: BTreeMap<String, u64>,
+    /// Where the money of its files went.
+    pub accounts: Vec<Account>,
+    /// Sentences about what is not served as it stands.
+    pub findings: Vec<String>,
+    /// What its rows say of customers; `None` when they say nothing of them.
+    pub found: Option<FoundCustomers>,
+}
+
+/// How a data set is read and cleaned.
+pub(super) struct Rules {
+    /// Validates every raw row. The third argument holds the valid rows of the data sets before
+    /// this one.
+    pub(super) clean: fn(DataFrame, &CleaningOptions, &PerDataSet<DataFrame>) -> Result<Cleaned>,
+}

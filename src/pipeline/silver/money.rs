@@ -1,0 +1,260 @@
+//! The account of the money in purchases, and the sentences about what is not served as it stands.
+
+use std::collections::BTreeMap;
+
+use super::layer::CleaningOptions;
+use super::orders::{REPEATED, SUPERSEDED, Settled};
+use super::purchase_rows::{OTHER_CURRENCY, PurchaseRows, TOTAL_ROW};
+use super::raw::Raw;
+use crate::domain::account::{Account, Entry, in_units};
+use crate::domain::text::counted;
+use crate::pipeline::{PipelineError, Result};
+
+/// Reasons that are no errors: rows with one weigh nothing in the quality gate.
+pub(super) const SET_ASIDE: [&str; 3] = [TOTAL_ROW, REPEATED, SUPERSEDED];
+/// The share of revenue from which on something is said in a sentence.
+const TELLING_SHARE: f64 = 0.005;
+/// Amounts above so many times the median are named.
+const LARGE: i64 = 1_000;
+
+/// What accounts are made from.
+pub(super) struct Accounting<'a> {
+    pub(super) raw: &'a Raw,
+    pub(super) rows: &'a PurchaseRows,
+    /// The amounts as they were read, millionths.
+    pub(super) read: &'a [i64],
+    pub(super) settled: &'a Settled,
+}
+
+impl Accounting<'_> {
+    /// One account per file and currency, by file.
+    ///
+    /// # Errors
+    /// [`PipelineError::Proof`] when one does not balance.
+    pub(super) fn accounts(&self) -> Result<Vec<Account>> {
+        let mut accounts: BTreeMap<(usize, Option<&str>), Account> = BTreeMap::new();
+        let mut file = 0;
+        for row in 0..self.raw.height() {
+            while self.raw.files[file].rows.end <= row {
+                file += 1;
+            }
+            let currency = self.rows.currencies[row].as_deref();
+            let account = accounts.entry((file, currency)).or_insert_with(|| Account {
+                file: self.raw.files[file].name.clone(),
+                currency: currency.map(str::to_owned),
+                ..Account::default()
+            });
+            self.enter(account, row);
+        }
+        for (row, sum) in &self.settled.repeated_totals {
+            // The reason came before the order's total was spread.
+            if self.rows.reasons[*row].is_none() {
+                let key = (self.raw.file_of(*row), self.rows.currencies[*row].as_deref());
+                if let Some(account) = accounts.get_mut(&key) {
+                    self.add(&mut account.set_aside, REPEATED, *row, *sum);
+                }
+            }
+        }
+        let accounts: Vec<Account> = accounts.into_values().collect();
+        match accounts.iter().find(|account| account.explained() != account.read) {
+            None => Ok(accounts),
+            Some(account) => Err(PipelineError::Proof(format!(
+                "the money of {}: read {} millionths, explained {}",
+                account.file,
+                account.read,
+                account.explained()
+            ))),
+        }
+    }
+
+    fn enter(&self, account: &mut Account, row: usize) {
+        account.read += self.read[row];
+        match self.rows.reasons[row] {
+            None if self.rows.micros[row] < 0 => account.refunds -= self.rows.micros[row],
+            None => account.sales += self.rows.micros[row],
+            Some(reason) if SET_ASIDE.contains(&reason) => {
+                self.add(&mut account.set_aside, reason, row, self.read[row]);
+            }
+            Some(reason) => self.add(&mut account.left_out, reason, row, self.read[row]),
+        }
+    }
+
+    fn add(&self, entries: &mut BTreeMap<String, Entry>, reason: &str, row: usize, sum: i64) {
+        if !entries.contains_key(reason) {
+            let cells = self.raw.cells(column_of(reason)).ok();
+            let value = cells.and_then(|cells| cells.get(row)).unwrap_or_default().trim();
+            let entry =
+                Entry { line: self.raw.line(row), value: value.to_owned(), ..Entry::default() };
+            entries.insert(reason.to_owned(), entry);
+        }
+        if let Some(entry) = entries.get_mut(reason) {
+            entry.rows += 1;
+            entry.without_amount += u64::from(self.rows.amounts[row].is_none());
+            entry.sum += sum;
+        }
+    }
+
+    /// Rows that are neither served nor rejected, by reason.
+    pub(super) fn set_aside(&self) -> BTreeMap<String, u64> {
+        let mut rows = BTreeMap::new();
+        for reason in self.rows.reasons.iter().flatten().filter(|reason| SET_ASIDE.contains(reason))
+        {
+            *rows.entry((*reason).to_owned()).or_insert(0) += 1;
+        }
+        rows
+    }
+}
+
+/// The column that a reason is about.
+fn column_of(reason: &str) -> &'static str {
+    match reason {
+        "invalid_date" | "date_out_of_range" => "date_achat",
+        "orphan_client" => "id_client",
+        "invalid_id" | REPEATED | SUPERSEDED => "id_achat",
+        OTHER_CURRENCY => "devise",
+        _ => "montant",
+    }
+}
+
+/// A sum of millionths, for sentences.
+fn shown(sum: i64) -> String {
+    format!("{:.2}", in_units(sum))
+}
+
+/// What there is to do about rows with a reason.
+fn advice(reason: &str) -> &'static str {
+    match reason {
+        "ambiguous_amount" => {
+            "the column shows neither whether a point nor whether a comma separates decimals; write one amount with two decimals"
+        }
+        OTHER_CURRENCY => "set sources.currency to serve another currency",
+        "invalid_id" => "export identifiers as text; a spreadsheet may have shortened them",
+        "amount_out_of_range" => "raise quality.max_amount to serve it",
+        "invalid_date" => "correct the dates in the export",
+        "date_out_of_range" => {
+            "set quality.min_date for older ones; later ones than now are served once their day has come"
+        }
+        "orphan_client" => "list these customers, or set sources.unlisted = \"customer\"",
+        _ => "correct these rows in the export",
+    }
+}
+
+/// A sentence for everything that is worth one.
+pub(super) fn findings(
+    accounting: &Accounting<'_>,
+    accounts: &[Account],
+    buyers: &[Option<i64>],
+    options: &CleaningOptions,
+) -> Result<Vec<String>> {
+    let sales: i64 = accounts.iter().map(|account| account.sales).sum();
+    let refunds: i64 = accounts.iter().map(|account| account.refunds).sum();
+    let share = |sum: i64| {
+        #[allow(clippy::cast_precision_loss)]
+        let share = if sales == 0 { 1.0 } else { sum.unsigned_abs() as f64 / sales as f64 };
+        share
+    };
+    let percent = |sum: i64| format!("{:.1} %", 100.0 * share(sum));
+    let mut found = Vec::new();
+    for account in accounts {
+        let entries = account.left_out.iter().map(|entry| (entry, true));
+        for ((reason, entry), is_left_out) in
+            entries.chain(account.set_aside.iter().map(|entry| (entry, false)))
+        {
+            let is_telling = share(entry.sum) >= TELLING_SHARE || entry.without_amount > 0;
+            if is_left_out && is_telling || reason == TOTAL_ROW || share(entry.sum) >= TELLING_SHARE
+            {
+                found.push(sentence(account, reason, entry, is_left_out));
+            }
+        }
+    }
+    for (file, sum) in &accounting.settled.at_stake {
+        found.push(format!(
+            "{file}: lines of one order repeat its amount, and nothing shows whether it is the order's or each line's; it was counted once per order, {} less than if it is each line's; set sources.repeated_id = \"line\", \"order_total\" or \"replace\"",
+            shown(*sum)
+        ));
+    }
+    if refunds > 0 && share(refunds) >= TELLING_SHARE {
+        let rows = &accounting.rows;
+        let count = served(rows).filter(|row| rows.micros[*row] < 0).count();
+        found.push(format!(
+            "{} of {} in all ({} of gross revenue)",
+            counted(count, "refund"),
+            shown(refunds),
+            percent(refunds)
+        ));
+    }
+    found.extend(guests(accounting, buyers, &percent, &share));
+    found.extend(large_amounts(accounting, options));
+    Ok(found)
+}
+
+fn served(rows: &PurchaseRows) -> impl Iterator<Item = usize> + '_ {
+    (0..rows.reasons.len()).filter(|row| rows.reasons[*row].is_none())
+}
+
+fn sentence(account: &Account, reason: &str, entry: &Entry, is_left_out: bool) -> String {
+    let currency = account.currency.as_deref().map(|code| format!(" {code}")).unwrap_or_default();
+    let without = match entry.without_amount {
+        0 => String::new(),
+        rows => format!(", {rows} without a readable amount"),
+    };
+    let what = if is_left_out { "left out" } else { "not counted again" };
+    let advice = if is_left_out { format!("; {}", advice(reason)) } else { String::new() };
+    format!(
+        "{}: {} {what} as {reason}, {}{currency} in all{without}; for example line {} \"{}\"{advice}",
+        account.file,
+        counted(entry.rows, "row"),
+        shown(entry.sum),
+        entry.line,
+        entry.value
+    )
+}
+
+/// Orders without a customer.
+fn guests(
+    accounting: &Accounting<'_>,
+    buyers: &[Option<i64>],
+    percent: &dyn Fn(i64) -> String,
+    share: &dyn Fn(i64) -> f64,
+) -> Option<String> {
+    let rows = accounting.rows;
+    let of_guests: Vec<usize> = served(rows).filter(|row| buyers[*row].is_none()).collect();
+    let sum: i64 = of_guests.iter().map(|row| rows.micros[*row]).sum();
+    let first = of_guests.first().filter(|_| share(sum) >= TELLING_SHARE)?;
+    let mut orders: Vec<Option<String>> =
+        of_guests.iter().map(|row| rows.orders[*row].text()).collect();
+    let unnumbered = orders.iter().filter(|order| order.is_none()).count();
+    orders.retain(Option::is_some);
+    orders.sort();
+    orders.dedup();
+    Some(format!(
+        "{} of guests, {} in all ({} of revenue), for example {} line {}: they are in revenue, not among the customers",
+        counted(orders.len() + unnumbered, "order"),
+        shown(sum),
+        percent(sum),
+        accounting.raw.files[accounting.raw.file_of(*first)].name,
+        accounting.raw.line(*first)
+    ))
+}
+
+/// Amounts that are far above all others.
+fn large_amounts(accounting: &Accounting<'_>, options: &CleaningOptions) -> Option<String> {
+    let rows = accounting.rows;
+    let mut amounts: Vec<i64> =
+        served(rows).map(|row| rows.micros[row]).filter(|sum| *sum > 0).collect();
+    let middle = amounts.len() / 2;
+    let median = (!amounts.is_empty()).then(|| *amounts.select_nth_unstable(middle).1)?;
+    let is_large = |row: &usize| rows.micros[*row] > median.saturating_mul(LARGE);
+    let large: Vec<usize> = served(rows).filter(is_large).collect();
+    let first = large.first().filter(|_| options.rules.max_amount.is_none())?;
+    let sum = large.iter().map(|row| rows.micros[*row]).sum();
+    let value = accounting.raw.cells("montant").ok()?.get(*first).unwrap_or_default().trim();
+    Some(format!(
+        "{} above 1000 times the median ({}), {} in all; for example {} line {} \"{value}\"; set quality.max_amount to leave them out",
+        counted(large.len(), "amount"),
+        shown(median),
+        shown(sum),
+        accounting.raw.files[accounting.raw.file_of(*first)].name,
+        accounting.raw.line(*first)
+    ))
+}

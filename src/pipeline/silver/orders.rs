@@ -1,0 +1,440 @@
+//! Rows that share an order number: lines of one order, versions of it in several files, repeats.
+//!
+//! Works on positions of rows. Start reading at [`settle`].
+
+use std::collections::BTreeMap;
+
+use polars::prelude::{PlHashMap, StringChunked};
+
+use super::raw::FileRows;
+use super::values::identifiers;
+
+/// A row that says the same as another one that is served.
+pub(super) const REPEATED: &str = "repeated";
+/// A row that a later version replaces.
+pub(super) const SUPERSEDED: &str = "superseded";
+
+/// What `sources.repeated_id` says about an amount that repeats within an order.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum RepeatedId {
+    /// Each row has the amount of its line.
+    Line,
+    /// Each row repeats the amount of the whole order.
+    OrderTotal,
+    /// The last row with a number replaces the others.
+    Replace,
+}
+
+/// The rows of purchases as orders need them, one entry per row.
+pub(super) struct OrderRows<'a> {
+    pub(super) files: &'a [FileRows],
+    /// The number of the row's order.
+    pub(super) orders: &'a [i64],
+    /// Amounts in millionths; changed where an order's total is spread over its lines.
+    pub(super) micros: &'a mut [i64],
+    pub(super) at: &'a [Option<i64>],
+    pub(super) customers: &'a [i64],
+    pub(super) products: &'a StringChunked,
+    pub(super) quantities: &'a [Option<i64>],
+    pub(super) prices: &'a [Option<f64>],
+    /// Why a row is not served; `None` for those that are.
+    pub(super) reasons: &'a mut [Option<&'static str>],
+}
+
+/// What was decided beside the reasons.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Amounts that lines of one order repeat and that may mean more, per file: what hangs on it.
+    pub(super) at_stake: Vec<(String, i64)>,
+    /// Millionths by which the amounts of rows exceed what is served of them, per row.
+    pub(super) repeated_totals: Vec<(usize, i64)>,
+    /// Rows whose amount was spread.
+    pub(super) spread: Vec<usize>,
+}
+
+/// How a file repeats order numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// Equal rows are one.
+    RowKey,
+    /// Amounts are those of lines.
+    Lines,
+    /// Each line repeats the amount of its order.
+    OrderTotal,
+    /// As [`Meaning::OrderTotal`], for want of a proof.
+    Cautious,
+    /// The last row counts.
+    Replace,
+}
+
+/// Decides which rows with a repeated order number are served, and with which amounts.
+pub(super) fn settle(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> Settled {
+    let mut groups = repeated_orders(rows);
+    for group in groups.values_mut() {
+        settle_versions(rows, group);
+    }
+    let mut settled = Settled::default();
+    for file in 0..rows.files.len() {
+        let name = rows.files[file].name.clone();
+        let range = rows.files[file].rows.clone();
+        let of_file: Vec<Vec<usize>> = groups
+            .values()
+            .map(|group| {
+                let in_file = group.iter().copied().filter(|row| range.contains(row));
+                in_file
+                    .filter(|row| rows.reasons[*row].is_none() && rows.micros[*row] >= 0)
+                    .collect()
+            })
+            .filter(|group: &Vec<usize>| group.len() > 1)
+            .collect();
+        if of_file.is_empty() {
+            continue;
+        }
+        let has_row_key = rows.files[file].has_row_key;
+        let meaning = meaning_of(rows, &of_file, has_row_key, setting);
+        if meaning == Meaning::Cautious {
+            let repeated =
+                |group: &Vec<usize>| group[1..].iter().map(|row| rows.micros[*row]).sum::<i64>();
+            settled.at_stake.push((name, of_file.iter().map(repeated).sum()));
+        }
+        for group in &of_file {
+            apply(rows, group, meaning, &mut settled);
+        }
+    }
+    settled
+}
+
+/// The served rows of every order that has several, by order number.
+fn repeated_orders(rows: &OrderRows<'_>) -> BTreeMap<i64, Vec<usize>> {
+    let mut first: PlHashMap<i64, usize> = PlHashMap::default();
+    first.reserve(rows.orders.len());
+    let mut groups: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for (row, order) in rows.orders.iter().enumerate() {
+        if rows.reasons[row].is_some() {
+            continue;
+        }
+        if let Some(before) = first.get(order) {
+            groups.entry(*order).or_insert_with(|| vec![*before]).push(row);
+        } else {
+            first.insert(*order, row);
+        }
+    }
+    groups
+}
+
+/// The sale lines of the latest file that has the order replace those of earlier files. Refunds are
+/// never replaced; equal ones of several files count once.
+fn settle_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
+    let file_of = |row: usize| rows.files.partition_point(|file| file.rows.end <= row);
+    let latest = group.iter().filter(|row| rows.micros[**row] >= 0).map(|row| file_of(*row)).max();
+    let mut refunds: BTreeMap<(i64, i64, i64, Option<&str>), (usize, usize, usize)> =
+        BTreeMap::new();
+    let mut reasons = Vec::new();
+    for row in group.iter().copied() {
+        let file = file_of(row);
+        if rows.micros[row] >= 0 {
+            if Some(file) < latest {
+                reasons.push((row, SUPERSEDED));
+            }
+            continue;
+        }
+        // (most in one file so far, the current file, so many in it)
+        let key = (
+            rows.at[row].unwrap_or(0),
+            rows.micros[row],
+            rows.customers[row],
+            rows.products.get(row),
+        );
+        let (most, current, count) = refunds.entry(key).or_insert((0, file, 0));
+        if *current != file {
+            (*current, *count) = (file, 0);
+        }
+        *count += 1;
+        if *count > *most {
+            *most = *count;
+        } else {
+            reasons.push((row, REPEATED));
+        }
+    }
+    for (row, reason) in reasons {
+        rows.reasons[row] = Some(reason);
+    }
+}
+
+/// What it means that rows of a file share an order number; `groups` are the sale lines of orders
+/// with several.
+fn meaning_of(
+    rows: &OrderRows<'_>,
+    groups: &[Vec<usize>],
+    has_row_key: bool,
+    setting: Option<RepeatedId>,
+) -> Meaning {
+    /// Orders that have to repeat their amount before it is taken for their total.
+    const PROOF: usize = 3;
+    match setting {
+        Some(RepeatedId::Line) => return Meaning::Lines,
+        Some(RepeatedId::OrderTotal) => return Meaning::OrderTotal,
+        Some(RepeatedId::Replace) => return Meaning::Replace,
+        None => {}
+    }
+    let same_amount =
+        |group: &Vec<usize>| group.iter().all(|row| rows.micros[*row] == rows.micros[group[0]]);
+    let same_product = |group: &Vec<usize>| {
+        group.iter().all(|row| rows.products.get(*row) == rows.products.get(group[0]))
+    };
+    if has_row_key && groups.iter().all(|group| same_amount(group) && same_product(group)) {
+        return Meaning::RowKey;
+    }
+    if !groups.iter().all(same_amount) {
+        return Meaning::Lines;
+    }
+    let has_products = |group: &Vec<usize>| !same_product(group);
+    if groups.len() >= PROOF && groups.iter().all(has_products) {
+        return Meaning::OrderTotal;
+    }
+    let worth = |row: usize| Some(rows.quantities[row]? as f64 * rows.prices[row]? * 1e6);
+    let is_near = |value: f64, micros: i64| (value - micros as f64).abs() < 5_000.0;
+    let are_lines = |group: &Vec<usize>| {
+        group.iter().all(|row| worth(*row).is_some_and(|worth| is_near(worth, rows.micros[*row])))
+    };
+    let is_total = |group: &Vec<usize>| {
+        let sum: Option<f64> = group.iter().map(|row| worth(*row)).sum();
+        sum.is_some_and(|sum| is_near(sum, rows.micros[group[0]]))
+    };
+    if groups.iter().all(are_lines) {
+        Meaning::Lines
+    } else if groups.iter().all(is_total) {
+        Meaning::OrderTotal
+    } else {
+        Meaning::Cautious
+    }
+}
+
+fn apply(rows: &mut OrderRows<'_>, group: &[usize], meaning: Meaning, settled: &mut Settled) {
+    match meaning {
+        Meaning::Lines => {}
+        Meaning::RowKey => group[1..].iter().for_each(|row| rows.reasons[*row] = Some(REPEATED)),
+        Meaning::Replace => {
+            let earlier = &group[..group.len() - 1];
+            earlier.iter().for_each(|row| rows.reasons[*row] = Some(SUPERSEDED));
+        }
+        Meaning::OrderTotal | Meaning::Cautious => {
+            let total = rows.micros[group[0]];
+            let weights: Vec<i64> = weights_of(rows, group);
+            for (row, share) in group.iter().zip(spread(total, &weights)) {
+                settled.repeated_totals.push((*row, total - share));
+                settled.spread.push(*row);
+                rows.micros[*row] = share;
+            }
+        }
+    }
+}
+
+/// What an order's amount is shared by: quantite × prix, else quantite, else evenly.
+fn weights_of(rows: &OrderRows<'_>, group: &[usize]) -> Vec<i64> {
+    #[allow(clippy::cast_possible_truncation)]
+    let worth = |row: &usize| {
+        let worth = rows.quantities[*row]? as f64 * rows.prices[*row]? * 100.0;
+        Some(worth.round() as i64)
+    };
+    let worths: Option<Vec<i64>> = group.iter().map(worth).collect();
+    let quantities: Option<Vec<i64>> = group.iter().map(|row| rows.quantities[*row]).collect();
+    let usable = |weights: &Vec<i64>| {
+        weights.iter().all(|weight| *weight >= 0) && weights.iter().any(|weight| *weight > 0)
+    };
+    worths.filter(usable).or(quantities).filter(usable).unwrap_or_else(|| vec![1; group.len()])
+}
+
+/// Shares an amount in proportion to weights, in whole millionths that add up to it: the largest
+/// remainders get what is left.
+pub(super) fn spread(total: i64, weights: &[i64]) -> Vec<i64> {
+    let sum: i128 = weights.iter().map(|weight| i128::from(*weight)).sum();
+    let parts = weights.iter().map(|weight| {
+        let exact = i128::from(total) * i128::from(*weight);
+        (exact.div_euclid(sum), exact.rem_euclid(sum))
+    });
+    let parts: Vec<(i128, i128)> = parts.collect();
+    let mut shares: Vec<i64> =
+        parts.iter().map(|(share, _)| i64::try_from(*share).unwrap_or(0)).collect();
+    let left = usize::try_from(total - shares.iter().sum::<i64>()).unwrap_or(0);
+    let mut by_remainder: Vec<usize> = (0..weights.len()).collect();
+    by_remainder.sort_by_key(|index| std::cmp::Reverse(parts[*index].1));
+    by_remainder.into_iter().take(left).for_each(|index| shares[index] += 1);
+    shares
+}
+
+/// The key and the number of each served row within its order, in reading order: an order's first
+/// line has the order's number.
+pub(super) fn number_lines(
+    orders: &[i64],
+    text: impl Fn(usize) -> String,
+    is_served: impl Fn(usize) -> bool,
+) -> Vec<(i64, i64)> {
+    let mut lines: PlHashMap<i64, i64> = PlHashMap::default();
+    lines.reserve(orders.len());
+    let number = |(row, order): (usize, &i64)| {
+        if !is_served(row) {
+            return (0, 0);
+        }
+        let line = lines.entry(*order).or_insert(0);
+        *line += 1;
+        let key = if *line == 1 { *order } else { identifiers::line_number(&text(row), *line) };
+        (key, *line)
+    };
+    orders.iter().enumerate().map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_to_the_last_millionth() {
+        assert_eq!(spread(100, &[1, 1, 1]), [34, 33, 33]);
+        assert_eq!(spread(64_500_000, &[2, 1]), [43_000_000, 21_500_000]);
+        assert_eq!(spread(0, &[5, 7]), [0, 0]);
+        assert_eq!(spread(10, &[0, 3]), [0, 10]);
+    }
+
+    struct Table {
+        files: Vec<FileRows>,
+        rows: Vec<(i64, i64, &'static str, Option<i64>, Option<f64>)>,
+    }
+
+    impl Table {
+        /// Files of rows: order, euros, product, quantity, price.
+        fn new(files: &[&[(i64, i64, &'static str, Option<i64>, Option<f64>)]]) -> Self {
+            let mut table = Self { files: Vec::new(), rows: Vec::new() };
+            for (index, rows) in files.iter().enumerate() {
+                let start = table.rows.len();
+                table.rows.extend_from_slice(rows);
+                let name = format!("{index}.csv");
+                let rows = start..table.rows.len();
+                table.files.push(FileRows { name, rows, date_order: None, has_row_key: true });
+            }
+            table
+        }
+
+        /// The outcome of each row: its reason, or its amount in millionths.
+        fn settle(&self, setting: Option<RepeatedId>) -> (Vec<String>, Settled) {
+            let orders: Vec<i64> = self.rows.iter().map(|row| row.0).collect();
+            let mut micros: Vec<i64> = self.rows.iter().map(|row| row.1 * 1_000_000).collect();
+            let products: StringChunked = self.rows.iter().map(|row| Some(row.2)).collect();
+            let quantities: Vec<_> = self.rows.iter().map(|row| row.3).collect();
+            let prices: Vec<_> = self.rows.iter().map(|row| row.4).collect();
+            let mut reasons = vec![None; self.rows.len()];
+            let settled = settle(
+                &mut OrderRows {
+                    files: &self.files,
+                    orders: &orders,
+                    micros: &mut micros,
+                    at: &vec![Some(0); self.rows.len()],
+                    customers: &vec![1; self.rows.len()],
+                    products: &products,
+                    quantities: &quantities,
+                    prices: &prices,
+                    reasons: &mut reasons,
+                },
+                setting,
+            );
+            let outcome = |(reason, micros): (&Option<&str>, &i64)| {
+                reason.map_or_else(|| micros.to_string(), str::to_owned)
+            };
+            (reasons.iter().zip(&micros).map(outcome).collect(), settled)
+        }
+    }
+
+    const fn row(
+        order: i64,
+        euros: i64,
+        product: &'static str,
+    ) -> (i64, i64, &'static str, Option<i64>, Option<f64>) {
+        (order, euros, product, None, None)
+    }
+
+    #[test]
+    fn unequal_amounts_are_those_of_lines() {
+        let table = Table::new(&[&[
+            row(1, 30, "a"),
+            row(1, 20, "b"),
+            row(1, 20, "b"),
+            row(2, 7, "a"),
+            row(2, 7, "b"),
+        ]]);
+        let (outcomes, settled) = table.settle(None);
+        assert_eq!(outcomes, ["30000000", "20000000", "20000000", "7000000", "7000000"]);
+        assert!(settled.at_stake.is_empty());
+    }
+
+    #[test]
+    fn rows_that_say_the_same_are_one() {
+        let table = Table::new(&[&[row(1, 30, "a"), row(2, 5, "b"), row(1, 30, "a")]]);
+        assert_eq!(table.settle(None).0, ["30000000", "5000000", "repeated"]);
+    }
+
+    #[test]
+    fn three_orders_that_repeat_an_amount_over_products_repeat_their_total() {
+        let rows: Vec<_> =
+            (1..=3).flat_map(|order| [row(order, 10, "a"), row(order, 10, "b")]).collect();
+        let (outcomes, settled) = Table::new(&[&rows]).settle(None);
+        assert_eq!(outcomes, ["5000000"; 6]);
+        assert!(settled.at_stake.is_empty());
+        assert_eq!(settled.repeated_totals.iter().map(|(_, sum)| sum).sum::<i64>(), 30_000_000);
+    }
+
+    #[test]
+    fn quantity_times_price_decides_where_two_orders_do_not() {
+        let lines =
+            Table::new(&[&[(1, 10, "a", Some(2), Some(5.0)), (1, 10, "b", Some(1), Some(10.0))]]);
+        assert_eq!(lines.settle(None).0, ["10000000", "10000000"]);
+        let total =
+            Table::new(&[&[(1, 10, "a", Some(2), Some(4.0)), (1, 10, "b", Some(1), Some(2.0))]]);
+        assert_eq!(total.settle(None).0, ["8000000", "2000000"]);
+    }
+
+    #[test]
+    fn without_a_proof_an_amount_counts_once_and_what_hangs_on_it_is_said() {
+        let table = Table::new(&[&[row(1, 10, "a"), row(1, 10, "b")]]);
+        let (outcomes, settled) = table.settle(None);
+        assert_eq!(outcomes, ["5000000", "5000000"]);
+        assert_eq!(settled.at_stake, [("0.csv".to_owned(), 10_000_000)]);
+        assert_eq!(table.settle(Some(RepeatedId::Line)).0, ["10000000", "10000000"]);
+        assert_eq!(table.settle(Some(RepeatedId::Replace)).0, ["superseded", "10000000"]);
+    }
+
+    #[test]
+    fn the_latest_file_with_sale_lines_replaces_earlier_ones_and_refunds_count_once() {
+        let table = Table::new(&[
+            &[row(1, 30, "a"), row(1, -5, "a"), row(1, -5, "a")],
+            &[row(1, 20, "a"), row(1, 9, "b"), row(1, -5, "a"), row(1, -7, "a")],
+            &[row(1, -5, "a"), row(2, 1, "a")],
+        ]);
+        let (outcomes, _) = table.settle(None);
+        assert_eq!(
+            outcomes,
+            [
+                "superseded",
+                "-5000000",
+                "-5000000",
+                "20000000",
+                "9000000",
+                "repeated",
+                "-7000000",
+                "repeated",
+                "1000000"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_orders_first_line_has_its_number() {
+        let keys = number_lines(&[7, 8, 7], |_| "7".to_owned(), |_| true);
+        assert_eq!((keys[0], keys[1]), ((7, 1), (8, 1)));
+        assert_eq!(keys[2].1, 2);
+        assert!(keys[2].0 > 8);
+    }
+}

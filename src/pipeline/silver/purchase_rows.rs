@@ -1,0 +1,273 @@
+//! The typed values of purchases and the first reason not to serve a row.
+//!
+//! What rows mean together, as lines of orders or versions of one another, is decided later.
+
+use polars::prelude::*;
+
+use super::layer::CleaningOptions;
+use super::raw::{IdCell, Raw};
+use super::values::currency;
+use super::values::identifiers;
+use crate::pipeline::Result;
+
+/// Words for "no customer", lower case.
+const GUESTS: &[&str] = &["0", "0.0", "-", "guest", "invité", "gast"];
+/// Words for a row of totals, lower case.
+const TOTALS: &[&str] = &[
+    "total",
+    "totals",
+    "grand total",
+    "total général",
+    "totaux",
+    "sum",
+    "somme",
+    "summe",
+    "gesamt",
+    "gesamtsumme",
+    "totale",
+    "subtotal",
+    "sous-total",
+    "zwischensumme",
+];
+/// The greatest price that is believed: beyond it, sums of squares could overflow.
+const MAX_PRICE: f64 = 1e12;
+/// The greatest amount that is counted exactly in millionths.
+const MAX_AMOUNT: f64 = 1e12;
+
+/// A row of totals under the data.
+pub(super) const TOTAL_ROW: &str = "total_row";
+/// A row in another currency than the one that is served.
+pub(super) const OTHER_CURRENCY: &str = "other_currency";
+
+/// The values of every row, in reading order.
+pub(super) struct PurchaseRows {
+    /// Why a row is not served; `None` for those that are.
+    pub(super) reasons: Vec<Option<&'static str>>,
+    pub(super) orders: Vec<IdCell>,
+    pub(super) customers: Vec<IdCell>,
+    /// Microseconds.
+    pub(super) at: Vec<Option<i64>>,
+    pub(super) amounts: Vec<Option<f64>>,
+    /// The amounts in millionths, 0 where there is none.
+    pub(super) micros: Vec<i64>,
+    pub(super) products: StringChunked,
+    pub(super) quantities: Vec<Option<i64>>,
+    pub(super) prices: Vec<Option<f64>>,
+    pub(super) currencies: Vec<Option<String>>,
+    /// The currency that is served; `None` where no row names one.
+    pub(super) currency: Option<String>,
+    /// Rows with an optional value that cannot be read, by warning.
+    pub(super) unreadable: Vec<(&'static str, Vec<usize>)>,
+}
+
+/// An amount in whole millionths.
+#[allow(clippy::cast_possible_truncation)]
+pub(super) fn to_micros(amount: f64) -> i64 {
+    (amount * 1e6).round_ties_even() as i64
+}
+
+impl PurchaseRows {
+    /// Reads every row and finds the first reason that applies to it alone.
+    pub(super) fn read(raw: &Raw, options: &CleaningOptions) -> Result<Self> {
+        let (mut amounts, no_amount) = raw.amounts("montant")?;
+        for amount in &mut amounts.values {
+            *amount = amount.filter(|amount| amount.abs() <= MAX_AMOUNT);
+        }
+        let (at, no_date) = raw.dates("date_achat", options.rules.date_order)?;
+        let micros: Vec<i64> =
+            amounts.values.iter().map(|amount| amount.map_or(0, to_micros)).collect();
+        let totals = total_rows(raw, &micros, &no_date)?;
+        let is_row = |row: usize| !totals[row];
+        let (quantities, odd_quantities) = quantities(raw)?;
+        let (prices, odd_prices) = prices(raw)?;
+        let mut rows = Self {
+            reasons: vec![None; raw.height()],
+            orders: raw.identifiers("id_achat", &["0"], is_row)?,
+            customers: raw.identifiers("id_client", GUESTS, is_row)?,
+            at,
+            micros,
+            products: raw.names("produit")?,
+            quantities,
+            prices,
+            currencies: named_currencies(raw, &amounts.currencies)?,
+            currency: None,
+            unreadable: vec![
+                ("unreadable_quantite", odd_quantities),
+                ("unreadable_prix", odd_prices),
+            ],
+            amounts: amounts.values,
+        };
+        let mut ambiguous = vec![false; raw.height()];
+        amounts.ambiguous.iter().for_each(|(row, _)| ambiguous[*row] = true);
+        let has_orders = raw.cells("id_achat")?.null_count() < raw.height();
+        for row in 0..raw.height() {
+            rows.reasons[row] = if totals[row] {
+                Some(TOTAL_ROW)
+            } else if raw.is_malformed(row)? {
+                Some("malformed_row")
+            } else if !rows.is_identified(row, has_orders) {
+                Some("invalid_id")
+            } else if no_amount[row] || no_date[row] {
+                Some("missing_value")
+            } else {
+                rows.value_reason(row, ambiguous[row], options)
+            };
+        }
+        rows.choose_currency(options);
+        Ok(rows)
+    }
+
+    /// Whether order and customer can be told; a guest is no error.
+    fn is_identified(&self, row: usize, has_orders: bool) -> bool {
+        let order = &self.orders[row];
+        let is_order = order.is_identifier() || (*order == IdCell::Blank && !has_orders);
+        let customer = &self.customers[row];
+        is_order && (customer.is_identifier() || matches!(customer, IdCell::Blank | IdCell::Nobody))
+    }
+
+    fn value_reason(
+        &self,
+        row: usize,
+        is_ambiguous: bool,
+        options: &CleaningOptions,
+    ) -> Option<&'static str> {
+        let Some(at) = self.at[row] else { return Some("invalid_date") };
+        if at < options.rules.min_date.0 || at > options.run_start.0 {
+            return Some("date_out_of_range");
+        }
+        match self.amounts[row] {
+            None if is_ambiguous => Some("ambiguous_amount"),
+            None => Some("invalid_amount"),
+            Some(amount) if options.rules.max_amount.is_some_and(|most| amount.abs() > most) => {
+                Some("amount_out_of_range")
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Serves the currency of the settings, else the one that most rows name, and leaves out others.
+    fn choose_currency(&mut self, options: &CleaningOptions) {
+        let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+        for (currency, reason) in self.currencies.iter().zip(&self.reasons) {
+            if let (Some(currency), None) = (currency, reason) {
+                *counts.entry(currency).or_default() += 1;
+            }
+        }
+        let most = counts.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)));
+        let named = most.map(|(currency, _)| (*currency).to_owned());
+        self.currency = options.rules.currency.clone().or(named);
+        for (currency, reason) in self.currencies.iter().zip(&mut self.reasons) {
+            if reason.is_none() && currency.is_some() && *currency != self.currency {
+                *reason = Some(OTHER_CURRENCY);
+            }
+        }
+    }
+
+    /// Served rows that look wrong, by warning.
+    pub(super) fn warnings(&self) -> Vec<(&'static str, u64)> {
+        let served = |rows: &Vec<usize>| {
+            rows.iter().filter(|row| self.reasons[**row].is_none()).count() as u64
+        };
+        let mut warnings: Vec<(&'static str, u64)> =
+            self.unreadable.iter().map(|(warning, rows)| (*warning, served(rows))).collect();
+        let products = self.products.iter().zip(&self.reasons);
+        let missing = products.filter(|(product, reason)| product.is_none() && reason.is_none());
+        warnings.push(("missing_produit", missing.count() as u64));
+        warnings
+    }
+
+    /// The number of each row's order; a row without one has a number made of its content.
+    pub(super) fn order_numbers(&self, raw: &Raw) -> Vec<i64> {
+        let mut seen: PlHashMap<(usize, i64), i64> = PlHashMap::default();
+        let number = |(row, order): (usize, &IdCell)| match order {
+            IdCell::Number(number) => *number,
+            IdCell::Text(text) => identifiers::order_number(text),
+            _ => {
+                let content = self.content_number(row);
+                let occurrence = seen.entry((raw.file_of(row), content)).or_insert(0);
+                *occurrence += 1;
+                identifiers::hashed_number(&[&content.to_string(), &occurrence.to_string()])
+            }
+        };
+        self.orders.iter().enumerate().map(number).collect()
+    }
+
+    /// A number made of what a row says.
+    fn content_number(&self, row: usize) -> i64 {
+        let text = |value: Option<String>| value.unwrap_or_default() + "\u{1f}";
+        identifiers::hashed_number(&[
+            &text(self.customers[row].text()),
+            &text(self.at[row].map(|at| at.to_string())),
+            &text(Some(self.micros[row].to_string())),
+            &text(self.products.get(row).map(str::to_owned)),
+            &text(self.quantities[row].map(|quantity| quantity.to_string())),
+        ])
+    }
+}
+
+/// The rows that hold the total of those above: no date, and either the sum of all amounts above in
+/// the file or a word for total.
+fn total_rows(raw: &Raw, micros: &[i64], no_date: &[bool]) -> Result<Vec<bool>> {
+    let columns = ["id_achat", "id_client", "produit", "date_achat"];
+    let cells: Vec<&StringChunked> =
+        columns.iter().map(|column| raw.cells(column)).collect::<Result<_>>()?;
+    let has_word = |row: usize| {
+        let mut words = cells.iter().filter_map(|cells| cells.get(row));
+        words.any(|word| {
+            let word = word.trim().trim_end_matches([':', '.']).trim_end();
+            word.len() <= 20 && TOTALS.contains(&word.to_lowercase().as_str())
+        })
+    };
+    let mut totals = vec![false; raw.height()];
+    for file in &raw.files {
+        let (mut sum, mut above) = (0_i64, 0);
+        for row in file.rows.clone() {
+            let is_sum = above > 1 && micros[row] == sum && sum != 0;
+            totals[row] = no_date[row] && (is_sum || has_word(row));
+            if !totals[row] {
+                sum = sum.saturating_add(micros[row]);
+                above += 1;
+            }
+        }
+    }
+    Ok(totals)
+}
+
+/// Units, positive; and the rows whose cell is filled and no number of units.
+fn quantities(raw: &Raw) -> Result<(Vec<Option<i64>>, Vec<usize>)> {
+    let mut odd = Vec::new();
+    let cells = raw.texts("quantite")?;
+    let quantity = |(row, cell): (usize, Option<&str>)| {
+        let cell = cell?;
+        let whole = cell.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|b| b == b'0'));
+        let whole = whole.map_or(cell, |(whole, _)| whole);
+        // Refunds have negative ones.
+        let quantity =
+            whole.parse::<i64>().ok().map(i64::saturating_abs).filter(|units| *units > 0);
+        if quantity.is_none() {
+            odd.push(row);
+        }
+        quantity
+    };
+    Ok((cells.iter().enumerate().map(quantity).collect(), odd))
+}
+
+/// Unit prices; and the rows whose cell is filled and no believable price.
+fn prices(raw: &Raw) -> Result<(Vec<Option<f64>>, Vec<usize>)> {
+    let (prices, no_price) = raw.amounts("prix")?;
+    let plausible = |price: Option<f64>| price.filter(|price| price.abs() <= MAX_PRICE);
+    let prices: Vec<Option<f64>> = prices.values.into_iter().map(plausible).collect();
+    let odd = (0..prices.len()).filter(|row| prices[*row].is_none() && !no_price[*row]).collect();
+    Ok((prices, odd))
+}
+
+/// The currency that each row names, in its column or with its amount.
+fn named_currencies(raw: &Raw, signs: &[(usize, &'static str)]) -> Result<Vec<Option<String>>> {
+    let cells = raw.texts("devise")?;
+    let named = |cell: &str| currency::code(cell).unwrap_or_else(|| cell.to_uppercase());
+    let mut currencies: Vec<Option<String>> = cells.iter().map(|cell| cell.map(named)).collect();
+    for (row, code) in signs {
+        currencies[*row].get_or_insert_with(|| (*code).to_owned());
+    }
+    Ok(currencies)
+}
