@@ -185,6 +185,7 @@ fn bad_sources_are_refused_in_one_sentence_and_what_was_published_stays() {
         ("achats.csv", no_amount.as_bytes(), vec!["achats.csv", "montant"]),
         ("achats.csv", b"", vec!["achats.csv", "empty"]),
         ("achats.csv", header.as_bytes(), vec!["achats.csv", "no rows"]),
+        ("clients.csv", b"nom,email\nAnn,a@x.io\n", vec!["clients.csv", "id_client is missing"]),
         ("achats.csv", no_amounts.as_bytes(), vec!["no valid purchase", "invalid_amount: 1"]),
         (
             "achats.csv",

@@ -26,6 +26,11 @@ pub struct Cli {
 pub(super) enum Command {
     #[command(flatten)]
     OnStore(StoreCommand),
+    /// Look at source files without refreshing
+    Sources {
+        #[command(subcommand)]
+        command: SourcesCommand,
+    },
     /// Generate sample source files
     Generate(GenerateArgs),
     /// Print every setting with its value and origin; secrets are masked
@@ -123,6 +128,16 @@ pub(super) enum LakeCommand {
         /// Minimum age of the source files to remove, in days
         #[arg(long, value_name = "DAYS", requires = "bronze")]
         older_than: Option<u32>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SourcesCommand {
+    /// Print what each source file is read as, what was assumed, and its first rows
+    Inspect {
+        /// Name of a file of the sources layer [default: all]
+        #[arg(value_name = "FILE")]
+        file: Option<String>,
     },
 }
 

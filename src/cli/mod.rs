@@ -10,6 +10,7 @@ mod progress;
 mod refresh;
 mod score;
 mod serve;
+mod sources;
 mod up;
 
 use std::process::ExitCode;
@@ -34,6 +35,11 @@ pub async fn run(cli: Cli) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             errln!("error: {}", describe(&error));
+            if let CliError::Refresh(error) = &error
+                && !error.mappings().is_empty()
+            {
+                errln!("\n{}", error.mappings());
+            }
             error.exit_code()
         }
     }
@@ -43,6 +49,7 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
     let load = || settings::load(cli.config.as_deref());
     match cli.command.unwrap_or(Command::OnStore(StoreCommand::Up)) {
         Command::OnStore(command) => execute_on_store(load()?, command).await,
+        Command::Sources { command } => sources::sources(&load()?.settings, command).await,
         Command::Generate(arguments) => generate::generate(arguments.spec(), &arguments.out),
         Command::Settings => {
             let lines = load()?.resolved.into_iter().map(|resolved| format!("{resolved}\n"));

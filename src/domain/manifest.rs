@@ -42,8 +42,23 @@ pub struct SourceFile {
 pub struct UnreadFile {
     /// Its name in the sources layer.
     pub name: String,
-    /// Why it is not read, a sentence that follows the name.
+    /// Why it is not read: a sentence that follows the name, and perhaps, after an empty line, lines for
+    /// the settings file that would map it.
     pub problem: String,
+}
+
+impl UnreadFile {
+    /// The sentence alone.
+    #[must_use]
+    pub fn sentence(&self) -> &str {
+        self.problem.split_once("\n\n").map_or(&self.problem, |(sentence, _)| sentence)
+    }
+
+    /// The lines for the settings file.
+    #[must_use]
+    pub fn mapping(&self) -> Option<&str> {
+        self.problem.split_once("\n\n").map(|(_, mapping)| mapping.trim_end())
+    }
 }
 
 /// Rows in, rows out and why rows were rejected, for one data set.

@@ -1,31 +1,49 @@
 //! Why a refresh did not publish, and which of its failures are transient.
 
+use crate::domain::manifest::UnreadFile;
 use crate::domain::time::{Day, Timestamp};
 use crate::lake::LakeError;
 use crate::pipeline::PipelineError;
 use crate::runs::Step;
 use crate::store::StoreError;
 
+/// Source files with what is wrong with each.
+#[derive(Debug)]
+pub struct FileProblems(pub Vec<UnreadFile>);
+
+impl FileProblems {
+    /// The files with a sentence each, on one line after `prefix`; nothing without files.
+    fn after(&self, prefix: &str) -> String {
+        let sentences: Vec<String> =
+            self.0.iter().map(|file| format!("{}: {}", file.name, file.sentence())).collect();
+        if sentences.is_empty() { String::new() } else { prefix.to_owned() + &sentences.join("; ") }
+    }
+
+    /// What the operator can paste into the settings file.
+    fn mappings(&self) -> String {
+        self.0.iter().filter_map(UnreadFile::mapping).collect::<Vec<_>>().join("\n\n")
+    }
+}
+
 /// Why a refresh did not publish.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
     /// No source file holds the rows of a required data set.
-    #[error("there is no file with {noun} in {place}{unknown}")]
+    #[error("there is no file with {noun} in {place}{}", unknown.after(": "))]
     NoSources {
         /// What is missing.
         noun: &'static str,
         /// The sources layer.
         place: String,
-        /// The files that are nothing known, each on a line of its own with the reason.
-        unknown: String,
+        /// The files that are nothing known.
+        unknown: FileProblems,
     },
-    /// Source files cannot be read: each on a line of its own with the reason.
-    #[error("{0}")]
-    BadSources(String),
-    /// Source files are nothing known, and `sources.unknown` stops the run: each on a line of its own
-    /// with the reason.
-    #[error("there are source files that are nothing known (sources.unknown = \"stop\"):{0}")]
-    UnknownSources(String),
+    /// Source files cannot be read.
+    #[error("{}", .0.after(""))]
+    BadSources(FileProblems),
+    /// Source files are nothing known, and `sources.unknown` stops the run.
+    #[error("there are source files that are nothing known (sources.unknown = \"stop\"){}", .0.after(": "))]
+    UnknownSources(FileProblems),
     /// The day asked for is not over yet.
     #[error("{as_of} lies in the future: the last day to refresh as of is {today}")]
     Future {
@@ -98,6 +116,18 @@ pub enum RefreshError {
 }
 
 impl RefreshError {
+    /// Lines for the settings file that would map the files that this is about; empty where there are
+    /// none.
+    #[must_use]
+    pub fn mappings(&self) -> String {
+        match self {
+            Self::NoSources { unknown: files, .. }
+            | Self::BadSources(files)
+            | Self::UnknownSources(files) => files.mappings(),
+            _ => String::new(),
+        }
+    }
+
     /// Whether a retry may succeed without anyone repairing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -19,4 +19,4 @@ mod retention;
 pub mod runner;
 pub mod sample_sources;
 pub mod score;
-mod sources;
+pub mod sources;

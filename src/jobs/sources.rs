@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead as _};
 
-use super::error::RefreshError;
+use super::error::{FileProblems, RefreshError};
 use crate::blocking::spawn_blocking;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::{SourceFile, UnreadFile};
@@ -15,8 +15,8 @@ use crate::lake::{Lake, LakeError, Layer, keys};
 use crate::pipeline::PipelineError;
 use crate::sample;
 use crate::sources::{
-    Detected, SourceOptions, SourceText, UnknownFiles, describe_other, detect, is_candidate,
-    is_hidden, reading_order,
+    Detected, SourceOptions, SourceText, UnknownFiles, describe_other, detect, first_rows,
+    is_candidate, is_hidden, reading_order,
 };
 
 /// The files of the sources layer.
@@ -81,25 +81,21 @@ pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, Refre
                 sources.files.push(file);
             }
             Ok((Detected::Unknown(problem), _)) => unknown.push(UnreadFile { name, problem }),
-            Err(RefreshError::Pipeline(error @ PipelineError::BadSource { .. })) => {
-                bad.push(error.to_string());
+            Err(RefreshError::Pipeline(PipelineError::BadSource { file: name, problem })) => {
+                bad.push(UnreadFile { name, problem });
             }
             Err(error) => return Err(error),
         }
     }
     if !bad.is_empty() {
-        return Err(RefreshError::BadSources(bad.join("\n")));
+        return Err(RefreshError::BadSources(FileProblems(bad)));
     }
     let by_set = |a: &SourceFile, b: &SourceFile| {
         a.data_set.cmp(&b.data_set).then_with(|| reading_order(&a.name, &b.name))
     };
     sources.files.sort_by(by_set);
-    let listed = |files: &[UnreadFile]| {
-        let lines = files.iter().map(|file| format!("\n{}: {}", file.name, file.problem));
-        lines.collect::<String>()
-    };
     if !unknown.is_empty() && options.unknown == UnknownFiles::Stop {
-        return Err(RefreshError::UnknownSources(listed(&unknown)));
+        return Err(RefreshError::UnknownSources(FileProblems(unknown)));
     }
     unknown.append(&mut sources.unread);
     let is_missing = |set: &&DataSet| {
@@ -107,10 +103,53 @@ pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, Refre
     };
     if let Some(missing) = DataSet::ALL.iter().find(is_missing) {
         let (noun, place) = (missing.noun(), lake.place(Layer::Sources));
-        return Err(RefreshError::NoSources { noun, place, unknown: listed(&unknown) });
+        return Err(RefreshError::NoSources { noun, place, unknown: FileProblems(unknown) });
     }
     sources.unread = unknown;
     Ok(sources)
+}
+
+/// What a file of the sources layer would be read as, and its first rows.
+///
+/// # Errors
+/// When a file cannot be read.
+pub async fn inspect(
+    lake: &Lake,
+    options: &SourceOptions,
+    name: &str,
+    rows: usize,
+) -> Result<Inspected, RefreshError> {
+    let detected = match look(lake, Layer::Sources, name, name, options, None).await {
+        Ok((detected, _)) => detected,
+        Err(RefreshError::Pipeline(PipelineError::BadSource { problem, .. })) => {
+            Detected::Unknown(problem)
+        }
+        Err(error) => return Err(error),
+    };
+    let verdict = match detected {
+        Detected::Unknown(problem) => {
+            return Ok(Inspected::Unread(UnreadFile { name: name.to_owned(), problem }));
+        }
+        Detected::Table(verdict) => *verdict,
+    };
+    let bytes = Box::new(lake.reader(Layer::Sources, name, None));
+    let text = SourceText { name: name.to_owned(), verdict: verdict.clone(), bytes };
+    let first = spawn_blocking(move || Ok::<_, RefreshError>(first_rows(text, rows)?)).await?;
+    Ok(Inspected::Read { verdict: Box::new(verdict), rows: first })
+}
+
+/// What [`inspect`] found.
+#[derive(Debug)]
+pub enum Inspected {
+    /// A file that is read.
+    Read {
+        /// How.
+        verdict: Box<Verdict>,
+        /// The filled cells of its first rows, with their columns.
+        rows: Vec<Vec<(String, String)>>,
+    },
+    /// One that is not.
+    Unread(UnreadFile),
 }
 
 /// Looks at a file and hashes it, in one pass. `name` is its name in the sources layer.
@@ -150,11 +189,15 @@ fn drain(reader: &mut Reader) -> io::Result<()> {
 async fn other_problem(lake: &Lake, name: &str) -> Result<Option<String>, RefreshError> {
     let mut reader = lake.reader(Layer::Sources, name, None);
     let file = name.to_owned();
-    spawn_blocking(move || {
+    let looked = spawn_blocking(move || {
         let unreadable = |source| PipelineError::Unreadable { file, source };
         Ok(describe_other(&mut reader).map_err(unreadable)?)
-    })
-    .await
+    });
+    match looked.await {
+        // What another program is about to rename or remove.
+        Err(RefreshError::Lake(LakeError::Missing(_))) => Ok(None),
+        looked => looked,
+    }
 }
 
 /// Hashes these files of the sources layer.

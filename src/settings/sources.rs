@@ -54,7 +54,10 @@ pub(super) fn add_rules(raw: &RawSources, rules: &mut CleaningRules) -> Result<(
         "email" => true,
         "none" => false,
         other => {
-            return Err(invalid("sources.guest_key", format!("{other:?} is neither email nor none")));
+            return Err(invalid(
+                "sources.guest_key",
+                format!("{other:?} is neither email nor none"),
+            ));
         }
     };
     rules.currency = match raw.currency.as_str() {

@@ -57,6 +57,14 @@ pub(super) fn missing(
     )
 }
 
+/// Whether most of what a data set requires could be among these headers, so that a mapping is likely.
+pub(super) fn is_like(set: DataSet, header: &[String]) -> bool {
+    let cells: Vec<&String> = header.iter().collect();
+    let required = || known(set).iter().filter(|column| column.is_required);
+    let likely = required().filter(|column| nearest(column, &cells).is_some()).count();
+    likely * 2 > required().count()
+}
+
 /// A text as TOML writes it.
 fn quoted(text: &str) -> String {
     let escaped: String = text

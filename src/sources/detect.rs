@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read as _};
 
 use super::columns::resolve;
-use super::describe::found;
+use super::describe::{found, is_like};
 use super::encoding::of_prefix;
 use super::head::{Header, MAX_HEAD_BYTES, find_header};
 use super::headers::fold;
@@ -142,7 +142,7 @@ fn look(
     let is_known = known.is_some();
     let bad = |problem| Failure::File { problem, is_known };
     if known.or(set_by_name(name)).is_none() {
-        return Err(Failure::unknown(describe_unknown(set, name, &header.cells, &folded)));
+        return Err(Failure::unknown(describe_unknown(set, name, &header.cells)));
     }
     let columns = resolve(set, name, &header.cells, mapping).map_err(bad)?;
 
@@ -212,12 +212,10 @@ fn is_binary(prefix: &[u8]) -> bool {
 }
 
 /// What a header that is of no data set lacks to be of the nearest one.
-fn describe_unknown(nearest: DataSet, name: &str, header: &[String], folded: &[String]) -> String {
-    /// One known header alone may be an accident.
-    const MIN_KNOWN: usize = 2;
+fn describe_unknown(nearest: DataSet, name: &str, header: &[String]) -> String {
     let noun = nearest.noun();
     match resolve(nearest, name, header, None) {
-        Err(problem) if profile::fits(folded)[nearest].columns >= MIN_KNOWN => {
+        Err(problem) if is_like(nearest, header) => {
             format!("its header is that of no data set; nearest is {noun}, where {problem}")
         }
         _ => format!("its header is that of no data set, nearest is {noun} ({})", found(header)),

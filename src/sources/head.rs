@@ -3,7 +3,7 @@
 use super::headers::fold;
 use super::options::FileMapping;
 use super::profile::{fits, set_of};
-use super::scan::is_blank;
+use super::text::{decode_any, is_blank};
 
 /// Bytes within which the header row has to end.
 pub(super) const MAX_HEAD_BYTES: usize = 1 << 20;
@@ -85,16 +85,16 @@ pub(super) fn find_header(
 fn best_header(
     head: &[u8],
     is_whole: bool,
-    lines: &[Line<'_>],
+    starts: &[Line<'_>],
     separators: &[u8],
     mapping: Option<&FileMapping>,
 ) -> Option<Header> {
     /// One known header alone may be an accident.
     const MIN_KNOWN: usize = 2;
     let mut best: Option<((bool, usize, usize), Header)> = None;
-    for line in lines {
+    for start in starts {
         for separator in separators {
-            let header = parse(head, is_whole, *line, *separator);
+            let header = parse(head, is_whole, *start, *separator);
             let folded: Vec<String> = header.cells.iter().map(|cell| fold(cell)).collect();
             let mapped = mapping.map_or(0, |mapping| {
                 let is_there = |(_, name): &&(String, String)| folded.contains(&fold(name));
@@ -146,10 +146,10 @@ fn named_separator(line: &[u8]) -> Option<u8> {
 }
 
 /// The separator that occurs most often outside quotation marks; a comma where none does.
-fn most_frequent(line: &[u8]) -> u8 {
+fn most_frequent(text: &[u8]) -> u8 {
     let mut counts = [0; SEPARATORS.len()];
     let mut is_quoted = false;
-    for byte in line {
+    for byte in text {
         is_quoted ^= *byte == b'"';
         if let Some(index) = SEPARATORS.iter().position(|separator| separator == byte)
             && !is_quoted
@@ -173,7 +173,7 @@ fn parse(head: &[u8], is_whole: bool, line: Line<'_>, separator: u8) -> Header {
     let mut record = csv::ByteRecord::new();
     let is_read = reader.read_byte_record(&mut record).unwrap_or(false);
     let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
-    let cells = record.iter().map(|cell| trimmed(&super::text::decode_any(cell)));
+    let cells = record.iter().map(|cell| trimmed(&decode_any(cell)));
     Header {
         line: line.number,
         offset: line.offset,

@@ -22,10 +22,12 @@ mod raw;
 mod read;
 mod rows;
 mod scan;
+mod source;
 mod text;
 
 pub use detect::{Detected, describe_other, detect};
 pub use options::{FileMapping, SourceOptions, UnknownFiles};
 pub use order::{is_candidate, is_hidden, reading_order};
 pub use profile::{is_column, newer_columns, set_by_kind};
-pub use read::{SourceText, read, read_first, read_in_memory, read_purchases};
+pub use read::{first_rows, read, read_in_memory, read_purchases};
+pub use source::SourceText;

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::detect::{Detected, detect};
 use super::options::SourceOptions;
-use super::read::{SourceText, read};
+use super::read::read;
+use super::source::SourceText;
 use crate::pipeline::{PipelineError, Result};
 
 /// The rows of a file of purchases, `None` where it is nothing known.

@@ -5,7 +5,10 @@
 
 use memchr::{memchr_iter, memchr2, memchr3};
 
-use super::scan::{MAX_ROW_BYTES, is_blank};
+use super::text::is_blank;
+
+/// Longest row, bytes: rows are held in memory one at a time.
+pub(super) const MAX_ROW_BYTES: usize = 4 << 20;
 
 /// Where in a row the next byte stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,27 +2,18 @@
 
 use std::io::BufRead;
 
-use polars::prelude::DataFrame;
+use polars::prelude::{AnyValue, DataFrame};
 
 use super::detect::{Detected, detect};
 use super::options::SourceOptions;
 use super::order::{is_candidate, reading_order};
 use super::raw::RawColumns;
 use super::rows::Rows;
+use super::source::SourceText;
 use super::text::Bytes;
 use crate::domain::data_set::{DataSet, PerDataSet};
-use crate::domain::verdict::Verdict;
+use crate::pipeline::silver::columns::{LINE_NUMBER, SOURCE_FILE};
 use crate::pipeline::{PipelineError, Result};
-
-/// A source file, read once from its beginning.
-pub struct SourceText<'a> {
-    /// Its name in the sources layer.
-    pub name: String,
-    /// How it is read.
-    pub verdict: Verdict,
-    /// Its content, as it arrived.
-    pub bytes: Box<dyn BufRead + Send + 'a>,
-}
 
 /// Reads all files of a data set into one frame of texts: the canonical columns, any other column
 /// under its own name, then source_file, line_number, ~day_first, ~row_key and
@@ -41,14 +32,30 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<DataFrame> {
     raw.finish()
 }
 
-/// The first rows of a file, as [`read`] gives them.
+/// The filled cells of the first rows of a file with their columns, the line first.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_first(file: SourceText<'_>, rows: usize) -> Result<DataFrame> {
+pub fn first_rows(file: SourceText<'_>, rows: usize) -> Result<Vec<Vec<(String, String)>>> {
     let mut raw = RawColumns::new(file.verdict.data_set);
     Rows::open(file)?.append_to(&mut raw, rows)?;
-    raw.finish()
+    let frame = raw.finish()?;
+    let is_shown = |name: &str| !name.starts_with('~') && name != SOURCE_FILE;
+    let shown = |row: usize| -> Result<Vec<(String, String)>> {
+        let mut cells = vec![];
+        let columns = frame.columns().iter().filter(|column| is_shown(column.name()));
+        for column in columns {
+            let text = match column.get(row)? {
+                AnyValue::String(text) => text.to_owned(),
+                AnyValue::Int64(line) => line.to_string(),
+                _ => continue,
+            };
+            let cell = (column.name().to_string(), text);
+            if cell.0 == LINE_NUMBER { cells.insert(0, cell) } else { cells.push(cell) }
+        }
+        Ok(cells)
+    };
+    (0..frame.height()).map(shown).collect()
 }
 
 /// Detects and reads files in memory; those that are nothing known are left out.

@@ -5,9 +5,8 @@
 use super::lines::LineTracker;
 use super::profile;
 use super::raw::RawColumns;
-use super::read::SourceText;
-use super::scan::is_blank;
-use super::text::{decode, decompress, skip_lines, transcode};
+use super::source::SourceText;
+use super::text::{decode, decompress, is_blank, skip_lines, transcode};
 use crate::domain::verdict::{Encoding, Quoting};
 use crate::pipeline::{PipelineError, Result};
 

@@ -5,16 +5,8 @@ use std::io::{self, BufRead};
 use memchr::memchr;
 
 use super::encoding::Utf8Check;
-use super::quoting::{RowWalk, Unclosed};
+use super::quoting::{MAX_ROW_BYTES, RowWalk, Unclosed};
 use crate::domain::verdict::Quoting;
-
-/// Longest row, bytes: rows are held in memory one at a time.
-pub(super) const MAX_ROW_BYTES: usize = 4 << 20;
-
-/// Whether there is nothing to see in these bytes of a cell.
-pub(super) fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0))
-}
 
 /// What the pass found.
 pub(super) struct Scan {

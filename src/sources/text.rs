@@ -23,6 +23,11 @@ pub(super) const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 /// A source of bytes, read once.
 pub(super) type Bytes<'a> = Box<dyn BufRead + Send + 'a>;
 
+/// Whether there is nothing to see in these bytes of a cell.
+pub(super) fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0))
+}
+
 /// Decompresses.
 pub(super) fn decompress(bytes: Bytes<'_>, compression: Compression) -> Bytes<'_> {
     match compression {

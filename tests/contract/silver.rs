@@ -179,7 +179,12 @@ fn rows_of_one_number_are_lines_of_an_order_when_they_differ() {
     lines.sort();
     assert_eq!(
         lines,
-        ["21|21|1|sale|30.0|Mug", "21|21|2|sale|20.0|Lamp", "21|21|3|sale|5.0|Tea", "22|22|1|refund|-20.0|Lamp"]
+        [
+            "21|21|1|sale|30.0|Mug",
+            "21|21|2|sale|20.0|Lamp",
+            "21|21|3|sale|5.0|Tea",
+            "22|22|1|refund|-20.0|Lamp"
+        ]
     );
     assert!(rows(silver.purchases(), &["id_achat"]).contains(&"21".to_owned()));
 }

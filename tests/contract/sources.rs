@@ -46,9 +46,9 @@ fn assert_totals(shop: &Shop, more_revenue: f64, more_purchases: i64) {
 }
 
 #[track_caller]
-fn assert_prints(ran: &Ran, lines: &[&str]) {
-    for line in lines {
-        assert!(ran.out.contains(line), "{line:?} is not in {}", ran.out);
+fn assert_prints(ran: &Ran, parts: &[&str]) {
+    for part in parts {
+        assert!(ran.out.contains(part), "{part:?} is not in {}", ran.out);
     }
 }
 
@@ -113,6 +113,16 @@ fn separators_titles_empty_rows_and_compression_are_found() {
             "achats.tsv.gz: the header is on line 4; what stands above it is not read",
         ],
     );
+    let inspected = shop.run(&["sources", "inspect", "clients.csv"]).good().out;
+    for part in [
+        "clients.csv: customers by goldsmith, UTF-8, cells separated by '|', header on line 2\n",
+        "  columns: id_client from \"id_client\", nom from \"nom\"",
+        "  line_number=3 | id_client=1 | nom=Zoé 1 | email=c1@example.org",
+    ] {
+        assert!(inspected.contains(part), "{part:?} is not in {inspected}");
+    }
+    let all = shop.run(&["sources", "inspect"]).good().out;
+    assert!(all.contains(&inspected) && all.contains("achats.tsv.gz: purchases"), "{all}");
     // The verdict is stored with the generation, and a second run finds nothing new.
     let sources = shop.json("gold/gen-000001/manifest.json")["sources"].take();
     assert_eq!(sources[0]["verdict"]["header_line"], 2);
@@ -188,9 +198,13 @@ fn files_are_known_by_their_header_whatever_their_name_and_no_sample_is_written(
     let stop = [("SOURCES__UNKNOWN", "stop")];
     shop.run_with(&["refresh"], &stop).refused(1, &["sources.unknown = \"stop\""]);
     std::fs::remove_file(shop.data("sources/orders_export_1.csv")).unwrap();
-    let ran =
-        shop.run(&["refresh"]).refused(1, &["there is no file with purchases in ./data/sources"]);
-    assert!(ran.err.contains("\nnotes.txt: its header is that of no data set"), "{}", ran.err);
+    shop.run(&["refresh"]).refused(
+        1,
+        &[
+            "there is no file with purchases in ./data/sources: notes.txt: its header is that of no data set",
+            "; orders.csv.bak: its header is that of purchases",
+        ],
+    );
 }
 
 #[test]
@@ -201,7 +215,12 @@ fn headers_that_are_not_known_are_reported_at_once_and_mapped_by_the_settings() 
     );
     let shop = Shop::with(&[("clients.csv", &customers()), ("ventes-2026.csv", &purchases)]);
     let ran = shop.run(&["refresh"]).refused(1, &["there is no file with purchases"]);
-    for part in ["nearest is purchases", "N° client, Le, Total TTC"] {
+    for part in [
+        "nearest is purchases, where the required columns id_client, date_achat, montant are missing",
+        "N° client, Le, Total TTC",
+        "montant may be \"Total TTC\"",
+        "\n[[sources.files]]\nname = \"ventes-2026.csv\"\nkind = \"purchases\"\ncolumns = { ",
+    ] {
         assert!(ran.err.contains(part), "{}", ran.err);
     }
     let settings = "[[sources.files]]\nname = \"ventes-*.csv\"\nkind = \"purchases\"\n\

@@ -290,8 +290,8 @@ fn log_assumptions(sources: &Sources) {
             tracing::info!(file = file.name, note, "a source file is read with an assumption");
         }
     }
-    for UnreadFile { name, problem } in &sources.unread {
-        tracing::warn!(file = name, problem, "a source file is not read");
+    for file in &sources.unread {
+        tracing::warn!(file = file.name, problem = file.sentence(), "a source file is not read");
     }
     for warning in &sources.warnings {
         tracing::warn!(warning, "a setting of source files has no effect");

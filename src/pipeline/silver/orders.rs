@@ -167,8 +167,12 @@ fn settle_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
 
 /// What it means that rows of a file share an order number; `groups` are the sale lines of orders
 /// with several.
-fn meaning_of(rows: &OrderRows<'_>, groups: &[Vec<usize>],
-    has_row_key: bool, setting: Option<RepeatedId>) -> Meaning {
+fn meaning_of(
+    rows: &OrderRows<'_>,
+    groups: &[Vec<usize>],
+    has_row_key: bool,
+    setting: Option<RepeatedId>,
+) -> Meaning {
     /// Orders that have to repeat their amount before it is taken for their total.
     const PROOF: usize = 3;
     match setting {

@@ -6,9 +6,9 @@
 use polars::prelude::*;
 
 use super::checks::{rejected_rows, take_instants, unify_spelling};
+use super::cleaned::{Cleaned, Rules};
 use super::customers::Listed;
 use super::found::FoundCustomers;
-use super::cleaned::{Cleaned, Rules};
 use super::layer::{CleaningOptions, Unlisted};
 use super::money::{Accounting, findings};
 use super::orders::{OrderRows, Settled, number_lines, settle};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::REASON;
 use super::cleaned::Cleaned;
+use super::columns::REASON;
 use crate::domain::data_set::DataSet;
 use crate::domain::manifest::{DataSetQuality, QualityReport};
 use crate::pipeline::{PipelineError, Result};

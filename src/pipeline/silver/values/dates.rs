@@ -7,7 +7,9 @@
 use super::date_forms::{Cell, read_cell};
 
 /// Whether the day or the month comes first in cells like `a/b/yyyy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DateOrder {
