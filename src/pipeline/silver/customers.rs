@@ -37,7 +37,8 @@ pub(super) struct Customer {
 fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
     let raw = Raw::new(frame)?;
     let ids = raw.identifiers("id_client", NOBODY, |_| true)?;
-    let (signups, no_signup) = raw.dates("date_inscription", options.rules.date_order)?;
+    let dates = raw.dates("date_inscription", options.rules.date_order)?;
+    let (signups, no_signup) = (dates.values, dates.blanks);
     let mut reasons = Vec::with_capacity(raw.height());
     for row in 0..raw.height() {
         reasons.push(first_reason(&raw, &ids[row], (signups[row], no_signup[row]), row, options)?);
@@ -79,6 +80,7 @@ fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
         warnings: warnings(&customers),
         valid: frame_of(&customers)?,
         set_aside,
+        findings: dates.notes,
         ..Cleaned::default()
     })
 }

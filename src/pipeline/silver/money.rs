@@ -145,7 +145,7 @@ pub(super) fn findings(
     accounts: &[Account],
     buyers: &[Option<i64>],
     options: &CleaningOptions,
-) -> Result<Vec<String>> {
+) -> Vec<String> {
     let sales: i64 = accounts.iter().map(|account| account.sales).sum();
     let refunds: i64 = accounts.iter().map(|account| account.refunds).sum();
     let share = |sum: i64| {
@@ -160,9 +160,7 @@ pub(super) fn findings(
         for ((reason, entry), is_left_out) in
             entries.chain(account.set_aside.iter().map(|entry| (entry, false)))
         {
-            let is_telling = share(entry.sum) >= TELLING_SHARE || entry.without_amount > 0;
-            if is_left_out && is_telling || reason == TOTAL_ROW || share(entry.sum) >= TELLING_SHARE
-            {
+            if is_left_out || reason == TOTAL_ROW || share(entry.sum) >= TELLING_SHARE {
                 found.push(sentence(account, reason, entry, is_left_out));
             }
         }
@@ -185,7 +183,7 @@ pub(super) fn findings(
     }
     found.extend(guests(accounting, buyers, &percent, &share));
     found.extend(large_amounts(accounting, options));
-    Ok(found)
+    found
 }
 
 fn served(rows: &PurchaseRows) -> impl Iterator<Item = usize> + '_ {
@@ -246,15 +244,15 @@ fn large_amounts(accounting: &Accounting<'_>, options: &CleaningOptions) -> Opti
     let median = (!amounts.is_empty()).then(|| *amounts.select_nth_unstable(middle).1)?;
     let is_large = |row: &usize| rows.micros[*row] > median.saturating_mul(LARGE);
     let large: Vec<usize> = served(rows).filter(is_large).collect();
-    let first = large.first().filter(|_| options.rules.max_amount.is_none())?;
+    let greatest = large.iter().max_by_key(|row| rows.micros[**row]);
+    let greatest = *greatest.filter(|_| options.rules.max_amount.is_none())?;
     let sum = large.iter().map(|row| rows.micros[*row]).sum();
-    let value = accounting.raw.cells("montant").ok()?.get(*first).unwrap_or_default().trim();
     Some(format!(
-        "{} above 1000 times the median ({}), {} in all; for example {} line {} \"{value}\"; set quality.max_amount to leave them out",
+        "{} above 1000 times the median ({}), {} in all; for example {} {}; set quality.max_amount to leave them out",
         counted(large.len(), "amount"),
         shown(median),
         shown(sum),
-        accounting.raw.files[accounting.raw.file_of(*first)].name,
-        accounting.raw.line(*first)
+        accounting.raw.files[accounting.raw.file_of(greatest)].name,
+        accounting.raw.shown("montant", greatest)
     ))
 }

@@ -5,7 +5,7 @@
 use polars::prelude::*;
 
 use super::layer::CleaningOptions;
-use super::raw::{IdCell, Raw};
+use super::raw::{IdCell, Raw, Values};
 use super::values::currency;
 use super::values::identifiers;
 use crate::pipeline::Result;
@@ -56,6 +56,8 @@ pub(super) struct PurchaseRows {
     pub(super) currencies: Vec<Option<String>>,
     /// The currency that is served; `None` where no row names one.
     pub(super) currency: Option<String>,
+    /// Sentences about how files were read, where that is not plain.
+    pub(super) notes: Vec<String>,
     /// Rows with an optional value that cannot be read, by warning.
     pub(super) unreadable: Vec<(&'static str, Vec<usize>)>,
 }
@@ -69,11 +71,13 @@ pub(super) fn to_micros(amount: f64) -> i64 {
 impl PurchaseRows {
     /// Reads every row and finds the first reason that applies to it alone.
     pub(super) fn read(raw: &Raw, options: &CleaningOptions) -> Result<Self> {
-        let (mut amounts, no_amount) = raw.amounts("montant")?;
+        let Values { values: mut amounts, blanks: no_amount, mut notes } = raw.amounts("montant")?;
         for amount in &mut amounts.values {
             *amount = amount.filter(|amount| amount.abs() <= MAX_AMOUNT);
         }
-        let (at, no_date) = raw.dates("date_achat", options.rules.date_order)?;
+        let dates = raw.dates("date_achat", options.rules.date_order)?;
+        let (at, no_date) = (dates.values, dates.blanks);
+        notes.extend(dates.notes);
         let micros: Vec<i64> =
             amounts.values.iter().map(|amount| amount.map_or(0, to_micros)).collect();
         let totals = total_rows(raw, &micros, &no_date)?;
@@ -96,6 +100,7 @@ impl PurchaseRows {
                 ("unreadable_prix", odd_prices),
             ],
             amounts: amounts.values,
+            notes,
         };
         let mut ambiguous = vec![false; raw.height()];
         amounts.ambiguous.iter().for_each(|(row, _)| ambiguous[*row] = true);
@@ -254,7 +259,7 @@ fn quantities(raw: &Raw) -> Result<(Vec<Option<i64>>, Vec<usize>)> {
 
 /// Unit prices; and the rows whose cell is filled and no believable price.
 fn prices(raw: &Raw) -> Result<(Vec<Option<f64>>, Vec<usize>)> {
-    let (prices, no_price) = raw.amounts("prix")?;
+    let Values { values: prices, blanks: no_price, .. } = raw.amounts("prix")?;
     let plausible = |price: Option<f64>| price.filter(|price| price.abs() <= MAX_PRICE);
     let prices: Vec<Option<f64>> = prices.values.into_iter().map(plausible).collect();
     let odd = (0..prices.len()).filter(|row| prices[*row].is_none() && !no_price[*row]).collect();

@@ -68,7 +68,8 @@ pub(super) fn clean(
     let unlisted = reject_unlisted(&mut rows, &buyers, &listed, options);
     let accounting = Accounting { raw: &raw, rows: &rows, read: &read, settled: &settled };
     let accounts = accounting.accounts()?;
-    let findings = findings(&accounting, &accounts, &buyers, options)?;
+    let mut sentences = rows.notes.clone();
+    sentences.extend(findings(&accounting, &accounts, &buyers, options));
     let found = FoundCustomers::collect(&raw, &rows, &buyers, &listed)?;
     let valid = lines(&raw, &rows, &buyers, &orders, &settled)?;
     let mut warnings = rows.warnings();
@@ -80,7 +81,7 @@ pub(super) fn clean(
         earliest_future: earliest_future(&rows, options),
         warnings,
         accounts,
-        findings,
+        findings: sentences,
         found: Some(found),
     })
 }

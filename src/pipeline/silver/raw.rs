@@ -7,8 +7,8 @@ use std::ops::Range;
 use polars::prelude::*;
 
 use super::columns::{DAY_FIRST, LINE_NUMBER, ROW_KEY, SOURCE_FILE, SURPLUS};
-use super::values::amounts::{AmountColumn, Amounts};
-use super::values::dates::{DateColumn, DateOrder, DateProblem};
+use super::values::amounts::{AmountColumn, AmountForm, Amounts};
+use super::values::dates::{DateColumn, DateForm, DateOrder, DateProblem};
 use super::values::identifiers::{Identifier, IdentifierVotes, read};
 use super::values::texts;
 use crate::pipeline::{PipelineError, Result};
@@ -29,6 +29,15 @@ pub(super) struct FileRows {
     pub(super) date_order: Option<DateOrder>,
     /// Whether id_achat may identify rows rather than orders.
     pub(super) has_row_key: bool,
+}
+
+/// A column of values, one entry per row.
+pub(super) struct Values<T> {
+    pub(super) values: T,
+    /// Whether each cell is empty.
+    pub(super) blanks: Vec<bool>,
+    /// Sentences about how files were read, where that is not plain.
+    pub(super) notes: Vec<String>,
 }
 
 /// What a cell of an identifier column is.
@@ -104,7 +113,7 @@ impl Raw {
         Ok(cells.iter().map(|cell| cell.and_then(texts::value)).collect())
     }
 
-    /// Instants, microseconds, and whether each cell is empty. `fallback` is the order of day and month
+    /// Instants in microseconds. `fallback` is the order of day and month
     /// that counts before the file's own where no cell shows it.
     ///
     /// # Errors
@@ -113,9 +122,9 @@ impl Raw {
         &self,
         column: &str,
         fallback: Option<DateOrder>,
-    ) -> Result<(Vec<Option<i64>>, Vec<bool>)> {
+    ) -> Result<Values<Vec<Option<i64>>>> {
         let cells = self.cells(column)?;
-        let (mut values, mut blanks) = (Vec::new(), Vec::new());
+        let (mut values, mut blanks, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         let mut cells_left = cells.iter();
         for file in &self.files {
             let mut dates = DateColumn::default();
@@ -125,18 +134,42 @@ impl Raw {
                 dates.push(cell.as_deref());
             }
             let read = dates.finish(fallback.or(file.date_order));
-            let (read, _) = read.map_err(|problem| self.date_error(column, file, problem))?;
+            let (read, form) = read.map_err(|problem| self.date_error(column, file, problem))?;
             values.extend(read);
+            notes.extend(self.date_note(column, file, form));
         }
-        Ok((values, blanks))
+        Ok(Values { values, blanks, notes })
+    }
+
+    /// What is worth saying about how the dates of a file were read.
+    fn date_note(&self, column: &str, file: &FileRows, form: DateForm) -> Option<String> {
+        if form.is_serial {
+            return Some(format!(
+                "{}: {column} holds a spreadsheet's numbers of days since 1899-12-30",
+                file.name
+            ));
+        }
+        match form.order? {
+            (DateOrder::MonthFirst, Some(row)) => Some(format!(
+                "{}: {column} is written month first, as {} shows",
+                file.name,
+                self.shown(column, file.rows.start + row)
+            )),
+            (DateOrder::MonthFirst, None) => {
+                Some(format!("{}: {column} is read month first, as the settings say", file.name))
+            }
+            (DateOrder::DayFirst, _) => None,
+        }
+    }
+
+    /// A cell with its line, for messages.
+    pub(super) fn shown(&self, column: &str, row: usize) -> String {
+        let cell = self.cells(column).ok().and_then(|cells| cells.get(row)).unwrap_or_default();
+        format!("line {} \"{}\"", self.line(row), cell.trim())
     }
 
     fn date_error(&self, column: &str, file: &FileRows, problem: DateProblem) -> PipelineError {
-        let shown = |row: usize| {
-            let row = file.rows.start + row;
-            let cell = self.cells(column).ok().and_then(|cells| cells.get(row)).unwrap_or_default();
-            format!("line {} \"{}\"", self.line(row), cell.trim())
-        };
+        let shown = |row: usize| self.shown(column, file.rows.start + row);
         let problem = match problem {
             DateProblem::Contradiction { day_first, month_first } => format!(
                 "{column} is written in both orders: {} can only be day first, {} only month first; correct the dates or split the file",
@@ -152,9 +185,9 @@ impl Raw {
     }
 
     /// Amounts of all files, rows counted from the first one.
-    pub(super) fn amounts(&self, column: &str) -> Result<(Amounts, Vec<bool>)> {
+    pub(super) fn amounts(&self, column: &str) -> Result<Values<Amounts>> {
         let cells = self.cells(column)?;
-        let (mut all, mut blanks) = (Amounts::default(), Vec::new());
+        let (mut all, mut blanks, mut notes) = (Amounts::default(), Vec::new(), Vec::new());
         let mut cells_left = cells.iter();
         for file in &self.files {
             let start = file.rows.start;
@@ -168,8 +201,20 @@ impl Raw {
             all.values.extend(read.values);
             all.ambiguous.extend(read.ambiguous.iter().map(|(row, value)| (start + row, *value)));
             all.currencies.extend(read.currencies.iter().map(|(row, code)| (start + row, *code)));
+            notes.extend(self.amount_note(column, file, &read.form));
         }
-        Ok((all, blanks))
+        Ok(Values { values: all, blanks, notes })
+    }
+
+    /// What is worth saying about how the amounts of a file were read.
+    fn amount_note(&self, column: &str, file: &FileRows, form: &AmountForm) -> Option<String> {
+        let ((point, points), (comma, commas)) = (form.point?, form.comma?);
+        let rarer = if commas <= points { comma } else { point };
+        Some(format!(
+            "{}: {column} is written with both decimal signs, {points} with a point and {commas} with a comma, for example {}",
+            file.name,
+            self.shown(column, file.rows.start + rarer)
+        ))
     }
 
     /// Identifiers; `nobody` are the lower-case words for "none". Rows that `is_counted` leaves out do
