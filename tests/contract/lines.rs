@@ -379,6 +379,25 @@ fn a_shop_with_one_order_is_served_and_nothing_is_predicted_from_it() {
 }
 
 #[test]
+fn an_order_of_two_customers_is_counted_once_for_the_one_of_its_first_line() {
+    let line = Line { at: "2024-05-01", product: Some("Tea"), order: 1, ..Line::default() };
+    let lines = [
+        Line { id: 1, number: 1, customer: Some(1), amount: 10.0, ..line },
+        Line { id: 2, number: 2, customer: Some(2), amount: 5.0, ..line },
+    ];
+    let (_, gold) = through_gold(&[(1, Some("France"), None), (2, Some("Italy"), None)], &lines);
+    assert_eq!(
+        rows(&gold, "revenue_by_country", &["pays", "total_purchases", "total_revenue"]),
+        ["France 1 10.0", "Italy 0 5.0"]
+    );
+    assert_eq!(
+        rows(&gold, "customer_metrics", &["id_client", "purchase_count", "total_spent"]),
+        ["1 1 10.0", "2 0 5.0"]
+    );
+    assert_eq!(rows(&gold, "clv_predictions", &["id_client", "frequency"]), ["1 1", "2 0"]);
+}
+
+#[test]
 fn a_shop_with_refunds_only_is_served() {
     let line = Line { id: 7, order: 7, number: 1, customer: Some(1), ..Line::default() };
     let lines = [Line { at: "2024-05-01", amount: -20.0, product: Some("Tea"), ..line }];
