@@ -25,6 +25,7 @@ mod contract {
     mod reference;
     mod sample;
     mod silver;
+    mod unusual_shops;
 }
 mod mongo {
     mod answers;
