@@ -26,6 +26,7 @@ mod contract {
     mod sample;
     mod silver;
     mod sources;
+    mod unusual_shops;
 }
 mod mongo {
     mod answers;

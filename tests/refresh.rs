@@ -385,7 +385,7 @@ fn the_last_generations_are_kept_and_older_ones_swept() {
             |row| row.get(0),
         )
         .unwrap();
-    assert!((24..=46).contains(&tables), "{tables} physical tables for two generations");
+    assert!((26..=50).contains(&tables), "{tables} physical tables for two generations");
     shop.run(&["rollback"]).good();
     shop.run(&["check"]).good();
 }

@@ -44,7 +44,7 @@ async fn a_refresh_on_s3_gives_the_same_gold_byte_for_byte_as_on_disk() {
     let shop = real_shop();
     let on_disk = Lake::in_directory(&shop.data("{layer}").display().to_string()).unwrap();
     let expected = gold(&on_disk, 1).await;
-    assert_eq!(expected.len(), 22);
+    assert_eq!(expected.len(), 24);
     for template in
         [format!("s3://{}-{{layer}}", unique()), format!("s3://{}/analytics/{{layer}}", unique())]
     {
