@@ -275,12 +275,10 @@ fn semicolons_byte_order_marks_other_headers_and_decimal_commas_are_accepted() {
             "1|2024-01-01 09:00:00|1234.56|2|617.28",
             "2|2024-02-01 08:30:00|1000.5||",
             "3|2024-01-01 00:00:00|12.5||",
+            "4|2024-01-01 00:00:00|1234.56|1|1.0",
         ]
     );
-    assert_eq!(
-        rows(&silver.rejected[DataSet::Purchases], &["id_achat", "montant", "reason"]),
-        [""; 0]
-    );
+    assert_eq!(silver.rejected[DataSet::Purchases].height(), 0);
     assert_eq!(silver.report.warnings["unreadable_quantite"], 1);
     assert_eq!(silver.report.warnings["unreadable_prix"], 1);
 }
@@ -350,11 +348,11 @@ fn a_quotation_mark_within_a_text_is_an_ordinary_character() {
 
 #[test]
 fn headers_that_look_like_patterns_are_ordinary_columns() {
-    let achats = "id_achat,id_client,date_achat,montant,produit,*,^.*$,^nom$\nx,1,2024-01-01,5,Tea,a,b,c\n1,1,2024-01-01,5,Tea,a,b,c\n";
+    let achats = "id_achat,id_client,date_achat,montant,produit,*,^.*$,^nom$\n1.9E+18,1,2024-01-01,5,Tea,a,b,c\n1,1,2024-01-01,5,Tea,a,b,c\n";
     let silver = cleaned(CLIENTS, achats);
     assert_eq!(
         rows(&silver.rejected[DataSet::Purchases], &["id_achat", "*", "^.*$", "^nom$"]),
-        ["x|a|b|c"]
+        ["1.9E+18|a|b|c"]
     );
 }
 
