@@ -20,23 +20,24 @@ pub(super) async fn sources(settings: &Settings, command: SourcesCommand) -> Res
         Some(file) => vec![file],
         None => sources::candidates(&lake, &settings.sources).await?,
     };
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for name in names {
         match sources::inspect(&lake, &settings.sources, &name, ROWS).await? {
-            Inspected::Read { verdict, rows } => text += &describe(&name, &verdict, &rows),
+            Inspected::Read { verdict, rows } => lines.extend(describe(&name, &verdict, &rows)),
             Inspected::Unread(UnreadFile { name, problem }) => {
-                text += &format!("{name}: not read: {problem}\n");
+                lines.push(format!("{name}: not read: {problem}"));
             }
         }
     }
-    print_document(&text)
+    print_document(&lines.iter().map(|line| line.to_owned() + "\n").collect::<String>())
 }
 
-fn describe(name: &str, verdict: &Verdict, rows: &[Vec<(String, String)>]) -> String {
+/// What a file is read as, line by line.
+fn describe(name: &str, verdict: &Verdict, rows: &[Vec<(String, String)>]) -> Vec<String> {
     let Verdict { data_set, profile, encoding, separator, header_line, .. } = verdict;
     let gzip = if verdict.compression == Compression::Gzip { ", gzip" } else { "" };
-    let mut text = format!(
-        "{name}: {} by {profile}, {}{gzip}, cells separated by {separator:?}, header on line {header_line}\n",
+    let first = format!(
+        "{name}: {} by {profile}, {}{gzip}, cells separated by {separator:?}, header on line {header_line}",
         data_set.noun(),
         encoding.label()
     );
@@ -44,15 +45,13 @@ fn describe(name: &str, verdict: &Verdict, rows: &[Vec<(String, String)>]) -> St
         let (from, to) = (column.header.escape_debug(), column.column.escape_debug());
         format!("{to} from \"{from}\"")
     });
-    text += &format!("  columns: {}\n", columns.collect::<Vec<_>>().join(", "));
-    for note in &verdict.notes {
-        text += &format!("  {note}\n");
-    }
-    for row in rows {
+    let columns = format!("  columns: {}", columns.collect::<Vec<_>>().join(", "));
+    let notes = verdict.notes.iter().map(|note| format!("  {note}"));
+    let rows = rows.iter().map(|row| {
         let cells = row
             .iter()
             .map(|(column, cell)| format!("{}={}", column.escape_debug(), cell.escape_debug()));
-        text += &format!("  {}\n", cells.collect::<Vec<_>>().join(" | "));
-    }
-    text
+        format!("  {}", cells.collect::<Vec<_>>().join(" | "))
+    });
+    [first, columns].into_iter().chain(notes).chain(rows).collect()
 }

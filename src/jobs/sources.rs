@@ -191,12 +191,12 @@ async fn other_problem(lake: &Lake, name: &str) -> Result<Option<String>, Refres
     let file = name.to_owned();
     let looked = spawn_blocking(move || {
         let unreadable = |source| PipelineError::Unreadable { file, source };
-        Ok(describe_other(&mut reader).map_err(unreadable)?)
+        Ok::<_, RefreshError>(describe_other(&mut reader).map_err(unreadable)?)
     });
     match looked.await {
-        // What another program is about to rename or remove.
-        Err(RefreshError::Lake(LakeError::Missing(_))) => Ok(None),
-        looked => looked,
+        Err(error) if error.is_transient() => Err(error),
+        // It has not the name of a table, and nothing depends on it.
+        looked => Ok(looked.unwrap_or_default()),
     }
 }
 
@@ -274,6 +274,7 @@ pub async fn store(
 ///
 /// # Panics
 /// Outside a tokio runtime.
+#[must_use]
 pub fn texts(lake: &Lake, files: &[SourceFile]) -> PerDataSet<Vec<SourceText<'static>>> {
     PerDataSet::from_fn(|set| {
         let files = files.iter().filter(|file| file.data_set == set);

@@ -4,6 +4,14 @@ use super::headers::fold;
 use super::profile::{Known, known};
 use crate::domain::data_set::DataSet;
 
+/// What headers of other systems hold, for guesses only: none of it is sure enough to be read without a
+/// mapping.
+const HINTS: [(&str, &[&str]); 3] = [
+    ("id_client", &["customer", "client", "buyer", "user_id", "no_client"]),
+    ("date_achat", &["order_date", "invoice_date", "created", "date_commande", "day", "jour"]),
+    ("montant", &["revenue", "subtotal", "sales", "total_ttc", "montant_ttc", "paid"]),
+];
+
 /// Headers that a sentence lists.
 const MAX_LISTED: usize = 30;
 
@@ -31,10 +39,9 @@ pub(super) fn missing(
         .collect();
     let guesses: Vec<(&Known, &String)> =
         absent.iter().filter_map(|column| Some((*column, nearest(column, free)?))).collect();
-    let guessed: String = guesses
-        .iter()
-        .map(|(column, header)| format!("; {} may be {header:?}", column.name))
-        .collect();
+    let may_be =
+        |(column, header): &(&Known, &String)| format!("; {} may be {header:?}", column.name);
+    let likely = guesses.iter().map(may_be).collect::<Vec<_>>().concat();
     let mapped = known(set).iter().filter_map(|column| {
         let index = canonical.iter().position(|name| *name == Some(column.name));
         let header = index.map(|index| &header[index]);
@@ -46,8 +53,8 @@ pub(super) fn missing(
             .then(|| format!("{} = {}", column.name, quoted(text)))
     });
     format!(
-        "the required {noun} {} {verb} missing ({}; {}){guessed}; rename the headers, or map them in the \
-         settings file:\n\n[[sources.files]]\nname = {}\nkind = {}\ncolumns = {{ {} }}\n",
+        "the required {noun} {} {verb} missing ({}; {}){likely}; rename the headers, or map them in the \
+         settings file ([[sources.files]])\n\n[[sources.files]]\nname = {}\nkind = {}\ncolumns = {{ {} }}\n",
         names.join(", "),
         accepted.join(", "),
         found(header),
@@ -90,7 +97,9 @@ fn nearest<'a>(column: &Known, free: &[&'a String]) -> Option<&'a String> {
             let likeness = strsim::normalized_damerau_levenshtein(&text, &known);
             if contains { likeness.max(MIN_LIKENESS) } else { likeness }
         };
-        column.headers.iter().map(of).fold(0.0, f64::max)
+        let hints = HINTS.iter().filter(|(name, _)| *name == column.name);
+        let hints = hints.flat_map(|(_, hints)| *hints);
+        column.headers.iter().chain(hints).map(of).fold(0.0, f64::max)
     };
     let rated = free.iter().map(|text| (likeness(text), *text));
     let likely = rated.filter(|(likeness, text)| *likeness >= MIN_LIKENESS && !text.is_empty());

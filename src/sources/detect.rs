@@ -132,7 +132,7 @@ fn look(
     let mut text = transcode(bytes, encoding, has_mark).map_err(reading)?;
     let (head, header) = read_header(text.as_mut(), mapping).map_err(|failure| match failure {
         Failure::Bytes(error) => reading(error),
-        failure => failure,
+        failure @ Failure::File { .. } => failure,
     })?;
 
     let folded: Vec<String> = header.cells.iter().map(|cell| fold(cell)).collect();

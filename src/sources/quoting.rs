@@ -25,6 +25,7 @@ enum State {
 
 /// Walks over the rows of a text in parts.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own about the bytes so far
 pub(super) struct RowWalk {
     separator: u8,
     has_backslash: bool,

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::encoding::Utf8Check;
 use super::quoting::{MAX_ROW_BYTES, RowWalk, Unclosed};
@@ -66,8 +66,7 @@ impl Scanner {
 
     pub(super) fn feed(&mut self, part: &[u8]) {
         let line = self.doubled.line();
-        let line_at =
-            |at: usize| line + part[..at].iter().filter(|byte| **byte == b'\n').count() as u64;
+        let line_at = |at: usize| line + memchr_iter(b'\n', &part[..at]).count() as u64;
         if let Some(at) = self.letters.feed(part)
             && self.broken_line.is_none()
         {
