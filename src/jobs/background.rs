@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::error::RefreshError;
 use super::runner::Runner;
 use super::sources;
 use crate::domain::time::Timestamp;
@@ -119,6 +120,7 @@ async fn watch_sources(runner: &Runner, interval: Duration) {
             since = listed_at;
         } else if !listing.is_empty()
             && listing != refreshed
+            && !is_incomplete(runner).await
             && (was_refreshed(runner, since).await || start_watched(runner).await)
         {
             refreshed.clone_from(&listing);
@@ -126,6 +128,13 @@ async fn watch_sources(runner: &Runner, interval: Duration) {
         last = listing;
         tokio::time::sleep(interval).await;
     }
+}
+
+/// Whether a required data set has no file yet, and every file is known: others are on their way.
+async fn is_incomplete(runner: &Runner) -> bool {
+    let Ok(refresher) = runner.refresher() else { return false };
+    let read = sources::read(&refresher.lake, &refresher.sources).await;
+    matches!(read, Err(RefreshError::NoSources { unknown, .. }) if unknown.0.is_empty())
 }
 
 /// Starts a refresh of changed files; whether it could.

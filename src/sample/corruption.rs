@@ -22,7 +22,7 @@ enum Position {
     After,
 }
 
-/// A number that a spreadsheet shortened: nobody knows the identifier.
+/// A number that a spreadsheet shortened: the identifier is lost.
 const SHORTENED: &str = "1.9E+18";
 
 const CUSTOMER_DEFECTS: &[(&str, Position, Corrupt)] = &[

@@ -195,8 +195,8 @@ fn files_are_known_by_their_header_whatever_their_name_and_no_sample_is_written(
     assert_totals(&shop, 0.0, 0);
 
     // An unknown file stops a run where the settings say so, and when nothing usable is left.
-    let stop = [("SOURCES__UNKNOWN", "stop")];
-    shop.run_with(&["refresh"], &stop).refused(1, &["sources.unknown = \"stop\""]);
+    let strict = [("SOURCES__UNKNOWN", "stop")];
+    shop.run_with(&["refresh"], &strict).refused(1, &["sources.unknown = \"stop\""]);
     std::fs::remove_file(shop.data("sources/orders_export_1.csv")).unwrap();
     shop.run(&["refresh"]).refused(
         1,

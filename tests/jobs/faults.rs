@@ -119,7 +119,7 @@ fn sources_that_vanish_fail_the_run_by_name_and_nothing_else() {
     let failed = ended(&app, 2);
     assert_eq!(failed["state"], "failed");
     let error = failed["error"].as_str().unwrap();
-    assert!(error.contains("sources") && error.contains("clients"), "{error}");
+    assert!(error.contains("sources") && error.contains("purchases"), "{error}");
     let step = &failed["steps"][0];
     assert_eq!((&step["step"], &step["state"]), (&json!("sources"), &json!("failed")));
     assert_eq!(app.get("/kpis").status, 200);

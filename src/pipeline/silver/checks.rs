@@ -47,11 +47,11 @@ pub(super) fn unify_spelling(
 /// The raw rows that are rejected, in reading order, with their reason.
 pub(super) fn rejected_rows(raw: &Raw, reasons: &[Option<&'static str>]) -> Result<DataFrame> {
     let is_reject =
-        |reason: &Option<&'static str>| reason.is_some_and(|reason| !SET_ASIDE.contains(&reason));
-    let mask: BooleanChunked = reasons.iter().map(|reason| Some(is_reject(reason))).collect();
+        |reason: Option<&'static str>| reason.is_some_and(|reason| !SET_ASIDE.contains(&reason));
+    let mask: BooleanChunked = reasons.iter().map(|reason| Some(is_reject(*reason))).collect();
     let mut rejected = raw.frame.filter(&mask)?;
     let rejected_reasons: StringChunked =
-        reasons.iter().filter(|reason| is_reject(reason)).copied().collect();
+        reasons.iter().copied().filter(|reason| is_reject(*reason)).collect();
     rejected.with_column(rejected_reasons.with_name(REASON.into()).into_column())?;
     // By name, not by expression: a header may look like a pattern.
     let shown: Vec<PlSmallStr> = rejected

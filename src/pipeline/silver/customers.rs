@@ -4,6 +4,7 @@ use polars::prelude::*;
 
 use super::checks::{rejected_rows, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
+use super::customer::{Customer, FROM_FILE, frame_of};
 use super::layer::CleaningOptions;
 use super::orders::{REPEATED, SUPERSEDED};
 use super::raw::{IdCell, Raw};
@@ -14,31 +15,15 @@ use crate::pipeline::Result;
 
 pub(super) const RULES: Rules = Rules { clean: |raw, options, _| clean(raw, options) };
 
-/// What `date_inscription_source` says of a day from the customers' file.
-pub(super) const FROM_FILE: &str = "file";
-
 /// Where words for "no customer" are an error.
-const NOBODY: &[&str] = &["0", "-"];
-
-/// One customer, as rows of frames.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Customer {
-    pub(super) id: i64,
-    pub(super) ref_client: String,
-    pub(super) name: Option<String>,
-    pub(super) email: Option<String>,
-    /// Days since 1970-01-01.
-    pub(super) signup: Option<i32>,
-    pub(super) signup_source: Option<&'static str>,
-    pub(super) country: Option<String>,
-}
+const NO_CUSTOMER: &[&str] = &["0", "-"];
 
 /// Validates every raw row. The valid ones are customers, ascending by id_client.
 fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
     let raw = Raw::new(frame)?;
-    let ids = raw.identifiers("id_client", NOBODY, |_| true)?;
+    let ids = raw.identifiers("id_client", NO_CUSTOMER, |_| true)?;
     let dates = raw.dates("date_inscription", options.rules.date_order)?;
-    let (signups, no_signup) = (dates.values, dates.blanks);
+    let (signups, no_signup) = (dates.cells, dates.blanks);
     let mut reasons = Vec::with_capacity(raw.height());
     for row in 0..raw.height() {
         reasons.push(first_reason(&raw, &ids[row], (signups[row], no_signup[row]), row, options)?);
@@ -164,75 +149,4 @@ fn earliest_future(
     let rejected = signups.iter().zip(reasons);
     let future = rejected.filter(|(_, reason)| **reason == Some("date_out_of_range"));
     future.filter_map(|(at, _)| *at).filter(|at| *at > options.run_start.0).min().map(Timestamp)
-}
-
-/// Customers as a frame of silver.
-pub(super) fn frame_of(customers: &[Customer]) -> Result<DataFrame> {
-    let texts = |name: &str, value: &dyn Fn(&Customer) -> Option<String>| {
-        let values: StringChunked = customers.iter().map(value).collect();
-        values.with_name(name.into()).into_column()
-    };
-    let ids: Vec<i64> = customers.iter().map(|customer| customer.id).collect();
-    let days: Int32Chunked = customers.iter().map(|customer| customer.signup).collect();
-    let days = days.with_name("date_inscription".into()).into_column();
-    Ok(DataFrame::new_infer_height(vec![
-        Column::new("id_client".into(), ids),
-        texts("nom", &|customer| customer.name.clone()),
-        texts("email", &|customer| customer.email.clone()),
-        days.cast(&DataType::Date)?,
-        texts("pays", &|customer| customer.country.clone()),
-        texts("ref_client", &|customer| Some(customer.ref_client.clone())),
-        texts("date_inscription_source", &|customer| customer.signup_source.map(str::to_owned)),
-    ])?)
-}
-
-/// The listed customers, as purchases look them up.
-pub(super) struct Listed {
-    /// Ascending, and whether a field is missing.
-    ids: Vec<(i64, bool)>,
-    emails: PlHashMap<String, i64>,
-}
-
-impl Listed {
-    /// Of a frame of silver's customers.
-    pub(super) fn of(customers: &DataFrame) -> Result<Self> {
-        if customers.width() == 0 {
-            return Ok(Self { ids: Vec::new(), emails: PlHashMap::default() });
-        }
-        let ids = customers.column("id_client")?.i64()?.clone();
-        let emails = customers.column("email")?.str()?.clone();
-        let fields = ["nom", "email", "pays", "date_inscription"];
-        let nulls: Vec<BooleanChunked> = fields
-            .iter()
-            .map(|field| Ok(customers.column(field)?.is_null()))
-            .collect::<Result<_>>()?;
-        let is_incomplete = |row: usize| nulls.iter().any(|nulls| nulls.get(row) == Some(true));
-        let mut listed = Self { ids: Vec::with_capacity(ids.len()), emails: PlHashMap::default() };
-        for (row, id) in ids.iter().enumerate() {
-            let id = id.unwrap_or(0);
-            listed.ids.push((id, is_incomplete(row)));
-            if let Some(email) = emails.get(row) {
-                listed.emails.entry(email.to_owned()).or_insert(id);
-            }
-        }
-        Ok(listed)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
-    pub(super) fn has(&self, id: i64) -> bool {
-        self.ids.binary_search_by_key(&id, |(id, _)| *id).is_ok()
-    }
-
-    /// Whether purchases can add to what the list says of a customer.
-    pub(super) fn is_whole(&self, id: i64) -> bool {
-        self.ids.binary_search_by_key(&id, |(id, _)| *id).is_ok_and(|index| !self.ids[index].1)
-    }
-
-    /// The first listed customer with this address.
-    pub(super) fn by_email(&self, email: &str) -> Option<i64> {
-        self.emails.get(email).copied()
-    }
 }

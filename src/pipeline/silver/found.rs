@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::customers::{Customer, Listed, frame_of};
+use super::customer::{Customer, Listed, customers_of, frame_of};
 use super::purchase_rows::PurchaseRows;
 use super::raw::{IdCell, Raw};
 use super::values::texts;
@@ -120,24 +120,4 @@ impl Found {
             customer.signup_source = day.map(|_| FROM_PURCHASE);
         }
     }
-}
-
-/// The rows of a frame of silver's customers.
-fn customers_of(frame: &DataFrame) -> Result<Vec<Customer>> {
-    let ids = frame.column("id_client")?.i64()?.clone();
-    let texts = |name: &str| Ok::<StringChunked, PolarsError>(frame.column(name)?.str()?.clone());
-    let (names, emails, countries) = (texts("nom")?, texts("email")?, texts("pays")?);
-    let (refs, sources) = (texts("ref_client")?, texts("date_inscription_source")?);
-    let days = frame.column("date_inscription")?.to_physical_repr();
-    let days = days.i32()?.clone();
-    let customer = |(row, id): (usize, Option<i64>)| Customer {
-        id: id.unwrap_or(0),
-        ref_client: refs.get(row).unwrap_or_default().to_owned(),
-        name: names.get(row).map(str::to_owned),
-        email: emails.get(row).map(str::to_owned),
-        signup: days.get(row),
-        signup_source: sources.get(row).map(|_| super::customers::FROM_FILE),
-        country: countries.get(row).map(str::to_owned),
-    };
-    Ok(ids.iter().enumerate().map(customer).collect())
 }

@@ -4,7 +4,7 @@ use polars::prelude::DataFrame;
 use serde::Serialize;
 
 pub use super::orders::RepeatedId;
-pub use super::values::dates::DateOrder;
+pub use super::values::date_forms::DateOrder;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
 use crate::domain::time::Timestamp;

@@ -8,6 +8,7 @@ mod checks;
 mod clean;
 mod cleaned;
 pub(crate) mod columns;
+mod customer;
 mod customers;
 mod found;
 mod layer;

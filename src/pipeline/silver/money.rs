@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::layer::CleaningOptions;
-use super::orders::{REPEATED, SUPERSEDED, Settled};
+use super::orders::{REPEATED, Resolved, SUPERSEDED};
 use super::purchase_rows::{OTHER_CURRENCY, PurchaseRows, TOTAL_ROW};
 use super::raw::Raw;
 use crate::domain::account::{Account, Entry, in_units};
@@ -23,7 +23,7 @@ pub(super) struct Accounting<'a> {
     pub(super) rows: &'a PurchaseRows,
     /// The amounts as they were read, millionths.
     pub(super) read: &'a [i64],
-    pub(super) settled: &'a Settled,
+    pub(super) resolved: &'a Resolved,
 }
 
 impl Accounting<'_> {
@@ -46,7 +46,7 @@ impl Accounting<'_> {
             });
             self.enter(account, row);
         }
-        for (row, sum) in &self.settled.repeated_totals {
+        for (row, sum) in &self.resolved.repeated_totals {
             // The reason came before the order's total was spread.
             if self.rows.reasons[*row].is_none() {
                 let key = (self.raw.file_of(*row), self.rows.currencies[*row].as_deref());
@@ -165,7 +165,7 @@ pub(super) fn findings(
             }
         }
     }
-    for (file, sum) in &accounting.settled.at_stake {
+    for (file, sum) in &accounting.resolved.at_stake {
         found.push(format!(
             "{file}: lines of one order repeat its amount, and nothing shows whether it is the order's or each line's; it was counted once per order, {} less than if it is each line's; set sources.repeated_id = \"line\", \"order_total\" or \"replace\"",
             shown(*sum)

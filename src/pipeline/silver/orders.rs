@@ -1,6 +1,6 @@
 //! Rows that share an order number: lines of one order, versions of it in several files, repeats.
 //!
-//! Works on positions of rows. Start reading at [`settle`].
+//! Works on positions of rows. Start reading at [`resolve`].
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub(super) struct OrderRows<'a> {
 
 /// What was decided beside the reasons.
 #[derive(Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct Resolved {
     /// Amounts that lines of one order repeat and that may mean more, per file: what hangs on it.
     pub(super) at_stake: Vec<(String, i64)>,
     /// Millionths by which the amounts of rows exceed what is served of them, per row.
@@ -72,12 +72,12 @@ enum Meaning {
 }
 
 /// Decides which rows with a repeated order number are served, and with which amounts.
-pub(super) fn settle(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> Settled {
+pub(super) fn resolve(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> Resolved {
     let mut groups = repeated_orders(rows);
     for group in groups.values_mut() {
-        settle_versions(rows, group);
+        resolve_versions(rows, group);
     }
-    let mut settled = Settled::default();
+    let mut resolved = Resolved::default();
     for file in 0..rows.files.len() {
         let name = rows.files[file].name.clone();
         let range = rows.files[file].rows.clone();
@@ -99,13 +99,13 @@ pub(super) fn settle(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> S
         if meaning == Meaning::Cautious {
             let repeated =
                 |group: &Vec<usize>| group[1..].iter().map(|row| rows.micros[*row]).sum::<i64>();
-            settled.at_stake.push((name, of_file.iter().map(repeated).sum()));
+            resolved.at_stake.push((name, of_file.iter().map(repeated).sum()));
         }
         for group in &of_file {
-            apply(rows, group, meaning, &mut settled);
+            apply(rows, group, meaning, &mut resolved);
         }
     }
-    settled
+    resolved
 }
 
 /// The served rows of every order that has several, by order number.
@@ -126,13 +126,23 @@ fn repeated_orders(rows: &OrderRows<'_>) -> BTreeMap<i64, Vec<usize>> {
     groups
 }
 
+/// How often equal refunds occur.
+#[derive(Debug, Clone, Copy, Default)]
+struct RefundCount {
+    /// The most in one file so far.
+    most: usize,
+    /// The file that is counted.
+    file: usize,
+    /// How many it has.
+    in_file: usize,
+}
+
 /// The sale lines of the latest file that has the order replace those of earlier files. Refunds are
 /// never replaced; equal ones of several files count once.
-fn settle_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
+fn resolve_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
     let file_of = |row: usize| rows.files.partition_point(|file| file.rows.end <= row);
     let latest = group.iter().filter(|row| rows.micros[**row] >= 0).map(|row| file_of(*row)).max();
-    let mut refunds: BTreeMap<(i64, i64, i64, Option<&str>), (usize, usize, usize)> =
-        BTreeMap::new();
+    let mut refunds: BTreeMap<_, RefundCount> = BTreeMap::new();
     let mut reasons = Vec::new();
     for row in group.iter().copied() {
         let file = file_of(row);
@@ -142,20 +152,14 @@ fn settle_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
             }
             continue;
         }
-        // (most in one file so far, the current file, so many in it)
-        let key = (
-            rows.at[row].unwrap_or(0),
-            rows.micros[row],
-            rows.customers[row],
-            rows.products.get(row),
-        );
-        let (most, current, count) = refunds.entry(key).or_insert((0, file, 0));
-        if *current != file {
-            (*current, *count) = (file, 0);
+        let key = (rows.at[row], rows.micros[row], rows.customers[row], rows.products.get(row));
+        let count = refunds.entry(key).or_default();
+        if count.file != file {
+            *count = RefundCount { file, in_file: 0, ..*count };
         }
-        *count += 1;
-        if *count > *most {
-            *most = *count;
+        count.in_file += 1;
+        if count.in_file > count.most {
+            count.most = count.in_file;
         } else {
             reasons.push((row, REPEATED));
         }
@@ -196,8 +200,9 @@ fn meaning_of(
     if groups.len() >= PROOF && groups.iter().all(has_products) {
         return Meaning::OrderTotal;
     }
-    let worth = |row: usize| Some(rows.quantities[row]? as f64 * rows.prices[row]? * 1e6);
-    let is_near = |value: f64, micros: i64| (value - micros as f64).abs() < 5_000.0;
+    let worth = |row: usize| worth(rows, row);
+    #[allow(clippy::cast_precision_loss)]
+    let is_near = |value: f64, micros: i64| (value * 1e6 - micros as f64).abs() < 5_000.0;
     let are_lines = |group: &Vec<usize>| {
         group.iter().all(|row| worth(*row).is_some_and(|worth| is_near(worth, rows.micros[*row])))
     };
@@ -214,20 +219,33 @@ fn meaning_of(
     }
 }
 
-fn apply(rows: &mut OrderRows<'_>, group: &[usize], meaning: Meaning, settled: &mut Settled) {
+/// quantite × prix of a row.
+fn worth(rows: &OrderRows<'_>, row: usize) -> Option<f64> {
+    #[allow(clippy::cast_precision_loss)]
+    let quantity = rows.quantities[row]? as f64;
+    Some(quantity * rows.prices[row]?)
+}
+
+fn apply(rows: &mut OrderRows<'_>, group: &[usize], meaning: Meaning, resolved: &mut Resolved) {
     match meaning {
         Meaning::Lines => {}
-        Meaning::RowKey => group[1..].iter().for_each(|row| rows.reasons[*row] = Some(REPEATED)),
+        Meaning::RowKey => {
+            for row in &group[1..] {
+                rows.reasons[*row] = Some(REPEATED);
+            }
+        }
         Meaning::Replace => {
             let earlier = &group[..group.len() - 1];
-            earlier.iter().for_each(|row| rows.reasons[*row] = Some(SUPERSEDED));
+            for row in earlier {
+                rows.reasons[*row] = Some(SUPERSEDED);
+            }
         }
         Meaning::OrderTotal | Meaning::Cautious => {
             let total = rows.micros[group[0]];
             let weights: Vec<i64> = weights_of(rows, group);
             for (row, share) in group.iter().zip(spread(total, &weights)) {
-                settled.repeated_totals.push((*row, total - share));
-                settled.spread.push(*row);
+                resolved.repeated_totals.push((*row, total - share));
+                resolved.spread.push(*row);
                 rows.micros[*row] = share;
             }
         }
@@ -237,10 +255,7 @@ fn apply(rows: &mut OrderRows<'_>, group: &[usize], meaning: Meaning, settled: &
 /// What an order's amount is shared by: quantite × prix, else quantite, else evenly.
 fn weights_of(rows: &OrderRows<'_>, group: &[usize]) -> Vec<i64> {
     #[allow(clippy::cast_possible_truncation)]
-    let worth = |row: &usize| {
-        let worth = rows.quantities[*row]? as f64 * rows.prices[*row]? * 100.0;
-        Some(worth.round() as i64)
-    };
+    let worth = |row: &usize| worth(rows, *row).map(|worth| (worth * 100.0).round() as i64);
     let worths: Option<Vec<i64>> = group.iter().map(worth).collect();
     let quantities: Option<Vec<i64>> = group.iter().map(|row| rows.quantities[*row]).collect();
     let usable = |weights: &Vec<i64>| {
@@ -300,14 +315,16 @@ mod tests {
         assert_eq!(spread(10, &[0, 3]), [0, 10]);
     }
 
+    /// Order, euros, product, quantity, price.
+    type Row = (i64, i64, &'static str, Option<i64>, Option<f64>);
+
     struct Table {
         files: Vec<FileRows>,
-        rows: Vec<(i64, i64, &'static str, Option<i64>, Option<f64>)>,
+        rows: Vec<Row>,
     }
 
     impl Table {
-        /// Files of rows: order, euros, product, quantity, price.
-        fn new(files: &[&[(i64, i64, &'static str, Option<i64>, Option<f64>)]]) -> Self {
+        fn new(files: &[&[Row]]) -> Self {
             let mut table = Self { files: Vec::new(), rows: Vec::new() };
             for (index, rows) in files.iter().enumerate() {
                 let start = table.rows.len();
@@ -320,14 +337,14 @@ mod tests {
         }
 
         /// The outcome of each row: its reason, or its amount in millionths.
-        fn settle(&self, setting: Option<RepeatedId>) -> (Vec<String>, Settled) {
+        fn resolve(&self, setting: Option<RepeatedId>) -> (Vec<String>, Resolved) {
             let orders: Vec<i64> = self.rows.iter().map(|row| row.0).collect();
             let mut micros: Vec<i64> = self.rows.iter().map(|row| row.1 * 1_000_000).collect();
             let products: StringChunked = self.rows.iter().map(|row| Some(row.2)).collect();
             let quantities: Vec<_> = self.rows.iter().map(|row| row.3).collect();
             let prices: Vec<_> = self.rows.iter().map(|row| row.4).collect();
             let mut reasons = vec![None; self.rows.len()];
-            let settled = settle(
+            let resolved = resolve(
                 &mut OrderRows {
                     files: &self.files,
                     orders: &orders,
@@ -341,18 +358,14 @@ mod tests {
                 },
                 setting,
             );
-            let outcome = |(reason, micros): (&Option<&str>, &i64)| {
+            let outcome = |(reason, micros): (Option<&str>, &i64)| {
                 reason.map_or_else(|| micros.to_string(), str::to_owned)
             };
-            (reasons.iter().zip(&micros).map(outcome).collect(), settled)
+            (reasons.iter().copied().zip(&micros).map(outcome).collect(), resolved)
         }
     }
 
-    const fn row(
-        order: i64,
-        euros: i64,
-        product: &'static str,
-    ) -> (i64, i64, &'static str, Option<i64>, Option<f64>) {
+    const fn row(order: i64, euros: i64, product: &'static str) -> Row {
         (order, euros, product, None, None)
     }
 
@@ -365,45 +378,45 @@ mod tests {
             row(2, 7, "a"),
             row(2, 7, "b"),
         ]]);
-        let (outcomes, settled) = table.settle(None);
+        let (outcomes, resolved) = table.resolve(None);
         assert_eq!(outcomes, ["30000000", "20000000", "20000000", "7000000", "7000000"]);
-        assert!(settled.at_stake.is_empty());
+        assert!(resolved.at_stake.is_empty());
     }
 
     #[test]
     fn rows_that_say_the_same_are_one() {
         let table = Table::new(&[&[row(1, 30, "a"), row(2, 5, "b"), row(1, 30, "a")]]);
-        assert_eq!(table.settle(None).0, ["30000000", "5000000", "repeated"]);
+        assert_eq!(table.resolve(None).0, ["30000000", "5000000", "repeated"]);
     }
 
     #[test]
     fn three_orders_that_repeat_an_amount_over_products_repeat_their_total() {
         let rows: Vec<_> =
             (1..=3).flat_map(|order| [row(order, 10, "a"), row(order, 10, "b")]).collect();
-        let (outcomes, settled) = Table::new(&[&rows]).settle(None);
+        let (outcomes, resolved) = Table::new(&[&rows]).resolve(None);
         assert_eq!(outcomes, ["5000000"; 6]);
-        assert!(settled.at_stake.is_empty());
-        assert_eq!(settled.repeated_totals.iter().map(|(_, sum)| sum).sum::<i64>(), 30_000_000);
+        assert!(resolved.at_stake.is_empty());
+        assert_eq!(resolved.repeated_totals.iter().map(|(_, sum)| sum).sum::<i64>(), 30_000_000);
     }
 
     #[test]
     fn quantity_times_price_decides_where_two_orders_do_not() {
         let lines =
             Table::new(&[&[(1, 10, "a", Some(2), Some(5.0)), (1, 10, "b", Some(1), Some(10.0))]]);
-        assert_eq!(lines.settle(None).0, ["10000000", "10000000"]);
+        assert_eq!(lines.resolve(None).0, ["10000000", "10000000"]);
         let total =
             Table::new(&[&[(1, 10, "a", Some(2), Some(4.0)), (1, 10, "b", Some(1), Some(2.0))]]);
-        assert_eq!(total.settle(None).0, ["8000000", "2000000"]);
+        assert_eq!(total.resolve(None).0, ["8000000", "2000000"]);
     }
 
     #[test]
     fn without_a_proof_an_amount_counts_once_and_what_hangs_on_it_is_said() {
         let table = Table::new(&[&[row(1, 10, "a"), row(1, 10, "b")]]);
-        let (outcomes, settled) = table.settle(None);
+        let (outcomes, resolved) = table.resolve(None);
         assert_eq!(outcomes, ["5000000", "5000000"]);
-        assert_eq!(settled.at_stake, [("0.csv".to_owned(), 10_000_000)]);
-        assert_eq!(table.settle(Some(RepeatedId::Line)).0, ["10000000", "10000000"]);
-        assert_eq!(table.settle(Some(RepeatedId::Replace)).0, ["superseded", "10000000"]);
+        assert_eq!(resolved.at_stake, [("0.csv".to_owned(), 10_000_000)]);
+        assert_eq!(table.resolve(Some(RepeatedId::Line)).0, ["10000000", "10000000"]);
+        assert_eq!(table.resolve(Some(RepeatedId::Replace)).0, ["superseded", "10000000"]);
     }
 
     #[test]
@@ -413,7 +426,7 @@ mod tests {
             &[row(1, 20, "a"), row(1, 9, "b"), row(1, -5, "a"), row(1, -7, "a")],
             &[row(1, -5, "a"), row(2, 1, "a")],
         ]);
-        let (outcomes, _) = table.settle(None);
+        let (outcomes, _) = table.resolve(None);
         assert_eq!(
             outcomes,
             [

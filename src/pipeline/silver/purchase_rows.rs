@@ -71,12 +71,12 @@ pub(super) fn to_micros(amount: f64) -> i64 {
 impl PurchaseRows {
     /// Reads every row and finds the first reason that applies to it alone.
     pub(super) fn read(raw: &Raw, options: &CleaningOptions) -> Result<Self> {
-        let Values { values: mut amounts, blanks: no_amount, mut notes } = raw.amounts("montant")?;
+        let Values { cells: mut amounts, blanks: no_amount, mut notes } = raw.amounts("montant")?;
         for amount in &mut amounts.values {
             *amount = amount.filter(|amount| amount.abs() <= MAX_AMOUNT);
         }
         let dates = raw.dates("date_achat", options.rules.date_order)?;
-        let (at, no_date) = (dates.values, dates.blanks);
+        let (at, no_date) = (dates.cells, dates.blanks);
         notes.extend(dates.notes);
         let micros: Vec<i64> =
             amounts.values.iter().map(|amount| amount.map_or(0, to_micros)).collect();
@@ -127,7 +127,7 @@ impl PurchaseRows {
         let order = &self.orders[row];
         let is_order = order.is_identifier() || (*order == IdCell::Blank && !has_orders);
         let customer = &self.customers[row];
-        is_order && (customer.is_identifier() || matches!(customer, IdCell::Blank | IdCell::Nobody))
+        is_order && (customer.is_identifier() || matches!(customer, IdCell::Blank | IdCell::Guest))
     }
 
     fn value_reason(
@@ -218,9 +218,9 @@ fn total_rows(raw: &Raw, micros: &[i64], no_date: &[bool]) -> Result<Vec<bool>> 
         columns.iter().map(|column| raw.cells(column)).collect::<Result<_>>()?;
     let has_word = |row: usize| {
         let mut words = cells.iter().filter_map(|cells| cells.get(row));
-        words.any(|word| {
-            let word = word.trim().trim_end_matches([':', '.']).trim_end();
-            word.len() <= 20 && TOTALS.contains(&word.to_lowercase().as_str())
+        words.any(|text| {
+            let text = text.trim().trim_end_matches([':', '.']).trim_end();
+            text.len() <= 20 && TOTALS.contains(&text.to_lowercase().as_str())
         })
     };
     let mut totals = vec![false; raw.height()];
@@ -259,7 +259,7 @@ fn quantities(raw: &Raw) -> Result<(Vec<Option<i64>>, Vec<usize>)> {
 
 /// Unit prices; and the rows whose cell is filled and no believable price.
 fn prices(raw: &Raw) -> Result<(Vec<Option<f64>>, Vec<usize>)> {
-    let Values { values: prices, blanks: no_price, .. } = raw.amounts("prix")?;
+    let Values { cells: prices, blanks: no_price, .. } = raw.amounts("prix")?;
     let plausible = |price: Option<f64>| price.filter(|price| price.abs() <= MAX_PRICE);
     let prices: Vec<Option<f64>> = prices.values.into_iter().map(plausible).collect();
     let odd = (0..prices.len()).filter(|row| prices[*row].is_none() && !no_price[*row]).collect();

@@ -7,11 +7,11 @@ use polars::prelude::*;
 
 use super::checks::{rejected_rows, take_instants, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
-use super::customers::Listed;
+use super::customer::Listed;
 use super::found::FoundCustomers;
 use super::layer::{CleaningOptions, Unlisted};
 use super::money::{Accounting, findings};
-use super::orders::{OrderRows, Settled, number_lines, settle};
+use super::orders::{OrderRows, Resolved, number_lines, resolve};
 use super::purchase_rows::PurchaseRows;
 use super::raw::{IdCell, Raw};
 use super::values::identifiers::{check_collisions, customer_number};
@@ -51,7 +51,7 @@ pub(super) fn clean(
     let buyers = buyers(&raw, &rows, &listed, options)?;
     let orders = rows.order_numbers(&raw);
     let read = rows.micros.clone();
-    let settled = settle(
+    let resolved = resolve(
         &mut OrderRows {
             files: &raw.files,
             orders: &orders,
@@ -66,12 +66,12 @@ pub(super) fn clean(
         options.rules.repeated_id,
     );
     let unlisted = reject_unlisted(&mut rows, &buyers, &listed, options);
-    let accounting = Accounting { raw: &raw, rows: &rows, read: &read, settled: &settled };
+    let accounting = Accounting { raw: &raw, rows: &rows, read: &read, resolved: &resolved };
     let accounts = accounting.accounts()?;
     let mut sentences = rows.notes.clone();
     sentences.extend(findings(&accounting, &accounts, &buyers, options));
     let found = FoundCustomers::collect(&raw, &rows, &buyers, &listed)?;
-    let valid = lines(&raw, &rows, &buyers, &orders, &settled)?;
+    let valid = lines(&raw, &rows, &buyers, &orders, &resolved)?;
     let mut warnings = rows.warnings();
     warnings.push(("unlisted_customer", unlisted));
     Ok(Cleaned {
@@ -143,7 +143,7 @@ fn lines(
     rows: &PurchaseRows,
     buyers: &[Option<i64>],
     orders: &[i64],
-    settled: &Settled,
+    resolved: &Resolved,
 ) -> Result<DataFrame> {
     let text = |row: usize| rows.orders[row].text().unwrap_or_else(|| orders[row].to_string());
     let keys = number_lines(orders, text, |row| rows.reasons[row].is_none());
@@ -154,7 +154,7 @@ fn lines(
     }
     let mut amounts = rows.amounts.clone();
     #[allow(clippy::cast_precision_loss)]
-    settled.spread.iter().for_each(|row| amounts[*row] = Some(rows.micros[*row] as f64 / 1e6));
+    resolved.spread.iter().for_each(|row| amounts[*row] = Some(rows.micros[*row] as f64 / 1e6));
     let integers = |name: &str, value: &dyn Fn(usize) -> Option<i64>| {
         let values: Int64Chunked = served.iter().map(|row| value(*row)).collect();
         values.with_name(name.into()).into_column()

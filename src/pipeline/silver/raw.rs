@@ -8,7 +8,8 @@ use polars::prelude::*;
 
 use super::columns::{DAY_FIRST, LINE_NUMBER, ROW_KEY, SOURCE_FILE, SURPLUS};
 use super::values::amounts::{AmountColumn, AmountForm, Amounts};
-use super::values::dates::{DateColumn, DateForm, DateOrder, DateProblem};
+use super::values::date_forms::DateOrder;
+use super::values::dates::{DateColumn, DateForm, DateProblem};
 use super::values::identifiers::{Identifier, IdentifierVotes, read};
 use super::values::texts;
 use crate::pipeline::{PipelineError, Result};
@@ -33,7 +34,7 @@ pub(super) struct FileRows {
 
 /// A column of values, one entry per row.
 pub(super) struct Values<T> {
-    pub(super) values: T,
+    pub(super) cells: T,
     /// Whether each cell is empty.
     pub(super) blanks: Vec<bool>,
     /// Sentences about how files were read, where that is not plain.
@@ -50,7 +51,7 @@ pub(super) enum IdCell {
     /// Nothing.
     Blank,
     /// A word for "no customer".
-    Nobody,
+    Guest,
     /// Something that identifies nothing.
     Invalid,
 }
@@ -138,7 +139,7 @@ impl Raw {
             values.extend(read);
             notes.extend(self.date_note(column, file, form));
         }
-        Ok(Values { values, blanks, notes })
+        Ok(Values { cells: values, blanks, notes })
     }
 
     /// What is worth saying about how the dates of a file were read.
@@ -203,7 +204,7 @@ impl Raw {
             all.currencies.extend(read.currencies.iter().map(|(row, code)| (start + row, *code)));
             notes.extend(self.amount_note(column, file, &read.form));
         }
-        Ok(Values { values: all, blanks, notes })
+        Ok(Values { cells: all, blanks, notes })
     }
 
     /// What is worth saying about how the amounts of a file were read.
@@ -217,12 +218,12 @@ impl Raw {
         ))
     }
 
-    /// Identifiers; `nobody` are the lower-case words for "none". Rows that `is_counted` leaves out do
+    /// Identifiers; `guest_texts` are the lower-case words for "none". Rows that `is_counted` leaves out do
     /// not decide what a column holds.
     pub(super) fn identifiers(
         &self,
         column: &str,
-        nobody: &[&str],
+        guest_texts: &[&str],
         is_counted: impl Fn(usize) -> bool,
     ) -> Result<Vec<IdCell>> {
         let cells = self.cells(column)?;
@@ -235,7 +236,7 @@ impl Raw {
                 let cell = cell.and_then(texts::value);
                 let read_cell = match cell.as_deref() {
                     None => IdCell::Blank,
-                    Some(word) if is_nobody(word, nobody) => IdCell::Nobody,
+                    Some(text) if is_guest(text, guest_texts) => IdCell::Guest,
                     Some(text) => {
                         let identifier = read(text);
                         if is_counted(row) {
@@ -264,7 +265,7 @@ impl Raw {
 }
 
 /// Whether a cell is one of these words, in any case.
-fn is_nobody(cell: &str, words: &[&str]) -> bool {
+fn is_guest(cell: &str, words: &[&str]) -> bool {
     cell.len() <= 12 && words.contains(&cell.to_lowercase().as_str())
 }
 

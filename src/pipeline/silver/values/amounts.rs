@@ -267,7 +267,9 @@ mod tests {
 
     fn column(cells: &[&str]) -> Amounts {
         let mut column = AmountColumn::default();
-        cells.iter().for_each(|cell| column.push(Some(cell)));
+        for cell in cells {
+            column.push(Some(cell));
+        }
         column.finish()
     }
 

@@ -2,8 +2,20 @@
 
 use jiff::civil;
 
-use super::dates::DateOrder;
 use crate::domain::time::{DAY_MICROS, Timestamp};
+
+/// Whether the day or the month comes first in cells like `a/b/yyyy`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DateOrder {
+    /// `31/12/2026`
+    DayFirst,
+    /// `12/31/2026`
+    MonthFirst,
+}
 
 /// Days from 1899-12-30, where spreadsheets count from, to 1970-01-01.
 const SPREADSHEET_EPOCH: f64 = 25_569.0;
@@ -93,8 +105,8 @@ fn midnight(year: u32, month: u32, day: u32) -> Option<i64> {
 fn without_weekday(text: &str) -> &str {
     const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     let letters = text.len() - text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-    let (word, rest) = text.split_at(letters);
-    let is_day = letters >= 3 && DAYS.contains(&word[..3].to_ascii_lowercase().as_str());
+    let (name, rest) = text.split_at(letters);
+    let is_day = letters >= 3 && DAYS.contains(&name[..3].to_ascii_lowercase().as_str());
     match rest.strip_prefix([',', ' ']) {
         Some(rest) if is_day => rest.trim_start(),
         _ => text,
@@ -195,10 +207,10 @@ fn month_name(text: &str) -> Option<(u32, &str)> {
         "december",
     ];
     let letters = text.bytes().take_while(u8::is_ascii_alphabetic).count();
-    let (word, rest) = text.split_at(letters);
-    let word = word.to_ascii_lowercase();
+    let (name, rest) = text.split_at(letters);
+    let name = name.to_ascii_lowercase();
     let is_name = |month: &str| {
-        word == month || word == month[..3] || (word == "sept" && month == "september")
+        name == month || name == month[..3] || (name == "sept" && month == "september")
     };
     let month = (1..).zip(MONTHS).find(|(_, month)| is_name(month))?.0;
     Some((month, rest))

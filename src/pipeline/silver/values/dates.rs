@@ -4,20 +4,7 @@
 //! 12 proves that the month comes first, one whose first part is above 12 that the day does.
 //! Nothing is guessed cell by cell.
 
-use super::date_forms::{Cell, read_cell};
-
-/// Whether the day or the month comes first in cells like `a/b/yyyy`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum DateOrder {
-    /// `31/12/2026`
-    DayFirst,
-    /// `12/31/2026`
-    MonthFirst,
-}
+use super::date_forms::{Cell, DateOrder, read_cell};
 
 /// How the cells of a column were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,7 +108,9 @@ mod tests {
 
     fn column(cells: &[&str]) -> DateColumn {
         let mut column = DateColumn::default();
-        cells.iter().for_each(|cell| column.push(Some(*cell)));
+        for cell in cells {
+            column.push(Some(cell));
+        }
         column
     }
 

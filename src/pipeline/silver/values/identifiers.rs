@@ -143,7 +143,9 @@ pub(crate) fn hashed_number(texts: &[&str]) -> i64 {
 /// The first 64 bits of the SHA-256 of texts, one after the other.
 fn leading_bits(texts: &[&str]) -> u64 {
     let mut hasher = Sha256::new();
-    texts.iter().for_each(|text| hasher.update(text.as_bytes()));
+    for text in texts {
+        hasher.update(text.as_bytes());
+    }
     let digest = hasher.finalize();
     digest.iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte))
 }

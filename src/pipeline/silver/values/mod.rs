@@ -5,7 +5,7 @@
 
 pub(super) mod amounts;
 pub(super) mod currency;
-mod date_forms;
+pub(super) mod date_forms;
 pub(super) mod dates;
 pub(super) mod identifiers;
 pub(super) mod texts;
