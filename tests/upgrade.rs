@@ -21,11 +21,17 @@ fn old_shop(fixture: &str) -> Shop {
     shop
 }
 
-/// Removes the fields that an answer did not have and that are null.
+/// Removes the fields that an answer did not have and that are null or empty.
 fn remove_added(found: &mut Value, expected: &Value) {
     match (found, expected) {
         (Value::Object(found), Value::Object(expected)) => {
-            found.retain(|name, value| !value.is_null() || expected.contains_key(name));
+            let is_empty = |value: &Value| match value {
+                Value::Null => true,
+                Value::Array(list) => list.is_empty(),
+                Value::Object(map) => map.is_empty(),
+                _ => false,
+            };
+            found.retain(|name, value| !is_empty(value) || expected.contains_key(name));
             for (name, value) in found {
                 remove_added(value, &expected[name]);
             }

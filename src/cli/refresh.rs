@@ -25,10 +25,12 @@ pub(super) async fn refresh(
     spec: RunSpec,
 ) -> Result<(), CliError> {
     let observer = progress::observer();
+    // Before the run begins: a signal from then on cancels it.
+    let mut signals = Signals::listen()?;
     let prepared = refresher.prepare(&spec).await?;
     let run = prepared.run();
     let cancel = CancellationToken::new();
-    let (mut signals, cancelling) = (Signals::listen()?, cancel.clone());
+    let cancelling = cancel.clone();
     let listener = tokio::spawn(async move {
         signals.next().await;
         cancelling.cancel();
