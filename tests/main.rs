@@ -22,6 +22,7 @@ mod contract {
     mod data_sets;
     mod golden;
     mod lines;
+    mod money;
     mod reference;
     mod sample;
     mod silver;

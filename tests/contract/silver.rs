@@ -222,6 +222,16 @@ fn number_of(text: &str) -> i64 {
 }
 
 #[test]
+fn amounts_that_cannot_be_summed_exactly_are_refused() {
+    let rows: String =
+        (1..=10).map(|order| format!("{order},1,2024-01-01,1000000000000,Tea\n")).collect();
+    let achats = format!("id_achat,id_client,date_achat,montant,produit\n{rows}");
+    let files: [(&str, &[u8]); 1] = [("achats.csv", achats.as_bytes())];
+    let error = try_clean(&[("clients.csv", CLIENTS.as_bytes())], &files).unwrap_err();
+    assert!(error.to_string().contains("cannot be summed exactly"), "{error}");
+}
+
+#[test]
 fn a_row_of_totals_is_no_purchase() {
     for total in ["Total,,,15,", ",,,15,", "Gesamt:,,,99,"] {
         let silver = purchases_of(&["1,1,2024-01-01,5,Tea", "2,1,2024-01-01,10,Tea", total]);

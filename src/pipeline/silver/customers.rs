@@ -4,6 +4,7 @@ use polars::prelude::*;
 
 use super::checks::{rejected_rows, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
+use super::columns::SURPLUS;
 use super::customer::{Customer, FROM_FILE, frame_of};
 use super::layer::CleaningOptions;
 use super::orders::{REPEATED, SUPERSEDED};
@@ -24,10 +25,12 @@ fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
     let ids = raw.identifiers("id_client", NO_CUSTOMER, |_| true)?;
     let dates = raw.dates("date_inscription", options.rules.date_order)?;
     let (signups, no_signup) = (dates.cells, dates.blanks);
-    let mut reasons = Vec::with_capacity(raw.height());
-    for row in 0..raw.height() {
-        reasons.push(first_reason(&raw, &ids[row], (signups[row], no_signup[row]), row, options)?);
-    }
+    let surplus = raw.cells(SURPLUS)?;
+    let reason = |row: usize| match surplus.get(row) {
+        Some(_) => Some("malformed_row"),
+        None => first_reason(&ids[row], (signups[row], no_signup[row]), options),
+    };
+    let mut reasons: Vec<_> = (0..raw.height()).map(reason).collect();
     let texts = ids.iter().filter_map(|id| match id {
         IdCell::Text(text) => Some(text.as_str()),
         _ => None,
@@ -71,24 +74,21 @@ fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
 }
 
 fn first_reason(
-    raw: &Raw,
     id: &IdCell,
     (signup, no_signup): (Option<i64>, bool),
-    row: usize,
     options: &CleaningOptions,
-) -> Result<Option<&'static str>> {
-    let is_range = |at: i64| at >= options.rules.min_date.0 && at <= options.run_start.0;
-    Ok(if raw.is_malformed(row)? {
-        Some("malformed_row")
-    } else if !id.is_identifier() {
+) -> Option<&'static str> {
+    let rules = &options.rules;
+    let is_in_range = |at: i64| at >= rules.min_date.0 && at <= options.run_start.0;
+    if !id.is_identifier() {
         Some("invalid_id")
     } else if signup.is_none() && !no_signup {
         Some("invalid_date")
-    } else if signup.is_some_and(|at| !is_range(at)) {
+    } else if signup.is_some_and(|at| !is_in_range(at)) {
         Some("date_out_of_range")
     } else {
         None
-    })
+    }
 }
 
 /// One customer per identifier, ascending: the later row wins, field by field where it is empty.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use polars::prelude::{PlHashMap, StringChunked};
 
 use super::raw::FileRows;
-use super::values::identifiers;
+use super::values::identifiers::line_number;
 
 /// A row that says the same as another one that is served.
 pub(super) const REPEATED: &str = "repeated";
@@ -282,25 +282,31 @@ pub(super) fn spread(total: i64, weights: &[i64]) -> Vec<i64> {
     shares
 }
 
-/// The key and the number of each served row within its order, in reading order: an order's first
-/// line has the order's number.
+/// The key and the number of each served row within its order: sale lines first, then refunds, each in
+/// reading order, so that a further export of the same order changes neither. An order's first line
+/// has the order's number.
 pub(super) fn number_lines(
     orders: &[i64],
+    micros: &[i64],
     text: impl Fn(usize) -> String,
     is_served: impl Fn(usize) -> bool,
 ) -> Vec<(i64, i64)> {
+    let mut numbered = vec![(0, 0); orders.len()];
     let mut lines: PlHashMap<i64, i64> = PlHashMap::default();
     lines.reserve(orders.len());
-    let number = |(row, order): (usize, &i64)| {
-        if !is_served(row) {
-            return (0, 0);
+    for of_refunds in [false, true] {
+        for (row, order) in orders.iter().enumerate() {
+            if !is_served(row) || (micros[row] < 0) != of_refunds {
+                continue;
+            }
+            let line = lines.entry(*order).or_insert(0);
+            *line += 1;
+            let is_first = *line == 1;
+            let key = if is_first { *order } else { line_number(&text(row), *line) };
+            numbered[row] = (key, *line);
         }
-        let line = lines.entry(*order).or_insert(0);
-        *line += 1;
-        let key = if *line == 1 { *order } else { identifiers::line_number(&text(row), *line) };
-        (key, *line)
-    };
-    orders.iter().enumerate().map(number).collect()
+    }
+    numbered
 }
 
 #[cfg(test)]
@@ -445,9 +451,9 @@ mod tests {
 
     #[test]
     fn an_orders_first_line_has_its_number() {
-        let keys = number_lines(&[7, 8, 7], |_| "7".to_owned(), |_| true);
-        assert_eq!((keys[0], keys[1]), ((7, 1), (8, 1)));
-        assert_eq!(keys[2].1, 2);
-        assert!(keys[2].0 > 8);
+        let keys = number_lines(&[7, 8, 7, 7], &[-1, 5, 5, 5], |_| "7".to_owned(), |_| true);
+        assert_eq!((keys[1], keys[2]), ((8, 1), (7, 1)));
+        assert_eq!((keys[3].1, keys[0].1), (2, 3));
+        assert!(keys[0].0 > 8 && keys[3].0 > 8);
     }
 }

@@ -4,11 +4,13 @@
 
 use polars::prelude::*;
 
+use super::columns::SURPLUS;
 use super::layer::CleaningOptions;
-use super::raw::{IdCell, Raw, Values};
+use super::raw::{FileRows, IdCell, Raw, Values};
 use super::values::currency;
 use super::values::identifiers;
-use crate::pipeline::Result;
+use crate::domain::account::in_units;
+use crate::pipeline::{PipelineError, Result};
 
 /// Words for "no customer", lower case.
 const GUESTS: &[&str] = &["0", "0.0", "-", "guest", "invité", "gast"];
@@ -80,6 +82,7 @@ impl PurchaseRows {
         notes.extend(dates.notes);
         let micros: Vec<i64> =
             amounts.values.iter().map(|amount| amount.map_or(0, to_micros)).collect();
+        check_sums_fit(&micros)?;
         let totals = total_rows(raw, &micros, &no_date)?;
         let is_row = |row: usize| !totals[row];
         let (quantities, odd_quantities) = quantities(raw)?;
@@ -104,13 +107,14 @@ impl PurchaseRows {
         };
         let mut ambiguous = vec![false; raw.height()];
         amounts.ambiguous.iter().for_each(|(row, _)| ambiguous[*row] = true);
-        let has_orders = raw.cells("id_achat")?.null_count() < raw.height();
+        let surplus = raw.cells(SURPLUS)?;
+        let has_orders = has_orders(raw)?;
         for row in 0..raw.height() {
             rows.reasons[row] = if totals[row] {
                 Some(TOTAL_ROW)
-            } else if raw.is_malformed(row)? {
+            } else if surplus.get(row).is_some() {
                 Some("malformed_row")
-            } else if !rows.is_identified(row, has_orders) {
+            } else if !rows.is_identified(row, has_orders[raw.file_of(row)]) {
                 Some("invalid_id")
             } else if no_amount[row] || no_date[row] {
                 Some("missing_value")
@@ -208,6 +212,27 @@ impl PurchaseRows {
             &text(self.quantities[row].map(|quantity| quantity.to_string())),
         ])
     }
+}
+
+/// Whether each file has order numbers.
+fn has_orders(raw: &Raw) -> Result<Vec<bool>> {
+    let cells = raw.cells("id_achat")?;
+    let has = |file: &FileRows| file.rows.clone().any(|row| cells.get(row).is_some());
+    Ok(raw.files.iter().map(has).collect())
+}
+
+/// Checks that no sum of these amounts leaves the exact range.
+///
+/// # Errors
+/// [`PipelineError::Overflow`].
+fn check_sums_fit(micros: &[i64]) -> Result<()> {
+    let sum: u128 = micros.iter().map(|amount| u128::from(amount.unsigned_abs())).sum();
+    if sum <= u128::from(i64::MAX.unsigned_abs()) {
+        return Ok(());
+    }
+    let most = micros.iter().map(|amount| amount.unsigned_abs()).max().unwrap_or(0);
+    let max = in_units(i64::try_from(most).unwrap_or(i64::MAX));
+    Err(PipelineError::Overflow { rows: micros.len(), max })
 }
 
 /// The rows that hold the total of those above: no date, and either the sum of all amounts above in

@@ -146,7 +146,7 @@ fn lines(
     resolved: &Resolved,
 ) -> Result<DataFrame> {
     let text = |row: usize| rows.orders[row].text().unwrap_or_else(|| orders[row].to_string());
-    let keys = number_lines(orders, text, |row| rows.reasons[row].is_none());
+    let keys = number_lines(orders, &rows.micros, text, |row| rows.reasons[row].is_none());
     let mut served: Vec<usize> =
         (0..raw.height()).filter(|row| rows.reasons[*row].is_none()).collect();
     if !served.is_sorted_by_key(|row| keys[*row].0) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use polars::prelude::*;
 
-use super::columns::{DAY_FIRST, LINE_NUMBER, ROW_KEY, SOURCE_FILE, SURPLUS};
+use super::columns::{DAY_FIRST, LINE_NUMBER, ROW_KEY, SOURCE_FILE};
 use super::values::amounts::{AmountColumn, AmountForm, Amounts};
 use super::values::date_forms::DateOrder;
 use super::values::dates::{DateColumn, DateForm, DateProblem};
@@ -95,11 +95,6 @@ impl Raw {
     /// The position of the file that a row is of.
     pub(super) fn file_of(&self, row: usize) -> usize {
         self.files.partition_point(|file| file.rows.end <= row)
-    }
-
-    /// Whether a row has filled cells beyond its header.
-    pub(super) fn is_malformed(&self, row: usize) -> Result<bool> {
-        Ok(self.cells(SURPLUS)?.get(row).is_some())
     }
 
     /// A column cleaned as a name, product or country.
