@@ -223,8 +223,8 @@ fn number_of(text: &str) -> i64 {
 
 #[test]
 fn amounts_that_cannot_be_summed_exactly_are_refused() {
-    let rows: String =
-        (1..=10).map(|order| format!("{order},1,2024-01-01,1000000000000,Tea\n")).collect();
+    let row = |order: u32| format!("{order},1,2024-01-01,1000000000000,Tea\n");
+    let rows = (1..=10).map(row).collect::<Vec<_>>().concat();
     let achats = format!("id_achat,id_client,date_achat,montant,produit\n{rows}");
     let files: [(&str, &[u8]); 1] = [("achats.csv", achats.as_bytes())];
     let error = try_clean(&[("clients.csv", CLIENTS.as_bytes())], &files).unwrap_err();
