@@ -1,6 +1,7 @@
 //! A blocking HTTP client of one server.
 
 use std::io::Read;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -25,6 +26,10 @@ impl Reply {
     }
 }
 
+/// How long an idle connection is used again: the server closes one after five seconds, perhaps in the very moment
+/// of a request.
+const MAX_IDLE: Duration = Duration::from_secs(2);
+
 /// A client of one server.
 pub struct Http {
     url: String,
@@ -34,8 +39,11 @@ pub struct Http {
 impl Http {
     /// Of the server at `http://host:port`.
     pub fn to(url: String) -> Self {
-        let config =
-            ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_idle_age(MAX_IDLE)
+            .build();
         Self { url, agent: config.into() }
     }
 
