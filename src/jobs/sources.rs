@@ -9,7 +9,6 @@ use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::{SourceFile, UnreadFile};
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::Verdict;
-use crate::error_chain::describe;
 use crate::lake::reading::Reader;
 use crate::lake::writing::PartWriter;
 use crate::lake::{Lake, LakeError, Layer, keys};
@@ -68,13 +67,9 @@ pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, Refre
     let (mut unknown, mut bad) = (Vec::new(), Vec::new());
     for name in names {
         if !is_candidate(&name) && options.mapping(&name).is_none() {
-            let problem = match other_problem(lake, &name).await {
-                Err(error) if error.is_transient() => return Err(error),
-                // Nothing depends on it: some names cannot even be opened.
-                Err(error) => Some(describe(&error)),
-                Ok(problem) => problem,
-            };
-            sources.unread.extend(problem.map(|problem| UnreadFile { name, problem }));
+            if let Some(problem) = other_problem(lake, &name).await? {
+                sources.unread.push(UnreadFile { name, problem });
+            }
             continue;
         }
         match look(lake, Layer::Sources, &name, &name, options, None).await {

@@ -8,6 +8,7 @@ use super::columns::REASON;
 use super::money::SET_ASIDE;
 use super::raw::Raw;
 use super::values::texts::folded;
+use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::types::INSTANT;
 
@@ -61,6 +62,26 @@ pub(super) fn rejected_rows(raw: &Raw, reasons: &[Option<&'static str>]) -> Resu
         .cloned()
         .collect();
     Ok(rejected.select(shown)?)
+}
+
+/// Rows that are neither served nor rejected, by reason.
+pub(super) fn set_aside(reasons: &[Option<&'static str>]) -> BTreeMap<String, u64> {
+    let mut rows = BTreeMap::new();
+    for reason in reasons.iter().flatten().filter(|reason| SET_ASIDE.contains(reason)) {
+        *rows.entry((*reason).to_owned()).or_insert(0) += 1;
+    }
+    rows
+}
+
+/// The earliest instant after the start of the run among rows that are rejected for it.
+pub(super) fn earliest_future(
+    at: &[Option<i64>],
+    reasons: &[Option<&'static str>],
+    run_start: Timestamp,
+) -> Option<Timestamp> {
+    let rejected = at.iter().zip(reasons);
+    let out_of_range = rejected.filter(|(_, reason)| **reason == Some("date_out_of_range"));
+    out_of_range.filter_map(|(at, _)| *at).filter(|at| *at > run_start.0).min().map(Timestamp)
 }
 
 /// The instants of these rows as a column.

@@ -2,7 +2,7 @@
 
 use polars::prelude::*;
 
-use super::checks::{rejected_rows, unify_spelling};
+use super::checks::{earliest_future, rejected_rows, set_aside, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
 use super::columns::SURPLUS;
 use super::customer::{Customer, FROM_FILE, frame_of};
@@ -11,7 +11,7 @@ use super::orders::{REPEATED, SUPERSEDED};
 use super::raw::{IdCell, Raw};
 use super::values::identifiers::{check_collisions, customer_number};
 use super::values::texts;
-use crate::domain::time::{DAY_MICROS, Timestamp};
+use crate::domain::time::DAY_MICROS;
 use crate::pipeline::Result;
 
 pub(super) const RULES: Rules = Rules { clean: |raw, options, _| clean(raw, options) };
@@ -57,17 +57,12 @@ fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
         .filter_map(|row| Some((row, customer(row)?)))
         .collect();
     let customers = merge(listed, &mut reasons);
-    let mut set_aside = std::collections::BTreeMap::new();
-    for reason in reasons.iter().flatten().filter(|reason| [REPEATED, SUPERSEDED].contains(reason))
-    {
-        *set_aside.entry((*reason).to_owned()).or_insert(0) += 1;
-    }
     Ok(Cleaned {
         rejected: rejected_rows(&raw, &reasons)?,
-        earliest_future: earliest_future(&signups, &reasons, options),
+        earliest_future: earliest_future(&signups, &reasons, options.run_start),
         warnings: warnings(&customers),
         valid: frame_of(&customers)?,
-        set_aside,
+        set_aside: set_aside(&reasons),
         findings: dates.notes,
         ..Cleaned::default()
     })
@@ -138,15 +133,4 @@ fn warnings(customers: &[Customer]) -> Vec<(&'static str, u64)> {
         ("missing_email", count(&|customer| customer.email.is_none())),
         ("missing_pays", count(&|customer| customer.country.is_none())),
     ]
-}
-
-/// The earliest day after the start of the run among rows that were rejected for it.
-fn earliest_future(
-    signups: &[Option<i64>],
-    reasons: &[Option<&'static str>],
-    options: &CleaningOptions,
-) -> Option<Timestamp> {
-    let rejected = signups.iter().zip(reasons);
-    let future = rejected.filter(|(_, reason)| **reason == Some("date_out_of_range"));
-    future.filter_map(|(at, _)| *at).filter(|at| *at > options.run_start.0).min().map(Timestamp)
 }

@@ -93,16 +93,6 @@ impl Accounting<'_> {
             entry.sum += sum;
         }
     }
-
-    /// Rows that are neither served nor rejected, by reason.
-    pub(super) fn set_aside(&self) -> BTreeMap<String, u64> {
-        let mut rows = BTreeMap::new();
-        for reason in self.rows.reasons.iter().flatten().filter(|reason| SET_ASIDE.contains(reason))
-        {
-            *rows.entry((*reason).to_owned()).or_insert(0) += 1;
-        }
-        rows
-    }
 }
 
 /// The column that a reason is about.

@@ -5,7 +5,7 @@
 
 use polars::prelude::*;
 
-use super::checks::{rejected_rows, take_instants, unify_spelling};
+use super::checks::{earliest_future, rejected_rows, set_aside, take_instants, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
 use super::customer::Listed;
 use super::found::FoundCustomers;
@@ -16,8 +16,8 @@ use super::purchase_rows::PurchaseRows;
 use super::raw::{IdCell, Raw};
 use super::values::identifiers::{check_collisions, customer_number};
 use super::values::texts;
+use crate::domain::account::in_units;
 use crate::domain::data_set::DataSet;
-use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::orders::SALE;
 use crate::pipeline::types::INSTANT;
@@ -77,8 +77,8 @@ pub(super) fn clean(
     Ok(Cleaned {
         valid,
         rejected: rejected_rows(&raw, &rows.reasons)?,
-        set_aside: accounting.set_aside(),
-        earliest_future: earliest_future(&rows, options),
+        set_aside: set_aside(&rows.reasons),
+        earliest_future: earliest_future(&rows.at, &rows.reasons, options.run_start),
         warnings,
         accounts,
         findings: sentences,
@@ -153,8 +153,7 @@ fn lines(
         served.sort_unstable_by_key(|row| keys[*row].0);
     }
     let mut amounts = rows.amounts.clone();
-    #[allow(clippy::cast_precision_loss)]
-    resolved.spread.iter().for_each(|row| amounts[*row] = Some(rows.micros[*row] as f64 / 1e6));
+    resolved.spread.iter().for_each(|row| amounts[*row] = Some(in_units(rows.micros[*row])));
     let integers = |name: &str, value: &dyn Fn(usize) -> Option<i64>| {
         let values: Int64Chunked = served.iter().map(|row| value(*row)).collect();
         values.with_name(name.into()).into_column()
@@ -191,13 +190,6 @@ fn lines(
         kinds.with_name("type".into()).into_column(),
         strings("devise", &currency),
     ])?)
-}
-
-/// The earliest instant after the start of the run among rows that were rejected for it.
-fn earliest_future(rows: &PurchaseRows, options: &CleaningOptions) -> Option<Timestamp> {
-    let rejected = rows.at.iter().zip(&rows.reasons);
-    let future = rejected.filter(|(_, reason)| **reason == Some("date_out_of_range"));
-    future.filter_map(|(at, _)| *at).filter(|at| *at > options.run_start.0).min().map(Timestamp)
 }
 
 /// Lines that are older than the registration of their customer.
