@@ -38,6 +38,25 @@ async fn another_process_sees_a_publish() {
     generations::another_process_sees_a_publish(&writer, &reader).await;
 }
 
+#[test]
+fn many_that_create_the_file_at_once_all_open_it() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("serving.db");
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                SqliteStore::open(&path, &CATALOGUE)
+            };
+            let opened: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            for opened in opened {
+                opened.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_deleted_or_replaced_is_not_served_any_longer() {
     let dir = tempfile::tempdir().unwrap();

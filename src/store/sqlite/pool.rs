@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::active::PointerCache;
-use super::connection::{FileId, connect, file_id};
+use super::connection::{FileId, connect, file_id, switch_to_wal};
 use super::sql;
 use crate::blocking::spawn_blocking;
 use crate::domain::manifest::Published;
@@ -39,19 +39,26 @@ impl SqliteStore {
     /// Opens the file, creating it with its bookkeeping tables when missing.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] when the file cannot be created or is not a SQLite database.
+    /// [`StoreError::Unusable`] when the file cannot be created or is not a SQLite database,
+    /// [`StoreError::Unavailable`] while another process does not release it.
     pub fn open(path: &Path, catalogue: &'static Catalogue) -> Result<Self> {
         let opened = || -> std::result::Result<PointerCache, Cause> {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 std::fs::create_dir_all(parent)?;
             }
             let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
-            connection.pragma_update(None, "journal_mode", "wal")?;
+            switch_to_wal(&connection)?;
             connection.execute_batch(sql::BOOKKEEPING)?;
             PointerCache::open(path)
         };
-        let pointer = opened()
-            .map_err(|source| StoreError::Unusable { location: location_of(path), source })?;
+        let pointer = opened().map_err(|source| {
+            let location = location_of(path);
+            if is_busy(&source) {
+                StoreError::Unavailable { location, source }
+            } else {
+                StoreError::Unusable { location, source }
+            }
+        })?;
         let inner = Inner {
             path: path.to_owned(),
             catalogue,
