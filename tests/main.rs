@@ -23,6 +23,7 @@ mod contract {
     mod golden;
     mod lines;
     mod money;
+    mod profiles;
     mod reference;
     mod sample;
     mod silver;

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod digest;
 pub mod manifest;
 pub mod query;
+pub mod reading;
 pub mod rows;
 pub mod schema;
 pub mod text;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::data_set::DataSet;
+use super::reading::Reading;
 
 /// What a source file is and how its bytes become rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,13 @@ pub struct Verdict {
     pub columns: Vec<FileColumn>,
     /// What was assumed, a sentence each, for the operator.
     pub notes: Vec<String>,
+    /// How its values are meant, as its profile says.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub reading: Reading,
+}
+
+fn is_empty(reading: &Reading) -> bool {
+    *reading == Reading::default()
 }
 
 /// A column of a source file.
@@ -83,6 +91,8 @@ pub enum Quoting {
 }
 
 impl Verdict {
+    /// The [`Self::profile`] of a file with the column names of the older systems.
+    pub const GOLDSMITH: &str = "goldsmith";
     /// The [`Self::profile`] of a file whose columns the settings map.
     pub const MAPPED: &str = "sources.files";
 
@@ -90,7 +100,7 @@ impl Verdict {
     /// adds nothing to what the bytes decide, and generations of that version stay up to date.
     #[must_use]
     pub fn is_plain(&self, newer_columns: &[&str]) -> bool {
-        self.profile != Self::MAPPED
+        self.profile == Self::GOLDSMITH
             && self.compression == Compression::None
             && self.encoding == Encoding::Utf8
             && matches!(self.separator, ',' | ';')

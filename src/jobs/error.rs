@@ -44,6 +44,16 @@ pub enum RefreshError {
     /// Source files are nothing known, and `sources.unknown` stops the run.
     #[error("there are source files that are nothing known (sources.unknown = \"stop\"){}", .0.after(": "))]
     UnknownSources(FileProblems),
+    /// Files hold the sales of several systems, which may be the same sales.
+    #[error(
+        "the source files hold sales of several systems: {listed}; they may be the same sales, so say whose count, for example sources.sales = {first:?}, or move the others away"
+    )]
+    SalesOfSeveral {
+        /// The profiles, each with a file.
+        listed: String,
+        /// One of the profiles.
+        first: String,
+    },
     /// The day asked for is not over yet.
     #[error("{as_of} lies in the future: the last day to refresh as of is {today}")]
     Future {

@@ -1,6 +1,7 @@
 //! The source files of a run: found, looked at, hashed and stored in bronze, where the pipeline reads
 //! them.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _};
 
 use super::error::{FileProblems, RefreshError};
@@ -16,7 +17,7 @@ use crate::pipeline::PipelineError;
 use crate::sample;
 use crate::sources::{
     Detected, SourceOptions, SourceText, UnknownFiles, describe_other, detect, first_rows,
-    is_candidate, is_hidden, reading_order,
+    is_candidate, is_hidden, is_read_for, reading_order,
 };
 
 /// The files of the sources layer.
@@ -94,6 +95,7 @@ pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, Refre
         a.data_set.cmp(&b.data_set).then_with(|| reading_order(&a.name, &b.name))
     };
     sources.files.sort_by(by_set);
+    choose_sales(&mut sources, options)?;
     if !unknown.is_empty() && options.unknown == UnknownFiles::Stop {
         return Err(RefreshError::UnknownSources(FileProblems(unknown)));
     }
@@ -107,6 +109,42 @@ pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, Refre
     }
     sources.unread = unknown;
     Ok(sources)
+}
+
+/// Leaves out the sales of other systems than the one whose sales count.
+///
+/// # Errors
+/// [`RefreshError::SalesOfSeveral`] when the files hold sales of several and nothing says which count.
+fn choose_sales(sources: &mut Sources, options: &SourceOptions) -> Result<(), RefreshError> {
+    let profile_of = |file: &SourceFile| {
+        let verdict = file.verdict.as_ref().filter(|_| file.data_set == DataSet::Purchases)?;
+        // What the operator maps is meant to be read.
+        (verdict.profile != Verdict::MAPPED).then(|| verdict.profile.clone())
+    };
+    if let Some(sales) = &options.sales {
+        let is_other =
+            |file: &SourceFile| profile_of(file).is_some_and(|profile| profile != *sales);
+        let (others, files) = std::mem::take(&mut sources.files).into_iter().partition(is_other);
+        sources.files = files;
+        sources.unread.extend(others.into_iter().map(|SourceFile { name, .. }| UnreadFile {
+            name,
+            problem: format!("it holds sales, and sources.sales says that those of {sales} count"),
+        }));
+        return Ok(());
+    }
+    let mut examples: BTreeMap<String, String> = BTreeMap::new();
+    for file in &sources.files {
+        if let Some(profile) = profile_of(file) {
+            examples.entry(profile).or_insert_with(|| file.name.clone());
+        }
+    }
+    if examples.len() < 2 {
+        return Ok(());
+    }
+    let listed = examples.iter().map(|(profile, file)| format!("{profile} ({file})"));
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    let first = examples.into_keys().next().unwrap_or_default();
+    Err(RefreshError::SalesOfSeveral { listed, first })
 }
 
 /// What a file of the sources layer would be read as, and its first rows.
@@ -277,9 +315,11 @@ pub async fn store(
 #[must_use]
 pub fn texts(lake: &Lake, files: &[SourceFile]) -> PerDataSet<Vec<SourceText<'static>>> {
     PerDataSet::from_fn(|set| {
-        let files = files.iter().filter(|file| file.data_set == set);
-        let texts = files.filter_map(|file| {
+        let texts = files.iter().filter_map(|file| {
             let verdict: Verdict = file.verdict.clone()?;
+            if !is_read_for(set, &verdict) {
+                return None;
+            }
             let bytes = lake.reader(Layer::Bronze, &file.bronze, Some(&file.sha256));
             Some(SourceText { name: file.name.clone(), verdict, bytes: Box::new(bytes) })
         });

@@ -7,13 +7,22 @@ use strum::VariantArray as _;
 
 use super::error::{SettingsError, invalid};
 use crate::domain::data_set::DataSet;
+use crate::domain::verdict::Verdict;
 use crate::pipeline::silver::CleaningRules;
-use crate::sources::{FileMapping, SourceOptions, is_column, set_by_kind};
+use crate::sources::{
+    FileMapping, Profile, SourceOptions, built_in_profiles, is_column, set_by_kind,
+};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct RawSources {
     unknown: String,
     files: Vec<RawFile>,
+    profiles: Vec<String>,
+    statuses: BTreeMap<String, String>,
+    sales: String,
+    revenue: String,
+    refunds: String,
+    customer_key: String,
     date_order: String,
     repeated_id: String,
     unlisted: String,
@@ -39,7 +48,31 @@ pub(super) fn validate(raw: RawSources) -> Result<SourceOptions, SettingsError> 
     })?;
     let files = raw.files.into_iter().enumerate();
     let files = files.map(|(index, file)| validate_file(index, file));
-    Ok(SourceOptions { files: files.collect::<Result<_, _>>()?, unknown })
+    let profiles = raw.profiles.iter().map(|path| read_profile(path));
+    let profiles: Vec<Profile> = profiles.collect::<Result<_, _>>()?;
+    let status = |(text, status): (&String, &String)| {
+        let parsed = choice("sources.statuses", status, "sale, refund, not_a_sale, pending")?;
+        let missing = || invalid("sources.statuses", format!("{text:?} has no meaning"));
+        Ok((text.clone(), parsed.ok_or_else(missing)?))
+    };
+    let statuses = raw.statuses.iter().map(status).collect::<Result<_, _>>()?;
+    let own = profiles.iter().map(|profile| profile.name.clone());
+    let built_in = [Verdict::GOLDSMITH].into_iter().chain(built_in_profiles());
+    let names: Vec<String> = own.chain(built_in.map(str::to_owned)).collect();
+    let sales = Some(raw.sales).filter(|sales| !sales.is_empty());
+    if let Some(sales) = sales.as_ref().filter(|sales| !names.contains(sales)) {
+        let problem = format!("{sales:?} is not one of the profiles {}", names.join(", "));
+        return Err(invalid("sources.sales", problem));
+    }
+    let files = files.collect::<Result<_, _>>()?;
+    Ok(SourceOptions { files, unknown, profiles, statuses, sales })
+}
+
+/// Reads a profile of the operator.
+fn read_profile(path: &str) -> Result<Profile, SettingsError> {
+    let bad = |problem: String| invalid("sources.profiles", format!("{path}: {problem}"));
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    Profile::parse(&text).map_err(bad)
 }
 
 /// Adds to the rules of cleaning what `[sources]` says.
@@ -50,6 +83,20 @@ pub(super) fn add_rules(raw: &RawSources, rules: &mut CleaningRules) -> Result<(
     if let Some(unlisted) = choice("sources.unlisted", &raw.unlisted, "customer, reject")? {
         rules.unlisted = unlisted;
     }
+    if let Some(revenue) = choice("sources.revenue", &raw.revenue, "goods, order_total")? {
+        rules.revenue = revenue;
+    }
+    if let Some(refunds) = choice("sources.refunds", &raw.refunds, "net, leave_out")? {
+        rules.refunds = refunds;
+    }
+    rules.customers_by_name = match raw.customer_key.as_str() {
+        "" => false,
+        "name" => true,
+        other => {
+            let problem = format!("{other:?} is not name");
+            return Err(invalid("sources.customer_key", problem));
+        }
+    };
     rules.guests_by_email = match raw.guest_key.as_str() {
         "email" => true,
         "none" => false,

@@ -6,9 +6,7 @@ use super::options::FileMapping;
 use super::profile::{Known, known};
 use crate::domain::data_set::DataSet;
 use crate::domain::verdict::FileColumn;
-use crate::pipeline::silver::columns::{
-    DAY_FIRST, LINE_NUMBER, REASON, ROW_KEY, SOURCE_FILE, SURPLUS,
-};
+use crate::pipeline::silver::columns::{LINE_NUMBER, REASON, SOURCE_FILE, SURPLUS};
 
 /// The columns of a file with this header.
 ///
@@ -47,7 +45,7 @@ pub(super) fn resolve(
             (0..header.len()).filter(is_free).map(|index| &header[index]).collect();
         return Err(missing(set, file_name, header, &canonical, &absent, &free));
     }
-    Ok(with_own_names(set, header, &canonical))
+    Ok(with_own_names(set, header, &canonical, &[]))
 }
 
 /// The cell of the header that the settings name for a column.
@@ -100,15 +98,18 @@ fn positions(cells: &[String], is_wanted: impl Fn(&String) -> bool) -> Vec<usize
     (0..cells.len()).filter(|index| is_wanted(&cells[*index])).collect()
 }
 
-/// Names the other columns after their headers, each once.
-fn with_own_names(
+/// Names the other columns after their headers, each once; `fields` are names that headers may not
+/// have beside the canonical ones.
+pub(super) fn with_own_names(
     set: DataSet,
     header: &[String],
-    canonical: &[Option<&'static str>],
+    canonical: &[Option<&str>],
+    fields: &[&str],
 ) -> Vec<FileColumn> {
-    let reserved = [SOURCE_FILE, LINE_NUMBER, REASON, DAY_FIRST, ROW_KEY, SURPLUS];
+    let reserved = [SOURCE_FILE, LINE_NUMBER, REASON, SURPLUS];
     let is_reserved = |name: &str| {
-        reserved.contains(&name) || known(set).iter().any(|column| column.name == name)
+        let is_canonical = || known(set).iter().any(|column| column.name == name);
+        reserved.contains(&name) || fields.contains(&name) || is_canonical()
     };
     let mut columns: Vec<FileColumn> = Vec::with_capacity(header.len());
     for (index, (text, canonical)) in header.iter().zip(canonical).enumerate() {

@@ -8,11 +8,13 @@ use super::encoding::of_prefix;
 use super::head::{Header, MAX_HEAD_BYTES, find_header};
 use super::headers::fold;
 use super::options::{FileMapping, SourceOptions};
-use super::profile::{self, nearest_set, set_by_name, set_of};
+use super::profile::{nearest_set, set_by_name, set_of};
+use super::profiles::{self, Resolved};
 use super::scan::{Scan, Scanner};
 use super::text::{Bytes, decompress, take, transcode};
 use crate::domain::data_set::DataSet;
-use crate::domain::verdict::{Compression, Encoding, Quoting, Verdict};
+use crate::domain::reading::Reading;
+use crate::domain::verdict::{Compression, Encoding, FileColumn, Quoting, Verdict};
 use crate::pipeline::{PipelineError, Result};
 
 /// Bytes that show whether a file is text.
@@ -43,7 +45,7 @@ pub fn detect(
 ) -> Result<Detected> {
     let mapping = options.mapping(name);
     let announced = mapping.map(|mapping| mapping.data_set).or(expected);
-    match look(name, Box::new(bytes), mapping, announced) {
+    match look(name, Box::new(bytes), options, mapping, announced) {
         Ok(verdict) => Ok(Detected::Table(Box::new(verdict))),
         Err(Failure::Bytes(source)) => {
             Err(PipelineError::Unreadable { file: name.to_owned(), source })
@@ -69,10 +71,11 @@ pub fn describe_other(bytes: &mut (dyn BufRead + Send)) -> io::Result<Option<Str
         return Ok(Some(problem));
     }
     let is_whole = prefix.len() < HEAD_BYTES;
-    let header = find_header(&prefix, is_whole, None).ok();
+    let header = find_header(&prefix, is_whole, &SourceOptions::default(), None).ok();
     let folded: Vec<String> =
         header.iter().flat_map(|header| &header.cells).map(|cell| fold(cell)).collect();
-    Ok(set_of(&folded).map(|set| {
+    let by_profile = profiles::find(&[], &folded).map(|found| found.file.data_set());
+    Ok(by_profile.or_else(|| set_of(&folded)).map(|set| {
         format!("its header is that of {}, but files with such a name are not read", set.noun())
     }))
 }
@@ -109,6 +112,7 @@ type Look<T> = std::result::Result<T, Failure>;
 fn look(
     name: &str,
     mut bytes: Bytes<'_>,
+    options: &SourceOptions,
     mapping: Option<&FileMapping>,
     announced: Option<DataSet>,
 ) -> Look<Verdict> {
@@ -130,23 +134,19 @@ fn look(
     }
     let bytes: Bytes<'_> = Box::new(io::Cursor::new(prefix).chain(bytes));
     let mut text = transcode(bytes, encoding, has_mark).map_err(reading)?;
-    let (head, header) = read_header(text.as_mut(), mapping).map_err(|failure| match failure {
-        Failure::Bytes(error) => reading(error),
-        failure @ Failure::File { .. } => failure,
-    })?;
+    let (head, header) =
+        read_header(text.as_mut(), options, mapping).map_err(|failure| match failure {
+            Failure::Bytes(error) => reading(error),
+            failure @ Failure::File { .. } => failure,
+        })?;
 
-    let folded: Vec<String> = header.cells.iter().map(|cell| fold(cell)).collect();
-    let by_header = set_of(&folded);
-    let known = announced.or(by_header);
-    let set = known.or(set_by_name(name)).unwrap_or_else(|| nearest_set(&folded));
-    let is_known = known.is_some();
-    let bad = |problem| Failure::File { problem, is_known };
-    if known.or(set_by_name(name)).is_none() {
-        return Err(Failure::unknown(describe_unknown(set, name, &header.cells)));
-    }
-    let columns = resolve(set, name, &header.cells, mapping).map_err(bad)?;
-
+    let What { set, profile, columns, reading: meaning, by_name } =
+        what(name, options, mapping, announced, &header)?;
+    let bad = |problem| Failure::File { problem, is_known: !by_name };
     let mut scanner = Scanner::new(header.separator, header.cells.len(), header.line);
+    if header.line == 0 {
+        scanner.feed(b"\n");
+    }
     scanner.feed(&head[header.offset..]);
     scanner.feed_all(text.as_mut()).map_err(reading)?;
     let scan = scanner.finish().map_err(bad)?;
@@ -157,7 +157,7 @@ fn look(
     };
     let mut verdict = Verdict {
         data_set: set,
-        profile: mapping.map_or(profile::NAME, |_| Verdict::MAPPED).to_owned(),
+        profile,
         compression,
         encoding,
         has_mark,
@@ -166,21 +166,76 @@ fn look(
         quoting: scan.quoting,
         columns,
         notes: Vec::new(),
+        reading: meaning,
     };
     verdict.notes = notes(&verdict, &header, &scan, mapping);
-    if known.is_none() {
+    if by_name {
         verdict.notes.push(format!("taken for {} because of its name", set.noun()));
     }
     Ok(verdict)
 }
 
+/// What a header is.
+struct What {
+    set: DataSet,
+    /// The name of the profile that knows it.
+    profile: String,
+    columns: Vec<FileColumn>,
+    reading: Reading,
+    /// Whether only the file's name told its data set.
+    by_name: bool,
+}
+
+/// What a header is: as the settings map it, else as a profile knows it, else as the older systems
+/// wrote it.
+fn what(
+    name: &str,
+    options: &SourceOptions,
+    mapping: Option<&FileMapping>,
+    announced: Option<DataSet>,
+    header: &Header,
+) -> Look<What> {
+    let folded: Vec<String> = header.cells.iter().map(|cell| fold(cell)).collect();
+    let found = match header.line {
+        0 => profiles::without_header(&options.profiles)
+            .find(|found| found.file.positions.len() == header.cells.len()),
+        _ => profiles::find(&options.profiles, &folded),
+    };
+    let fits = |found: &profiles::Match<'_>| {
+        announced.is_none_or(|announced| announced == found.file.data_set())
+    };
+    if let (None, Some(found)) = (mapping, found.filter(fits)) {
+        let known = |problem| Failure::File { problem, is_known: true };
+        let Resolved { columns, mut reading } =
+            profiles::resolve(found, &header.cells).map_err(known)?;
+        for status in &mut reading.statuses {
+            status.values.extend(options.statuses.iter().map(|(text, to)| (fold(text), *to)));
+        }
+        let (set, profile) = (found.file.data_set(), found.profile.name.clone());
+        return Ok(What { set, profile, columns, reading, by_name: false });
+    }
+    let known = announced.or_else(|| set_of(&folded));
+    let Some(set) = known.or(set_by_name(name)) else {
+        let nearest = nearest_set(&folded);
+        return Err(Failure::unknown(describe_unknown(nearest, name, &header.cells)));
+    };
+    let bad = |problem| Failure::File { problem, is_known: known.is_some() };
+    let columns = resolve(set, name, &header.cells, mapping).map_err(bad)?;
+    let profile = mapping.map_or(Verdict::GOLDSMITH, |_| Verdict::MAPPED).to_owned();
+    Ok(What { set, profile, columns, reading: Reading::default(), by_name: known.is_none() })
+}
+
 /// Reads as much of a text as its header needs.
-fn read_header(text: &mut dyn BufRead, mapping: Option<&FileMapping>) -> Look<(Vec<u8>, Header)> {
+fn read_header(
+    text: &mut dyn BufRead,
+    options: &SourceOptions,
+    mapping: Option<&FileMapping>,
+) -> Look<(Vec<u8>, Header)> {
     let mut head = Vec::new();
     for limit in [HEAD_BYTES, MAX_HEAD_BYTES] {
         let more = take(text, limit - head.len()).map_err(Failure::Bytes)?;
         head.extend_from_slice(&more);
-        match find_header(&head, head.len() < limit, mapping) {
+        match find_header(&head, head.len() < limit, options, mapping) {
             Ok(header) => return Ok((head, header)),
             Err(Some(problem)) => return Err(Failure::unknown(problem)),
             Err(None) => {}
@@ -252,6 +307,7 @@ fn notes(
         ',' => None,
         ';' => Some("semicolons".to_owned()),
         '\t' => Some("tabs".to_owned()),
+        ' ' => Some("blanks".to_owned()),
         other => Some(format!("{other:?}")),
     };
     if header.is_separator_named {
@@ -263,6 +319,11 @@ fn notes(
     if header.title_lines > 0 {
         let line = verdict.header_line;
         notes.push(format!("the header is on line {line}; what stands above it is not read"));
+    }
+    if header.line == 0 {
+        notes.push(format!("it has no header; its lines are those of {}", verdict.profile));
+    } else if verdict.profile != Verdict::GOLDSMITH && mapping.is_none() {
+        notes.push(format!("its header is that of {}", verdict.profile));
     }
     if let (Quoting::Backslash, Some(line)) = (verdict.quoting, scan.deciding_line) {
         notes.push(format!(

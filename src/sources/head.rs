@@ -1,8 +1,9 @@
 //! The beginning of a file: the separator, and the line of the header below titles and empty lines.
 
 use super::headers::fold;
-use super::options::FileMapping;
+use super::options::{FileMapping, SourceOptions};
 use super::profile::{fits, set_of};
+use super::profiles::{Profile, find, without_header};
 use super::text::{decode_any, is_blank};
 
 /// Bytes within which the header row has to end.
@@ -12,7 +13,10 @@ const MAX_HEADER_LINES: usize = 20;
 /// More columns than any export has; rows of so many are held in memory.
 const MAX_COLUMNS: usize = 2_000;
 /// What may stand between cells, the most usual first.
-const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+const SEPARATORS: [u8; 5] = [b',', b';', b'\t', b'|', b' '];
+
+/// The least share of the first lines that have the shape of a file without a header.
+const FITTING: (usize, usize) = (3, 4);
 
 /// The header row of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,6 +51,7 @@ struct Line<'a> {
 pub(super) fn find_header(
     head: &[u8],
     is_whole: bool,
+    options: &SourceOptions,
     mapping: Option<&FileMapping>,
 ) -> Result<Header, Option<String>> {
     let mut lines = lines(head);
@@ -61,8 +66,16 @@ pub(super) fn find_header(
     let Some(first) = lines.first().copied() else {
         return Err(is_whole.then(|| "the file is empty".to_owned()));
     };
-    let best = |separators: &[u8]| best_header(head, is_whole, &lines, separators, mapping);
+    let best = |separators: &[u8]| {
+        best_header(head, is_whole, &lines, separators, &options.profiles, mapping)
+    };
     let found = named.and_then(|separator| best(&[separator])).or_else(|| best(&SEPARATORS));
+    if found.is_none()
+        && mapping.is_none()
+        && let Some(header) = no_header(&lines, is_whole, &options.profiles)
+    {
+        return Ok(header);
+    }
     let mut header = found.unwrap_or_else(|| {
         let separator = named.unwrap_or_else(|| most_frequent(first.text));
         parse(head, is_whole, first, separator)
@@ -87,6 +100,7 @@ fn best_header(
     is_whole: bool,
     starts: &[Line<'_>],
     separators: &[u8],
+    profiles: &[Profile],
     mapping: Option<&FileMapping>,
 ) -> Option<Header> {
     /// One known header alone may be an accident.
@@ -100,8 +114,11 @@ fn best_header(
                 let is_there = |(_, name): &&(String, String)| folded.contains(&fold(name));
                 mapping.columns.iter().filter(is_there).count()
             });
+            let by_profile = find(profiles, &folded).map(|found| found.headers);
             let known = fits(&folded).values().map(|fit| fit.columns).max().unwrap_or(0);
-            let score = (set_of(&folded).is_some(), mapped + known, header.cells.len());
+            let known = known.max(by_profile.unwrap_or(0));
+            let is_known = by_profile.is_some() || set_of(&folded).is_some();
+            let score = (is_known, mapped + known, header.cells.len());
             let is_better = best.as_ref().is_none_or(|(least, best)| {
                 (score.0, score.1) > (least.0, least.1)
                     || (best.line == header.line && score > *least)
@@ -112,6 +129,62 @@ fn best_header(
         }
     }
     best.map(|(_, header)| header)
+}
+
+/// The header of a file that has none, known by the shape of its first lines: line 0, with an empty cell
+/// per column.
+fn no_header(lines: &[Line<'_>], is_whole: bool, profiles: &[Profile]) -> Option<Header> {
+    // The last line may be cut.
+    let whole = if is_whole { lines } else { &lines[..lines.len().saturating_sub(1)] };
+    let separators = SEPARATORS.into_iter().filter(|separator| *separator != b'|');
+    separators.into_iter().find_map(|separator| {
+        let fits = |line: &Line<'_>| {
+            let cells = cells_of(line.text, separator);
+            without_header(profiles)
+                .find(|found| has_shape(&cells, &found.file.positions))
+                .map(|_| cells.len())
+        };
+        let widths: Vec<usize> = whole.iter().filter_map(fits).collect();
+        let width = *widths.first()?;
+        // Single values may be wrong.
+        let is_shape = widths.len() * FITTING.1 >= whole.len() * FITTING.0
+            && widths.iter().all(|other| *other == width);
+        is_shape.then(|| Header {
+            line: 0,
+            offset: 0,
+            separator,
+            cells: vec![String::new(); width],
+            is_separator_named: false,
+            title_lines: 0,
+            is_cut: false,
+        })
+    })
+}
+
+/// The cells of a line without quotation marks.
+fn cells_of(line: &[u8], separator: u8) -> Vec<String> {
+    let text = decode_any(line);
+    match separator {
+        b' ' => text.split_ascii_whitespace().map(str::to_owned).collect(),
+        other => text.split(char::from(other)).map(trimmed).collect(),
+    }
+}
+
+/// Whether cells could be values of these fields.
+fn has_shape(cells: &[String], fields: &[String]) -> bool {
+    let is_digits = |cell: &str| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = |(cell, field): (&String, &String)| match field.as_str() {
+        "date_achat" => {
+            let month_and_day = cell.get(4..6).zip(cell.get(6..8));
+            let is_real = |(month, day): (&str, &str)| {
+                ("01"..="12").contains(&month) && ("01"..="31").contains(&day)
+            };
+            is_digits(cell) && cell.len() == 8 && month_and_day.is_some_and(is_real)
+        }
+        "montant" => cell.parse::<f64>().is_ok_and(f64::is_finite),
+        _ => is_digits(cell),
+    };
+    cells.len() == fields.len() && cells.iter().zip(fields).all(fits)
 }
 
 /// The lines with something on them but separators.
@@ -157,6 +230,8 @@ fn most_frequent(text: &[u8]) -> u8 {
             counts[index] += 1;
         }
     }
+    // Blanks are within cells more often than between them.
+    counts[SEPARATORS.len() - 1] = 0;
     let most = counts.iter().max().copied().unwrap_or(0);
     let index = counts.iter().position(|count| *count == most).unwrap_or(0);
     SEPARATORS[index]
@@ -164,6 +239,17 @@ fn most_frequent(text: &[u8]) -> u8 {
 
 /// The record that starts on a line.
 fn parse(head: &[u8], is_whole: bool, line: Line<'_>, separator: u8) -> Header {
+    if separator == b' ' {
+        return Header {
+            line: line.number,
+            offset: line.offset,
+            separator,
+            cells: cells_of(line.text, separator),
+            is_separator_named: false,
+            title_lines: 0,
+            is_cut: false,
+        };
+    }
     let bytes = &head[line.offset..];
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(separator)
@@ -195,7 +281,7 @@ mod tests {
     use super::*;
 
     fn found(head: &str) -> Header {
-        find_header(head.as_bytes(), true, None).unwrap()
+        find_header(head.as_bytes(), true, &SourceOptions::default(), None).unwrap()
     }
 
     #[test]
@@ -232,10 +318,15 @@ mod tests {
     #[test]
     fn a_header_that_does_not_end_within_the_head_needs_more_bytes() {
         let head = b"id_client;nom;\"pa";
-        assert_eq!(find_header(head, false, None).unwrap_err(), None);
-        assert_eq!(find_header(b" \n", true, None).unwrap_err().unwrap(), "the file is empty");
+        assert_eq!(find_header(head, false, &SourceOptions::default(), None).unwrap_err(), None);
+        assert_eq!(
+            find_header(b" \n", true, &SourceOptions::default(), None).unwrap_err().unwrap(),
+            "the file is empty"
+        );
         let wide = vec!["x"; 10_000].join(",");
-        let error = find_header(wide.as_bytes(), true, None).unwrap_err().unwrap();
+        let error = find_header(wide.as_bytes(), true, &SourceOptions::default(), None)
+            .unwrap_err()
+            .unwrap();
         assert!(error.contains("10000 columns"), "{error}");
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Two passes. [`detect()`] looks at a whole file once, in bounded memory, and gives a
 //! [`Verdict`](crate::domain::verdict::Verdict); [`read`] obeys it and decides nothing. What a file
-//! is follows from its header ([`profile`], [`columns`]). Values are not judged here. Another file
-//! format needs a branch in [`text`] or a reader beside [`rows`] that fills the same columns.
+//! is follows from its header: that of the older systems ([`profile`], [`columns`]) or of another one
+//! ([`profiles`], [`record`]). Values are not judged here. Another file format needs a branch in
+//! [`text`] or a reader beside [`rows`] that fills the same columns.
 
 mod columns;
 mod describe;
@@ -12,14 +13,17 @@ mod encoding;
 mod head;
 mod headers;
 mod lines;
+mod lookup;
 mod options;
 mod order;
 mod profile;
+mod profiles;
 #[cfg(test)]
 mod properties;
 mod quoting;
 mod raw;
 mod read;
+mod record;
 mod rows;
 mod scan;
 mod source;
@@ -29,5 +33,6 @@ pub use detect::{Detected, describe_other, detect};
 pub use options::{FileMapping, SourceOptions, UnknownFiles};
 pub use order::{is_candidate, is_hidden, reading_order};
 pub use profile::{is_column, newer_columns, set_by_kind};
-pub use read::{first_rows, read, read_in_memory, read_purchases};
+pub use profiles::{Profile, built_in as built_in_profiles};
+pub use read::{first_rows, is_read_for, read, read_in_memory, read_purchases};
 pub use source::SourceText;

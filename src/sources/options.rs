@@ -1,6 +1,8 @@
 //! `[sources]` as reading needs it: mapped files, and what to do about unknown ones.
 
+use super::profiles::Profile;
 use crate::domain::data_set::DataSet;
+use crate::domain::reading::Status;
 
 /// What the operator decided about source files.
 #[derive(Debug, Clone, Default)]
@@ -9,6 +11,12 @@ pub struct SourceOptions {
     pub files: Vec<FileMapping>,
     /// What a run does about a file that is nothing known.
     pub unknown: UnknownFiles,
+    /// Profiles of the operator, which count before the built-in ones.
+    pub profiles: Vec<Profile>,
+    /// What texts of status columns mean, over what profiles say.
+    pub statuses: Vec<(String, Status)>,
+    /// The profile whose sales count where several bring some.
+    pub sales: Option<String>,
 }
 
 /// What a run does about a file that is nothing known.

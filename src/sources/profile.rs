@@ -5,10 +5,8 @@ use std::sync::LazyLock;
 
 use super::headers::fold;
 use crate::domain::data_set::{DataSet, PerDataSet};
+use crate::domain::reading::{DateOrder, Reading};
 use crate::domain::verdict::Verdict;
-
-/// The name of the profile in verdicts.
-pub(super) const NAME: &str = "goldsmith";
 
 /// A canonical column.
 pub(super) struct Known {
@@ -62,19 +60,21 @@ pub(super) const fn known(set: DataSet) -> &'static [Known] {
     }
 }
 
-/// Whether the day comes first in a file's dates where no cell shows it. Of a file that the settings
-/// map, nothing is known.
-pub(super) fn is_day_first(verdict: &Verdict) -> bool {
-    verdict.profile == NAME
+/// How the values of a file are meant. Of a file that the settings map, nothing is known.
+pub(super) fn reading_of(verdict: &Verdict) -> Reading {
+    if verdict.profile != Verdict::GOLDSMITH {
+        return verdict.reading.clone();
+    }
+    let date_order = Some(DateOrder::DayFirst);
+    Reading { date_order, row_key: has_row_key(verdict), ..Reading::default() }
 }
 
 /// Whether id_achat may identify rows: in files whose header says so, unlike `order_id`.
-pub(super) fn has_row_key(verdict: &Verdict) -> bool {
+fn has_row_key(verdict: &Verdict) -> bool {
     const ROW_KEYS: [&str; 3] = ["id_achat", "id_purchase", "purchase_id"];
     let is_key = |header: &str| ROW_KEYS.iter().any(|key| fold(key) == fold(header));
     let mut columns = verdict.columns.iter();
-    verdict.profile == NAME
-        && columns.any(|column| column.column == "id_achat" && is_key(&column.header))
+    columns.any(|column| column.column == "id_achat" && is_key(&column.header))
 }
 
 /// Whether a data set has this canonical column.

@@ -20,7 +20,7 @@ fn rows_of(name: &str, bytes: &[u8]) -> Result<Option<DataFrame>> {
             let set = verdict.data_set;
             let text =
                 SourceText { name: name.to_owned(), verdict: *verdict, bytes: Box::new(bytes) };
-            Ok(Some(read(set, vec![text]).expect("what detection accepts can be read")))
+            Ok(Some(read(set, vec![text]).expect("what detection accepts can be read").frame))
         }
     }
 }

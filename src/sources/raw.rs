@@ -5,17 +5,15 @@ use polars::prelude::*;
 use super::profile::known;
 use crate::domain::data_set::DataSet;
 use crate::pipeline::Result;
-use crate::pipeline::silver::columns::{DAY_FIRST, LINE_NUMBER, ROW_KEY, SOURCE_FILE, SURPLUS};
+use crate::pipeline::silver::columns::{LINE_NUMBER, SOURCE_FILE, SURPLUS};
 
 /// The columns of a raw frame under construction.
 pub(super) struct RawColumns {
     pub(super) names: Vec<String>,
     pub(super) builders: Vec<StringChunkedBuilder>,
-    pub(super) source_file: StringChunkedBuilder,
-    pub(super) line_number: Vec<i64>,
-    pub(super) day_first: Vec<bool>,
-    pub(super) row_key: Vec<bool>,
-    pub(super) surplus: StringChunkedBuilder,
+    source_file: StringChunkedBuilder,
+    line_number: Vec<i64>,
+    surplus: StringChunkedBuilder,
 }
 
 impl RawColumns {
@@ -27,12 +25,15 @@ impl RawColumns {
             builders: Vec::new(),
             source_file: StringChunkedBuilder::new(SOURCE_FILE.into(), 0),
             line_number: Vec::new(),
-            day_first: Vec::new(),
-            row_key: Vec::new(),
             surplus: StringChunkedBuilder::new(SURPLUS.into(), 0),
         };
         raw.add(&names.collect::<Vec<_>>());
         raw
+    }
+
+    /// The number of rows so far.
+    pub(super) fn height(&self) -> usize {
+        self.line_number.len()
     }
 
     /// Adds the columns that do not exist yet; they are null in the rows so far.
@@ -50,13 +51,18 @@ impl RawColumns {
         }
     }
 
+    /// Ends a row whose cells the builders have.
+    pub(super) fn end_row(&mut self, file: &str, line: i64, surplus: Option<String>) {
+        self.source_file.append_value(file);
+        self.line_number.push(line);
+        self.surplus.append_option(surplus);
+    }
+
     pub(super) fn finish(self) -> Result<DataFrame> {
         let mut columns: Vec<Column> =
             self.builders.into_iter().map(|builder| builder.finish().into_column()).collect();
         columns.push(self.source_file.finish().into_column());
         columns.push(Column::new(LINE_NUMBER.into(), self.line_number));
-        columns.push(Column::new(DAY_FIRST.into(), self.day_first));
-        columns.push(Column::new(ROW_KEY.into(), self.row_key));
         columns.push(self.surplus.finish().into_column());
         Ok(DataFrame::new_infer_height(columns)?)
     }

@@ -2,9 +2,10 @@
 
 use std::io::BufRead;
 
-use polars::prelude::{AnyValue, DataFrame};
+use polars::prelude::AnyValue;
 
 use super::detect::{Detected, detect};
+use super::lookup::{Lookups, read_lookups};
 use super::options::SourceOptions;
 use super::order::{is_candidate, reading_order};
 use super::raw::RawColumns;
@@ -12,24 +13,47 @@ use super::rows::Rows;
 use super::source::SourceText;
 use super::text::Bytes;
 use crate::domain::data_set::{DataSet, PerDataSet};
+use crate::domain::verdict::Verdict;
 use crate::pipeline::silver::columns::{LINE_NUMBER, SOURCE_FILE};
+use crate::pipeline::silver::{KnownBy, RawFile, RawTable};
 use crate::pipeline::{PipelineError, Result};
 
 /// Reads all files of a data set into one frame of texts: the canonical columns, any other column
-/// under its own name, then source_file, line_number, ~day_first, ~row_key and
-/// surplus_cells. A cell that a
-/// row does not have is null; rows without any filled cell are left out. Without files the frame has
-/// no rows and all canonical columns.
+/// under its own name, then source_file, line_number and surplus_cells. A cell that a row does not
+/// have is null; records without any filled cell are left out. Without files the frame has no rows
+/// and all canonical columns. Files that are only for joins have no rows.
 ///
 /// # Errors
 /// [`PipelineError::Unreadable`] for a file whose bytes cannot be read.
-pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<DataFrame> {
-    let mut raw = RawColumns::new(set);
+pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
+    let (mut tables, mut with_rows) = (Vec::new(), Vec::new());
     for file in files {
-        let mut rows = Rows::open(file)?;
-        while rows.append_to(&mut raw, usize::MAX)? {}
+        match &file.verdict.reading.table {
+            // Customers are rows when customers are read.
+            Some(table) if set == DataSet::Purchases => tables.push((table.clone(), file)),
+            _ => with_rows.push(file),
+        }
     }
-    raw.finish()
+    let lookups = read_lookups(tables)?;
+    let mut raw = RawColumns::new(set);
+    let (mut files, mut notes) = (Vec::new(), Vec::new());
+    for file in with_rows {
+        let known_by = match file.verdict.profile.as_str() {
+            Verdict::GOLDSMITH => KnownBy::Goldsmith,
+            Verdict::MAPPED => KnownBy::Mapping,
+            _ => KnownBy::Profile,
+        };
+        let mut rows = Rows::open(file, &lookups)?;
+        let start = raw.height();
+        rows.append_to(&mut raw, usize::MAX)?;
+        notes.extend(rows.notes());
+        let (name, reading) = (rows.name().to_owned(), rows.reading().clone());
+        let rows = start..raw.height();
+        if !rows.is_empty() {
+            files.push(RawFile { name, rows, reading, known_by });
+        }
+    }
+    Ok(RawTable { frame: raw.finish()?, files, notes })
 }
 
 /// The filled cells of the first rows of a file with their columns, the line first.
@@ -38,7 +62,7 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<DataFrame> {
 /// As [`read`].
 pub fn first_rows(file: SourceText<'_>, rows: usize) -> Result<Vec<Vec<(String, String)>>> {
     let mut raw = RawColumns::new(file.verdict.data_set);
-    Rows::open(file)?.append_to(&mut raw, rows)?;
+    Rows::open(file, &Lookups::new())?.append_to(&mut raw, rows)?;
     let frame = raw.finish()?;
     let is_shown = |name: &str| !name.starts_with('~') && name != SOURCE_FILE;
     let shown = |row: usize| -> Result<Vec<(String, String)>> {
@@ -58,6 +82,12 @@ pub fn first_rows(file: SourceText<'_>, rows: usize) -> Result<Vec<Vec<(String, 
     (0..frame.height()).map(shown).collect()
 }
 
+/// Whether a file is read for a data set: it has rows of it, or purchases take columns from it.
+#[must_use]
+pub fn is_read_for(set: DataSet, verdict: &Verdict) -> bool {
+    verdict.data_set == set || (set == DataSet::Purchases && verdict.reading.table.is_some())
+}
+
 /// Detects and reads files in memory; those that are nothing known are left out.
 ///
 /// # Errors
@@ -65,25 +95,29 @@ pub fn first_rows(file: SourceText<'_>, rows: usize) -> Result<Vec<Vec<(String, 
 pub fn read_in_memory<B: AsRef<[u8]>>(
     files: &[(&str, B)],
     options: &SourceOptions,
-) -> Result<PerDataSet<DataFrame>> {
-    let mut texts = Vec::new();
+) -> Result<PerDataSet<RawTable>> {
+    let mut known = Vec::new();
     for (name, bytes) in files.iter().filter(|(name, _)| is_candidate(name)) {
         let bytes = bytes.as_ref();
         if let Detected::Table(verdict) = detect(name, &mut &*bytes, options, None)? {
-            let bytes: Bytes<'_> = Box::new(bytes);
-            texts.push(SourceText { name: (*name).to_owned(), verdict: *verdict, bytes });
+            known.push((*name, *verdict, bytes));
         }
     }
-    texts.sort_by(|a, b| reading_order(&a.name, &b.name));
-    let mut by_set = PerDataSet::from_fn(|_| Vec::new());
-    for text in texts {
-        by_set[text.verdict.data_set].push(text);
-    }
-    let mut frames = PerDataSet::from_fn(|_| DataFrame::empty());
+    known.sort_by(|(a, ..), (b, ..)| reading_order(a, b));
+    let by_set = PerDataSet::from_fn(|set| {
+        let of_set = known.iter().filter(|(_, verdict, _)| is_read_for(set, verdict));
+        let mut texts = Vec::new();
+        for (name, verdict, bytes) in of_set {
+            let bytes: Bytes<'_> = Box::new(*bytes);
+            texts.push(SourceText { name: (*name).to_owned(), verdict: verdict.clone(), bytes });
+        }
+        texts
+    });
+    let mut tables = PerDataSet::from_fn(|_| RawTable::default());
     for (set, texts) in by_set {
-        frames[set] = read(set, texts)?;
+        tables[set] = read(set, texts)?;
     }
-    Ok(frames)
+    Ok(tables)
 }
 
 /// Detects and reads a file of purchases, whatever its name; `open` opens it, twice.
@@ -93,7 +127,7 @@ pub fn read_in_memory<B: AsRef<[u8]>>(
 pub fn read_purchases<'a>(
     name: &str,
     open: impl Fn() -> std::io::Result<Box<dyn BufRead + Send + 'a>>,
-) -> Result<DataFrame> {
+) -> Result<RawTable> {
     let set = DataSet::Purchases;
     let opened =
         || open().map_err(|source| PipelineError::Unreadable { file: name.to_owned(), source });

@@ -1,12 +1,16 @@
 //! The rows of a CSV file, as its verdict says, with the line every row comes from.
 //!
-//! Files are read as streams, never held as a whole.
+//! Files are read as streams, never held as a whole. What a profile makes of a record is in
+//! [`super::record`].
 
 use super::lines::LineTracker;
-use super::profile;
+use super::lookup::Lookups;
+use super::profile::reading_of;
 use super::raw::RawColumns;
+use super::record::Recipe;
 use super::source::SourceText;
-use super::text::{decode, decompress, is_blank, skip_lines, transcode};
+use super::text::{blanks_as_tabs, decode, decompress, is_blank, skip_lines, transcode};
+use crate::domain::reading::Reading;
 use crate::domain::verdict::{Encoding, Quoting};
 use crate::pipeline::{PipelineError, Result};
 
@@ -17,16 +21,18 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub(super) struct Rows<'a> {
     name: String,
     encoding: Encoding,
-    is_day_first: bool,
-    has_row_key: bool,
     /// The column of the raw frame for each column of the file, in file order.
     columns: Vec<String>,
+    reading: Reading,
+    /// What its profile makes of each record; `None` when records are rows.
+    recipe: Option<Recipe>,
     reader: csv::Reader<LineTracker<'a>>,
     record: csv::ByteRecord,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn open(file: SourceText<'a>) -> Result<Self> {
+    pub(super) fn open(file: SourceText<'a>, lookups: &Lookups) -> Result<Self> {
+        let reading = reading_of(&file.verdict);
         let SourceText { name, verdict, bytes } = file;
         let unreadable = |source| PipelineError::Unreadable { file: name.clone(), source };
         let bytes = decompress(bytes, verdict.compression);
@@ -35,7 +41,11 @@ impl<'a> Rows<'a> {
         skip_lines(text.as_mut(), lines_before).map_err(unreadable)?;
         let lines = i64::try_from(lines_before).unwrap_or(i64::MAX);
         let escape = (verdict.quoting == Quoting::Backslash).then_some(b'\\');
-        let separator = u8::try_from(verdict.separator).unwrap_or(b',');
+        let mut separator = u8::try_from(verdict.separator).unwrap_or(b',');
+        if separator == b' ' {
+            // Cells stand apart by any number of blanks.
+            (text, separator) = (blanks_as_tabs(text), b'\t');
+        }
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(separator)
             .escape(escape)
@@ -44,32 +54,51 @@ impl<'a> Rows<'a> {
             .buffer_capacity(BUFFER_BYTES)
             .from_reader(LineTracker::new(text, lines));
         let mut record = csv::ByteRecord::new();
-        reader.read_byte_record(&mut record).map_err(|error| read_error(&name, error))?;
+        if verdict.header_line > 0 {
+            reader.read_byte_record(&mut record).map_err(|error| read_error(&name, error))?;
+        }
+        let columns: Vec<String> =
+            verdict.columns.into_iter().map(|column| column.column).collect();
         Ok(Self {
             name,
             encoding: verdict.encoding,
-            is_day_first: profile::is_day_first(&verdict),
-            has_row_key: profile::has_row_key(&verdict),
-            columns: verdict.columns.into_iter().map(|column| column.column).collect(),
+            recipe: Recipe::of(&columns, &reading, lookups),
+            columns,
+            reading,
             reader,
             record,
         })
     }
 
-    /// Appends at most so many rows; whether there may be more.
-    pub(super) fn append_to(&mut self, raw: &mut RawColumns, max_rows: usize) -> Result<bool> {
-        raw.add(&self.columns);
-        // For each column of the frame, the cell of the file that fills it.
-        let cells: Vec<Option<usize>> = raw
-            .names
-            .iter()
-            .map(|name| self.columns.iter().position(|column| column == name))
-            .collect();
-        let mut rows = 0;
-        while rows < max_rows {
+    /// How the values of the file are meant.
+    pub(super) fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is worth saying about what was read so far, a sentence each.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.recipe.iter().flat_map(|recipe| recipe.notes(&self.name)).collect()
+    }
+
+    /// Appends the rows of at most so many records.
+    pub(super) fn append_to(&mut self, raw: &mut RawColumns, max_records: usize) -> Result<()> {
+        let columns = match &self.recipe {
+            None => &self.columns,
+            Some(recipe) => recipe.columns(),
+        };
+        raw.add(columns);
+        // For each column of the frame, the cell that fills it.
+        let cells: Vec<Option<usize>> =
+            raw.names.iter().map(|name| columns.iter().position(|column| column == name)).collect();
+        for _ in 0..max_records {
             let more = self.reader.read_byte_record(&mut self.record);
             if !more.map_err(|error| read_error(&self.name, error))? {
-                return Ok(false);
+                return Ok(());
             }
             let start = self.record.position().map_or(0, csv::Position::byte);
             let line = self.reader.get_mut().line_of_record_at(start);
@@ -77,18 +106,25 @@ impl<'a> Rows<'a> {
             if self.record.iter().all(is_blank) {
                 continue;
             }
+            let surplus = self.surplus();
+            if let Some(recipe) = &mut self.recipe {
+                let texts = self.record.iter().take(self.columns.len());
+                let texts = texts.map(|cell| decode(without_zeros(cell), self.encoding));
+                for row in recipe.rows(texts.collect()) {
+                    for (builder, cell) in raw.builders.iter_mut().zip(&cells) {
+                        builder.append_option(cell.and_then(|index| row[index].as_deref()));
+                    }
+                    raw.end_row(&self.name, line, surplus.clone());
+                }
+                continue;
+            }
             for (builder, cell) in raw.builders.iter_mut().zip(&cells) {
                 let cell = cell.and_then(|index| self.record.get(index));
                 builder.append_option(cell.map(|cell| decode(without_zeros(cell), self.encoding)));
             }
-            raw.source_file.append_value(&self.name);
-            raw.line_number.push(line);
-            raw.day_first.push(self.is_day_first);
-            raw.row_key.push(self.has_row_key);
-            raw.surplus.append_option(self.surplus());
-            rows += 1;
+            raw.end_row(&self.name, line, surplus);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The cells beyond the header if any of them is filled.

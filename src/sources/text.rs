@@ -59,6 +59,49 @@ pub(super) fn transcode(
     Ok(Box::new(Utf16 { inner: bytes, decoder, text: Vec::new(), position: 0, is_done: false }))
 }
 
+/// Makes one tab of every run of blanks between two cells; those at the ends of lines are removed.
+pub(super) fn blanks_as_tabs(inner: Bytes<'_>) -> Bytes<'_> {
+    let tabs = BlanksAsTabs { inner, is_line_start: true, is_pending: false };
+    Box::new(BufReader::with_capacity(BUFFER_BYTES, tabs))
+}
+
+struct BlanksAsTabs<'a> {
+    inner: Bytes<'a>,
+    is_line_start: bool,
+    /// Whether blanks were seen since the last cell of the line.
+    is_pending: bool,
+}
+
+impl Read for BlanksAsTabs<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut written = 0;
+        // A cell may need a tab before its first letter.
+        while written + 1 < out.len() {
+            let ready = self.inner.fill_buf()?;
+            let Some(byte) = ready.first().copied() else { break };
+            match byte {
+                b' ' | b'\t' => self.is_pending = !self.is_line_start,
+                b'\n' | b'\r' => {
+                    (self.is_line_start, self.is_pending) = (true, false);
+                    out[written] = byte;
+                    written += 1;
+                }
+                byte => {
+                    if self.is_pending {
+                        out[written] = b'\t';
+                        written += 1;
+                    }
+                    (self.is_line_start, self.is_pending) = (false, false);
+                    out[written] = byte;
+                    written += 1;
+                }
+            }
+            self.inner.consume(1);
+        }
+        Ok(written)
+    }
+}
+
 /// Reads so many bytes, fewer at the end.
 pub(super) fn take(bytes: &mut dyn BufRead, count: usize) -> io::Result<Vec<u8>> {
     let mut taken = Vec::new();

@@ -1,7 +1,6 @@
 //! Silver: source files into bronze, bronze into typed, clean rows, and the quality gate.
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use polars::prelude::DataFrame;
 
 use super::plan::{NewGeneration, StartFrom};
 use super::refresher::Refresher;
@@ -121,7 +120,7 @@ impl Refresher {
         let clean = async || {
             let (texts, options) = (sources::texts(&self.lake, files), options.clone());
             let clean = move || {
-                let mut raw = PerDataSet::from_fn(|_| DataFrame::empty());
+                let mut raw = PerDataSet::from_fn(|_| silver::RawTable::default());
                 for (set, texts) in texts {
                     raw[set] = read(set, texts)?;
                 }

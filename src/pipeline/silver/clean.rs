@@ -4,6 +4,7 @@ use polars::prelude::*;
 
 use super::cleaned::{Cleaned, Rules};
 use super::layer::{CleaningOptions, Silver};
+use super::raw_table::RawTable;
 use super::{customers, purchases, quality};
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
@@ -20,7 +21,7 @@ fn rules_of(set: DataSet) -> &'static Rules {
 ///
 /// # Errors
 /// Any error of the query engine.
-pub fn clean(raw: PerDataSet<DataFrame>, options: &CleaningOptions) -> Result<Silver> {
+pub fn clean(raw: PerDataSet<RawTable>, options: &CleaningOptions) -> Result<Silver> {
     let mut valid = PerDataSet::from_fn(|_| DataFrame::empty());
     let mut rejected = PerDataSet::from_fn(|_| DataFrame::empty());
     let mut report = QualityReport::default();
@@ -47,6 +48,6 @@ pub fn clean(raw: PerDataSet<DataFrame>, options: &CleaningOptions) -> Result<Si
 ///
 /// # Errors
 /// As [`clean`].
-pub fn clean_purchases(raw: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
+pub fn clean_purchases(raw: RawTable, options: &CleaningOptions) -> Result<Cleaned> {
     purchases::clean(raw, options, &DataFrame::empty())
 }

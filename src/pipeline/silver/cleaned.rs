@@ -6,6 +6,7 @@ use polars::prelude::DataFrame;
 
 use super::found::FoundCustomers;
 use super::layer::CleaningOptions;
+use super::raw_table::RawTable;
 use crate::domain::account::Account;
 use crate::domain::data_set::PerDataSet;
 use crate::domain::time::Timestamp;
@@ -36,5 +37,5 @@ pub struct Cleaned {
 pub(super) struct Rules {
     /// Validates every raw row. The third argument holds the valid rows of the data sets before
     /// this one.
-    pub(super) clean: fn(DataFrame, &CleaningOptions, &PerDataSet<DataFrame>) -> Result<Cleaned>,
+    pub(super) clean: fn(RawTable, &CleaningOptions, &PerDataSet<DataFrame>) -> Result<Cleaned>,
 }

@@ -4,11 +4,23 @@
 pub(crate) const SOURCE_FILE: &str = "source_file";
 /// The line that its record starts on; the header is line 1.
 pub(crate) const LINE_NUMBER: &str = "line_number";
-/// Whether the day comes first in the file's dates where no cell shows it.
-pub(crate) const DAY_FIRST: &str = "~day_first";
-/// Whether id_achat may identify rows rather than orders.
-pub(crate) const ROW_KEY: &str = "~row_key";
+/// What a row is if it is not just a sale or a movement by the sign of its amount: a [`RowKind`].
+pub(crate) const ROW_KIND: &str = "~kind";
 /// The cells beyond the columns of the header if any of them is filled; otherwise null.
 pub(crate) const SURPLUS: &str = "surplus_cells";
 /// Why a row was rejected; null in a valid row.
 pub(crate) const REASON: &str = "reason";
+
+/// What a row is, as its profile says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum RowKind {
+    /// Failed, voided, not paid, or a test.
+    NotASale,
+    /// Shipping, a gift card or another thing that is no goods.
+    NotGoods,
+    /// A refund that is not a row of the file: it is made of an order's refunded amount.
+    RefundedAmount,
+    /// The same, made of an order's status: all of the order was given back.
+    RefundedStatus,
+}

@@ -1,7 +1,5 @@
 //! Customers as files list them: one row per identifier, later rows over earlier ones.
 
-use polars::prelude::*;
-
 use super::checks::{earliest_future, rejected_rows, set_aside, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
 use super::columns::SURPLUS;
@@ -9,6 +7,7 @@ use super::customer::{Customer, FROM_FILE, frame_of};
 use super::layer::CleaningOptions;
 use super::orders::{REPEATED, SUPERSEDED};
 use super::raw::{IdCell, Raw};
+use super::raw_table::RawTable;
 use super::values::identifiers::{check_collisions, customer_number};
 use super::values::texts;
 use crate::domain::time::DAY_MICROS;
@@ -20,8 +19,8 @@ pub(super) const RULES: Rules = Rules { clean: |raw, options, _| clean(raw, opti
 const NO_CUSTOMER: &[&str] = &["0", "-"];
 
 /// Validates every raw row. The valid ones are customers, ascending by id_client.
-fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
-    let raw = Raw::new(frame)?;
+fn clean(table: RawTable, options: &CleaningOptions) -> Result<Cleaned> {
+    let raw = Raw::new(table);
     let ids = raw.identifiers("id_client", NO_CUSTOMER, |_| true)?;
     let dates = raw.dates("date_inscription", options.rules.date_order)?;
     let (signups, no_signup) = (dates.cells, dates.blanks);
@@ -36,7 +35,7 @@ fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
         _ => None,
     });
     check_collisions(texts, &options.rules.id_salt)?;
-    let countries = unify_spelling(&raw.names("pays")?, |row| reasons[row].is_none());
+    let countries = unify_spelling(&raw.countries()?, |row| reasons[row].is_none());
     let (names, emails) = (raw.names("nom")?, raw.texts("email")?);
     let customer = |row: usize| {
         let ref_client = ids[row].text()?;
@@ -63,7 +62,7 @@ fn clean(frame: DataFrame, options: &CleaningOptions) -> Result<Cleaned> {
         warnings: warnings(&customers),
         valid: frame_of(&customers)?,
         set_aside: set_aside(&reasons),
-        findings: dates.notes,
+        findings: raw.notes.iter().cloned().chain(dates.notes).collect(),
         ..Cleaned::default()
     })
 }

@@ -55,8 +55,7 @@ impl FoundCustomers {
         buyers: &[Option<i64>],
         listed: &Listed,
     ) -> Result<Self> {
-        let (names, emails, countries) =
-            (raw.names("nom")?, raw.texts("email")?, raw.names("pays")?);
+        let (names, emails, countries) = (raw.names("nom")?, raw.texts("email")?, raw.countries()?);
         let mut found: BTreeMap<i64, Found> = BTreeMap::new();
         for (row, buyer) in buyers.iter().enumerate() {
             let (Some(id), None, Some(at)) = (buyer, rows.reasons[row], rows.at[row]) else {

@@ -4,9 +4,9 @@ use polars::prelude::DataFrame;
 use serde::Serialize;
 
 pub use super::orders::RepeatedId;
-pub use super::values::date_forms::DateOrder;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::manifest::QualityReport;
+pub use crate::domain::reading::DateOrder;
 use crate::domain::time::Timestamp;
 
 /// What cleaning depends on besides the rows.
@@ -37,6 +37,12 @@ pub struct CleaningRules {
     pub guests_by_email: bool,
     /// What is hashed before the text of an identifier.
     pub id_salt: String,
+    /// What counts as revenue where files tell goods from the rest.
+    pub revenue: Revenue,
+    /// Whether refunds are taken off revenue.
+    pub refunds: Refunds,
+    /// Whether a customer may be known by name alone.
+    pub customers_by_name: bool,
 }
 
 impl Default for CleaningRules {
@@ -50,6 +56,9 @@ impl Default for CleaningRules {
             currency: None,
             guests_by_email: true,
             id_salt: String::new(),
+            revenue: Revenue::Goods,
+            refunds: Refunds::Net,
+            customers_by_name: false,
         }
     }
 }
@@ -65,6 +74,32 @@ pub enum Unlisted {
     Customer,
     /// It is rejected.
     Reject,
+}
+
+/// What counts as revenue where files tell goods from the rest.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Revenue {
+    /// Goods after every discount.
+    Goods,
+    /// The totals of orders, with shipping and tax.
+    OrderTotal,
+}
+
+/// What becomes of refunds.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Refunds {
+    /// They are taken off revenue.
+    Net,
+    /// They are not served.
+    LeaveOut,
 }
 
 /// The silver layer of one run.

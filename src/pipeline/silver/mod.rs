@@ -14,14 +14,20 @@ mod found;
 mod layer;
 pub(crate) mod lines;
 mod money;
+mod order_money;
 mod orders;
 pub mod partition;
 mod purchase_rows;
 mod purchases;
 pub mod quality;
 mod raw;
+mod raw_table;
 mod values;
 
 pub use clean::{clean, clean_purchases};
 pub use cleaned::Cleaned;
-pub use layer::{CleaningOptions, CleaningRules, DateOrder, RepeatedId, Silver, Unlisted};
+pub use layer::{
+    CleaningOptions, CleaningRules, DateOrder, Refunds, RepeatedId, Revenue, Silver, Unlisted,
+};
+pub use raw_table::{KnownBy, RawFile, RawTable};
+pub(crate) use values::countries::country_name;

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use super::layer::CleaningOptions;
 use super::orders::{REPEATED, Resolved, SUPERSEDED};
 use super::purchase_rows::{OTHER_CURRENCY, PurchaseRows, TOTAL_ROW};
+use super::purchases::{NOT_A_SALE, NOT_GOODS, REFUND_LEFT_OUT};
 use super::raw::Raw;
 use crate::domain::account::{Account, Entry, in_units};
 use crate::domain::text::counted;
 use crate::pipeline::{PipelineError, Result};
 
 /// Reasons that are no errors: rows with one weigh nothing in the quality gate.
-pub(super) const SET_ASIDE: [&str; 3] = [TOTAL_ROW, REPEATED, SUPERSEDED];
+pub(super) const SET_ASIDE: [&str; 6] =
+    [TOTAL_ROW, REPEATED, SUPERSEDED, NOT_A_SALE, NOT_GOODS, REFUND_LEFT_OUT];
 /// The share of revenue from which on something is said in a sentence.
 const TELLING_SHARE: f64 = 0.005;
 /// Amounts above so many times the median are named.
@@ -55,6 +57,16 @@ impl Accounting<'_> {
                 }
             }
         }
+        for (row, sum) in &self.rows.not_goods {
+            // What a row that is not served holds beside goods is not counted at all.
+            if self.rows.reasons[*row].is_none() {
+                let key = (self.raw.file_of(*row), self.rows.currencies[*row].as_deref());
+                if let Some(account) = accounts.get_mut(&key) {
+                    account.read += sum;
+                    self.add(&mut account.set_aside, NOT_GOODS, *row, *sum);
+                }
+            }
+        }
         let accounts: Vec<Account> = accounts.into_values().collect();
         match accounts.iter().find(|account| account.explained() != account.read) {
             None => Ok(accounts),
@@ -81,10 +93,8 @@ impl Accounting<'_> {
 
     fn add(&self, entries: &mut BTreeMap<String, Entry>, reason: &str, row: usize, sum: i64) {
         if !entries.contains_key(reason) {
-            let cells = self.raw.cells(column_of(reason)).ok();
-            let value = cells.and_then(|cells| cells.get(row)).unwrap_or_default().trim();
-            let entry =
-                Entry { line: self.raw.line(row), value: value.to_owned(), ..Entry::default() };
+            let value = self.example(reason, row).unwrap_or_default();
+            let entry = Entry { line: self.raw.line(row), value, ..Entry::default() };
             entries.insert(reason.to_owned(), entry);
         }
         if let Some(entry) = entries.get_mut(reason) {
@@ -92,6 +102,25 @@ impl Accounting<'_> {
             entry.without_amount += u64::from(self.rows.amounts[row].is_none());
             entry.sum += sum;
         }
+    }
+}
+
+impl Accounting<'_> {
+    /// The filled cell that a reason is about.
+    fn example(&self, reason: &str, row: usize) -> Option<String> {
+        let reading = &self.raw.files[self.raw.file_of(row)].reading;
+        let usual: Vec<&str> = match reason {
+            NOT_A_SALE => reading.statuses.iter().map(|status| status.column.as_str()).collect(),
+            NOT_GOODS => vec!["livraison", "livraison_ligne", "total", "produit"],
+            reason => vec![column_of(reason)],
+        };
+        let amounts = ["montant", "montant_commande", "prix", "sous_total", "total"];
+        let is_amount = usual == ["montant"];
+        let columns = usual.into_iter().chain(amounts.into_iter().filter(|_| is_amount));
+        columns.into_iter().find_map(|column| {
+            let cell = self.raw.cells_if_any(column).ok()??.get(row)?.trim().to_owned();
+            (!cell.is_empty()).then_some(cell)
+        })
     }
 }
 
@@ -171,7 +200,8 @@ pub(super) fn findings(
             percent(refunds)
         ));
     }
-    found.extend(guests(accounting, buyers, &percent, &share));
+    found.extend(guests(accounting, buyers, options, &percent, &share));
+    found.extend(order_amounts(accounting, &share));
     found.extend(large_amounts(accounting, options));
     found
 }
@@ -186,7 +216,12 @@ fn sentence(account: &Account, reason: &str, entry: &Entry, is_left_out: bool) -
         0 => String::new(),
         rows => format!(", {rows} without a readable amount"),
     };
-    let what = if is_left_out { "left out" } else { "not counted again" };
+    let what = match reason {
+        _ if is_left_out => "left out",
+        NOT_A_SALE | NOT_GOODS => "not counted",
+        REFUND_LEFT_OUT => "not taken off revenue",
+        _ => "not counted again",
+    };
     let advice = if is_left_out { format!("; {}", advice(reason)) } else { String::new() };
     format!(
         "{}: {} {what} as {reason}, {}{currency} in all{without}; for example line {} \"{}\"{advice}",
@@ -198,10 +233,40 @@ fn sentence(account: &Account, reason: &str, entry: &Entry, is_left_out: bool) -
     )
 }
 
+/// Amounts of whole orders: what is in them, and how much of it lines share.
+fn order_amounts(accounting: &Accounting<'_>, share: &dyn Fn(i64) -> f64) -> Vec<String> {
+    let Accounting { raw, rows, .. } = accounting;
+    let mut found = Vec::new();
+    for file in &raw.files {
+        let sum_of = |is_counted: &dyn Fn(usize) -> bool| -> i64 {
+            let of_file = served(rows).filter(|row| file.rows.contains(row));
+            of_file.filter(|row| is_counted(*row)).map(|row| rows.micros[row].max(0)).sum()
+        };
+        let totals = if file.reading.order_totals { sum_of(&|_| true) } else { 0 };
+        if totals > 0 {
+            found.push(format!(
+                "{}: {} are order totals with shipping and tax in them; the file has no other amounts",
+                file.name,
+                shown(totals)
+            ));
+        }
+        let shared = sum_of(&|row| rows.shared.binary_search(&row).is_ok());
+        if shared > 0 && share(shared) >= TELLING_SHARE {
+            found.push(format!(
+                "{}: {} of product revenue are known for whole orders only; their lines share them by price and quantity, else by quantity, else evenly",
+                file.name,
+                shown(shared)
+            ));
+        }
+    }
+    found
+}
+
 /// Orders without a customer.
 fn guests(
     accounting: &Accounting<'_>,
     buyers: &[Option<i64>],
+    options: &CleaningOptions,
     percent: &dyn Fn(i64) -> String,
     share: &dyn Fn(i64) -> f64,
 ) -> Option<String> {
@@ -215,8 +280,16 @@ fn guests(
     orders.retain(Option::is_some);
     orders.sort();
     orders.dedup();
+    let names = accounting.raw.cells_if_any("nom").ok().flatten();
+    let name = names.and_then(|names| names.get(*first)).map(str::trim).unwrap_or_default();
+    let name = if name.is_empty() { String::new() } else { format!(" {name:?}") };
+    let advice = if name.is_empty() || options.rules.customers_by_name {
+        ""
+    } else {
+        "; to make customers of names, set sources.customer_key = \"name\""
+    };
     Some(format!(
-        "{} of guests, {} in all ({} of revenue), for example {} line {}: they are in revenue, not among the customers",
+        "{} of guests, {} in all ({} of revenue), for example {} line {}{name}: they are in revenue, not among the customers{advice}",
         counted(orders.len() + unnumbered, "order"),
         shown(sum),
         percent(sum),

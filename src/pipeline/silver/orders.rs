@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use polars::prelude::{PlHashMap, StringChunked};
 
-use super::raw::FileRows;
+use super::columns::RowKind;
+use super::raw_table::{KnownBy, RawFile};
 use super::values::identifiers::line_number;
 
 /// A row that says the same as another one that is served.
@@ -31,7 +32,7 @@ pub enum RepeatedId {
 
 /// The rows of purchases as orders need them, one entry per row.
 pub(super) struct OrderRows<'a> {
-    pub(super) files: &'a [FileRows],
+    pub(super) files: &'a [RawFile],
     /// The number of the row's order.
     pub(super) orders: &'a [i64],
     /// Amounts in millionths; changed where an order's total is spread over its lines.
@@ -41,6 +42,8 @@ pub(super) struct OrderRows<'a> {
     pub(super) products: &'a StringChunked,
     pub(super) quantities: &'a [Option<i64>],
     pub(super) prices: &'a [Option<f64>],
+    /// What each row is; empty where every row is just what its amount says.
+    pub(super) kinds: &'a [Option<RowKind>],
     /// Why a row is not served; `None` for those that are.
     pub(super) reasons: &'a mut [Option<&'static str>],
 }
@@ -79,6 +82,10 @@ pub(super) fn resolve(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> 
     }
     let mut resolved = Resolved::default();
     for file in 0..rows.files.len() {
+        if rows.files[file].known_by == KnownBy::Profile {
+            // Its profile says what its amounts are.
+            continue;
+        }
         let name = rows.files[file].name.clone();
         let range = rows.files[file].rows.clone();
         let of_file: Vec<Vec<usize>> = groups
@@ -94,7 +101,7 @@ pub(super) fn resolve(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> 
         if of_file.is_empty() {
             continue;
         }
-        let has_row_key = rows.files[file].has_row_key;
+        let has_row_key = rows.files[file].reading.row_key;
         let meaning = meaning_of(rows, &of_file, has_row_key, setting);
         if meaning == Meaning::Cautious {
             let repeated =
@@ -141,12 +148,18 @@ struct RefundCount {
 /// never replaced; equal ones of several files count once.
 fn resolve_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
     let file_of = |row: usize| rows.files.partition_point(|file| file.rows.end <= row);
-    let latest = group.iter().filter(|row| rows.micros[**row] >= 0).map(|row| file_of(*row)).max();
+    // Rows made of an order's refunded amount or status stand and fall with its lines.
+    let is_made = |row: usize| {
+        let kind = rows.kinds.get(row).copied().flatten();
+        matches!(kind, Some(RowKind::RefundedAmount | RowKind::RefundedStatus))
+    };
+    let is_line = |row: &usize| rows.micros[*row] >= 0 && !is_made(*row);
+    let latest = group.iter().filter(|row| is_line(row)).map(|row| file_of(*row)).max();
     let mut refunds: BTreeMap<_, RefundCount> = BTreeMap::new();
     let mut reasons = Vec::new();
     for row in group.iter().copied() {
         let file = file_of(row);
-        if rows.micros[row] >= 0 {
+        if is_line(&row) || is_made(row) {
             if Some(file) < latest {
                 reasons.push((row, SUPERSEDED));
             }
@@ -282,28 +295,76 @@ pub(super) fn spread(total: i64, weights: &[i64]) -> Vec<i64> {
     shares
 }
 
-/// The key and the number of each served row within its order: sale lines first, then refunds, each in
-/// reading order, so that a further export of the same order changes neither. An order's first line
-/// has the order's number.
+/// A line that is served.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    /// Its row.
+    pub(super) row: usize,
+    /// The row that has its product: another one where a refund is spread over its order's lines.
+    pub(super) product: usize,
+    /// Its amount in millionths.
+    pub(super) micros: i64,
+}
+
+/// The lines of served rows, in reading order. A refund without a product is spread over the lines of
+/// its order that were sold; `of` gives the rows that a refund belongs to among them.
+pub(super) fn lines_of(rows: &OrderRows<'_>, belongs: impl Fn(usize, usize) -> bool) -> Vec<Line> {
+    let is_served = |row: usize| rows.reasons[row].is_none();
+    let is_open =
+        |row: usize| is_served(row) && rows.micros[row] < 0 && rows.products.get(row).is_none();
+    let mut sold: BTreeMap<i64, Vec<usize>> = (0..rows.orders.len())
+        .filter(|row| is_open(*row))
+        .map(|row| (rows.orders[row], Vec::new()))
+        .collect();
+    if !sold.is_empty() {
+        for row in (0..rows.orders.len()).filter(|row| is_served(*row) && rows.micros[*row] > 0) {
+            if let Some(lines) = sold.get_mut(&rows.orders[row]) {
+                lines.push(row);
+            }
+        }
+    }
+    let mut lines = Vec::with_capacity(rows.orders.len());
+    for row in (0..rows.orders.len()).filter(|row| is_served(*row)) {
+        let whole = Line { row, product: row, micros: rows.micros[row] };
+        let of_order = sold.get(&rows.orders[row]).filter(|_| is_open(row));
+        let of_refund: Vec<usize> =
+            of_order.into_iter().flatten().copied().filter(|sale| belongs(row, *sale)).collect();
+        if of_refund.is_empty() {
+            lines.push(whole);
+            continue;
+        }
+        let weights: Vec<i64> = of_refund.iter().map(|sale| rows.micros[*sale]).collect();
+        for (sale, share) in of_refund.iter().zip(spread(-rows.micros[row], &weights)) {
+            if share > 0 {
+                lines.push(Line { row, product: *sale, micros: -share });
+            }
+        }
+    }
+    lines
+}
+
+/// The key and the number of each line within its order: sale lines first, then refunds, each in reading
+/// order, so that a further export of the same order changes neither. An order's first line has the
+/// order's number.
 pub(super) fn number_lines(
     orders: &[i64],
-    micros: &[i64],
+    lines: &[Line],
     text: impl Fn(usize) -> String,
-    is_served: impl Fn(usize) -> bool,
 ) -> Vec<(i64, i64)> {
-    let mut numbered = vec![(0, 0); orders.len()];
-    let mut lines: PlHashMap<i64, i64> = PlHashMap::default();
-    lines.reserve(orders.len());
+    let mut numbered = vec![(0, 0); lines.len()];
+    let mut counts: PlHashMap<i64, i64> = PlHashMap::default();
+    counts.reserve(lines.len());
     for of_refunds in [false, true] {
-        for (row, order) in orders.iter().enumerate() {
-            if !is_served(row) || (micros[row] < 0) != of_refunds {
+        for (line, numbered) in lines.iter().zip(&mut numbered) {
+            if (line.micros < 0) != of_refunds {
                 continue;
             }
-            let line = lines.entry(*order).or_insert(0);
-            *line += 1;
-            let is_first = *line == 1;
-            let key = if is_first { *order } else { line_number(&text(row), *line) };
-            numbered[row] = (key, *line);
+            let order = orders[line.row];
+            let number = counts.entry(order).or_insert(0);
+            *number += 1;
+            let is_first = *number == 1;
+            let key = if is_first { order } else { line_number(&text(line.row), *number) };
+            *numbered = (key, *number);
         }
     }
     numbered
@@ -312,6 +373,7 @@ pub(super) fn number_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::reading::Reading;
 
     #[test]
     fn shares_add_up_to_the_last_millionth() {
@@ -325,7 +387,7 @@ mod tests {
     type Row = (i64, i64, &'static str, Option<i64>, Option<f64>);
 
     struct Table {
-        files: Vec<FileRows>,
+        files: Vec<RawFile>,
         rows: Vec<Row>,
     }
 
@@ -337,7 +399,8 @@ mod tests {
                 table.rows.extend_from_slice(rows);
                 let name = format!("{index}.csv");
                 let rows = start..table.rows.len();
-                table.files.push(FileRows { name, rows, date_order: None, has_row_key: true });
+                let reading = Reading { row_key: true, ..Reading::default() };
+                table.files.push(RawFile { name, rows, reading, known_by: KnownBy::Goldsmith });
             }
             table
         }
@@ -360,6 +423,7 @@ mod tests {
                     products: &products,
                     quantities: &quantities,
                     prices: &prices,
+                    kinds: &[],
                     reasons: &mut reasons,
                 },
                 setting,
@@ -451,7 +515,9 @@ mod tests {
 
     #[test]
     fn an_orders_first_line_has_its_number() {
-        let keys = number_lines(&[7, 8, 7, 7], &[-1, 5, 5, 5], |_| "7".to_owned(), |_| true);
+        let line = |(row, micros)| Line { row, product: row, micros };
+        let lines: Vec<Line> = [-1, 5, 5, 5].into_iter().enumerate().map(line).collect();
+        let keys = number_lines(&[7, 8, 7, 7], &lines, |_| "7".to_owned());
         assert_eq!((keys[1], keys[2]), ((8, 1), (7, 1)));
         assert_eq!((keys[3].1, keys[0].1), (2, 3));
         assert!(keys[0].0 > 8 && keys[3].0 > 8);

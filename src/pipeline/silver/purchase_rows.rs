@@ -4,9 +4,11 @@
 
 use polars::prelude::*;
 
-use super::columns::SURPLUS;
+use super::columns::{RowKind, SURPLUS};
 use super::layer::CleaningOptions;
-use super::raw::{FileRows, IdCell, Raw, Values};
+use super::order_money::Money;
+use super::raw::{IdCell, Raw, Values};
+use super::raw_table::{KnownBy, RawFile};
 use super::values::currency;
 use super::values::identifiers;
 use crate::domain::account::in_units;
@@ -36,6 +38,8 @@ const MAX_PRICE: f64 = 1e12;
 /// The greatest amount that is counted exactly in millionths.
 const MAX_AMOUNT: f64 = 1e12;
 
+/// What stands for the currency where no file names one; those of the older systems are in euros.
+const UNKNOWN_CURRENCY: &str = "unknown";
 /// A row of totals under the data.
 pub(super) const TOTAL_ROW: &str = "total_row";
 /// A row in another currency than the one that is served.
@@ -47,6 +51,12 @@ pub(super) struct PurchaseRows {
     pub(super) reasons: Vec<Option<&'static str>>,
     pub(super) orders: Vec<IdCell>,
     pub(super) customers: Vec<IdCell>,
+    /// What each row is; empty where every row is just what its amount says.
+    pub(super) kinds: Vec<Option<RowKind>>,
+    /// Millionths of a row's order that are no goods.
+    pub(super) not_goods: Vec<(usize, i64)>,
+    /// Rows whose amount is a share of what is known for the order only.
+    pub(super) shared: Vec<usize>,
     /// Microseconds.
     pub(super) at: Vec<Option<i64>>,
     pub(super) amounts: Vec<Option<f64>>,
@@ -73,40 +83,47 @@ pub(super) fn to_micros(amount: f64) -> i64 {
 impl PurchaseRows {
     /// Reads every row and finds the first reason that applies to it alone.
     pub(super) fn read(raw: &Raw, options: &CleaningOptions) -> Result<Self> {
-        let Values { cells: mut amounts, blanks: no_amount, mut notes } = raw.amounts("montant")?;
-        for amount in &mut amounts.values {
-            *amount = amount.filter(|amount| amount.abs() <= MAX_AMOUNT);
-        }
+        let kinds = raw.kinds()?;
+        let mut money = Money::read(raw)?;
         let dates = raw.dates("date_achat", options.rules.date_order)?;
         let (at, no_date) = (dates.cells, dates.blanks);
-        notes.extend(dates.notes);
-        let micros: Vec<i64> =
-            amounts.values.iter().map(|amount| amount.map_or(0, to_micros)).collect();
-        check_sums_fit(&micros)?;
-        let totals = total_rows(raw, &micros, &no_date)?;
-        let is_row = |row: usize| !totals[row];
+        let totals = total_rows(raw, &money.micros_below(MAX_AMOUNT), &no_date)?;
+        let is_refund = refund_numbers(raw)?;
+        let is_counted = |row: usize| !totals[row] && !is_refund(row);
+        let orders = raw.identifiers("id_achat", &["0"], is_counted)?;
+        let customers = raw.identifiers("id_client", GUESTS, |row| !totals[row])?;
+        money.complete(raw, &orders, &kinds, options)?;
         let (quantities, odd_quantities) = quantities(raw)?;
         let (prices, odd_prices) = prices(raw)?;
+        let Money { mut amounts, blanks: no_amount, ambiguous, currencies, .. } = money;
+        for amount in &mut amounts {
+            *amount = amount.filter(|amount| amount.abs() <= MAX_AMOUNT);
+        }
+        let micros: Vec<i64> = amounts.iter().map(|amount| amount.map_or(0, to_micros)).collect();
+        check_sums_fit(&micros)?;
+        let mut notes = money.notes;
+        notes.extend(dates.notes);
         let mut rows = Self {
             reasons: vec![None; raw.height()],
-            orders: raw.identifiers("id_achat", &["0"], is_row)?,
-            customers: raw.identifiers("id_client", GUESTS, is_row)?,
+            orders,
+            customers,
+            kinds,
+            not_goods: money.not_goods,
+            shared: money.shared,
             at,
             micros,
             products: raw.names("produit")?,
             quantities,
             prices,
-            currencies: named_currencies(raw, &amounts.currencies)?,
+            currencies: named_currencies(raw, &currencies)?,
             currency: None,
             unreadable: vec![
                 ("unreadable_quantite", odd_quantities),
                 ("unreadable_prix", odd_prices),
             ],
-            amounts: amounts.values,
+            amounts,
             notes,
         };
-        let mut ambiguous = vec![false; raw.height()];
-        amounts.ambiguous.iter().for_each(|(row, _)| ambiguous[*row] = true);
         let surplus = raw.cells(SURPLUS)?;
         let has_orders = has_orders(raw)?;
         for row in 0..raw.height() {
@@ -116,6 +133,9 @@ impl PurchaseRows {
                 Some("malformed_row")
             } else if !rows.is_identified(row, has_orders[raw.file_of(row)]) {
                 Some("invalid_id")
+            } else if rows.kind(row) == Some(RowKind::NotASale) {
+                // What it would have been worth does not matter, nor when.
+                None
             } else if no_amount[row] || no_date[row] {
                 Some("missing_value")
             } else {
@@ -123,7 +143,16 @@ impl PurchaseRows {
             };
         }
         rows.choose_currency(options);
+        let is_goldsmith = |file: &RawFile| file.known_by == KnownBy::Goldsmith;
+        if rows.currency.is_none() && !raw.files.iter().all(is_goldsmith) {
+            rows.currency = Some(UNKNOWN_CURRENCY.to_owned());
+        }
         Ok(rows)
+    }
+
+    /// What a row is, if it is not just what its amount says.
+    pub(super) fn kind(&self, row: usize) -> Option<RowKind> {
+        self.kinds.get(row).copied().flatten()
     }
 
     /// Whether order and customer can be told; a guest is no error.
@@ -157,16 +186,19 @@ impl PurchaseRows {
     /// Serves the currency of the settings, else the one that most rows name, and leaves out others.
     fn choose_currency(&mut self, options: &CleaningOptions) {
         let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
-        for (currency, reason) in self.currencies.iter().zip(&self.reasons) {
-            if let (Some(currency), None) = (currency, reason) {
+        let is_sale =
+            |kinds: &[Option<RowKind>], row| kinds.get(row) != Some(&Some(RowKind::NotASale));
+        for (row, (currency, reason)) in self.currencies.iter().zip(&self.reasons).enumerate() {
+            if let (Some(currency), None, true) = (currency, reason, is_sale(&self.kinds, row)) {
                 *counts.entry(currency).or_default() += 1;
             }
         }
         let most = counts.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)));
         let named = most.map(|(currency, _)| (*currency).to_owned());
         self.currency = options.rules.currency.clone().or(named);
-        for (currency, reason) in self.currencies.iter().zip(&mut self.reasons) {
-            if reason.is_none() && currency.is_some() && *currency != self.currency {
+        for (row, (currency, reason)) in self.currencies.iter().zip(&mut self.reasons).enumerate() {
+            let is_served = reason.is_none() && is_sale(&self.kinds, row);
+            if is_served && currency.is_some() && *currency != self.currency {
                 *reason = Some(OTHER_CURRENCY);
             }
         }
@@ -214,10 +246,29 @@ impl PurchaseRows {
     }
 }
 
+/// Whether the order number of a row is that of a refund: it begins with the profile's prefix, or with a
+/// C before digits where units or amount are negative.
+fn refund_numbers(raw: &Raw) -> Result<impl Fn(usize) -> bool> {
+    let (orders, units, amounts) =
+        (raw.cells("id_achat")?, raw.cells("quantite")?, raw.cells("montant")?);
+    let is_negative = move |cells: &StringChunked, row: usize| {
+        cells.get(row).is_some_and(|cell| cell.trim_start().starts_with(['-', '(']))
+    };
+    Ok(move |row: usize| {
+        let Some(order) = orders.get(row).map(str::trim) else { return false };
+        let prefix = raw.files[raw.file_of(row)].reading.refund_prefix.as_deref();
+        let is_numbered = order.strip_prefix(['C', 'c']).is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        prefix.is_some_and(|prefix| order.starts_with(prefix))
+            || (is_numbered && (is_negative(units, row) || is_negative(amounts, row)))
+    })
+}
+
 /// Whether each file has order numbers.
 fn has_orders(raw: &Raw) -> Result<Vec<bool>> {
     let cells = raw.cells("id_achat")?;
-    let has = |file: &FileRows| file.rows.clone().any(|row| cells.get(row).is_some());
+    let has = |file: &RawFile| file.rows.clone().any(|row| cells.get(row).is_some());
     Ok(raw.files.iter().map(has).collect())
 }
 
@@ -294,8 +345,18 @@ fn prices(raw: &Raw) -> Result<(Vec<Option<f64>>, Vec<usize>)> {
 /// The currency that each row names, in its column or with its amount.
 fn named_currencies(raw: &Raw, signs: &[(usize, &'static str)]) -> Result<Vec<Option<String>>> {
     let cells = raw.texts("devise")?;
-    let named = |cell: &str| currency::code(cell).unwrap_or_else(|| cell.to_uppercase());
+    let named = |cell: &str| {
+        let with_amount = || currency::of_amount(cell).map(str::to_owned);
+        currency::code(cell).or_else(with_amount).unwrap_or_else(|| cell.to_uppercase())
+    };
     let mut currencies: Vec<Option<String>> = cells.iter().map(|cell| cell.map(named)).collect();
+    for file in &raw.files {
+        if let Some(usual) = &file.reading.currency {
+            for currency in &mut currencies[file.rows.clone()] {
+                currency.get_or_insert_with(|| usual.clone());
+            }
+        }
+    }
     for (row, code) in signs {
         currencies[*row].get_or_insert_with(|| (*code).to_owned());
     }

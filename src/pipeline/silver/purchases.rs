@@ -3,17 +3,21 @@
 //! `purchase_rows.rs` judges each row alone, `orders.rs` rows that share an order; this puts both
 //! together and makes the frame of lines.
 
+use std::collections::BTreeMap;
+
 use polars::prelude::*;
 
 use super::checks::{earliest_future, rejected_rows, set_aside, take_instants, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
+use super::columns::RowKind;
 use super::customer::Listed;
 use super::found::FoundCustomers;
-use super::layer::{CleaningOptions, Unlisted};
+use super::layer::{CleaningOptions, Refunds, Unlisted};
 use super::money::{Accounting, findings};
-use super::orders::{OrderRows, Resolved, number_lines, resolve};
+use super::orders::{Line, OrderRows, REPEATED, Resolved, lines_of, number_lines, resolve};
 use super::purchase_rows::PurchaseRows;
 use super::raw::{IdCell, Raw};
+use super::raw_table::RawTable;
 use super::values::identifiers::{check_collisions, customer_number};
 use super::values::texts;
 use crate::domain::account::in_units;
@@ -36,42 +40,39 @@ pub(super) const RULES: Rules = Rules {
 const REFUND: &str = "refund";
 /// A purchase of a customer who is not listed, where the settings reject those.
 const ORPHAN: &str = "orphan_client";
+/// An order that failed, was voided, is not paid, or was a test.
+pub(super) const NOT_A_SALE: &str = "not_a_sale";
+/// Shipping, tax, a gift card.
+pub(super) const NOT_GOODS: &str = "not_goods";
+/// A refund where the settings leave those out.
+pub(super) const REFUND_LEFT_OUT: &str = "refund";
 
 /// Reads every raw row against the listed customers. The valid rows are lines, ascending by
 /// id_achat.
 pub(super) fn clean(
-    frame: DataFrame,
+    table: RawTable,
     options: &CleaningOptions,
     customers: &DataFrame,
 ) -> Result<Cleaned> {
-    let raw = Raw::new(frame)?;
+    let raw = Raw::new(table);
     let listed = Listed::of(customers)?;
     let mut rows = PurchaseRows::read(&raw, options)?;
     rows.products = unify_spelling(&rows.products, |row| rows.reasons[row].is_none());
     let buyers = buyers(&raw, &rows, &listed, options)?;
     let orders = rows.order_numbers(&raw);
-    let read = rows.micros.clone();
-    let resolved = resolve(
-        &mut OrderRows {
-            files: &raw.files,
-            orders: &orders,
-            micros: &mut rows.micros,
-            at: &rows.at,
-            customers: &buyers.iter().map(|buyer| buyer.unwrap_or(0)).collect::<Vec<_>>(),
-            products: &rows.products,
-            quantities: &rows.quantities,
-            prices: &rows.prices,
-            reasons: &mut rows.reasons,
-        },
-        options.rules.repeated_id,
-    );
+    let mut read = rows.micros.clone();
+    let numbers: Vec<i64> = buyers.iter().map(|buyer| buyer.unwrap_or(0)).collect();
+    let resolved =
+        resolve(&mut order_rows(&raw, &mut rows, &orders, &numbers), options.rules.repeated_id);
+    judge_kinds(&raw, &mut rows, &orders, &mut read, options);
     let unlisted = reject_unlisted(&mut rows, &buyers, &listed, options);
     let accounting = Accounting { raw: &raw, rows: &rows, read: &read, resolved: &resolved };
     let accounts = accounting.accounts()?;
-    let mut sentences = rows.notes.clone();
+    let mut sentences = raw.notes.clone();
+    sentences.extend(rows.notes.iter().cloned());
     sentences.extend(findings(&accounting, &accounts, &buyers, options));
     let found = FoundCustomers::collect(&raw, &rows, &buyers, &listed)?;
-    let valid = lines(&raw, &rows, &buyers, &orders, &resolved)?;
+    let valid = lines(&raw, &mut rows, &buyers, &orders, &resolved)?;
     let mut warnings = rows.warnings();
     warnings.push(("unlisted_customer", unlisted));
     Ok(Cleaned {
@@ -114,6 +115,105 @@ fn buyers(
     Ok(rows.customers.iter().enumerate().map(buyer).collect())
 }
 
+/// The rows of purchases as orders need them.
+fn order_rows<'a>(
+    raw: &'a Raw,
+    rows: &'a mut PurchaseRows,
+    orders: &'a [i64],
+    customers: &'a [i64],
+) -> OrderRows<'a> {
+    OrderRows {
+        files: &raw.files,
+        orders,
+        micros: &mut rows.micros,
+        at: &rows.at,
+        customers,
+        products: &rows.products,
+        quantities: &rows.quantities,
+        prices: &rows.prices,
+        kinds: &rows.kinds,
+        reasons: &mut rows.reasons,
+    }
+}
+
+fn is_same_record(raw: &Raw, a: usize, b: usize) -> bool {
+    raw.file_of(a) == raw.file_of(b) && raw.line(a) == raw.line(b)
+}
+
+/// Sets aside what is not a sale or no goods, and counts one refund once: rows win over a refunded
+/// amount, an amount over a status. `read` gets the amounts that statuses stand for.
+fn judge_kinds(
+    raw: &Raw,
+    rows: &mut PurchaseRows,
+    orders: &[i64],
+    read: &mut [i64],
+    options: &CleaningOptions,
+) {
+    if rows.kinds.is_empty() && options.rules.refunds == Refunds::Net {
+        return;
+    }
+    let mut refunds: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for row in 0..raw.height() {
+        if rows.reasons[row].is_some() {
+            continue;
+        }
+        match rows.kind(row) {
+            Some(RowKind::NotASale) => rows.reasons[row] = Some(NOT_A_SALE),
+            Some(RowKind::NotGoods) => rows.reasons[row] = Some(NOT_GOODS),
+            Some(RowKind::RefundedAmount | RowKind::RefundedStatus) => {
+                refunds.entry(orders[row]).or_default().push(row);
+            }
+            None => {}
+        }
+    }
+    if !refunds.is_empty() {
+        for row in 0..raw.height() {
+            let is_refund = rows.micros[row] < 0 && rows.kind(row).is_none();
+            if is_refund && rows.reasons[row].is_none() {
+                refunds.entry(orders[row]).and_modify(|refunds| refunds.push(row));
+            }
+        }
+    }
+    for refunds in refunds.values() {
+        /// What tells of a refund, the best first.
+        const TOLD_BY: [Option<RowKind>; 3] =
+            [None, Some(RowKind::RefundedAmount), Some(RowKind::RefundedStatus)];
+        let is_told = |by: &&Option<RowKind>| refunds.iter().any(|row| rows.kind(*row) == **by);
+        let best = TOLD_BY.iter().find(is_told).copied().flatten();
+        let mut amounts_seen = Vec::new();
+        for row in refunds {
+            if rows.kind(*row) == Some(RowKind::RefundedStatus) && best == rows.kind(*row) {
+                let record = (0..raw.height().min(*row)).rev();
+                let record = record.take_while(|sale| is_same_record(raw, *row, *sale));
+                let sold = record.filter(|sale| rows.reasons[*sale].is_none());
+                let sum: i64 = sold.map(|sale| rows.micros[sale].max(0)).sum();
+                rows.micros[*row] = -sum;
+                read[*row] = -sum;
+                rows.amounts[*row] = Some(in_units(-sum));
+                if sum == 0 {
+                    rows.reasons[*row] = Some(REPEATED);
+                }
+            } else if rows.kind(*row) != best {
+                rows.reasons[*row] = Some(REPEATED);
+            } else if best == Some(RowKind::RefundedAmount) {
+                // The refund of a whole order that each of its lines repeats.
+                let key = (raw.file_of(*row), rows.micros[*row]);
+                if amounts_seen.contains(&key) {
+                    rows.reasons[*row] = Some(REPEATED);
+                }
+                amounts_seen.push(key);
+            }
+        }
+    }
+    if options.rules.refunds == Refunds::LeaveOut {
+        for row in 0..raw.height() {
+            if rows.reasons[row].is_none() && rows.micros[row] < 0 {
+                rows.reasons[row] = Some(REFUND_LEFT_OUT);
+            }
+        }
+    }
+}
+
 /// Counts the purchases of customers who are not listed, or rejects them.
 fn reject_unlisted(
     rows: &mut PurchaseRows,
@@ -140,20 +240,41 @@ fn reject_unlisted(
 /// The served rows as lines, ascending by id_achat.
 fn lines(
     raw: &Raw,
-    rows: &PurchaseRows,
+    rows: &mut PurchaseRows,
     buyers: &[Option<i64>],
     orders: &[i64],
     resolved: &Resolved,
 ) -> Result<DataFrame> {
+    resolved.spread.iter().for_each(|row| rows.amounts[*row] = Some(in_units(rows.micros[*row])));
+    let is_status: Vec<usize> = (0..rows.kinds.len())
+        .filter(|row| rows.kind(*row) == Some(RowKind::RefundedStatus))
+        .collect();
+    // What a status gives back is its own record.
+    let belongs = |refund: usize, sale: usize| {
+        is_status.binary_search(&refund).is_err() || is_same_record(raw, refund, sale)
+    };
+    let sold = lines_of(&order_rows(raw, rows, orders, &[]), belongs);
+    let rows = &*rows;
     let text = |row: usize| rows.orders[row].text().unwrap_or_else(|| orders[row].to_string());
-    let keys = number_lines(orders, &rows.micros, text, |row| rows.reasons[row].is_none());
-    let mut served: Vec<usize> =
-        (0..raw.height()).filter(|row| rows.reasons[*row].is_none()).collect();
-    if !served.is_sorted_by_key(|row| keys[*row].0) {
-        served.sort_unstable_by_key(|row| keys[*row].0);
+    let keys = number_lines(orders, &sold, text);
+    let mut order: Vec<usize> = (0..sold.len()).collect();
+    if !order.is_sorted_by_key(|line| keys[*line].0) {
+        order.sort_unstable_by_key(|line| keys[*line].0);
     }
-    let mut amounts = rows.amounts.clone();
-    resolved.spread.iter().for_each(|row| amounts[*row] = Some(in_units(rows.micros[*row])));
+    let keys: Vec<(i64, i64)> = order.iter().map(|line| keys[*line]).collect();
+    let sold: Vec<Line> = order.iter().map(|line| sold[*line]).collect();
+    let served: Vec<usize> = sold.iter().map(|line| line.row).collect();
+    let amount = |line: &Line| {
+        let is_whole = line.micros == rows.micros[line.row];
+        rows.amounts[line.row].filter(|_| is_whole).unwrap_or_else(|| in_units(line.micros))
+    };
+    let amounts: Float64Chunked = sold.iter().map(|line| Some(amount(line))).collect();
+    let shown = |value: &dyn Fn(&(i64, i64)) -> i64| {
+        let values: Int64Chunked = keys.iter().map(|key| Some(value(key))).collect();
+        values
+    };
+    let products: Vec<IdxSize> =
+        sold.iter().map(|line| IdxSize::try_from(line.product).unwrap_or(0)).collect();
     let integers = |name: &str, value: &dyn Fn(usize) -> Option<i64>| {
         let values: Int64Chunked = served.iter().map(|row| value(*row)).collect();
         values.with_name(name.into()).into_column()
@@ -168,25 +289,31 @@ fn lines(
     };
     let index: Vec<IdxSize> =
         served.iter().map(|row| IdxSize::try_from(*row).unwrap_or(0)).collect();
-    let take = |name: &str, texts: &StringChunked| {
-        let taken = texts.clone().into_series().take_slice(&index)?;
+    let take = |name: &str, texts: &StringChunked, rows: &[IdxSize]| {
+        let taken = texts.clone().into_series().take_slice(rows)?;
         Ok::<Column, PolarsError>(taken.with_name(name.into()).into_column())
     };
     let kind = |row: usize| if rows.micros[row] < 0 { REFUND } else { SALE };
     let kinds: StringChunked = served.iter().map(|row| Some(kind(*row))).collect();
+    let shown_orders = match raw.cells_if_any("ref_commande")? {
+        Some(_) => raw.texts("ref_commande")?,
+        None => StringChunked::full_null("ref_commande".into(), raw.height()),
+    };
     let currency = |row: usize| rows.currencies[row].clone().or_else(|| rows.currency.clone());
     Ok(DataFrame::new_infer_height(vec![
-        integers("id_achat", &|row| Some(keys[row].0)),
+        shown(&|key| key.0).with_name("id_achat".into()).into_column(),
         integers("id_client", &|row| buyers[row]),
         take_instants("date_achat", &rows.at, &served)?,
-        floats("montant", &|row| amounts[row]),
-        take("produit", &rows.products)?,
+        amounts.with_name("montant".into()).into_column(),
+        take("produit", &rows.products, &products)?,
         integers("quantite", &|row| rows.quantities[row]),
         floats("prix", &|row| rows.prices[row]),
-        take("pays", &raw.names("pays")?)?,
+        take("pays", &raw.countries()?, &index)?,
         integers("id_commande", &|row| Some(orders[row])),
-        strings("ref_commande", &|row| Some(text(row))),
-        integers("ligne", &|row| Some(keys[row].1)),
+        strings("ref_commande", &|row| {
+            shown_orders.get(row).map(str::to_owned).or_else(|| Some(text(row)))
+        }),
+        shown(&|key| key.1).with_name("ligne".into()).into_column(),
         kinds.with_name("type".into()).into_column(),
         strings("devise", &currency),
     ])?)

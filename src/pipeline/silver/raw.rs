@@ -2,16 +2,16 @@
 //!
 //! A column means one thing in a file: its cells are judged together, file by file.
 
-use std::ops::Range;
-
 use polars::prelude::*;
 
-use super::columns::{DAY_FIRST, LINE_NUMBER, ROW_KEY, SOURCE_FILE};
+use super::columns::{LINE_NUMBER, ROW_KIND, RowKind};
+use super::raw_table::{RawFile, RawTable};
 use super::values::amounts::{AmountColumn, AmountForm, Amounts};
-use super::values::date_forms::DateOrder;
+use super::values::countries::country_name;
 use super::values::dates::{DateColumn, DateForm, DateProblem};
 use super::values::identifiers::{Identifier, IdentifierVotes, read};
 use super::values::texts;
+use crate::domain::reading::{DateOrder, Reading};
 use crate::pipeline::{PipelineError, Result};
 
 /// The rows of the files of a data set.
@@ -19,17 +19,9 @@ pub(super) struct Raw {
     /// Columns of text, source_file and line_number.
     pub(super) frame: DataFrame,
     /// The files, in reading order.
-    pub(super) files: Vec<FileRows>,
-}
-
-/// The rows of one file.
-pub(super) struct FileRows {
-    pub(super) name: String,
-    pub(super) rows: Range<usize>,
-    /// The order of day and month where no cell shows it; `None` when nothing is known of the file.
-    pub(super) date_order: Option<DateOrder>,
-    /// Whether id_achat may identify rows rather than orders.
-    pub(super) has_row_key: bool,
+    pub(super) files: Vec<RawFile>,
+    /// What reading found worth saying.
+    pub(super) notes: Vec<String>,
 }
 
 /// A column of values, one entry per row.
@@ -57,28 +49,44 @@ pub(super) enum IdCell {
 }
 
 impl Raw {
-    /// Takes a frame as `sources::read` makes it.
-    pub(super) fn new(frame: DataFrame) -> Result<Self> {
-        let mut files: Vec<FileRows> = Vec::new();
-        let day_first = frame.column(DAY_FIRST)?.bool()?;
-        let row_key = frame.column(ROW_KEY)?.bool()?;
-        for (row, name) in frame.column(SOURCE_FILE)?.str()?.iter().enumerate() {
-            let name = name.unwrap_or_default();
-            match files.last_mut() {
-                Some(file) if file.name == name => file.rows.end = row + 1,
-                _ => files.push(FileRows {
-                    name: name.to_owned(),
-                    rows: row..row + 1,
-                    date_order: (day_first.get(row) == Some(true)).then_some(DateOrder::DayFirst),
-                    has_row_key: row_key.get(row) == Some(true),
-                }),
-            }
-        }
-        Ok(Self { frame, files })
+    /// Takes a table as `sources::read` makes it.
+    pub(super) fn new(table: RawTable) -> Self {
+        let RawTable { frame, files, notes } = table;
+        Self { frame, files, notes }
     }
 
     pub(super) fn height(&self) -> usize {
         self.frame.height()
+    }
+
+    /// The texts of a column that only some files have; `None` where none has it.
+    pub(super) fn cells_if_any(&self, column: &str) -> Result<Option<&StringChunked>> {
+        match self.frame.column(column) {
+            Ok(column) => Ok(Some(column.str()?)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// What each row is; empty where every row is just what its amount says.
+    pub(super) fn kinds(&self) -> Result<Vec<Option<RowKind>>> {
+        let cells = self.cells_if_any(ROW_KIND)?;
+        let kinds = cells.into_iter().flat_map(|cells| cells.iter());
+        Ok(kinds.map(|cell| cell.and_then(|cell| cell.parse().ok())).collect())
+    }
+
+    /// The countries of rows; codes by their English short names where the file has codes.
+    pub(super) fn countries(&self) -> Result<StringChunked> {
+        let mut names = self.names("pays")?;
+        if self.files.iter().any(|file| file.reading.iso_countries) {
+            let name = |(row, cell): (usize, Option<&str>)| {
+                let cell = cell?;
+                let has_codes = self.files[self.file_of(row)].reading.iso_countries;
+                let named = has_codes.then(|| country_name(cell)).flatten();
+                Some(named.unwrap_or(cell).to_owned())
+            };
+            names = names.iter().enumerate().map(name).collect();
+        }
+        Ok(names)
     }
 
     /// The texts of a column.
@@ -123,13 +131,13 @@ impl Raw {
         let (mut values, mut blanks, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         let mut cells_left = cells.iter();
         for file in &self.files {
-            let mut dates = DateColumn::default();
+            let mut dates = DateColumn::new(file.reading.two_digit_years);
             for cell in cells_left.by_ref().take(file.rows.len()) {
                 let cell = cell.and_then(texts::value);
                 blanks.push(cell.is_none());
                 dates.push(cell.as_deref());
             }
-            let read = dates.finish(fallback.or(file.date_order));
+            let read = dates.finish(fallback.or(file.reading.date_order));
             let (read, form) = read.map_err(|problem| self.date_error(column, file, problem))?;
             values.extend(read);
             notes.extend(self.date_note(column, file, form));
@@ -138,7 +146,7 @@ impl Raw {
     }
 
     /// What is worth saying about how the dates of a file were read.
-    fn date_note(&self, column: &str, file: &FileRows, form: DateForm) -> Option<String> {
+    fn date_note(&self, column: &str, file: &RawFile, form: DateForm) -> Option<String> {
         if form.is_serial {
             return Some(format!(
                 "{}: {column} holds a spreadsheet's numbers of days since 1899-12-30",
@@ -164,7 +172,7 @@ impl Raw {
         format!("line {} \"{}\"", self.line(row), cell.trim())
     }
 
-    fn date_error(&self, column: &str, file: &FileRows, problem: DateProblem) -> PipelineError {
+    fn date_error(&self, column: &str, file: &RawFile, problem: DateProblem) -> PipelineError {
         let shown = |row: usize| self.shown(column, file.rows.start + row);
         let problem = match problem {
             DateProblem::Contradiction { day_first, month_first } => format!(
@@ -203,7 +211,7 @@ impl Raw {
     }
 
     /// What is worth saying about how the amounts of a file were read.
-    fn amount_note(&self, column: &str, file: &FileRows, form: &AmountForm) -> Option<String> {
+    fn amount_note(&self, column: &str, file: &RawFile, form: &AmountForm) -> Option<String> {
         let ((point, points), (comma, commas)) = (form.point?, form.comma?);
         let rarer = if commas <= points { comma } else { point };
         Some(format!(
@@ -229,9 +237,10 @@ impl Raw {
             for cell in cells.iter().skip(start).take(file.rows.len()) {
                 let row = identifiers.len();
                 let cell = cell.and_then(texts::value);
-                let read_cell = match cell.as_deref() {
+                let cell = cell.as_deref().map(|text| without_zeros(text, &file.reading));
+                let read_cell = match cell {
                     None => IdCell::Blank,
-                    Some(text) if is_guest(text, guest_texts) => IdCell::Guest,
+                    Some(text) if is_guest(text, guest_texts, &file.reading) => IdCell::Guest,
                     Some(text) => {
                         let identifier = read(text);
                         if is_counted(row) {
@@ -247,9 +256,10 @@ impl Raw {
                 identifiers.push(read_cell);
             }
             if votes.are_numbers() {
-                for cell in &mut identifiers[start..] {
+                for (index, cell) in identifiers[start..].iter_mut().enumerate() {
                     let is_other = |text: &str| !text.bytes().all(|byte| byte.is_ascii_digit());
-                    if matches!(cell, IdCell::Text(text) if is_other(text)) {
+                    if matches!(cell, IdCell::Text(text) if is_other(text) && is_counted(start + index))
+                    {
                         *cell = IdCell::Invalid;
                     }
                 }
@@ -259,9 +269,18 @@ impl Raw {
     }
 }
 
-/// Whether a cell is one of these words, in any case.
-fn is_guest(cell: &str, words: &[&str]) -> bool {
-    cell.len() <= 12 && words.contains(&cell.to_lowercase().as_str())
+/// A number without its leading zeros, where the profile says that they do not count.
+fn without_zeros<'a>(cell: &'a str, reading: &Reading) -> &'a str {
+    let digits = cell.trim_start_matches('0');
+    let is_number = !digits.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
+    if reading.integer_ids && is_number { digits } else { cell }
+}
+
+/// Whether a cell is one of these words or of the profile's, in any case.
+fn is_guest(cell: &str, words: &[&str], reading: &Reading) -> bool {
+    let is_one = |word: &str| word.eq_ignore_ascii_case(cell);
+    (cell.len() <= 12 && words.contains(&cell.to_lowercase().as_str()))
+        || reading.guests.iter().any(|word| is_one(word))
 }
 
 impl IdCell {

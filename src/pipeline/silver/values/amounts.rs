@@ -144,6 +144,8 @@ fn plain(text: &str) -> Option<Cell> {
 /// a text that has anything else.
 fn strip(text: &str) -> Option<(String, bool, Option<&'static str>)> {
     let text = text.replace("&euro;", "€").replace("&pound;", "£").replace("&nbsp;", " ");
+    // A spreadsheet's mark that a cell is a text.
+    let text = text.strip_prefix('\'').unwrap_or(&text);
     let mut rest = text.replace('\u{2212}', "-");
     let mut is_negative = false;
     if let Some(inner) = rest.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {

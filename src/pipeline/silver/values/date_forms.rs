@@ -2,20 +2,8 @@
 
 use jiff::civil;
 
+use crate::domain::reading::DateOrder;
 use crate::domain::time::{DAY_MICROS, Timestamp};
-
-/// Whether the day or the month comes first in cells like `a/b/yyyy`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::EnumString,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum DateOrder {
-    /// `31/12/2026`
-    DayFirst,
-    /// `12/31/2026`
-    MonthFirst,
-}
 
 /// Days from 1899-12-30, where spreadsheets count from, to 1970-01-01.
 const SPREADSHEET_EPOCH: f64 = 25_569.0;
@@ -39,8 +27,8 @@ pub(super) enum Cell {
     Unreadable,
 }
 
-/// Reads a trimmed cell.
-pub(super) fn read_cell(text: &str) -> Cell {
+/// Reads a trimmed cell; years of two digits only where the file has such.
+pub(super) fn read_cell(text: &str, two_digit_years: bool) -> Cell {
     // What most exports write: YYYY-MM-DD, and what follows it.
     let bytes = text.as_bytes();
     let is_iso = bytes.len() >= 10 && bytes[4] == b'-' && bytes[0].is_ascii_digit();
@@ -54,7 +42,7 @@ pub(super) fn read_cell(text: &str) -> Cell {
     if let Some(serial) = serial_number(text) {
         return Cell::Serial(serial);
     }
-    let Some((date, rest)) = split_date(text) else { return Cell::Unreadable };
+    let Some((date, rest)) = split_date(text, two_digit_years) else { return Cell::Unreadable };
     let Some(time) = time_of_day(rest) else { return Cell::Unreadable };
     let at = |year, month, day| midnight(year, month, day).map(|midnight| midnight + time);
     match date {
@@ -132,7 +120,7 @@ fn digits(text: &str) -> (&str, &str) {
 }
 
 /// Splits a cell into its date and what follows.
-fn split_date(text: &str) -> Option<(Date, &str)> {
+fn split_date(text: &str, two_digit_years: bool) -> Option<(Date, &str)> {
     let (first, rest) = digits(text);
     if first.is_empty() {
         return month_name_first(text);
@@ -163,9 +151,17 @@ fn split_date(text: &str) -> Option<(Date, &str)> {
         (1..=2, 1..=2, 4) if separator != ' ' => {
             Date::Numeric { first: parts.0, second: parts.1, year: parts.2 }
         }
+        (1..=2, 1..=2, 2) if two_digit_years && separator != ' ' => {
+            Date::Numeric { first: parts.0, second: parts.1, year: whole_year(parts.2) }
+        }
         _ => return None,
     };
     Some((date, after))
+}
+
+/// The year that two digits mean: 1970 to 2069.
+const fn whole_year(year: u32) -> u32 {
+    if year < 70 { 2000 + year } else { 1900 + year }
 }
 
 /// `Mar-2026`, `March 2026`, `Mar, 2026` after a day.

@@ -4,7 +4,8 @@
 //! 12 proves that the month comes first, one whose first part is above 12 that the day does.
 //! Nothing is guessed cell by cell.
 
-use super::date_forms::{Cell, DateOrder, read_cell};
+use super::date_forms::{Cell, read_cell};
+use crate::domain::reading::DateOrder;
 
 /// How the cells of a column were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +28,7 @@ pub(crate) enum DateProblem {
 /// A column under construction: one [`DateColumn::push`] per row.
 #[derive(Debug, Default)]
 pub(crate) struct DateColumn {
+    two_digit_years: bool,
     values: Vec<Option<i64>>,
     either: Vec<(usize, i64, i64)>,
     serials: Vec<(usize, i64)>,
@@ -36,12 +38,17 @@ pub(crate) struct DateColumn {
 }
 
 impl DateColumn {
+    /// No rows yet; whether years may have two digits.
+    pub(crate) fn new(two_digit_years: bool) -> Self {
+        Self { two_digit_years, ..Self::default() }
+    }
+
     /// Adds the cell of the next row; `None` for an empty one.
     pub(crate) fn push(&mut self, cell: Option<&str>) {
         let row = self.values.len();
         let Some(cell) = cell else { return self.values.push(None) };
         self.filled += 1;
-        let value = match read_cell(cell) {
+        let value = match read_cell(cell, self.two_digit_years) {
             Cell::Instant(instant) => Some(instant),
             Cell::Proof(instant, order) => {
                 let proof = match order {

@@ -1,0 +1,481 @@
+//! The amounts of lines where files say more than one amount per line: prices and quantities,
+//! discounts, subtotals and totals of orders, shipping, tax, refunded amounts.
+//!
+//! Money is counted in millionths. What is not goods is kept beside the lines, for the account.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::columns::RowKind;
+use super::layer::{CleaningOptions, Revenue};
+use super::orders::spread;
+use super::purchase_rows::to_micros;
+use super::raw::{IdCell, Raw};
+use super::raw_table::{KnownBy, RawFile};
+use crate::domain::account::in_units;
+use crate::domain::text::counted;
+use crate::pipeline::Result;
+
+/// The amounts of rows, one entry per row.
+#[derive(Debug, Default)]
+pub(super) struct Money {
+    pub(super) amounts: Vec<Option<f64>>,
+    /// Whether no cell says anything about the row's amount.
+    pub(super) blanks: Vec<bool>,
+    /// Whether a cell that counts can be read two ways.
+    pub(super) ambiguous: Vec<bool>,
+    /// The currencies that amounts name.
+    pub(super) currencies: Vec<(usize, &'static str)>,
+    /// Millionths of a row's order that are no goods.
+    pub(super) not_goods: Vec<(usize, i64)>,
+    /// Rows whose amount is a share of what is known for the order only.
+    pub(super) shared: Vec<usize>,
+    /// Sentences about how files were read.
+    pub(super) notes: Vec<String>,
+}
+
+/// The columns of one file in millionths; `None` for a column that the file does not have.
+struct Fields<'a> {
+    file: &'a RawFile,
+    columns: BTreeMap<&'static str, Vec<Option<i64>>>,
+}
+
+/// Columns of money, and quantities.
+const COLUMNS: [&str; 15] = [
+    "montant",
+    "prix",
+    "quantite",
+    "remise",
+    "livraison_ligne",
+    "taxe_ligne",
+    "montant_commande",
+    "sous_total",
+    "sous_total_brut",
+    "remise_commande",
+    "livraison",
+    "taxe",
+    "total",
+    "remboursement",
+    "litige",
+];
+/// Columns whose cells an amount is made of.
+const DECIDING: [&str; 8] = [
+    "montant",
+    "prix",
+    "montant_commande",
+    "sous_total",
+    "sous_total_brut",
+    "total",
+    "remboursement",
+    "litige",
+];
+/// Columns that say something about a whole order.
+const OF_ORDERS: [&str; 7] = [
+    "montant_commande",
+    "sous_total",
+    "sous_total_brut",
+    "remise_commande",
+    "livraison",
+    "taxe",
+    "total",
+];
+/// A cent: amounts that differ by no more are equal.
+const CENT: i64 = 10_000;
+
+impl Money {
+    /// Reads the amounts of every row.
+    pub(super) fn read(raw: &Raw) -> Result<Self> {
+        let values = raw.amounts("montant")?;
+        let mut ambiguous = vec![false; raw.height()];
+        values.cells.ambiguous.iter().for_each(|(row, _)| ambiguous[*row] = true);
+        Ok(Self {
+            amounts: values.cells.values,
+            blanks: values.blanks,
+            ambiguous,
+            currencies: values.cells.currencies,
+            notes: values.notes,
+            ..Self::default()
+        })
+    }
+
+    /// The amounts so far in millionths, 0 where there is none or it is greater than this.
+    pub(super) fn micros_below(&self, most: f64) -> Vec<i64> {
+        let micros = |amount: &Option<f64>| {
+            amount.filter(|amount| amount.abs() <= most).map_or(0, to_micros)
+        };
+        self.amounts.iter().map(micros).collect()
+    }
+
+    /// Makes the amounts of files of other systems: of lines first, then what their orders say.
+    /// `kinds` says what each row is.
+    pub(super) fn complete(
+        &mut self,
+        raw: &Raw,
+        orders: &[IdCell],
+        kinds: &[Option<RowKind>],
+        options: &CleaningOptions,
+    ) -> Result<()> {
+        if raw.files.iter().all(|file| file.known_by != KnownBy::Profile) {
+            return Ok(());
+        }
+        let mut columns = BTreeMap::new();
+        for column in COLUMNS {
+            if raw.cells_if_any(column)?.is_some() {
+                columns.insert(column, raw.amounts(column)?);
+            }
+        }
+        for file in raw.files.iter().filter(|file| file.known_by == KnownBy::Profile) {
+            let rows = file.rows.clone();
+            let mut fields = Fields { file, columns: BTreeMap::new() };
+            for (name, values) in &columns {
+                if values.blanks[rows.clone()].iter().all(|blank| *blank) {
+                    continue;
+                }
+                let micros = |value: &Option<f64>| value.map(to_micros);
+                let of_file = values.cells.values[rows.clone()].iter().map(micros).collect();
+                fields.columns.insert(*name, of_file);
+                let in_file = |row: &usize| rows.contains(row);
+                if *name != "montant" && *name != "quantite" {
+                    let named = values.cells.currencies.iter().filter(|(row, _)| in_file(row));
+                    self.currencies.extend(named.copied());
+                    let ambiguous = values.cells.ambiguous.iter().map(|(row, _)| *row);
+                    if DECIDING.contains(name) {
+                        ambiguous.filter(in_file).for_each(|row| self.ambiguous[row] = true);
+                    }
+                }
+            }
+            let blank = |row: usize| {
+                DECIDING
+                    .iter()
+                    .all(|name| columns.get(name).is_none_or(|values| values.blanks[row]))
+            };
+            for row in rows.clone() {
+                self.blanks[row] = blank(row);
+                let kind = kinds.get(row).copied().flatten();
+                self.set(row, fields.line(row, kind));
+            }
+            if OF_ORDERS.iter().any(|name| fields.columns.contains_key(name))
+                || fields.columns.contains_key("remboursement")
+            {
+                self.complete_orders(raw, &fields, orders, kinds, options);
+            }
+            for row in rows {
+                let beside = fields.get("livraison_ligne", row).unwrap_or(0)
+                    + fields.get("taxe_ligne", row).unwrap_or(0);
+                if beside != 0 && is_own(kinds, row) {
+                    self.not_goods.push((row, beside));
+                }
+            }
+        }
+        self.currencies.sort_unstable_by_key(|(row, _)| *row);
+        Ok(())
+    }
+
+    fn set(&mut self, row: usize, micros: Option<i64>) {
+        self.amounts[row] = micros.map(in_units);
+        if micros.is_some() {
+            self.ambiguous[row] = false;
+            self.blanks[row] = false;
+        }
+    }
+
+    fn micros(&self, row: usize) -> Option<i64> {
+        self.amounts[row].map(to_micros)
+    }
+
+    fn complete_orders(
+        &mut self,
+        raw: &Raw,
+        fields: &Fields<'_>,
+        orders: &[IdCell],
+        kinds: &[Option<RowKind>],
+        options: &CleaningOptions,
+    ) {
+        // A row without a number is an order of its own.
+        let mut groups: BTreeMap<(Option<String>, i64), Vec<usize>> = BTreeMap::new();
+        for row in fields.file.rows.clone() {
+            let order = orders[row].text();
+            let line = if order.is_none() { raw.line(row) } else { 0 };
+            groups.entry((order, line)).or_default().push(row);
+        }
+        let mut differences: Vec<(usize, i64)> = Vec::new();
+        for group in groups.values() {
+            let (own, made): (Vec<usize>, Vec<usize>) =
+                group.iter().partition(|row| is_own(kinds, **row));
+            let Some(first) = own.first().copied() else { continue };
+            let order = Order::of(fields, &own);
+            let lines: Option<Vec<i64>> = own.iter().map(|row| self.micros(*row)).collect();
+            let by_record = fields.columns.contains_key("montant_commande")
+                && order.subtotal.is_none()
+                && order.gross_subtotal.is_none();
+            if by_record {
+                for record in own.chunk_by(|a, b| raw.line(*a) == raw.line(*b)) {
+                    let known = record.iter().find_map(|row| fields.get("montant_commande", *row));
+                    if let Some(amount) = known {
+                        self.share(fields, record, amount, None);
+                    }
+                }
+            } else {
+                let sum = lines.as_ref().map(|lines| lines.iter().sum());
+                if let Some(difference) = order.difference(sum) {
+                    differences.push((first, difference));
+                }
+                if let Some(goods) = order.goods(sum, options.rules.revenue) {
+                    if sum != Some(goods) {
+                        self.share(fields, &own, goods, lines.as_deref());
+                    }
+                    let beside = order.beside(goods, options.rules.revenue);
+                    if beside != 0 {
+                        self.not_goods.push((first, beside));
+                    }
+                }
+            }
+            self.cap_refunds(&own, &made);
+        }
+        self.note_differences(raw, fields.file, &differences);
+    }
+
+    /// Gives lines their shares of an amount of their order, in proportion to what they are worth.
+    fn share(&mut self, fields: &Fields<'_>, rows: &[usize], amount: i64, lines: Option<&[i64]>) {
+        if let [row] = rows {
+            self.set(*row, Some(amount));
+            return;
+        }
+        let is_usable = |weights: &[i64]| {
+            weights.iter().all(|weight| *weight >= 0) && weights.iter().any(|weight| *weight > 0)
+        };
+        let of = |name: &str| -> Option<Vec<i64>> {
+            rows.iter().map(|row| fields.get(name, *row)).collect()
+        };
+        let worth = || -> Option<Vec<i64>> { rows.iter().map(|row| fields.worth(*row)).collect() };
+        let is_proportional = lines.is_some_and(is_usable);
+        let weights = lines
+            .filter(|lines| is_usable(lines))
+            .map(<[i64]>::to_vec)
+            .or_else(|| worth().filter(|weights| is_usable(weights)))
+            .or_else(|| of("quantite").filter(|weights| is_usable(weights)))
+            .unwrap_or_else(|| vec![1; rows.len()]);
+        for (row, share) in rows.iter().zip(spread(amount, &weights)) {
+            self.set(*row, Some(share));
+            if !is_proportional {
+                self.shared.push(*row);
+            }
+        }
+    }
+
+    /// A refunded amount gives goods back first, then what is no goods.
+    fn cap_refunds(&mut self, own: &[usize], made: &[usize]) {
+        let goods: i64 =
+            own.iter().filter_map(|row| self.micros(*row)).filter(|sum| *sum > 0).sum();
+        let of_order = |entry: &&(usize, i64)| own.contains(&entry.0);
+        let beside: i64 = self.not_goods.iter().rev().take(1).filter(of_order).map(|e| e.1).sum();
+        for row in made {
+            let refund = self.micros(*row).map_or(0, |micros| -micros);
+            let excess = (refund - goods).min(beside);
+            if excess > 0 {
+                self.set(*row, Some(excess - refund));
+                self.not_goods.push((*row, -excess));
+            }
+        }
+    }
+
+    fn note_differences(&mut self, raw: &Raw, file: &RawFile, differences: &[(usize, i64)]) {
+        let Some((row, _)) = differences.first() else { return };
+        let sum: i64 = differences.iter().map(|(_, difference)| difference.abs()).sum();
+        self.notes.push(format!(
+            "{}: the totals of {} differ from what their lines, shipping and tax add up to, by {:.2} in all; for example the order on line {}",
+            file.name,
+            counted(differences.len(), "order"),
+            in_units(sum),
+            raw.line(*row)
+        ));
+    }
+}
+
+/// Whether a row is one of the file, rather than made of a refunded amount.
+fn is_own(kinds: &[Option<RowKind>], row: usize) -> bool {
+    let kind = kinds.get(row).copied().flatten();
+    !matches!(kind, Some(RowKind::RefundedAmount | RowKind::RefundedStatus))
+}
+
+impl Fields<'_> {
+    fn rows(&self) -> &Range<usize> {
+        &self.file.rows
+    }
+
+    fn get(&self, column: &str, row: usize) -> Option<i64> {
+        self.columns.get(column)?[row - self.rows().start]
+    }
+
+    /// Quantity × price.
+    fn worth(&self, row: usize) -> Option<i64> {
+        let product = i128::from(self.get("quantite", row)?) * i128::from(self.get("prix", row)?);
+        i64::try_from(half_even(product, 1_000_000)).ok()
+    }
+
+    /// The amount of one row, before its order's amounts.
+    fn line(&self, row: usize, kind: Option<RowKind>) -> Option<i64> {
+        match kind {
+            Some(RowKind::RefundedAmount) => {
+                let amount = self.get("remboursement", row).or_else(|| self.get("litige", row))?;
+                return Some(-amount.abs());
+            }
+            // Known once the rows of its record are.
+            Some(RowKind::RefundedStatus) => return Some(0),
+            _ => {}
+        }
+        let amount = if self.columns.contains_key("montant") {
+            self.get("montant", row)?
+        } else {
+            self.worth(row)?
+        };
+        let discount = self.get("remise", row).map_or(0, i64::abs);
+        if discount == 0 || self.is_discounted() {
+            return Some(amount);
+        }
+        Some(amount - amount.signum() * discount)
+    }
+
+    /// Whether amounts are after their line's discount: wherever there is one, quantity × price is
+    /// that much more.
+    fn is_discounted(&self) -> bool {
+        let mut seen = false;
+        for row in self.rows().clone() {
+            let discount = self.get("remise", row).map_or(0, i64::abs);
+            let (Some(amount), Some(worth)) = (self.get("montant", row), self.worth(row)) else {
+                continue;
+            };
+            if discount != 0 {
+                if (amount - (worth - discount)).abs() > CENT {
+                    return false;
+                }
+                seen = true;
+            }
+        }
+        seen
+    }
+}
+
+/// What a file says about a whole order, millionths.
+struct Order {
+    subtotal: Option<i64>,
+    gross_subtotal: Option<i64>,
+    discount: Option<i64>,
+    shipping: Option<i64>,
+    tax: Option<i64>,
+    total: Option<i64>,
+    amount: Option<i64>,
+}
+
+impl Order {
+    /// The first filled cell of each column among the rows of an order.
+    fn of(fields: &Fields<'_>, rows: &[usize]) -> Self {
+        let first = |column: &str| rows.iter().find_map(|row| fields.get(column, *row));
+        Self {
+            subtotal: first("sous_total"),
+            gross_subtotal: first("sous_total_brut"),
+            discount: first("remise_commande").map(i64::abs),
+            shipping: first("livraison"),
+            tax: first("taxe"),
+            total: first("total"),
+            amount: first("montant_commande"),
+        }
+    }
+
+    /// What its goods were sold for; `sum` is that of its lines.
+    fn goods(&self, sum: Option<i64>, revenue: Revenue) -> Option<i64> {
+        if let (Revenue::OrderTotal, Some(total)) = (revenue, self.total) {
+            return Some(total);
+        }
+        let before_discount = || {
+            let gross = self.gross_subtotal?;
+            let paid = self.total.map(|total| total - self.shipping.unwrap_or(0));
+            Some(paid.map_or(gross, |paid| paid.min(gross)))
+        };
+        let discounted = || Some(sum? - self.discount.unwrap_or(0));
+        self.subtotal.or_else(before_discount).or(self.amount).or_else(discounted).or(self.total)
+    }
+
+    /// What it holds beside goods.
+    fn beside(&self, goods: i64, revenue: Revenue) -> i64 {
+        match (self.total, self.shipping, self.tax) {
+            (Some(total), ..) => total - goods,
+            _ if revenue == Revenue::OrderTotal => 0,
+            (None, shipping, tax) => shipping.unwrap_or(0) + tax.unwrap_or(0),
+        }
+    }
+
+    /// By how much its amounts contradict each other.
+    fn difference(&self, sum: Option<i64>) -> Option<i64> {
+        let subtotal = self.subtotal?;
+        let lines = sum.map(|sum| {
+            let discounted = sum - self.discount.unwrap_or(0);
+            // Some systems count the order's discount in the lines already.
+            least(subtotal - discounted, subtotal - sum)
+        });
+        let total = self.total.zip(self.shipping).map(|(total, shipping)| {
+            let without_tax = total - subtotal - shipping;
+            least(without_tax, without_tax - self.tax.unwrap_or(0))
+        });
+        let difference = lines.unwrap_or(0).abs().max(total.unwrap_or(0).abs());
+        (difference > CENT).then_some(difference)
+    }
+}
+
+/// The number that is nearer to 0.
+const fn least(a: i64, b: i64) -> i64 {
+    if a.abs() <= b.abs() { a } else { b }
+}
+
+/// A quotient rounded to the nearest integer, halves to the even one.
+fn half_even(dividend: i128, divisor: i128) -> i128 {
+    let (quotient, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
+    match (rest * 2).cmp(&divisor) {
+        std::cmp::Ordering::Less => quotient,
+        std::cmp::Ordering::Greater => quotient + 1,
+        std::cmp::Ordering::Equal => quotient + (quotient & 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn order(subtotal: i64, shipping: i64, tax: i64, total: i64) -> Order {
+        Order {
+            subtotal: Some(subtotal),
+            gross_subtotal: None,
+            discount: None,
+            shipping: Some(shipping),
+            tax: Some(tax),
+            total: Some(total),
+            amount: None,
+        }
+    }
+
+    #[test]
+    fn an_order_is_worth_its_goods_whether_tax_is_added_or_included() {
+        let added = order(50_000_000, 4_500_000, 10_000_000, 64_500_000);
+        let included = order(50_000_000, 4_500_000, 8_000_000, 54_500_000);
+        for (order, beside) in [(added, 14_500_000), (included, 4_500_000)] {
+            let goods = order.goods(Some(60_000_000), Revenue::Goods).unwrap();
+            assert_eq!((goods, order.beside(goods, Revenue::Goods)), (50_000_000, beside));
+            assert_eq!(order.difference(Some(50_000_000)), None);
+            let all = order.goods(Some(60_000_000), Revenue::OrderTotal).unwrap();
+            assert_eq!((Some(all), order.beside(all, Revenue::OrderTotal)), (order.total, 0));
+        }
+        assert_eq!(order(50_000_000, 0, 0, 60_000_000).difference(None), Some(10_000_000));
+        assert_eq!(
+            order(50_000_000, 0, 0, 50_000_000).difference(Some(55_000_000)),
+            Some(5_000_000)
+        );
+    }
+
+    #[test]
+    fn products_round_to_the_even_millionth() {
+        assert_eq!(half_even(5, 2), 2);
+        assert_eq!(half_even(7, 2), 4);
+        assert_eq!(half_even(-5, 2), -2);
+        assert_eq!(half_even(8, 3), 3);
+    }
+}

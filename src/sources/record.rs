@@ -1,0 +1,319 @@
+//! What a profile makes of one record: cells filled from an order's first row, cells made of others,
+//! one row per product of a list, and refunds that the file tells in a column or by a status.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::headers::fold;
+use super::lookup::{Lookup, Lookups};
+use crate::domain::reading::{How, Reading, Status};
+use crate::domain::text::counted;
+use crate::pipeline::silver::columns::{ROW_KIND, RowKind};
+use crate::pipeline::silver::country_name;
+
+/// The cells of a row, in the order of [`Recipe::columns`].
+pub(super) type Cells = Vec<Option<String>>;
+
+/// What an order's row holds once, however many rows its record becomes.
+const ONCE: [&str; 10] = [
+    "montant",
+    "montant_commande",
+    "sous_total",
+    "sous_total_brut",
+    "remise_commande",
+    "livraison",
+    "taxe",
+    "total",
+    "livraison_ligne",
+    "taxe_ligne",
+];
+/// What a refund made of a column or a status does not have.
+const NOT_OF_REFUNDS: [&str; 5] = ["produit", "quantite", "prix", "remise", "remboursement"];
+
+/// How records of a file become rows.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    reading: Reading,
+    /// The columns of the file, of joined tables, made ones, and the kind of the row.
+    columns: Vec<String>,
+    /// How many of them the file has.
+    of_file: usize,
+    /// For each join, the column with its key and the table.
+    joins: Vec<(usize, Arc<Lookup>)>,
+    /// The column of the key and those that are filled down.
+    fill_down: Option<(usize, Vec<usize>)>,
+    /// The filled cells of the first row with each key.
+    filled: HashMap<String, Cells>,
+    /// For each made column its position and those of its parts.
+    made: Vec<(usize, Vec<usize>, How)>,
+    /// Texts of status columns that no table has, with their rows.
+    unknown: BTreeMap<(String, String), usize>,
+}
+
+impl Recipe {
+    /// The recipe of a file; `None` when its records are its rows.
+    pub(super) fn of(file: &[String], reading: &Reading, lookups: &Lookups) -> Option<Self> {
+        let refunds = ["remboursement", "litige"];
+        let has_refunds = |column: &String| refunds.contains(&column.as_str());
+        let is_plain = reading.fill_down.is_none()
+            && reading.made.is_empty()
+            && reading.split.is_none()
+            && reading.joins.is_empty()
+            && reading.statuses.is_empty()
+            && reading.not_goods.is_empty()
+            && !file.iter().any(has_refunds);
+        if is_plain {
+            return None;
+        }
+        let mut columns = file.to_vec();
+        let mut joins = Vec::new();
+        for join in &reading.joins {
+            let lookup = lookups.get(&join.table).cloned();
+            let by = columns.iter().position(|column| *column == join.by);
+            if let (Some(lookup), Some(by)) = (lookup, by) {
+                columns.extend(lookup.columns.iter().cloned());
+                joins.push((by, lookup));
+            }
+        }
+        let made_from = columns.len();
+        columns.extend(reading.made.iter().map(|made| made.column.clone()));
+        for field in reading.split.iter().flat_map(|_| ["produit", "quantite"]) {
+            if !columns.iter().any(|column| column == field) {
+                columns.push(field.to_owned());
+            }
+        }
+        columns.push(ROW_KIND.to_owned());
+        let position = |name: &String| columns.iter().position(|column| column == name);
+        let made = reading.made.iter().enumerate().map(|(index, made)| {
+            (made_from + index, made.from.iter().filter_map(position).collect(), made.how.clone())
+        });
+        let fill_down = reading.fill_down.as_ref().and_then(|fill_down| {
+            let by = position(&fill_down.by)?;
+            Some((by, fill_down.columns.iter().filter_map(position).collect()))
+        });
+        Some(Self {
+            made: made.collect(),
+            fill_down,
+            joins,
+            of_file: file.len(),
+            reading: reading.clone(),
+            columns,
+            filled: HashMap::new(),
+            unknown: BTreeMap::new(),
+        })
+    }
+
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Sentences about what was seen.
+    pub(super) fn notes(&self, file: &str) -> Vec<String> {
+        let note = |((column, text), rows): (&(String, String), &usize)| {
+            format!(
+                "{file}: {} with the {column} {text:?}, which is not known, counted as sold; say what it means in sources.statuses",
+                counted(*rows, "row")
+            )
+        };
+        self.unknown.iter().map(note).collect()
+    }
+
+    /// The rows of a record with these cells.
+    pub(super) fn rows(&mut self, record: Vec<Cow<'_, str>>) -> Vec<Cells> {
+        let mut cells: Cells = vec![None; self.columns.len()];
+        for (cell, text) in cells.iter_mut().zip(record) {
+            *cell = Some(text.into_owned());
+        }
+        self.join(&mut cells);
+        self.fill(&mut cells);
+        self.make(&mut cells);
+        let status = self.status(&cells);
+        let kind = match status {
+            Status::Pending | Status::NotASale => Some(RowKind::NotASale),
+            _ if self.is_no_goods(&cells) => Some(RowKind::NotGoods),
+            _ => None,
+        };
+        self.set(&mut cells, ROW_KIND, kind.map(|kind| <&str>::from(kind).to_owned()));
+        let mut rows = self.split(&cells);
+        if kind != Some(RowKind::NotASale) {
+            rows.extend(self.refund(&cells, status));
+        }
+        rows
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+
+    /// The filled cell of a column, trimmed.
+    fn get<'a>(&self, cells: &'a Cells, name: &str) -> Option<&'a str> {
+        filled(cells, self.position(name)?)
+    }
+
+    fn set(&self, cells: &mut Cells, name: &str, value: Option<String>) {
+        if let Some(index) = self.position(name) {
+            cells[index] = value;
+        }
+    }
+
+    fn join(&self, cells: &mut Cells) {
+        let mut start = self.of_file;
+        for (by, lookup) in &self.joins {
+            let row = filled(cells, *by).and_then(|key| lookup.rows.get(key)).cloned();
+            for (index, cell) in row.into_iter().flatten().enumerate() {
+                cells[start + index] = cell;
+            }
+            start += lookup.columns.len();
+        }
+    }
+
+    fn fill(&mut self, cells: &mut Cells) {
+        let Some((by, columns)) = &self.fill_down else { return };
+        let Some(key) = filled(cells, *by) else { return };
+        if let Some(first) = self.filled.get(key) {
+            for (index, cell) in columns.iter().zip(first) {
+                if filled(cells, *index).is_none() {
+                    cells[*index].clone_from(cell);
+                }
+            }
+        } else {
+            let first = columns.iter().map(|index| cells[*index].clone()).collect();
+            self.filled.insert(key.to_owned(), first);
+        }
+    }
+
+    fn make(&self, cells: &mut Cells) {
+        for (target, from, how) in &self.made {
+            let parts = || from.iter().filter_map(|index| filled(cells, *index));
+            let made = match how {
+                How::First => parts().next().map(str::to_owned),
+                How::Join => {
+                    let joined = parts().collect::<Vec<_>>().join(" ");
+                    (!joined.is_empty()).then_some(joined)
+                }
+                How::LastPart => parts().next().and_then(|text| {
+                    let last = text.rsplit(',').next().unwrap_or(text).trim();
+                    country_name(last).map(str::to_owned)
+                }),
+                How::Always(text) => Some(text.clone()),
+            };
+            cells[*target] = made;
+        }
+    }
+
+    /// What the order has become: the strictest of its statuses.
+    fn status(&mut self, cells: &Cells) -> Status {
+        let mut strictest = Status::Sale;
+        for index in 0..self.reading.statuses.len() {
+            let entry = &self.reading.statuses[index];
+            let Some(text) = self.get(cells, &entry.column) else { continue };
+            match entry.values.get(&fold(text)).copied().or(entry.filled) {
+                Some(status) => strictest = strictest.max(status),
+                // A table that says what sales are called says it of all of them.
+                None if entry.values.values().any(|status| *status == Status::Sale) => {
+                    let key = (entry.column.clone(), text.to_owned());
+                    *self.unknown.entry(key).or_default() += 1;
+                }
+                None => {}
+            }
+        }
+        strictest
+    }
+
+    fn is_no_goods(&self, cells: &Cells) -> bool {
+        self.reading.not_goods.iter().any(|entry| {
+            let Some(text) = self.get(cells, &entry.column).map(fold) else { return false };
+            let is_one = |value: &String| match value.strip_suffix('*') {
+                Some(start) => text.starts_with(start),
+                None => *value == text,
+            };
+            entry.values.iter().any(is_one)
+        })
+    }
+
+    /// One row per product of a cell that lists several; what the record says once stays with the
+    /// first.
+    fn split(&self, cells: &Cells) -> Vec<Cells> {
+        let list = self.reading.split.as_ref().and_then(|column| self.get(cells, column));
+        let Some(products) = list.map(products).filter(|products| !products.is_empty()) else {
+            return vec![cells.clone()];
+        };
+        let row = |(index, (quantity, product)): (usize, (u64, String))| {
+            let mut row = cells.clone();
+            if index > 0 {
+                ONCE.iter().for_each(|name| self.set(&mut row, name, None));
+            }
+            self.set(&mut row, "produit", Some(product));
+            self.set(&mut row, "quantite", Some(quantity.to_string()));
+            row
+        };
+        products.into_iter().enumerate().map(row).collect()
+    }
+
+    /// The refund that a record tells in a column or by its status.
+    fn refund(&self, cells: &Cells, status: Status) -> Option<Cells> {
+        let is_some = |text: &&str| text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+        let refunded = self.get(cells, "remboursement").filter(is_some);
+        let disputed = self.get(cells, "litige").filter(is_some);
+        let disputed = disputed.filter(|_| status == Status::LostDispute);
+        let (kind, amount) = match (refunded.or(disputed), status) {
+            (Some(amount), _) => (RowKind::RefundedAmount, Some(amount.to_owned())),
+            (None, Status::Refund | Status::LostDispute) => (RowKind::RefundedStatus, None),
+            (None, _) => return None,
+        };
+        let mut row = cells.clone();
+        for name in ONCE.iter().chain(&NOT_OF_REFUNDS) {
+            self.set(&mut row, name, None);
+        }
+        if let Some(date) = self.get(cells, "date_remboursement") {
+            self.set(&mut row, "date_achat", Some(date.to_owned()));
+        }
+        let field =
+            if self.position("remboursement").is_some() { "remboursement" } else { "litige" };
+        self.set(&mut row, field, amount);
+        self.set(&mut row, ROW_KIND, Some(<&str>::from(kind).to_owned()));
+        Some(row)
+    }
+}
+
+/// A cell with something in it, trimmed.
+fn filled(cells: &Cells, index: usize) -> Option<&str> {
+    cells[index].as_deref().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The products of a list like `2× Mug, 1× Lamp, large`; names may have commas.
+fn products(list: &str) -> Vec<(u64, String)> {
+    let mut products: Vec<(u64, String)> = Vec::new();
+    for part in list.split(", ") {
+        let counted = part.trim().split_once(['×', 'x', 'X']).and_then(|(count, name)| {
+            let name = name.trim();
+            Some((count.trim().parse().ok()?, name.to_owned())).filter(|_| !name.is_empty())
+        });
+        match (counted, products.last_mut()) {
+            (Some(product), _) => products.push(product),
+            (None, Some((_, name))) => {
+                name.push_str(", ");
+                name.push_str(part);
+            }
+            (None, None) => products.push((1, part.trim().to_owned())),
+        }
+    }
+    products
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_products_is_split_between_counts() {
+        assert_eq!(products("2× Mug, 1× Lamp"), [(2, "Mug".to_owned()), (1, "Lamp".to_owned())]);
+        assert_eq!(
+            products("1x Tea, green, 3x Box"),
+            [(1, "Tea, green".to_owned()), (3, "Box".to_owned())]
+        );
+        assert_eq!(products("Gift"), [(1, "Gift".to_owned())]);
+        assert_eq!(products("1× Box 2x4"), [(1, "Box 2x4".to_owned())]);
+    }
+}
