@@ -117,7 +117,7 @@ fn figures(silver: &Silver) -> Expected {
         purchasing_customers: distinct(&customers),
         guest_revenue: shown(sum(&|row| customers.get(row).is_none())),
         as_of: Timestamp(latest).to_string(),
-        currency: text("devise").get(0).unwrap_or("EUR").to_owned(),
+        currency: text("devise").first().unwrap_or("EUR").to_owned(),
         left_out: rows(left_out),
         set_aside: rows(set_aside),
     }

@@ -6,6 +6,7 @@ use polars::prelude::*;
 
 use super::columns::REASON;
 use super::money::SET_ASIDE;
+use super::purchases::NOTHING;
 use super::raw::Raw;
 use super::values::texts::folded;
 use crate::domain::time::Timestamp;
@@ -67,7 +68,8 @@ pub(super) fn rejected_rows(raw: &Raw, reasons: &[Option<&'static str>]) -> Resu
 /// Rows that are neither served nor rejected, by reason.
 pub(super) fn set_aside(reasons: &[Option<&'static str>]) -> BTreeMap<String, u64> {
     let mut rows = BTreeMap::new();
-    for reason in reasons.iter().flatten().filter(|reason| SET_ASIDE.contains(reason)) {
+    let is_counted = |reason: &&&str| SET_ASIDE.contains(reason) && **reason != NOTHING;
+    for reason in reasons.iter().flatten().filter(is_counted) {
         *rows.entry((*reason).to_owned()).or_insert(0) += 1;
     }
     rows

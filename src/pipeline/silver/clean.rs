@@ -2,7 +2,8 @@
 
 use polars::prelude::*;
 
-use super::cleaned::{Cleaned, Rules};
+use super::cleaned::{Cleaned, Earlier, Rules};
+use super::customer::Listed;
 use super::layer::{CleaningOptions, Silver};
 use super::raw_table::RawTable;
 use super::{customers, purchases, quality};
@@ -22,15 +23,18 @@ fn rules_of(set: DataSet) -> &'static Rules {
 /// # Errors
 /// Any error of the query engine.
 pub fn clean(raw: PerDataSet<RawTable>, options: &CleaningOptions) -> Result<Silver> {
-    let mut valid = PerDataSet::from_fn(|_| DataFrame::empty());
+    let mut earlier = Earlier {
+        valid: PerDataSet::from_fn(|_| DataFrame::empty()),
+        phones: PlHashMap::default(),
+    };
     let mut rejected = PerDataSet::from_fn(|_| DataFrame::empty());
     let mut report = QualityReport::default();
     for (set, raw) in raw {
         let rules = rules_of(set);
-        let mut cleaned = (rules.clean)(raw, options, &valid)?;
+        let mut cleaned = (rules.clean)(raw, options, &earlier)?;
         report.data_sets[set] = quality::counts(&cleaned)?;
         if let Some(found) = cleaned.found.take() {
-            found.complete(&mut valid)?;
+            found.complete(&mut earlier.valid)?;
         }
         report.accounts.append(&mut cleaned.accounts);
         report.findings.append(&mut cleaned.findings);
@@ -38,10 +42,11 @@ pub fn clean(raw: PerDataSet<RawTable>, options: &CleaningOptions) -> Result<Sil
         report.warnings.extend(warnings);
         report.earliest_future =
             [report.earliest_future, cleaned.earliest_future].into_iter().flatten().min();
-        valid[set] = cleaned.valid;
+        earlier.phones.extend(cleaned.phones);
+        earlier.valid[set] = cleaned.valid;
         rejected[set] = cleaned.rejected;
     }
-    Ok(Silver { valid, rejected, report })
+    Ok(Silver { valid: earlier.valid, rejected, report })
 }
 
 /// Cleans purchases without a list of customers: every customer that they name is accepted.
@@ -49,5 +54,5 @@ pub fn clean(raw: PerDataSet<RawTable>, options: &CleaningOptions) -> Result<Sil
 /// # Errors
 /// As [`clean`].
 pub fn clean_purchases(raw: RawTable, options: &CleaningOptions) -> Result<Cleaned> {
-    purchases::clean(raw, options, &DataFrame::empty())
+    purchases::clean(raw, options, &Listed::default())
 }

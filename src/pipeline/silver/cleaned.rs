@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, PlHashMap};
 
 use super::found::FoundCustomers;
 use super::layer::CleaningOptions;
@@ -31,11 +31,20 @@ pub struct Cleaned {
     pub findings: Vec<String>,
     /// What its rows say of customers; `None` when they say nothing of them.
     pub found: Option<FoundCustomers>,
+    /// The numbers of customers by telephone number.
+    pub phones: PlHashMap<String, i64>,
+}
+
+/// What the data sets before another one hold.
+pub(super) struct Earlier {
+    /// Their valid rows.
+    pub(super) valid: PerDataSet<DataFrame>,
+    /// The numbers of customers by telephone number.
+    pub(super) phones: PlHashMap<String, i64>,
 }
 
 /// How a data set is read and cleaned.
 pub(super) struct Rules {
-    /// Validates every raw row. The third argument holds the valid rows of the data sets before
-    /// this one.
-    pub(super) clean: fn(RawTable, &CleaningOptions, &PerDataSet<DataFrame>) -> Result<Cleaned>,
+    /// Validates every raw row.
+    pub(super) clean: fn(RawTable, &CleaningOptions, &Earlier) -> Result<Cleaned>,
 }

@@ -2,6 +2,7 @@
 
 use polars::prelude::*;
 
+use super::buyers::name_keys;
 use crate::pipeline::Result;
 
 /// What `date_inscription_source` says of a day from the customers' file.
@@ -41,17 +42,25 @@ pub(super) fn frame_of(customers: &[Customer]) -> Result<DataFrame> {
 }
 
 /// The listed customers, as purchases look them up.
+#[derive(Default)]
 pub(super) struct Listed {
     /// Ascending, and whether a field is missing.
     ids: Vec<(i64, bool)>,
     emails: PlHashMap<String, i64>,
+    phones: PlHashMap<String, i64>,
+    /// By whole name and by initial; 0 where several have it.
+    names: PlHashMap<String, i64>,
 }
 
 impl Listed {
-    /// Of a frame of silver's customers.
-    pub(super) fn of(customers: &DataFrame) -> Result<Self> {
+    /// Of a frame of silver's customers and their telephone numbers.
+    pub(super) fn of(
+        customers: &DataFrame,
+        phones: &PlHashMap<String, i64>,
+        by_name: bool,
+    ) -> Result<Self> {
         if customers.width() == 0 {
-            return Ok(Self { ids: Vec::new(), emails: PlHashMap::default() });
+            return Ok(Self::default());
         }
         let ids = customers.column("id_client")?.i64()?.clone();
         let emails = customers.column("email")?.str()?.clone();
@@ -61,12 +70,22 @@ impl Listed {
             .map(|field| Ok(customers.column(field)?.is_null()))
             .collect::<Result<_>>()?;
         let is_incomplete = |row: usize| nulls.iter().any(|nulls| nulls.get(row) == Some(true));
-        let mut listed = Self { ids: Vec::with_capacity(ids.len()), emails: PlHashMap::default() };
+        let ids_len = ids.len();
+        let mut listed =
+            Self { ids: Vec::with_capacity(ids_len), phones: phones.clone(), ..Self::default() };
+        let names = customers.column("nom")?.str()?.clone();
         for (row, id) in ids.iter().enumerate() {
             let id = id.unwrap_or(0);
             listed.ids.push((id, is_incomplete(row)));
             if let Some(email) = emails.get(row) {
                 listed.emails.entry(email.to_owned()).or_insert(id);
+            }
+            if let Some(name) = names.get(row).filter(|_| by_name) {
+                let [whole, initial] = name_keys(name);
+                let keys = if whole == initial { vec![whole] } else { vec![whole, initial] };
+                for key in keys {
+                    listed.names.entry(key).and_modify(|other| *other = 0).or_insert(id);
+                }
             }
         }
         Ok(listed)
@@ -83,6 +102,17 @@ impl Listed {
     /// Whether purchases can add to what the list says of a customer.
     pub(super) fn is_whole(&self, id: i64) -> bool {
         self.ids.binary_search_by_key(&id, |(id, _)| *id).is_ok_and(|index| !self.ids[index].1)
+    }
+
+    /// The listed customer with this telephone number.
+    pub(super) fn by_phone(&self, phone: &str) -> Option<i64> {
+        self.phones.get(phone).copied()
+    }
+
+    /// The only listed customer with this name.
+    pub(super) fn by_name(&self, name: &str) -> Option<i64> {
+        let [whole, _] = name_keys(name);
+        self.names.get(&whole).copied().filter(|id| *id > 0)
     }
 
     /// The first listed customer with this address.

@@ -1,5 +1,8 @@
 //! Customers as files list them: one row per identifier, later rows over earlier ones.
 
+use polars::prelude::PlHashMap;
+
+use super::buyers::telephone;
 use super::checks::{earliest_future, rejected_rows, set_aside, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
 use super::columns::SURPLUS;
@@ -55,6 +58,13 @@ fn clean(table: RawTable, options: &CleaningOptions) -> Result<Cleaned> {
         .filter(|row| reasons[*row].is_none())
         .filter_map(|row| Some((row, customer(row)?)))
         .collect();
+    let phones = match raw.cells_if_any("telephone")? {
+        None => PlHashMap::default(),
+        Some(cells) => listed
+            .iter()
+            .filter_map(|(row, customer)| Some((telephone(cells.get(*row)?)?, customer.id)))
+            .collect(),
+    };
     let customers = merge(listed, &mut reasons);
     Ok(Cleaned {
         rejected: rejected_rows(&raw, &reasons)?,
@@ -62,6 +72,7 @@ fn clean(table: RawTable, options: &CleaningOptions) -> Result<Cleaned> {
         warnings: warnings(&customers),
         valid: frame_of(&customers)?,
         set_aside: set_aside(&reasons),
+        phones,
         findings: raw.notes.iter().cloned().chain(dates.notes).collect(),
         ..Cleaned::default()
     })

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
+use super::buyers::Buyers;
 use super::customer::{Customer, Listed, customers_of, frame_of};
 use super::purchase_rows::PurchaseRows;
-use super::raw::{IdCell, Raw};
+use super::raw::Raw;
 use super::values::texts;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::time::DAY_MICROS;
@@ -52,12 +53,12 @@ impl FoundCustomers {
     pub(super) fn collect(
         raw: &Raw,
         rows: &PurchaseRows,
-        buyers: &[Option<i64>],
+        buyers: &Buyers,
         listed: &Listed,
     ) -> Result<Self> {
         let (names, emails, countries) = (raw.names("nom")?, raw.texts("email")?, raw.countries()?);
         let mut found: BTreeMap<i64, Found> = BTreeMap::new();
-        for (row, buyer) in buyers.iter().enumerate() {
+        for (row, buyer) in buyers.numbers.iter().enumerate() {
             let (Some(id), None, Some(at)) = (buyer, rows.reasons[row], rows.at[row]) else {
                 continue;
             };
@@ -66,11 +67,7 @@ impl FoundCustomers {
             }
             let email = emails.get(row).map(str::to_lowercase);
             let customer = found.entry(*id).or_insert_with(|| Found {
-                ref_client: match &rows.customers[row] {
-                    IdCell::Text(text) => text.clone(),
-                    IdCell::Number(number) => number.to_string(),
-                    _ => email.clone().unwrap_or_default(),
-                },
+                ref_client: buyers.text(row, rows),
                 ..Found::default()
             });
             customer.name.see(at, names.get(row));

@@ -4,6 +4,7 @@
 //! rules of each data set, [`checks`] the expressions they share, [`quality`] the counts and the gate.
 //! Start reading at [`clean()`].
 
+mod buyers;
 mod checks;
 mod clean;
 mod cleaned;

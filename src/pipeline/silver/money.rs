@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use super::layer::CleaningOptions;
 use super::orders::{REPEATED, Resolved, SUPERSEDED};
 use super::purchase_rows::{OTHER_CURRENCY, PurchaseRows, TOTAL_ROW};
-use super::purchases::{NOT_A_SALE, NOT_GOODS, REFUND_LEFT_OUT};
+use super::purchases::{NOT_A_SALE, NOT_GOODS, NOTHING, REFUND_LEFT_OUT};
 use super::raw::Raw;
 use crate::domain::account::{Account, Entry, in_units};
 use crate::domain::text::counted;
 use crate::pipeline::{PipelineError, Result};
 
 /// Reasons that are no errors: rows with one weigh nothing in the quality gate.
-pub(super) const SET_ASIDE: [&str; 6] =
-    [TOTAL_ROW, REPEATED, SUPERSEDED, NOT_A_SALE, NOT_GOODS, REFUND_LEFT_OUT];
+pub(super) const SET_ASIDE: [&str; 7] =
+    [TOTAL_ROW, REPEATED, SUPERSEDED, NOT_A_SALE, NOT_GOODS, REFUND_LEFT_OUT, NOTHING];
 /// The share of revenue from which on something is said in a sentence.
 const TELLING_SHARE: f64 = 0.005;
 /// Amounts above so many times the median are named.
@@ -64,6 +64,12 @@ impl Accounting<'_> {
                 if let Some(account) = accounts.get_mut(&key) {
                     account.read += sum;
                     self.add(&mut account.set_aside, NOT_GOODS, *row, *sum);
+                    if let Some(entry) = account.set_aside.get_mut(NOT_GOODS)
+                        && *sum < 0
+                    {
+                        // What is given back of it is no further row.
+                        entry.rows -= 1;
+                    }
                 }
             }
         }
@@ -84,6 +90,7 @@ impl Accounting<'_> {
         match self.rows.reasons[row] {
             None if self.rows.micros[row] < 0 => account.refunds -= self.rows.micros[row],
             None => account.sales += self.rows.micros[row],
+            Some(NOTHING) => {}
             Some(reason) if SET_ASIDE.contains(&reason) => {
                 self.add(&mut account.set_aside, reason, row, self.read[row]);
             }

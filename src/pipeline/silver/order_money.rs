@@ -30,6 +30,8 @@ pub(super) struct Money {
     pub(super) not_goods: Vec<(usize, i64)>,
     /// Rows whose amount is a share of what is known for the order only.
     pub(super) shared: Vec<usize>,
+    /// Rows that take pieces out of stock: negative units without a price.
+    pub(super) stock: Vec<usize>,
     /// Sentences about how files were read.
     pub(super) notes: Vec<String>,
 }
@@ -153,6 +155,9 @@ impl Money {
                 self.blanks[row] = blank(row);
                 let kind = kinds.get(row).copied().flatten();
                 self.set(row, fields.line(row, kind));
+                if fields.is_stock_correction(row) && is_own(kinds, row) {
+                    self.stock.push(row);
+                }
             }
             if OF_ORDERS.iter().any(|name| fields.columns.contains_key(name))
                 || fields.columns.contains_key("remboursement")
@@ -311,6 +316,12 @@ impl Fields<'_> {
     fn worth(&self, row: usize) -> Option<i64> {
         let product = i128::from(self.get("quantite", row)?) * i128::from(self.get("prix", row)?);
         i64::try_from(half_even(product, 1_000_000)).ok()
+    }
+
+    /// Whether a row's amount is quantity × price and it is neither sold nor given back for money.
+    fn is_stock_correction(&self, row: usize) -> bool {
+        let is_negative = self.get("quantite", row).is_some_and(|units| units < 0);
+        is_negative && !self.columns.contains_key("montant") && self.worth(row) == Some(0)
     }
 
     /// The amount of one row, before its order's amounts.

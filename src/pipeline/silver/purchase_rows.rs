@@ -9,6 +9,7 @@ use super::layer::CleaningOptions;
 use super::order_money::Money;
 use super::raw::{IdCell, Raw, Values};
 use super::raw_table::{KnownBy, RawFile};
+use super::values::amounts;
 use super::values::currency;
 use super::values::identifiers;
 use crate::domain::account::in_units;
@@ -83,7 +84,7 @@ pub(super) fn to_micros(amount: f64) -> i64 {
 impl PurchaseRows {
     /// Reads every row and finds the first reason that applies to it alone.
     pub(super) fn read(raw: &Raw, options: &CleaningOptions) -> Result<Self> {
-        let kinds = raw.kinds()?;
+        let mut kinds = raw.kinds()?;
         let mut money = Money::read(raw)?;
         let dates = raw.dates("date_achat", options.rules.date_order)?;
         let (at, no_date) = (dates.cells, dates.blanks);
@@ -101,6 +102,10 @@ impl PurchaseRows {
         }
         let micros: Vec<i64> = amounts.iter().map(|amount| amount.map_or(0, to_micros)).collect();
         check_sums_fit(&micros)?;
+        if !money.stock.is_empty() {
+            kinds.resize(raw.height(), None);
+            money.stock.iter().for_each(|row| kinds[*row] = Some(RowKind::NotASale));
+        }
         let mut notes = money.notes;
         notes.extend(dates.notes);
         let mut rows = Self {
@@ -346,7 +351,7 @@ fn prices(raw: &Raw) -> Result<(Vec<Option<f64>>, Vec<usize>)> {
 fn named_currencies(raw: &Raw, signs: &[(usize, &'static str)]) -> Result<Vec<Option<String>>> {
     let cells = raw.texts("devise")?;
     let named = |cell: &str| {
-        let with_amount = || currency::of_amount(cell).map(str::to_owned);
+        let with_amount = || amounts::currency_of(cell).map(str::to_owned);
         currency::code(cell).or_else(with_amount).unwrap_or_else(|| cell.to_uppercase())
     };
     let mut currencies: Vec<Option<String>> = cells.iter().map(|cell| cell.map(named)).collect();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
+use super::buyers::Buyers;
 use super::checks::{earliest_future, rejected_rows, set_aside, take_instants, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
 use super::columns::RowKind;
@@ -16,10 +17,8 @@ use super::layer::{CleaningOptions, Refunds, Unlisted};
 use super::money::{Accounting, findings};
 use super::orders::{Line, OrderRows, REPEATED, Resolved, lines_of, number_lines, resolve};
 use super::purchase_rows::PurchaseRows;
-use super::raw::{IdCell, Raw};
+use super::raw::Raw;
 use super::raw_table::RawTable;
-use super::values::identifiers::{check_collisions, customer_number};
-use super::values::texts;
 use crate::domain::account::in_units;
 use crate::domain::data_set::DataSet;
 use crate::pipeline::Result;
@@ -28,8 +27,9 @@ use crate::pipeline::types::INSTANT;
 
 pub(super) const RULES: Rules = Rules {
     clean: |raw, options, earlier| {
-        let customers = &earlier[DataSet::Customers];
-        let mut cleaned = clean(raw, options, customers)?;
+        let customers = &earlier.valid[DataSet::Customers];
+        let listed = Listed::of(customers, &earlier.phones, options.rules.customers_by_name)?;
+        let mut cleaned = clean(raw, options, &listed)?;
         let early = before_signup(customers, &cleaned.valid)?;
         cleaned.warnings.push(("purchases_before_signup", early));
         Ok(cleaned)
@@ -44,6 +44,8 @@ const ORPHAN: &str = "orphan_client";
 pub(super) const NOT_A_SALE: &str = "not_a_sale";
 /// Shipping, tax, a gift card.
 pub(super) const NOT_GOODS: &str = "not_goods";
+/// The refund of a status that something better tells: a row that is nowhere counted.
+pub(super) const NOTHING: &str = "~nothing";
 /// A refund where the settings leave those out.
 pub(super) const REFUND_LEFT_OUT: &str = "refund";
 
@@ -52,27 +54,26 @@ pub(super) const REFUND_LEFT_OUT: &str = "refund";
 pub(super) fn clean(
     table: RawTable,
     options: &CleaningOptions,
-    customers: &DataFrame,
+    listed: &Listed,
 ) -> Result<Cleaned> {
     let raw = Raw::new(table);
-    let listed = Listed::of(customers)?;
     let mut rows = PurchaseRows::read(&raw, options)?;
     rows.products = unify_spelling(&rows.products, |row| rows.reasons[row].is_none());
-    let buyers = buyers(&raw, &rows, &listed, options)?;
+    let buyers = Buyers::find(&raw, &rows, listed, options)?;
     let orders = rows.order_numbers(&raw);
     let mut read = rows.micros.clone();
-    let numbers: Vec<i64> = buyers.iter().map(|buyer| buyer.unwrap_or(0)).collect();
+    let numbers: Vec<i64> = buyers.numbers.iter().map(|buyer| buyer.unwrap_or(0)).collect();
     let resolved =
         resolve(&mut order_rows(&raw, &mut rows, &orders, &numbers), options.rules.repeated_id);
     judge_kinds(&raw, &mut rows, &orders, &mut read, options);
-    let unlisted = reject_unlisted(&mut rows, &buyers, &listed, options);
+    let unlisted = reject_unlisted(&mut rows, &buyers.numbers, listed, options);
     let accounting = Accounting { raw: &raw, rows: &rows, read: &read, resolved: &resolved };
     let accounts = accounting.accounts()?;
     let mut sentences = raw.notes.clone();
     sentences.extend(rows.notes.iter().cloned());
-    sentences.extend(findings(&accounting, &accounts, &buyers, options));
-    let found = FoundCustomers::collect(&raw, &rows, &buyers, &listed)?;
-    let valid = lines(&raw, &mut rows, &buyers, &orders, &resolved)?;
+    sentences.extend(findings(&accounting, &accounts, &buyers.numbers, options));
+    let found = FoundCustomers::collect(&raw, &rows, &buyers, listed)?;
+    let valid = lines(&raw, &mut rows, &buyers.numbers, &orders, &resolved)?;
     let mut warnings = rows.warnings();
     warnings.push(("unlisted_customer", unlisted));
     Ok(Cleaned {
@@ -84,35 +85,8 @@ pub(super) fn clean(
         accounts,
         findings: sentences,
         found: Some(found),
+        ..Cleaned::default()
     })
-}
-
-/// The customer of each row; `None` for a guest. A guest with an e-mail address is the customer who
-/// has it.
-fn buyers(
-    raw: &Raw,
-    rows: &PurchaseRows,
-    listed: &Listed,
-    options: &CleaningOptions,
-) -> Result<Vec<Option<i64>>> {
-    let emails = raw.texts("email")?;
-    let salt = &options.rules.id_salt;
-    let by_email = |row: usize| {
-        let email = emails.get(row).filter(|email| texts::is_email(email))?.to_lowercase();
-        listed.by_email(&email).or_else(|| Some(customer_number(&email, salt)))
-    };
-    let texts = rows.customers.iter().filter_map(|customer| match customer {
-        IdCell::Text(text) => Some(text.as_str()),
-        _ => None,
-    });
-    check_collisions(texts, salt)?;
-    let buyer = |(row, customer): (usize, &IdCell)| match customer {
-        IdCell::Number(number) => Some(*number),
-        IdCell::Text(text) => Some(customer_number(text, salt)),
-        _ if options.rules.guests_by_email => by_email(row),
-        _ => None,
-    };
-    Ok(rows.customers.iter().enumerate().map(buyer).collect())
 }
 
 /// The rows of purchases as orders need them.
@@ -191,8 +165,10 @@ fn judge_kinds(
                 read[*row] = -sum;
                 rows.amounts[*row] = Some(in_units(-sum));
                 if sum == 0 {
-                    rows.reasons[*row] = Some(REPEATED);
+                    rows.reasons[*row] = Some(NOTHING);
                 }
+            } else if rows.kind(*row) == Some(RowKind::RefundedStatus) {
+                rows.reasons[*row] = Some(NOTHING);
             } else if rows.kind(*row) != best {
                 rows.reasons[*row] = Some(REPEATED);
             } else if best == Some(RowKind::RefundedAmount) {

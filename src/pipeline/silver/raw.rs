@@ -160,7 +160,11 @@ impl Raw {
                 self.shown(column, file.rows.start + row)
             )),
             (DateOrder::MonthFirst, None) => {
-                Some(format!("{}: {column} is read month first, as the settings say", file.name))
+                let why = match file.reading.date_order {
+                    Some(DateOrder::MonthFirst) => "exports of its system are",
+                    _ => "the settings say",
+                };
+                Some(format!("{}: {column} is read month first, as {why}", file.name))
             }
             (DateOrder::DayFirst, _) => None,
         }

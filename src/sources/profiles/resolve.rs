@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Countries, FileKind, Ids, Match, Names, Origin, PURCHASE_FIELDS, ProfileFile};
 use crate::domain::data_set::DataSet;
 use crate::domain::reading::{
-    FillDown, How, LookupTable, MadeColumn, Reading, StatusColumn, TextColumn,
+    FillDown, How, Join, LookupTable, MadeColumn, Reading, StatusColumn, TextColumn,
 };
 use crate::domain::verdict::FileColumn;
 use crate::sources::columns::with_own_names;
@@ -177,6 +177,14 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// A join with the column of the raw frame that has its key.
+    fn join(&self, join: &Join, columns: &[FileColumn]) -> Join {
+        let folded = fold(&join.by);
+        let own = self.folded.iter().position(|cell| *cell == folded);
+        let by = own.map_or_else(|| join.by.to_lowercase(), |index| columns[index].column.clone());
+        Join { table: join.table.clone(), by }
+    }
+
     fn reading(
         &self,
         columns: &[FileColumn],
@@ -228,7 +236,7 @@ impl<'a> Resolver<'a> {
             statuses: statuses.collect(),
             not_goods: not_goods.collect(),
             split: file.split.as_ref().and_then(|entry| self.column(&entry.column, columns)),
-            joins: file.join.clone(),
+            joins: file.join.iter().map(|join| self.join(join, columns)).collect(),
             table: file.table.clone().map(|name| LookupTable {
                 name,
                 key: file.key.as_deref().map(str::to_lowercase).unwrap_or_default(),

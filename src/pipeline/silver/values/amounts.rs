@@ -104,6 +104,11 @@ impl AmountColumn {
     }
 }
 
+/// The code of the currency that an amount names.
+pub(crate) fn currency_of(text: &str) -> Option<&'static str> {
+    read(text).1
+}
+
 /// Reads a cell, and the currency that it names.
 fn read(text: &str) -> (Cell, Option<&'static str>) {
     // What most exports write: digits, a point and one or two digits more.

@@ -55,13 +55,6 @@ fn strip_end<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.get(start..)?.eq_ignore_ascii_case(name).then(|| &text[..start])
 }
 
-/// The code of the currency that an amount names.
-pub(crate) fn of_amount(cell: &str) -> Option<&'static str> {
-    let cell = cell.replace("&euro;", "€").replace("&pound;", "£");
-    let (rest, code) = strip(&cell);
-    code.filter(|_| rest.bytes().any(|byte| byte.is_ascii_digit()))
-}
-
 /// The code of a cell of a currency column: three letters, or a sign; `None` for anything else.
 pub(crate) fn code(cell: &str) -> Option<String> {
     let cell = cell.trim();
