@@ -60,3 +60,10 @@ impl Account {
 pub fn in_units(millionths: i64) -> f64 {
     millionths as f64 / 1e6
 }
+
+/// An amount in units of the currency in whole millionths, halves to the even one.
+#[must_use]
+#[allow(clippy::cast_possible_truncation)]
+pub fn in_millionths(amount: f64) -> i64 {
+    (amount * 1e6).round_ties_even() as i64
+}

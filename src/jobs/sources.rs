@@ -17,7 +17,7 @@ use crate::pipeline::PipelineError;
 use crate::sample;
 use crate::sources::{
     Detected, SourceOptions, SourceText, UnknownFiles, describe_other, detect, first_rows,
-    is_candidate, is_hidden, is_read_for, reading_order,
+    is_candidate, is_hidden, is_read_for, reading_order, system_of_sales,
 };
 
 /// The files of the sources layer.
@@ -116,11 +116,7 @@ pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, Refre
 /// # Errors
 /// [`RefreshError::SalesOfSeveral`] when the files hold sales of several and nothing says which count.
 fn choose_sales(sources: &mut Sources, options: &SourceOptions) -> Result<(), RefreshError> {
-    let profile_of = |file: &SourceFile| {
-        let verdict = file.verdict.as_ref().filter(|_| file.data_set == DataSet::Purchases)?;
-        // What the operator maps is meant to be read.
-        (verdict.profile != Verdict::MAPPED).then(|| verdict.profile.clone())
-    };
+    let profile_of = |file: &SourceFile| system_of_sales(file.verdict.as_ref()?).map(str::to_owned);
     if let Some(sales) = &options.sales {
         let is_other =
             |file: &SourceFile| profile_of(file).is_some_and(|profile| profile != *sales);

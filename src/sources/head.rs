@@ -13,7 +13,9 @@ const MAX_HEADER_LINES: usize = 20;
 /// More columns than any export has; rows of so many are held in memory.
 const MAX_COLUMNS: usize = 2_000;
 /// What may stand between cells, the most usual first.
-const SEPARATORS: [u8; 5] = [b',', b';', b'\t', b'|', b' '];
+const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+/// What stands between cells where nothing else does: any number of blanks.
+const BLANKS: u8 = b' ';
 
 /// The least share of the first lines that have the shape of a file without a header.
 const FITTING: (usize, usize) = (3, 4);
@@ -69,7 +71,8 @@ pub(super) fn find_header(
     let best = |separators: &[u8]| {
         best_header(head, is_whole, &lines, separators, &options.profiles, mapping)
     };
-    let found = named.and_then(|separator| best(&[separator])).or_else(|| best(&SEPARATORS));
+    let found = named.and_then(|separator| best(&[separator]));
+    let found = found.or_else(|| best(&SEPARATORS)).or_else(|| best(&[BLANKS]));
     if found.is_none()
         && mapping.is_none()
         && let Some(header) = no_header(&lines, is_whole, &options.profiles)
@@ -136,8 +139,7 @@ fn best_header(
 fn no_header(lines: &[Line<'_>], is_whole: bool, profiles: &[Profile]) -> Option<Header> {
     // The last line may be cut.
     let whole = if is_whole { lines } else { &lines[..lines.len().saturating_sub(1)] };
-    let separators = SEPARATORS.into_iter().filter(|separator| *separator != b'|');
-    separators.into_iter().find_map(|separator| {
+    SEPARATORS.into_iter().chain([BLANKS]).find_map(|separator| {
         let fits = |line: &Line<'_>| {
             let cells = cells_of(line.text, separator);
             without_header(profiles)
@@ -165,7 +167,7 @@ fn no_header(lines: &[Line<'_>], is_whole: bool, profiles: &[Profile]) -> Option
 fn cells_of(line: &[u8], separator: u8) -> Vec<String> {
     let text = decode_any(line);
     match separator {
-        b' ' => text.split_ascii_whitespace().map(str::to_owned).collect(),
+        BLANKS => text.split_ascii_whitespace().map(str::to_owned).collect(),
         other => text.split(char::from(other)).map(trimmed).collect(),
     }
 }
@@ -230,8 +232,6 @@ fn most_frequent(text: &[u8]) -> u8 {
             counts[index] += 1;
         }
     }
-    // Blanks are within cells more often than between them.
-    counts[SEPARATORS.len() - 1] = 0;
     let most = counts.iter().max().copied().unwrap_or(0);
     let index = counts.iter().position(|count| *count == most).unwrap_or(0);
     SEPARATORS[index]
@@ -239,7 +239,7 @@ fn most_frequent(text: &[u8]) -> u8 {
 
 /// The record that starts on a line.
 fn parse(head: &[u8], is_whole: bool, line: Line<'_>, separator: u8) -> Header {
-    if separator == b' ' {
+    if separator == BLANKS {
         return Header {
             line: line.number,
             offset: line.offset,

@@ -16,6 +16,7 @@ mod lines;
 mod lookup;
 mod options;
 mod order;
+mod own_names;
 mod profile;
 mod profiles;
 #[cfg(test)]
@@ -34,5 +35,5 @@ pub use options::{FileMapping, SourceOptions, UnknownFiles};
 pub use order::{is_candidate, is_hidden, reading_order};
 pub use profile::{is_column, newer_columns, set_by_kind};
 pub use profiles::{Profile, built_in as built_in_profiles};
-pub use read::{first_rows, is_read_for, read, read_in_memory, read_purchases};
+pub use read::{first_rows, is_read_for, read, read_in_memory, read_purchases, system_of_sales};
 pub use source::SourceText;

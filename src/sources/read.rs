@@ -1,11 +1,13 @@
 //! Source files into frames of raw text, as their verdicts say.
 
+use std::collections::HashMap;
 use std::io::BufRead;
+use std::sync::Arc;
 
 use polars::prelude::AnyValue;
 
 use super::detect::{Detected, detect};
-use super::lookup::{Lookups, read_lookups};
+use super::lookup::{Lookup, Lookups};
 use super::options::SourceOptions;
 use super::order::{is_candidate, reading_order};
 use super::raw::RawColumns;
@@ -13,6 +15,7 @@ use super::rows::Rows;
 use super::source::SourceText;
 use super::text::Bytes;
 use crate::domain::data_set::{DataSet, PerDataSet};
+use crate::domain::reading::LookupTable;
 use crate::domain::verdict::Verdict;
 use crate::pipeline::silver::columns::{LINE_NUMBER, SOURCE_FILE};
 use crate::pipeline::silver::{KnownBy, RawFile, RawTable};
@@ -56,6 +59,44 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
     Ok(RawTable { frame: raw.finish()?, files, notes })
 }
 
+/// Reads the files that are lookup tables.
+///
+/// # Errors
+/// When a file cannot be read.
+fn read_lookups(files: Vec<(LookupTable, SourceText<'_>)>) -> Result<Lookups> {
+    let mut lookups: HashMap<String, Lookup> = HashMap::new();
+    for (table, file) in files {
+        let headers: Vec<String> =
+            file.verdict.columns.iter().map(|column| column.header.to_lowercase()).collect();
+        let names: Vec<String> =
+            file.verdict.columns.iter().map(|column| column.column.clone()).collect();
+        let mut raw = RawColumns::new(file.verdict.data_set);
+        Rows::open(file, &Lookups::new())?.append_to(&mut raw, usize::MAX)?;
+        let frame = raw.finish()?;
+        let Some(key) = headers.iter().position(|header| *header == table.key) else { continue };
+        let lookup = lookups.entry(table.name).or_default();
+        if lookup.columns.is_empty() {
+            let is_other = |(index, _): &(usize, &String)| *index != key;
+            let others = headers.iter().enumerate().filter(is_other);
+            lookup.columns = others.map(|(_, header)| header.clone()).collect();
+        }
+        let keys = frame.column(&names[key])?.str()?;
+        let cells = lookup.columns.iter().map(|header| {
+            let index = headers.iter().position(|other| other == header);
+            index.map(|index| Ok(frame.column(&names[index])?.str()?.clone())).transpose()
+        });
+        let cells = cells.collect::<Result<Vec<_>>>()?;
+        for (row, key) in keys.iter().enumerate() {
+            let Some(key) = key.map(str::trim).filter(|key| !key.is_empty()) else { continue };
+            let cell = |column: &Option<polars::prelude::StringChunked>| {
+                column.as_ref()?.get(row).map(str::to_owned)
+            };
+            lookup.rows.insert(key.to_owned(), cells.iter().map(cell).collect());
+        }
+    }
+    Ok(lookups.into_iter().map(|(name, lookup)| (name, Arc::new(lookup))).collect())
+}
+
 /// The filled cells of the first rows of a file with their columns, the line first.
 ///
 /// # Errors
@@ -86,6 +127,14 @@ pub fn first_rows(file: SourceText<'_>, rows: usize) -> Result<Vec<Vec<(String, 
 #[must_use]
 pub fn is_read_for(set: DataSet, verdict: &Verdict) -> bool {
     verdict.data_set == set || (set == DataSet::Purchases && verdict.reading.table.is_some())
+}
+
+/// The profile whose sales a file holds; `None` for one without sales, and for one that the operator
+/// maps: what it holds is meant to be read.
+#[must_use]
+pub fn system_of_sales(verdict: &Verdict) -> Option<&str> {
+    let holds_sales = verdict.data_set == DataSet::Purchases && verdict.profile != Verdict::MAPPED;
+    holds_sales.then_some(verdict.profile.as_str())
 }
 
 /// Detects and reads files in memory; those that are nothing known are left out.

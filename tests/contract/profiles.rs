@@ -67,7 +67,7 @@ fn read_folder(folder: &Path) -> Silver {
 }
 
 /// The figures of silver, as gold shows them.
-fn figures(silver: &Silver) -> Expected {
+fn totals(silver: &Silver) -> Expected {
     let lines = silver.purchases();
     let number = |name: &str| lines.column(name).unwrap().i64().unwrap().clone();
     let text = |name: &str| lines.column(name).unwrap().str().unwrap().clone();
@@ -135,7 +135,7 @@ fn exports_of_every_profile_give_the_figures_computed_by_hand() {
         let expected = std::fs::read_to_string(folder.join("expected.toml")).unwrap();
         let expected: Expected = toml::from_str(&expected).unwrap();
         let silver = read_folder(&folder);
-        let found = figures(&silver);
+        let found = totals(&silver);
         if found != expected {
             wrong += &format!("{}\nfound {found:#?}\nexpected {expected:#?}\n", folder.display());
         }

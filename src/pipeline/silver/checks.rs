@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::columns::REASON;
-use super::money::SET_ASIDE;
-use super::purchases::NOTHING;
 use super::raw::Raw;
+use super::reasons::{NOTHING, SET_ASIDE};
 use super::values::texts::folded;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;

@@ -2,7 +2,7 @@
 
 use polars::prelude::*;
 
-use super::buyers::name_keys;
+use super::values::contacts::name_keys;
 use crate::pipeline::Result;
 
 /// What `date_inscription_source` says of a day from the customers' file.
@@ -44,8 +44,8 @@ pub(super) fn frame_of(customers: &[Customer]) -> Result<DataFrame> {
 /// The listed customers, as purchases look them up.
 #[derive(Default)]
 pub(super) struct Listed {
-    /// Ascending, and whether a field is missing.
-    ids: Vec<(i64, bool)>,
+    /// Each with whether a field is missing.
+    ids: PlHashMap<i64, bool>,
     emails: PlHashMap<String, i64>,
     phones: PlHashMap<String, i64>,
     /// By whole name and by initial; 0 where several have it.
@@ -70,13 +70,12 @@ impl Listed {
             .map(|field| Ok(customers.column(field)?.is_null()))
             .collect::<Result<_>>()?;
         let is_incomplete = |row: usize| nulls.iter().any(|nulls| nulls.get(row) == Some(true));
-        let ids_len = ids.len();
-        let mut listed =
-            Self { ids: Vec::with_capacity(ids_len), phones: phones.clone(), ..Self::default() };
+        let mut listed = Self { phones: phones.clone(), ..Self::default() };
+        listed.ids.reserve(ids.len());
         let names = customers.column("nom")?.str()?.clone();
         for (row, id) in ids.iter().enumerate() {
             let id = id.unwrap_or(0);
-            listed.ids.push((id, is_incomplete(row)));
+            listed.ids.insert(id, is_incomplete(row));
             if let Some(email) = emails.get(row) {
                 listed.emails.entry(email.to_owned()).or_insert(id);
             }
@@ -95,13 +94,9 @@ impl Listed {
         self.ids.is_empty()
     }
 
-    pub(super) fn has(&self, id: i64) -> bool {
-        self.ids.binary_search_by_key(&id, |(id, _)| *id).is_ok()
-    }
-
-    /// Whether purchases can add to what the list says of a customer.
-    pub(super) fn is_whole(&self, id: i64) -> bool {
-        self.ids.binary_search_by_key(&id, |(id, _)| *id).is_ok_and(|index| !self.ids[index].1)
+    /// Whether a customer is listed, and if so whether a field is missing.
+    pub(super) fn is_incomplete(&self, id: i64) -> Option<bool> {
+        self.ids.get(&id).copied()
     }
 
     /// The listed customer with this telephone number.

@@ -2,15 +2,15 @@
 
 use polars::prelude::PlHashMap;
 
-use super::buyers::telephone;
 use super::checks::{earliest_future, rejected_rows, set_aside, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
 use super::columns::SURPLUS;
 use super::customer::{Customer, FROM_FILE, frame_of};
 use super::layer::CleaningOptions;
-use super::orders::{REPEATED, SUPERSEDED};
 use super::raw::{IdCell, Raw};
 use super::raw_table::RawTable;
+use super::reasons::{REPEATED, SUPERSEDED};
+use super::values::contacts::telephone;
 use super::values::identifiers::{check_collisions, customer_number};
 use super::values::texts;
 use crate::domain::time::DAY_MICROS;

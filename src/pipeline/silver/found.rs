@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::buyers::Buyers;
-use super::customer::{Customer, Listed, customers_of, frame_of};
+use super::customer::{Customer, customers_of, frame_of};
 use super::purchase_rows::PurchaseRows;
 use super::raw::Raw;
 use super::values::texts;
@@ -50,19 +50,14 @@ impl Latest {
 
 impl FoundCustomers {
     /// Of the served lines.
-    pub(super) fn collect(
-        raw: &Raw,
-        rows: &PurchaseRows,
-        buyers: &Buyers,
-        listed: &Listed,
-    ) -> Result<Self> {
+    pub(super) fn collect(raw: &Raw, rows: &PurchaseRows, buyers: &Buyers) -> Result<Self> {
         let (names, emails, countries) = (raw.names("nom")?, raw.texts("email")?, raw.countries()?);
         let mut found: BTreeMap<i64, Found> = BTreeMap::new();
         for (row, buyer) in buyers.numbers.iter().enumerate() {
             let (Some(id), None, Some(at)) = (buyer, rows.reasons[row], rows.at[row]) else {
                 continue;
             };
-            if listed.is_whole(*id) {
+            if buyers.is_incomplete[row] == Some(false) {
                 continue;
             }
             let email = emails.get(row).map(str::to_lowercase);

@@ -15,6 +15,7 @@ mod found;
 mod layer;
 pub(crate) mod lines;
 mod money;
+mod order_lines;
 mod order_money;
 mod orders;
 pub mod partition;
@@ -23,6 +24,8 @@ mod purchases;
 pub mod quality;
 mod raw;
 mod raw_table;
+mod reasons;
+mod spread;
 mod values;
 
 pub use clean::{clean, clean_purchases};

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::layer::CleaningOptions;
-use super::orders::{REPEATED, Resolved, SUPERSEDED};
-use super::purchase_rows::{OTHER_CURRENCY, PurchaseRows, TOTAL_ROW};
-use super::purchases::{NOT_A_SALE, NOT_GOODS, NOTHING, REFUND_LEFT_OUT};
+use super::orders::Resolved;
+use super::purchase_rows::PurchaseRows;
 use super::raw::Raw;
+use super::reasons::{
+    NOT_A_SALE, NOT_GOODS, NOTHING, OTHER_CURRENCY, REFUND_LEFT_OUT, REPEATED, SET_ASIDE,
+    SUPERSEDED, TOTAL_ROW,
+};
 use crate::domain::account::{Account, Entry, in_units};
 use crate::domain::text::counted;
 use crate::pipeline::{PipelineError, Result};
 
-/// Reasons that are no errors: rows with one weigh nothing in the quality gate.
-pub(super) const SET_ASIDE: [&str; 7] =
-    [TOTAL_ROW, REPEATED, SUPERSEDED, NOT_A_SALE, NOT_GOODS, REFUND_LEFT_OUT, NOTHING];
 /// The share of revenue from which on something is said in a sentence.
 const TELLING_SHARE: f64 = 0.005;
 /// Amounts above so many times the median are named.
@@ -40,7 +40,7 @@ impl Accounting<'_> {
             while self.raw.files[file].rows.end <= row {
                 file += 1;
             }
-            let currency = self.rows.currencies[row].as_deref();
+            let currency = self.rows.currencies.get(row);
             let account = accounts.entry((file, currency)).or_insert_with(|| Account {
                 file: self.raw.files[file].name.clone(),
                 currency: currency.map(str::to_owned),
@@ -51,7 +51,7 @@ impl Accounting<'_> {
         for (row, sum) in &self.resolved.repeated_totals {
             // The reason came before the order's total was spread.
             if self.rows.reasons[*row].is_none() {
-                let key = (self.raw.file_of(*row), self.rows.currencies[*row].as_deref());
+                let key = (self.raw.file_of(*row), self.rows.currencies.get(*row));
                 if let Some(account) = accounts.get_mut(&key) {
                     self.add(&mut account.set_aside, REPEATED, *row, *sum);
                 }
@@ -60,7 +60,7 @@ impl Accounting<'_> {
         for (row, sum) in &self.rows.not_goods {
             // What a row that is not served holds beside goods is not counted at all.
             if self.rows.reasons[*row].is_none() {
-                let key = (self.raw.file_of(*row), self.rows.currencies[*row].as_deref());
+                let key = (self.raw.file_of(*row), self.rows.currencies.get(*row));
                 if let Some(account) = accounts.get_mut(&key) {
                     account.read += sum;
                     self.add(&mut account.set_aside, NOT_GOODS, *row, *sum);

@@ -8,11 +8,10 @@ use std::ops::Range;
 
 use super::columns::RowKind;
 use super::layer::{CleaningOptions, Revenue};
-use super::orders::spread;
-use super::purchase_rows::to_micros;
 use super::raw::{IdCell, Raw};
 use super::raw_table::{KnownBy, RawFile};
-use crate::domain::account::in_units;
+use super::spread::spread;
+use crate::domain::account::{in_millionths, in_units};
 use crate::domain::text::counted;
 use crate::pipeline::Result;
 
@@ -103,7 +102,7 @@ impl Money {
     /// The amounts so far in millionths, 0 where there is none or it is greater than this.
     pub(super) fn micros_below(&self, most: f64) -> Vec<i64> {
         let micros = |amount: &Option<f64>| {
-            amount.filter(|amount| amount.abs() <= most).map_or(0, to_micros)
+            amount.filter(|amount| amount.abs() <= most).map_or(0, in_millionths)
         };
         self.amounts.iter().map(micros).collect()
     }
@@ -133,7 +132,7 @@ impl Money {
                 if values.blanks[rows.clone()].iter().all(|blank| *blank) {
                     continue;
                 }
-                let micros = |value: &Option<f64>| value.map(to_micros);
+                let micros = |value: &Option<f64>| value.map(in_millionths);
                 let of_file = values.cells.values[rows.clone()].iter().map(micros).collect();
                 fields.columns.insert(*name, of_file);
                 let in_file = |row: &usize| rows.contains(row);
@@ -185,7 +184,7 @@ impl Money {
     }
 
     fn micros(&self, row: usize) -> Option<i64> {
-        self.amounts[row].map(to_micros)
+        self.amounts[row].map(in_millionths)
     }
 
     fn complete_orders(

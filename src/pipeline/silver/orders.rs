@@ -4,16 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use polars::prelude::{PlHashMap, StringChunked};
+use polars::prelude::{PlHashMap, PlHashSet, StringChunked};
 
 use super::columns::RowKind;
 use super::raw_table::{KnownBy, RawFile};
-use super::values::identifiers::line_number;
-
-/// A row that says the same as another one that is served.
-pub(super) const REPEATED: &str = "repeated";
-/// A row that a later version replaces.
-pub(super) const SUPERSEDED: &str = "superseded";
+use super::reasons::{REPEATED, SUPERSEDED};
+use super::spread::spread;
 
 /// What `sources.repeated_id` says about an amount that repeats within an order.
 #[derive(
@@ -57,6 +53,8 @@ pub(super) struct Resolved {
     pub(super) repeated_totals: Vec<(usize, i64)>,
     /// Rows whose amount was spread.
     pub(super) spread: Vec<usize>,
+    /// The orders that have several rows.
+    pub(super) repeated: PlHashSet<i64>,
 }
 
 /// How a file repeats order numbers.
@@ -80,7 +78,8 @@ pub(super) fn resolve(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> 
     for group in groups.values_mut() {
         resolve_versions(rows, group);
     }
-    let mut resolved = Resolved::default();
+    let repeated = groups.keys().copied().collect();
+    let mut resolved = Resolved { repeated, ..Resolved::default() };
     for file in 0..rows.files.len() {
         if rows.files[file].known_by == KnownBy::Profile {
             // Its profile says what its amounts are.
@@ -117,9 +116,19 @@ pub(super) fn resolve(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> 
 
 /// The served rows of every order that has several, by order number.
 fn repeated_orders(rows: &OrderRows<'_>) -> BTreeMap<i64, Vec<usize>> {
+    let mut groups: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    if rows.orders.is_sorted() {
+        // As most exports are written.
+        let served: Vec<usize> =
+            (0..rows.orders.len()).filter(|row| rows.reasons[*row].is_none()).collect();
+        let same = served.chunk_by(|a, b| rows.orders[*a] == rows.orders[*b]);
+        for group in same.filter(|group| group.len() > 1) {
+            groups.insert(rows.orders[group[0]], group.to_vec());
+        }
+        return groups;
+    }
     let mut first: PlHashMap<i64, usize> = PlHashMap::default();
     first.reserve(rows.orders.len());
-    let mut groups: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for (row, order) in rows.orders.iter().enumerate() {
         if rows.reasons[row].is_some() {
             continue;
@@ -277,111 +286,10 @@ fn weights_of(rows: &OrderRows<'_>, group: &[usize]) -> Vec<i64> {
     worths.filter(usable).or(quantities).filter(usable).unwrap_or_else(|| vec![1; group.len()])
 }
 
-/// Shares an amount in proportion to weights, in whole millionths that add up to it: the largest
-/// remainders get what is left.
-pub(super) fn spread(total: i64, weights: &[i64]) -> Vec<i64> {
-    let sum: i128 = weights.iter().map(|weight| i128::from(*weight)).sum();
-    let parts = weights.iter().map(|weight| {
-        let exact = i128::from(total) * i128::from(*weight);
-        (exact.div_euclid(sum), exact.rem_euclid(sum))
-    });
-    let parts: Vec<(i128, i128)> = parts.collect();
-    let mut shares: Vec<i64> =
-        parts.iter().map(|(share, _)| i64::try_from(*share).unwrap_or(0)).collect();
-    let left = usize::try_from(total - shares.iter().sum::<i64>()).unwrap_or(0);
-    let mut by_remainder: Vec<usize> = (0..weights.len()).collect();
-    by_remainder.sort_by_key(|index| std::cmp::Reverse(parts[*index].1));
-    by_remainder.into_iter().take(left).for_each(|index| shares[index] += 1);
-    shares
-}
-
-/// A line that is served.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
-    /// Its row.
-    pub(super) row: usize,
-    /// The row that has its product: another one where a refund is spread over its order's lines.
-    pub(super) product: usize,
-    /// Its amount in millionths.
-    pub(super) micros: i64,
-}
-
-/// The lines of served rows, in reading order. A refund without a product is spread over the lines of
-/// its order that were sold; `of` gives the rows that a refund belongs to among them.
-pub(super) fn lines_of(rows: &OrderRows<'_>, belongs: impl Fn(usize, usize) -> bool) -> Vec<Line> {
-    let is_served = |row: usize| rows.reasons[row].is_none();
-    let is_open =
-        |row: usize| is_served(row) && rows.micros[row] < 0 && rows.products.get(row).is_none();
-    let mut sold: BTreeMap<i64, Vec<usize>> = (0..rows.orders.len())
-        .filter(|row| is_open(*row))
-        .map(|row| (rows.orders[row], Vec::new()))
-        .collect();
-    if !sold.is_empty() {
-        for row in (0..rows.orders.len()).filter(|row| is_served(*row) && rows.micros[*row] > 0) {
-            if let Some(lines) = sold.get_mut(&rows.orders[row]) {
-                lines.push(row);
-            }
-        }
-    }
-    let mut lines = Vec::with_capacity(rows.orders.len());
-    for row in (0..rows.orders.len()).filter(|row| is_served(*row)) {
-        let whole = Line { row, product: row, micros: rows.micros[row] };
-        let of_order = sold.get(&rows.orders[row]).filter(|_| is_open(row));
-        let of_refund: Vec<usize> =
-            of_order.into_iter().flatten().copied().filter(|sale| belongs(row, *sale)).collect();
-        if of_refund.is_empty() {
-            lines.push(whole);
-            continue;
-        }
-        let weights: Vec<i64> = of_refund.iter().map(|sale| rows.micros[*sale]).collect();
-        for (sale, share) in of_refund.iter().zip(spread(-rows.micros[row], &weights)) {
-            if share > 0 {
-                lines.push(Line { row, product: *sale, micros: -share });
-            }
-        }
-    }
-    lines
-}
-
-/// The key and the number of each line within its order: sale lines first, then refunds, each in reading
-/// order, so that a further export of the same order changes neither. An order's first line has the
-/// order's number.
-pub(super) fn number_lines(
-    orders: &[i64],
-    lines: &[Line],
-    text: impl Fn(usize) -> String,
-) -> Vec<(i64, i64)> {
-    let mut numbered = vec![(0, 0); lines.len()];
-    let mut counts: PlHashMap<i64, i64> = PlHashMap::default();
-    counts.reserve(lines.len());
-    for of_refunds in [false, true] {
-        for (line, numbered) in lines.iter().zip(&mut numbered) {
-            if (line.micros < 0) != of_refunds {
-                continue;
-            }
-            let order = orders[line.row];
-            let number = counts.entry(order).or_insert(0);
-            *number += 1;
-            let is_first = *number == 1;
-            let key = if is_first { order } else { line_number(&text(line.row), *number) };
-            *numbered = (key, *number);
-        }
-    }
-    numbered
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::reading::Reading;
-
-    #[test]
-    fn shares_add_up_to_the_last_millionth() {
-        assert_eq!(spread(100, &[1, 1, 1]), [34, 33, 33]);
-        assert_eq!(spread(64_500_000, &[2, 1]), [43_000_000, 21_500_000]);
-        assert_eq!(spread(0, &[5, 7]), [0, 0]);
-        assert_eq!(spread(10, &[0, 3]), [0, 10]);
-    }
 
     /// Order, euros, product, quantity, price.
     type Row = (i64, i64, &'static str, Option<i64>, Option<f64>);
@@ -511,15 +419,5 @@ mod tests {
                 "1000000"
             ]
         );
-    }
-
-    #[test]
-    fn an_orders_first_line_has_its_number() {
-        let line = |(row, micros)| Line { row, product: row, micros };
-        let lines: Vec<Line> = [-1, 5, 5, 5].into_iter().enumerate().map(line).collect();
-        let keys = number_lines(&[7, 8, 7, 7], &lines, |_| "7".to_owned());
-        assert_eq!((keys[1], keys[2]), ((8, 1), (7, 1)));
-        assert_eq!((keys[3].1, keys[0].1), (2, 3));
-        assert!(keys[0].0 > 8 && keys[3].0 > 8);
     }
 }

@@ -9,10 +9,11 @@ use super::layer::CleaningOptions;
 use super::order_money::Money;
 use super::raw::{IdCell, Raw, Values};
 use super::raw_table::{KnownBy, RawFile};
+use super::reasons::{OTHER_CURRENCY, TOTAL_ROW};
 use super::values::amounts;
 use super::values::currency;
 use super::values::identifiers;
-use crate::domain::account::in_units;
+use crate::domain::account::{in_millionths, in_units};
 use crate::pipeline::{PipelineError, Result};
 
 /// Words for "no customer", lower case.
@@ -41,10 +42,8 @@ const MAX_AMOUNT: f64 = 1e12;
 
 /// What stands for the currency where no file names one; those of the older systems are in euros.
 const UNKNOWN_CURRENCY: &str = "unknown";
-/// A row of totals under the data.
-pub(super) const TOTAL_ROW: &str = "total_row";
-/// A row in another currency than the one that is served.
-pub(super) const OTHER_CURRENCY: &str = "other_currency";
+/// Texts of a currency column that are told apart.
+const MAX_CURRENCIES: usize = 500;
 
 /// The values of every row, in reading order.
 pub(super) struct PurchaseRows {
@@ -66,19 +65,13 @@ pub(super) struct PurchaseRows {
     pub(super) products: StringChunked,
     pub(super) quantities: Vec<Option<i64>>,
     pub(super) prices: Vec<Option<f64>>,
-    pub(super) currencies: Vec<Option<String>>,
+    pub(super) currencies: Currencies,
     /// The currency that is served; `None` where no row names one.
     pub(super) currency: Option<String>,
     /// Sentences about how files were read, where that is not plain.
     pub(super) notes: Vec<String>,
     /// Rows with an optional value that cannot be read, by warning.
     pub(super) unreadable: Vec<(&'static str, Vec<usize>)>,
-}
-
-/// An amount in whole millionths.
-#[allow(clippy::cast_possible_truncation)]
-pub(super) fn to_micros(amount: f64) -> i64 {
-    (amount * 1e6).round_ties_even() as i64
 }
 
 impl PurchaseRows {
@@ -100,7 +93,8 @@ impl PurchaseRows {
         for amount in &mut amounts {
             *amount = amount.filter(|amount| amount.abs() <= MAX_AMOUNT);
         }
-        let micros: Vec<i64> = amounts.iter().map(|amount| amount.map_or(0, to_micros)).collect();
+        let micros: Vec<i64> =
+            amounts.iter().map(|amount| amount.map_or(0, in_millionths)).collect();
         check_sums_fit(&micros)?;
         if !money.stock.is_empty() {
             kinds.resize(raw.height(), None);
@@ -191,20 +185,26 @@ impl PurchaseRows {
     /// Serves the currency of the settings, else the one that most rows name, and leaves out others.
     fn choose_currency(&mut self, options: &CleaningOptions) {
         let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
-        let is_sale =
-            |kinds: &[Option<RowKind>], row| kinds.get(row) != Some(&Some(RowKind::NotASale));
-        for (row, (currency, reason)) in self.currencies.iter().zip(&self.reasons).enumerate() {
-            if let (Some(currency), None, true) = (currency, reason, is_sale(&self.kinds, row)) {
+        let is_judged = |rows: &Self, row: usize| {
+            rows.reasons[row].is_none() && rows.kind(row) != Some(RowKind::NotASale)
+        };
+        if self.currencies.of_rows.is_empty() {
+            self.currency.clone_from(&options.rules.currency);
+            return;
+        }
+        for row in (0..self.reasons.len()).filter(|row| is_judged(self, *row)) {
+            if let Some(currency) = self.currencies.get(row) {
                 *counts.entry(currency).or_default() += 1;
             }
         }
         let most = counts.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)));
         let named = most.map(|(currency, _)| (*currency).to_owned());
         self.currency = options.rules.currency.clone().or(named);
-        for (row, (currency, reason)) in self.currencies.iter().zip(&mut self.reasons).enumerate() {
-            let is_served = reason.is_none() && is_sale(&self.kinds, row);
-            if is_served && currency.is_some() && *currency != self.currency {
-                *reason = Some(OTHER_CURRENCY);
+        for row in 0..self.reasons.len() {
+            let other =
+                self.currencies.get(row).filter(|code| Some(*code) != self.currency.as_deref());
+            if other.is_some() && is_judged(self, row) {
+                self.reasons[row] = Some(OTHER_CURRENCY);
             }
         }
     }
@@ -347,23 +347,57 @@ fn prices(raw: &Raw) -> Result<(Vec<Option<f64>>, Vec<usize>)> {
     Ok((prices, odd))
 }
 
-/// The currency that each row names, in its column or with its amount.
-fn named_currencies(raw: &Raw, signs: &[(usize, &'static str)]) -> Result<Vec<Option<String>>> {
+/// The currency that each row names, in its column or with its amount, else the one of its file.
+fn named_currencies(raw: &Raw, signs: &[(usize, &'static str)]) -> Result<Currencies> {
     let cells = raw.texts("devise")?;
-    let named = |cell: &str| {
-        let with_amount = || amounts::currency_of(cell).map(str::to_owned);
-        currency::code(cell).or_else(with_amount).unwrap_or_else(|| cell.to_uppercase())
-    };
-    let mut currencies: Vec<Option<String>> = cells.iter().map(|cell| cell.map(named)).collect();
-    for file in &raw.files {
-        if let Some(usual) = &file.reading.currency {
-            for currency in &mut currencies[file.rows.clone()] {
-                currency.get_or_insert_with(|| usual.clone());
-            }
+    let mut currencies = Currencies::default();
+    if cells.null_count() < cells.len() {
+        for (row, cell) in cells.iter().enumerate() {
+            let Some(cell) = cell else { continue };
+            let with_amount = || amounts::currency_of(cell).map(str::to_owned);
+            let code = currency::code(cell).or_else(with_amount);
+            currencies.set(row, &code.unwrap_or_else(|| cell.to_uppercase()), raw.height());
         }
     }
     for (row, code) in signs {
-        currencies[*row].get_or_insert_with(|| (*code).to_owned());
+        currencies.set(*row, code, raw.height());
+    }
+    for file in &raw.files {
+        if let Some(usual) = &file.reading.currency {
+            file.rows.clone().for_each(|row| currencies.set(row, usual, raw.height()));
+        }
     }
     Ok(currencies)
+}
+
+/// The currency that each row names.
+#[derive(Debug, Default)]
+pub(super) struct Currencies {
+    codes: Vec<String>,
+    /// For each row the position of its code, from 1; 0 for none. Empty when no row names one.
+    of_rows: Vec<u16>,
+}
+
+impl Currencies {
+    pub(super) fn get(&self, row: usize) -> Option<&str> {
+        let position = usize::from(*self.of_rows.get(row)?).checked_sub(1)?;
+        self.codes.get(position).map(String::as_str)
+    }
+
+    /// Gives a row of so many a currency, unless it has one.
+    fn set(&mut self, row: usize, code: &str, rows: usize) {
+        if self.of_rows.is_empty() {
+            self.of_rows = vec![0; rows];
+        }
+        if self.of_rows[row] > 0 {
+            return;
+        }
+        // A column with more texts than there are currencies holds something else.
+        let code = if self.codes.len() < MAX_CURRENCIES { code } else { "?" };
+        let position = self.codes.iter().position(|known| known == code).unwrap_or_else(|| {
+            self.codes.push(code.to_owned());
+            self.codes.len() - 1
+        });
+        self.of_rows[row] = u16::try_from(position + 1).unwrap_or(0);
+    }
 }

@@ -4,6 +4,7 @@
 //! together and makes the frame of lines.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use polars::prelude::*;
 
@@ -15,10 +16,12 @@ use super::customer::Listed;
 use super::found::FoundCustomers;
 use super::layer::{CleaningOptions, Refunds, Unlisted};
 use super::money::{Accounting, findings};
-use super::orders::{Line, OrderRows, REPEATED, Resolved, lines_of, number_lines, resolve};
+use super::order_lines::{Line, lines_of, number_lines};
+use super::orders::{OrderRows, Resolved, resolve};
 use super::purchase_rows::PurchaseRows;
-use super::raw::Raw;
+use super::raw::{IdCell, Raw};
 use super::raw_table::RawTable;
+use super::reasons::{NOT_A_SALE, NOT_GOODS, NOTHING, ORPHAN, REFUND_LEFT_OUT, REPEATED};
 use crate::domain::account::in_units;
 use crate::domain::data_set::DataSet;
 use crate::pipeline::Result;
@@ -38,16 +41,6 @@ pub(super) const RULES: Rules = Rules {
 
 /// The type of a line that was given back.
 const REFUND: &str = "refund";
-/// A purchase of a customer who is not listed, where the settings reject those.
-const ORPHAN: &str = "orphan_client";
-/// An order that failed, was voided, is not paid, or was a test.
-pub(super) const NOT_A_SALE: &str = "not_a_sale";
-/// Shipping, tax, a gift card.
-pub(super) const NOT_GOODS: &str = "not_goods";
-/// The refund of a status that something better tells: a row that is nowhere counted.
-pub(super) const NOTHING: &str = "~nothing";
-/// A refund where the settings leave those out.
-pub(super) const REFUND_LEFT_OUT: &str = "refund";
 
 /// Reads every raw row against the listed customers. The valid rows are lines, ascending by
 /// id_achat.
@@ -66,13 +59,13 @@ pub(super) fn clean(
     let resolved =
         resolve(&mut order_rows(&raw, &mut rows, &orders, &numbers), options.rules.repeated_id);
     judge_kinds(&raw, &mut rows, &orders, &mut read, options);
-    let unlisted = reject_unlisted(&mut rows, &buyers.numbers, listed, options);
+    let unlisted = reject_unlisted(&mut rows, &buyers, listed, options);
     let accounting = Accounting { raw: &raw, rows: &rows, read: &read, resolved: &resolved };
     let accounts = accounting.accounts()?;
     let mut sentences = raw.notes.clone();
     sentences.extend(rows.notes.iter().cloned());
     sentences.extend(findings(&accounting, &accounts, &buyers.numbers, options));
-    let found = FoundCustomers::collect(&raw, &rows, &buyers, listed)?;
+    let found = FoundCustomers::collect(&raw, &rows, &buyers)?;
     let valid = lines(&raw, &mut rows, &buyers.numbers, &orders, &resolved)?;
     let mut warnings = rows.warnings();
     warnings.push(("unlisted_customer", unlisted));
@@ -193,7 +186,7 @@ fn judge_kinds(
 /// Counts the purchases of customers who are not listed, or rejects them.
 fn reject_unlisted(
     rows: &mut PurchaseRows,
-    buyers: &[Option<i64>],
+    buyers: &Buyers,
     listed: &Listed,
     options: &CleaningOptions,
 ) -> u64 {
@@ -201,8 +194,9 @@ fn reject_unlisted(
         return 0;
     }
     let mut count = 0;
-    for (buyer, reason) in buyers.iter().zip(&mut rows.reasons) {
-        let is_unlisted = buyer.is_some_and(|buyer| !listed.has(buyer));
+    let known = buyers.numbers.iter().zip(&buyers.is_incomplete);
+    for ((buyer, is_incomplete), reason) in known.zip(&mut rows.reasons) {
+        let is_unlisted = buyer.is_some() && is_incomplete.is_none();
         if reason.is_none() && is_unlisted {
             match options.rules.unlisted {
                 Unlisted::Customer => count += 1,
@@ -232,7 +226,7 @@ fn lines(
     let sold = lines_of(&order_rows(raw, rows, orders, &[]), belongs);
     let rows = &*rows;
     let text = |row: usize| rows.orders[row].text().unwrap_or_else(|| orders[row].to_string());
-    let keys = number_lines(orders, &sold, text);
+    let keys = number_lines(orders, &sold, &resolved.repeated, text);
     let mut order: Vec<usize> = (0..sold.len()).collect();
     if !order.is_sorted_by_key(|line| keys[*line].0) {
         order.sort_unstable_by_key(|line| keys[*line].0);
@@ -259,10 +253,6 @@ fn lines(
         let values: Float64Chunked = served.iter().map(|row| value(*row)).collect();
         values.with_name(name.into()).into_column()
     };
-    let strings = |name: &str, value: &dyn Fn(usize) -> Option<String>| {
-        let values: StringChunked = served.iter().map(|row| value(*row)).collect();
-        values.with_name(name.into()).into_column()
-    };
     let index: Vec<IdxSize> =
         served.iter().map(|row| IdxSize::try_from(*row).unwrap_or(0)).collect();
     let take = |name: &str, texts: &StringChunked, rows: &[IdxSize]| {
@@ -275,7 +265,23 @@ fn lines(
         Some(_) => raw.texts("ref_commande")?,
         None => StringChunked::full_null("ref_commande".into(), raw.height()),
     };
-    let currency = |row: usize| rows.currencies[row].clone().or_else(|| rows.currency.clone());
+    let mut shown_order = StringChunkedBuilder::new("ref_commande".into(), served.len());
+    let mut digits = String::new();
+    for row in &served {
+        if let Some(text) = shown_orders.get(*row) {
+            shown_order.append_value(text);
+            continue;
+        }
+        digits.clear();
+        let written = match &rows.orders[*row] {
+            IdCell::Text(text) => write!(digits, "{text}"),
+            _ => write!(digits, "{}", orders[*row]),
+        };
+        debug_assert!(written.is_ok(), "writing to a text cannot fail");
+        shown_order.append_value(&digits);
+    }
+    let currency = |row: usize| rows.currencies.get(row).or(rows.currency.as_deref());
+    let currencies: StringChunked = served.iter().map(|row| currency(*row)).collect();
     Ok(DataFrame::new_infer_height(vec![
         shown(&|key| key.0).with_name("id_achat".into()).into_column(),
         integers("id_client", &|row| buyers[row]),
@@ -286,12 +292,10 @@ fn lines(
         floats("prix", &|row| rows.prices[row]),
         take("pays", &raw.countries()?, &index)?,
         integers("id_commande", &|row| Some(orders[row])),
-        strings("ref_commande", &|row| {
-            shown_orders.get(row).map(str::to_owned).or_else(|| Some(text(row)))
-        }),
+        shown_order.finish().into_column(),
         shown(&|key| key.1).with_name("ligne".into()).into_column(),
         kinds.with_name("type".into()).into_column(),
-        strings("devise", &currency),
+        currencies.with_name("devise".into()).into_column(),
     ])?)
 }
 

@@ -108,12 +108,18 @@ impl Raw {
     /// A column cleaned as a name, product or country.
     pub(super) fn names(&self, column: &str) -> Result<StringChunked> {
         let cells = self.cells(column)?;
+        if cells.null_count() == cells.len() {
+            return Ok(cells.clone());
+        }
         Ok(cells.iter().map(|cell| cell.and_then(texts::name)).collect())
     }
 
     /// A column cleaned as any other text.
     pub(super) fn texts(&self, column: &str) -> Result<StringChunked> {
         let cells = self.cells(column)?;
+        if cells.null_count() == cells.len() {
+            return Ok(cells.clone());
+        }
         Ok(cells.iter().map(|cell| cell.and_then(texts::value)).collect())
     }
 
@@ -281,10 +287,9 @@ fn without_zeros<'a>(cell: &'a str, reading: &Reading) -> &'a str {
 }
 
 /// Whether a cell is one of these words or of the profile's, in any case.
-fn is_guest(cell: &str, words: &[&str], reading: &Reading) -> bool {
-    let is_one = |word: &str| word.eq_ignore_ascii_case(cell);
-    (cell.len() <= 12 && words.contains(&cell.to_lowercase().as_str()))
-        || reading.guests.iter().any(|word| is_one(word))
+fn is_guest(cell: &str, usual: &[&str], reading: &Reading) -> bool {
+    (cell.len() <= 12 && usual.contains(&cell.to_lowercase().as_str()))
+        || reading.guests.iter().any(|guest| guest.eq_ignore_ascii_case(cell))
 }
 
 impl IdCell {

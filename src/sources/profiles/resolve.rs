@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Countries, FileKind, Ids, Match, Names, Origin, PURCHASE_FIELDS, ProfileFile};
+use super::profile::{
+    Countries, FileKind, Ids, Match, Names, Origin, PURCHASE_FIELDS, ProfileFile,
+};
 use crate::domain::data_set::DataSet;
 use crate::domain::reading::{
     FillDown, How, Join, LookupTable, MadeColumn, Reading, StatusColumn, TextColumn,
 };
 use crate::domain::verdict::FileColumn;
-use crate::sources::columns::with_own_names;
+
 use crate::sources::headers::fold;
+use crate::sources::own_names::with_own_names;
 
 /// The columns of a file and how its values are meant.
 #[derive(Debug)]
@@ -248,7 +251,7 @@ impl<'a> Resolver<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::find;
+    use super::super::profile::find;
     use super::*;
 
     fn resolved(header: &str) -> Resolved {

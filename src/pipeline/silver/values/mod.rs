@@ -4,6 +4,7 @@
 //! whole column decides, and where the column does not, nothing is guessed.
 
 pub(super) mod amounts;
+pub(super) mod contacts;
 pub(super) mod countries;
 pub(super) mod currency;
 pub(super) mod date_forms;
