@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// How the values of a file are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct Reading {
     /// The order of day and month where no cell shows it; `None` when nothing is known.
     #[serde(skip_serializing_if = "Option::is_none")]

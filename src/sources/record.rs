@@ -242,7 +242,9 @@ impl Recipe {
         let row = |(index, (quantity, product)): (usize, (u64, String))| {
             let mut row = cells.clone();
             if index > 0 {
-                ONCE.iter().for_each(|name| self.set(&mut row, name, None));
+                for name in &ONCE {
+                    self.set(&mut row, name, None);
+                }
             }
             self.set(&mut row, "produit", Some(product));
             self.set(&mut row, "quantite", Some(quantity.to_string()));

@@ -310,3 +310,25 @@ fn hostile_files_are_refused_in_a_sentence() {
         shop.run(&["refresh"]).refused(1, &[problem]);
     }
 }
+
+#[test]
+fn sales_of_two_systems_stop_the_run_until_the_settings_choose() {
+    let payments = "id,Created date (UTC),Amount,Amount Refunded,Currency,Captured,Status,Customer ID,Customer Email\n\
+        pi_1,2026-06-01 10:00:00,64.50,0.00,eur,true,Paid,cus_1,ann@example.org\n";
+    let shop = Shop::empty();
+    shop.put("achats.csv", purchases().as_bytes());
+    shop.put("payments.csv", payments.as_bytes());
+    shop.run(&["refresh"]).refused(
+        1,
+        &["goldsmith (achats.csv), stripe (payments.csv)", "sources.sales = \"goldsmith\""],
+    );
+    std::fs::write(shop.path().join("goldsmith.toml"), "[sources]\nsales = \"stripe\"\n").unwrap();
+    let ran = shop.run(&["refresh"]).good();
+    let text = ran.out + &ran.err;
+    assert!(text.contains("achats.csv") && text.contains("it holds sales"), "{text}");
+    let revenue: f64 =
+        shop.sqlite().query_row("SELECT total_revenue FROM kpis", [], |row| row.get(0)).unwrap();
+    assert!((revenue - 64.5).abs() < 1e-9, "{revenue}");
+    std::fs::write(shop.path().join("goldsmith.toml"), "[sources]\nsales = \"till\"\n").unwrap();
+    shop.run(&["refresh"]).refused(2, &["sources.sales", "\"till\" is not one of the profiles"]);
+}

@@ -12,6 +12,7 @@ pub(crate) mod columns;
 mod customer;
 mod customers;
 mod found;
+mod kinds;
 mod layer;
 pub(crate) mod lines;
 mod money;

@@ -123,6 +123,25 @@ impl PurchaseRows {
             amounts,
             notes,
         };
+        rows.judge(raw, &totals, (&no_amount, &no_date), &ambiguous, options)?;
+        rows.choose_currency(options);
+        let is_goldsmith = |file: &RawFile| file.known_by == KnownBy::Goldsmith;
+        if rows.currency.is_none() && !raw.files.iter().all(is_goldsmith) {
+            rows.currency = Some(UNKNOWN_CURRENCY.to_owned());
+        }
+        Ok(rows)
+    }
+
+    /// Finds the first reason that applies to each row alone.
+    fn judge(
+        &mut self,
+        raw: &Raw,
+        totals: &[bool],
+        (no_amount, no_date): (&[bool], &[bool]),
+        ambiguous: &[bool],
+        options: &CleaningOptions,
+    ) -> Result<()> {
+        let rows = self;
         let surplus = raw.cells(SURPLUS)?;
         let has_orders = has_orders(raw)?;
         for row in 0..raw.height() {
@@ -141,12 +160,7 @@ impl PurchaseRows {
                 rows.value_reason(row, ambiguous[row], options)
             };
         }
-        rows.choose_currency(options);
-        let is_goldsmith = |file: &RawFile| file.known_by == KnownBy::Goldsmith;
-        if rows.currency.is_none() && !raw.files.iter().all(is_goldsmith) {
-            rows.currency = Some(UNKNOWN_CURRENCY.to_owned());
-        }
-        Ok(rows)
+        Ok(())
     }
 
     /// What a row is, if it is not just what its amount says.

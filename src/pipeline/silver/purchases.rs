@@ -3,7 +3,6 @@
 //! `purchase_rows.rs` judges each row alone, `orders.rs` rows that share an order; this puts both
 //! together and makes the frame of lines.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use polars::prelude::*;
@@ -14,14 +13,15 @@ use super::cleaned::{Cleaned, Rules};
 use super::columns::RowKind;
 use super::customer::Listed;
 use super::found::FoundCustomers;
-use super::layer::{CleaningOptions, Refunds, Unlisted};
+use super::kinds::{is_same_record, judge_kinds};
+use super::layer::{CleaningOptions, Unlisted};
 use super::money::{Accounting, findings};
 use super::order_lines::{Line, lines_of, number_lines};
 use super::orders::{OrderRows, Resolved, resolve};
 use super::purchase_rows::PurchaseRows;
 use super::raw::{IdCell, Raw};
 use super::raw_table::RawTable;
-use super::reasons::{NOT_A_SALE, NOT_GOODS, NOTHING, ORPHAN, REFUND_LEFT_OUT, REPEATED};
+use super::reasons::ORPHAN;
 use crate::domain::account::in_units;
 use crate::domain::data_set::DataSet;
 use crate::pipeline::Result;
@@ -103,86 +103,6 @@ fn order_rows<'a>(
     }
 }
 
-fn is_same_record(raw: &Raw, a: usize, b: usize) -> bool {
-    raw.file_of(a) == raw.file_of(b) && raw.line(a) == raw.line(b)
-}
-
-/// Sets aside what is not a sale or no goods, and counts one refund once: rows win over a refunded
-/// amount, an amount over a status. `read` gets the amounts that statuses stand for.
-fn judge_kinds(
-    raw: &Raw,
-    rows: &mut PurchaseRows,
-    orders: &[i64],
-    read: &mut [i64],
-    options: &CleaningOptions,
-) {
-    if rows.kinds.is_empty() && options.rules.refunds == Refunds::Net {
-        return;
-    }
-    let mut refunds: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-    for row in 0..raw.height() {
-        if rows.reasons[row].is_some() {
-            continue;
-        }
-        match rows.kind(row) {
-            Some(RowKind::NotASale) => rows.reasons[row] = Some(NOT_A_SALE),
-            Some(RowKind::NotGoods) => rows.reasons[row] = Some(NOT_GOODS),
-            Some(RowKind::RefundedAmount | RowKind::RefundedStatus) => {
-                refunds.entry(orders[row]).or_default().push(row);
-            }
-            None => {}
-        }
-    }
-    if !refunds.is_empty() {
-        for row in 0..raw.height() {
-            let is_refund = rows.micros[row] < 0 && rows.kind(row).is_none();
-            if is_refund && rows.reasons[row].is_none() {
-                refunds.entry(orders[row]).and_modify(|refunds| refunds.push(row));
-            }
-        }
-    }
-    for refunds in refunds.values() {
-        /// What tells of a refund, the best first.
-        const TOLD_BY: [Option<RowKind>; 3] =
-            [None, Some(RowKind::RefundedAmount), Some(RowKind::RefundedStatus)];
-        let is_told = |by: &&Option<RowKind>| refunds.iter().any(|row| rows.kind(*row) == **by);
-        let best = TOLD_BY.iter().find(is_told).copied().flatten();
-        let mut amounts_seen = Vec::new();
-        for row in refunds {
-            if rows.kind(*row) == Some(RowKind::RefundedStatus) && best == rows.kind(*row) {
-                let record = (0..raw.height().min(*row)).rev();
-                let record = record.take_while(|sale| is_same_record(raw, *row, *sale));
-                let sold = record.filter(|sale| rows.reasons[*sale].is_none());
-                let sum: i64 = sold.map(|sale| rows.micros[sale].max(0)).sum();
-                rows.micros[*row] = -sum;
-                read[*row] = -sum;
-                rows.amounts[*row] = Some(in_units(-sum));
-                if sum == 0 {
-                    rows.reasons[*row] = Some(NOTHING);
-                }
-            } else if rows.kind(*row) == Some(RowKind::RefundedStatus) {
-                rows.reasons[*row] = Some(NOTHING);
-            } else if rows.kind(*row) != best {
-                rows.reasons[*row] = Some(REPEATED);
-            } else if best == Some(RowKind::RefundedAmount) {
-                // The refund of a whole order that each of its lines repeats.
-                let key = (raw.file_of(*row), rows.micros[*row]);
-                if amounts_seen.contains(&key) {
-                    rows.reasons[*row] = Some(REPEATED);
-                }
-                amounts_seen.push(key);
-            }
-        }
-    }
-    if options.rules.refunds == Refunds::LeaveOut {
-        for row in 0..raw.height() {
-            if rows.reasons[row].is_none() && rows.micros[row] < 0 {
-                rows.reasons[row] = Some(REFUND_LEFT_OUT);
-            }
-        }
-    }
-}
-
 /// Counts the purchases of customers who are not listed, or rejects them.
 fn reject_unlisted(
     rows: &mut PurchaseRows,
@@ -233,6 +153,18 @@ fn lines(
     }
     let keys: Vec<(i64, i64)> = order.iter().map(|line| keys[*line]).collect();
     let sold: Vec<Line> = order.iter().map(|line| sold[*line]).collect();
+    frame(raw, rows, buyers, orders, &keys, &sold)
+}
+
+/// Lines as a frame of silver; `keys` are their keys and numbers.
+fn frame(
+    raw: &Raw,
+    rows: &PurchaseRows,
+    buyers: &[Option<i64>],
+    orders: &[i64],
+    keys: &[(i64, i64)],
+    sold: &[Line],
+) -> Result<DataFrame> {
     let served: Vec<usize> = sold.iter().map(|line| line.row).collect();
     let amount = |line: &Line| {
         let is_whole = line.micros == rows.micros[line.row];
@@ -261,25 +193,6 @@ fn lines(
     };
     let kind = |row: usize| if rows.micros[row] < 0 { REFUND } else { SALE };
     let kinds: StringChunked = served.iter().map(|row| Some(kind(*row))).collect();
-    let shown_orders = match raw.cells_if_any("ref_commande")? {
-        Some(_) => raw.texts("ref_commande")?,
-        None => StringChunked::full_null("ref_commande".into(), raw.height()),
-    };
-    let mut shown_order = StringChunkedBuilder::new("ref_commande".into(), served.len());
-    let mut digits = String::new();
-    for row in &served {
-        if let Some(text) = shown_orders.get(*row) {
-            shown_order.append_value(text);
-            continue;
-        }
-        digits.clear();
-        let written = match &rows.orders[*row] {
-            IdCell::Text(text) => write!(digits, "{text}"),
-            _ => write!(digits, "{}", orders[*row]),
-        };
-        debug_assert!(written.is_ok(), "writing to a text cannot fail");
-        shown_order.append_value(&digits);
-    }
     let currency = |row: usize| rows.currencies.get(row).or(rows.currency.as_deref());
     let currencies: StringChunked = served.iter().map(|row| currency(*row)).collect();
     Ok(DataFrame::new_infer_height(vec![
@@ -292,11 +205,39 @@ fn lines(
         floats("prix", &|row| rows.prices[row]),
         take("pays", &raw.countries()?, &index)?,
         integers("id_commande", &|row| Some(orders[row])),
-        shown_order.finish().into_column(),
+        shown_orders(raw, rows, orders, &served)?,
         shown(&|key| key.1).with_name("ligne".into()).into_column(),
         kinds.with_name("type".into()).into_column(),
         currencies.with_name("devise".into()).into_column(),
     ])?)
+}
+
+/// The order numbers that the shop shows: a column of their own, else the text of the number.
+fn shown_orders(
+    raw: &Raw,
+    rows: &PurchaseRows,
+    orders: &[i64],
+    served: &[usize],
+) -> Result<Column> {
+    let own = match raw.cells_if_any("ref_commande")? {
+        Some(_) => Some(raw.texts("ref_commande")?),
+        None => None,
+    };
+    let mut shown = StringChunkedBuilder::new("ref_commande".into(), served.len());
+    let mut digits = String::new();
+    for row in served {
+        match (own.as_ref().and_then(|own| own.get(*row)), &rows.orders[*row]) {
+            (Some(text), _) => shown.append_value(text),
+            (None, IdCell::Text(text)) => shown.append_value(text),
+            _ => {
+                digits.clear();
+                // Writing to a text cannot fail.
+                let _ = write!(digits, "{}", orders[*row]);
+                shown.append_value(&digits);
+            }
+        }
+    }
+    Ok(shown.finish().into_column())
 }
 
 /// Lines that are older than the registration of their customer.

@@ -70,7 +70,7 @@ impl Raw {
     /// What each row is; empty where every row is just what its amount says.
     pub(super) fn kinds(&self) -> Result<Vec<Option<RowKind>>> {
         let cells = self.cells_if_any(ROW_KIND)?;
-        let kinds = cells.into_iter().flat_map(|cells| cells.iter());
+        let kinds = cells.into_iter().flat_map(StringChunked::iter);
         Ok(kinds.map(|cell| cell.and_then(|cell| cell.parse().ok())).collect())
     }
 
@@ -81,8 +81,8 @@ impl Raw {
             let name = |(row, cell): (usize, Option<&str>)| {
                 let cell = cell?;
                 let has_codes = self.files[self.file_of(row)].reading.iso_countries;
-                let named = has_codes.then(|| country_name(cell)).flatten();
-                Some(named.unwrap_or(cell).to_owned())
+                let by_code = has_codes.then(|| country_name(cell)).flatten();
+                Some(by_code.unwrap_or(cell).to_owned())
             };
             names = names.iter().enumerate().map(name).collect();
         }

@@ -95,7 +95,7 @@ impl Origin {
             Self::Join { join } => join.iter().collect(),
             Self::Always { .. } => Vec::new(),
         };
-        lists.into_iter().flat_map(|names| names.all()).map(String::as_str).collect()
+        lists.into_iter().flat_map(Names::all).map(String::as_str).collect()
     }
 }
 
