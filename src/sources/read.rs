@@ -27,7 +27,8 @@ use crate::pipeline::{PipelineError, Result};
 /// and all canonical columns. Files that are only for joins have no rows.
 ///
 /// # Errors
-/// [`PipelineError::Unreadable`] for a file whose bytes cannot be read.
+/// [`PipelineError::Unreadable`] for a file whose bytes cannot be read, [`PipelineError::BadSource`] for
+/// one that needs another file of its export.
 pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
     let (mut tables, mut with_rows) = (Vec::new(), Vec::new());
     for file in files {
@@ -41,6 +42,14 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
     let mut raw = RawColumns::new(set);
     let (mut files, mut notes) = (Vec::new(), Vec::new());
     for file in with_rows {
+        let joins = &file.verdict.reading.joins;
+        if let Some(join) = joins.iter().find(|join| !lookups.contains_key(&join.table)) {
+            let problem = format!(
+                "it takes columns from the file with {} of the same export, which is not there",
+                join.table
+            );
+            return Err(PipelineError::BadSource { file: file.name, problem });
+        }
         let known_by = match file.verdict.profile.as_str() {
             Verdict::GOLDSMITH => KnownBy::Goldsmith,
             Verdict::MAPPED => KnownBy::Mapping,

@@ -37,6 +37,8 @@ pub(super) struct Recipe {
     reading: Reading,
     /// The columns of the file, of joined tables, made ones, and the kind of the row.
     columns: Vec<String>,
+    /// Where each of them is.
+    positions: HashMap<String, usize>,
     /// How many of them the file has.
     of_file: usize,
     /// For each join, the column with its key and the table.
@@ -98,6 +100,7 @@ impl Recipe {
             joins,
             of_file: file.len(),
             reading: reading.clone(),
+            positions: columns.iter().cloned().zip(0..).collect(),
             columns,
             filled: HashMap::new(),
             unknown: BTreeMap::new(),
@@ -143,7 +146,7 @@ impl Recipe {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column == name)
+        self.positions.get(name).copied()
     }
 
     /// The filled cell of a column, trimmed.

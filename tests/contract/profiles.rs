@@ -253,6 +253,15 @@ values = { bezahlt = "sale", storniert = "not_a_sale" }
     assert!(findings.contains("the status \"offen\", which is not known"), "{findings}");
 }
 
+#[test]
+fn a_file_that_needs_another_one_says_which() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/exports/olist");
+    let items = std::fs::read(folder.join("olist_order_items_dataset.csv")).unwrap();
+    let error = read_in_memory(&[("items.csv", items)], &SourceOptions::default()).unwrap_err();
+    let problem = error.to_string();
+    assert!(problem.contains("items.csv") && problem.contains("the file with orders"), "{problem}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

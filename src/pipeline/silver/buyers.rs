@@ -60,9 +60,9 @@ impl Buyers {
                 IdCell::Text(text) => Some(customer_number(text, salt)),
                 _ => None,
             };
+            let incomplete = number.and_then(|number| listed.is_incomplete(number));
             let buyer = if let Some(number) = number {
                 let by_email = || email().and_then(|email| listed.by_email(&email));
-                let incomplete = listed.is_incomplete(number);
                 Some(if incomplete.is_some() { number } else { by_email().unwrap_or(number) })
             } else if options.rules.guests_by_email {
                 let phone = || phones.and_then(|phones| telephone(phones.get(row)?));
@@ -81,8 +81,12 @@ impl Buyers {
             } else {
                 None
             };
+            let incomplete = match buyer {
+                buyer if buyer == number => incomplete,
+                buyer => buyer.and_then(|buyer| listed.is_incomplete(buyer)),
+            };
             found.numbers.push(buyer);
-            found.is_incomplete.push(buyer.and_then(|buyer| listed.is_incomplete(buyer)));
+            found.is_incomplete.push(incomplete);
         }
         let of_ids = rows.customers.iter().filter_map(|customer| match customer {
             IdCell::Text(text) => Some(text.as_str()),

@@ -201,6 +201,10 @@ impl Raw {
     /// Amounts of all files, rows counted from the first one.
     pub(super) fn amounts(&self, column: &str) -> Result<Values<Amounts>> {
         let cells = self.cells(column)?;
+        if cells.null_count() == cells.len() {
+            let cells = Amounts { values: vec![None; self.height()], ..Amounts::default() };
+            return Ok(Values { cells, blanks: vec![true; self.height()], notes: Vec::new() });
+        }
         let (mut all, mut blanks, mut notes) = (Amounts::default(), Vec::new(), Vec::new());
         let mut cells_left = cells.iter();
         for file in &self.files {
@@ -288,6 +292,9 @@ fn without_zeros<'a>(cell: &'a str, reading: &Reading) -> &'a str {
 
 /// Whether a cell is one of these words or of the profile's, in any case.
 fn is_guest(cell: &str, usual: &[&str], reading: &Reading) -> bool {
+    if !cell.starts_with('0') && cell.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
     (cell.len() <= 12 && usual.contains(&cell.to_lowercase().as_str()))
         || reading.guests.iter().any(|guest| guest.eq_ignore_ascii_case(cell))
 }

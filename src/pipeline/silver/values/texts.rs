@@ -14,12 +14,17 @@ const MISSING_UNLESS_NAMES: [&str; 4] = ["NA", "None", "Null", "null"];
 /// change and are not copied.
 pub(crate) fn name(text: &str) -> Option<Cow<'_, str>> {
     let clean = collapsed(text);
-    (!clean.is_empty() && !MISSING.contains(&clean.as_ref())).then_some(clean)
+    (!clean.is_empty() && !is_one_of(&clean, &MISSING)).then_some(clean)
+}
+
+/// Whether a text is one of these. Most texts are told apart by their first letter.
+fn is_one_of(text: &str, missing: &[&str]) -> bool {
+    matches!(text.as_bytes()[0], b'N' | b'n' | b'#' | b'\\') && missing.contains(&text)
 }
 
 /// The same for a cell that is no name, product or country.
 pub(crate) fn value(text: &str) -> Option<Cow<'_, str>> {
-    name(text).filter(|clean| !MISSING_UNLESS_NAMES.contains(&clean.as_ref()))
+    name(text).filter(|clean| !is_one_of(clean, &MISSING_UNLESS_NAMES))
 }
 
 fn collapsed(text: &str) -> Cow<'_, str> {
