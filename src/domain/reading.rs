@@ -104,6 +104,8 @@ pub struct StatusColumn {
 pub enum Status {
     /// Sold.
     Sale,
+    /// Sold, and a part was given back that a column or a row tells.
+    PartialRefund,
     /// Sold and cancelled: no sale if it was not paid either.
     Cancelled,
     /// Sold, and the disputed amount was given back.

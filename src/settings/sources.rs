@@ -18,7 +18,7 @@ pub(super) struct RawSources {
     unknown: String,
     files: Vec<RawFile>,
     profiles: Vec<String>,
-    statuses: BTreeMap<String, String>,
+    statuses: Vec<RawStatus>,
     sales: String,
     revenue: String,
     refunds: String,
@@ -31,6 +31,14 @@ pub(super) struct RawSources {
     id_salt: String,
     pub(super) watch: bool,
     pub(super) watch_secs: u64,
+}
+
+/// An entry of `[[sources.statuses]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStatus {
+    text: String,
+    means: String,
 }
 
 /// An entry of `[[sources.files]]`.
@@ -50,8 +58,8 @@ pub(super) fn validate(raw: RawSources) -> Result<SourceOptions, SettingsError> 
     let files = files.map(|(index, file)| validate_file(index, file));
     let profiles = raw.profiles.iter().map(|path| read_profile(path));
     let profiles: Vec<Profile> = profiles.collect::<Result<_, _>>()?;
-    let status = |(text, status): (&String, &String)| {
-        let parsed = choice("sources.statuses", status, "sale, refund, not_a_sale, pending")?;
+    let status = |RawStatus { text, means }: &RawStatus| {
+        let parsed = choice("sources.statuses", means, "sale, refund, not_a_sale, pending")?;
         let missing = || invalid("sources.statuses", format!("{text:?} has no meaning"));
         Ok((text.clone(), parsed.ok_or_else(missing)?))
     };

@@ -15,6 +15,8 @@ use crate::pipeline::silver::country_name;
 /// The cells of a row, in the order of [`Recipe::columns`].
 pub(super) type Cells = Vec<Option<String>>;
 
+/// Unknown statuses that are named; a column with more is none of statuses.
+const NAMED: usize = 10;
 /// What an order's row holds once, however many rows its record becomes.
 const ONCE: [&str; 10] = [
     "montant",
@@ -45,8 +47,10 @@ pub(super) struct Recipe {
     joins: Vec<(usize, Arc<Lookup>)>,
     /// The column of the key and those that are filled down.
     fill_down: Option<(usize, Vec<usize>)>,
-    /// The filled cells of the first row with each key.
+    /// The first filled cells of the rows with each key.
     filled: HashMap<String, Cells>,
+    /// Orders that were given back in part without an amount.
+    unquantified: usize,
     /// For each made column its position and those of its parts.
     made: Vec<(usize, Vec<usize>, How)>,
     /// Texts of status columns that no table has, with their rows.
@@ -103,6 +107,7 @@ impl Recipe {
             positions: columns.iter().cloned().zip(0..).collect(),
             columns,
             filled: HashMap::new(),
+            unquantified: 0,
             unknown: BTreeMap::new(),
         })
     }
@@ -119,7 +124,39 @@ impl Recipe {
                 counted(*rows, "row")
             )
         };
-        self.unknown.iter().map(note).collect()
+        let mut notes: Vec<String> = self.unknown.iter().take(NAMED).map(note).collect();
+        if self.unknown.len() > NAMED {
+            let more = self.unknown.len() - NAMED;
+            notes
+                .push(format!("{file}: {more} further statuses are not known and counted as sold"));
+        }
+        if self.unquantified > 0 {
+            notes.push(format!(
+                "{file}: {} given back in part, and the file does not say how much: counted in full; export the column of refunded amounts",
+                counted(self.unquantified, "order")
+            ));
+        }
+        notes
+    }
+
+    /// Whether orders are filled from rows that may follow: every record has to be learned first.
+    pub(super) fn fills(&self) -> bool {
+        self.fill_down.is_some()
+    }
+
+    /// Takes the cells that the other rows of an order are filled from.
+    pub(super) fn learn(&mut self, record: &[Cow<'_, str>]) {
+        let Some((by, columns)) = &self.fill_down else { return };
+        let cell = |index: usize| {
+            record.get(index).map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
+        };
+        let Some(key) = cell(*by) else { return };
+        let first = self.filled.entry(key.to_owned()).or_insert_with(|| vec![None; columns.len()]);
+        for (index, filled) in columns.iter().zip(first) {
+            if filled.is_none() {
+                *filled = cell(*index).map(str::to_owned);
+            }
+        }
     }
 
     /// The rows of a record with these cells.
@@ -140,7 +177,7 @@ impl Recipe {
         self.set(&mut cells, ROW_KIND, kind.map(|kind| <&str>::from(kind).to_owned()));
         let mut rows = self.split(&cells);
         if kind != Some(RowKind::NotASale) {
-            rows.extend(self.refund(&cells, status));
+            rows.extend(self.refunds(&cells, status));
         }
         rows
     }
@@ -171,18 +208,15 @@ impl Recipe {
         }
     }
 
-    fn fill(&mut self, cells: &mut Cells) {
+    fn fill(&self, cells: &mut Cells) {
         let Some((by, columns)) = &self.fill_down else { return };
         let Some(key) = filled(cells, *by) else { return };
         if let Some(first) = self.filled.get(key) {
             for (index, cell) in columns.iter().zip(first) {
-                if filled(cells, *index).is_none() {
+                if filled(cells, *index).is_none() && cell.is_some() {
                     cells[*index].clone_from(cell);
                 }
             }
-        } else {
-            let first = columns.iter().map(|index| cells[*index].clone()).collect();
-            self.filled.insert(key.to_owned(), first);
         }
     }
 
@@ -256,17 +290,33 @@ impl Recipe {
         products.into_iter().enumerate().map(row).collect()
     }
 
-    /// The refund that a record tells in a column or by its status.
-    fn refund(&self, cells: &Cells, status: Status) -> Option<Cells> {
+    /// The refunds that a record tells in columns or by its status.
+    fn refunds(&mut self, cells: &Cells, status: Status) -> Vec<Cells> {
         let is_some = |text: &&str| text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
         let refunded = self.get(cells, "remboursement").filter(is_some);
         let disputed = self.get(cells, "litige").filter(is_some);
         let disputed = disputed.filter(|_| status == Status::LostDispute);
-        let (kind, amount) = match (refunded.or(disputed), status) {
-            (Some(amount), _) => (RowKind::RefundedAmount, Some(amount.to_owned())),
-            (None, Status::Refund | Status::LostDispute) => (RowKind::RefundedStatus, None),
-            (None, _) => return None,
-        };
+        let amounts: Vec<&str> = refunded.into_iter().chain(disputed).collect();
+        if amounts.is_empty() {
+            return match status {
+                Status::Refund | Status::LostDispute => {
+                    vec![self.refund(cells, RowKind::RefundedStatus, None)]
+                }
+                Status::PartialRefund => {
+                    // Its further rows have no status of their own.
+                    let has_amounts = ONCE.iter().any(|name| self.get(cells, name).is_some());
+                    self.unquantified += usize::from(has_amounts);
+                    Vec::new()
+                }
+                _ => Vec::new(),
+            };
+        }
+        let refund =
+            |amount: &&str| self.refund(cells, RowKind::RefundedAmount, Some((*amount).to_owned()));
+        amounts.iter().map(refund).collect()
+    }
+
+    fn refund(&self, cells: &Cells, kind: RowKind, amount: Option<String>) -> Cells {
         let mut row = cells.clone();
         for name in ONCE.iter().chain(&NOT_OF_REFUNDS) {
             self.set(&mut row, name, None);
@@ -278,7 +328,7 @@ impl Recipe {
             if self.position("remboursement").is_some() { "remboursement" } else { "litige" };
         self.set(&mut row, field, amount);
         self.set(&mut row, ROW_KIND, Some(<&str>::from(kind).to_owned()));
-        Some(row)
+        row
     }
 }
 

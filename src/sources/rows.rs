@@ -3,11 +3,13 @@
 //! Files are read as streams, never held as a whole. What a profile makes of a record is in
 //! [`super::record`].
 
+use std::borrow::Cow;
+
 use super::lines::LineTracker;
 use super::lookup::Lookups;
 use super::profile::reading_of;
 use super::raw::RawColumns;
-use super::record::Recipe;
+use super::record::{Cells, Recipe};
 use super::source::SourceText;
 use super::text::{blanks_as_tabs, decode, decompress, is_blank, skip_lines, transcode};
 use crate::domain::reading::Reading;
@@ -95,10 +97,12 @@ impl<'a> Rows<'a> {
         // For each column of the frame, the cell that fills it.
         let cells: Vec<Option<usize>> =
             raw.names.iter().map(|name| columns.iter().position(|column| column == name)).collect();
+        // Records whose orders may be filled from rows that follow.
+        let mut waiting: Vec<(i64, Option<String>, Vec<String>)> = Vec::new();
         for _ in 0..max_records {
             let more = self.reader.read_byte_record(&mut self.record);
             if !more.map_err(|error| read_error(&self.name, error))? {
-                return Ok(());
+                break;
             }
             let start = self.record.position().map_or(0, csv::Position::byte);
             let line = self.reader.get_mut().line_of_record_at(start);
@@ -110,11 +114,13 @@ impl<'a> Rows<'a> {
             if let Some(recipe) = &mut self.recipe {
                 let texts = self.record.iter().take(self.columns.len());
                 let texts = texts.map(|cell| decode(without_zeros(cell), self.encoding));
-                for row in recipe.rows(texts.collect()) {
-                    for (builder, cell) in raw.builders.iter_mut().zip(&cells) {
-                        builder.append_option(cell.and_then(|index| row[index].as_deref()));
-                    }
-                    raw.end_row(&self.name, line, surplus.clone());
+                let texts: Vec<Cow<'_, str>> = texts.collect();
+                if recipe.fills() {
+                    recipe.learn(&texts);
+                    let texts = texts.into_iter().map(Cow::into_owned).collect();
+                    waiting.push((line, surplus, texts));
+                } else {
+                    append(raw, &cells, recipe.rows(texts), &self.name, line, surplus.as_deref());
                 }
                 continue;
             }
@@ -123,6 +129,12 @@ impl<'a> Rows<'a> {
                 builder.append_option(cell.map(|cell| decode(without_zeros(cell), self.encoding)));
             }
             raw.end_row(&self.name, line, surplus);
+        }
+        if let Some(recipe) = &mut self.recipe {
+            for (line, surplus, texts) in waiting {
+                let rows = recipe.rows(texts.into_iter().map(Cow::Owned).collect());
+                append(raw, &cells, rows, &self.name, line, surplus.as_deref());
+            }
         }
         Ok(())
     }
@@ -135,6 +147,23 @@ impl<'a> Rows<'a> {
         let beyond = || self.record.iter().skip(self.columns.len());
         let texts = beyond().map(|cell| decode(cell, self.encoding));
         beyond().any(|cell| !is_blank(cell)).then(|| texts.collect::<Vec<_>>().join(","))
+    }
+}
+
+/// Appends the rows of one record; `cells` says which cell fills each column of the frame.
+fn append(
+    raw: &mut RawColumns,
+    cells: &[Option<usize>],
+    rows: Vec<Cells>,
+    name: &str,
+    line: i64,
+    surplus: Option<&str>,
+) {
+    for row in rows {
+        for (builder, cell) in raw.builders.iter_mut().zip(cells) {
+            builder.append_option(cell.and_then(|index| row[index].as_deref()));
+        }
+        raw.end_row(name, line, surplus.map(str::to_owned));
     }
 }
 

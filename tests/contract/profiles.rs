@@ -253,6 +253,93 @@ values = { bezahlt = "sale", storniert = "not_a_sale" }
     assert!(findings.contains("the status \"offen\", which is not known"), "{findings}");
 }
 
+/// A Shopify export of these rows: name, status, subtotal, total, quantity, product, price, refunded, id.
+fn orders(rows: &[[&str; 9]]) -> String {
+    let mut file = SHOPIFY.lines().next().unwrap().to_owned() + "\n";
+    for [name, status, subtotal, total, quantity, product, price, refunded, id] in rows {
+        let email = format!("a{}@example.org", name.trim_start_matches('#'));
+        let row = format!(
+            "{name},{email},{status},EUR,{subtotal},0.00,0.00,{total},2026-03-01,{quantity},{product},{price},,{refunded},{id}\n"
+        );
+        file.push_str(&row);
+    }
+    file
+}
+
+fn totals_of(files: &[(&str, String)]) -> Expected {
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    totals(&cleaned(&files, &SourceOptions::default(), CleaningRules::default()))
+}
+
+#[test]
+fn rows_of_an_order_are_filled_wherever_its_first_row_stands() {
+    let rows = [
+        ["#1", "", "", "", "1", "Lamp", "20.00", "", ""],
+        ["#2", "paid", "5.00", "5.00", "1", "Mug", "5.00", "0.00", "12"],
+        ["#1", "paid", "30.00", "30.00", "1", "Mug", "10.00", "0.00", "11"],
+    ];
+    let found = totals_of(&[("orders.csv", orders(&rows))]);
+    assert_eq!((found.total_revenue.as_str(), found.total_purchases), ("35.00", 2));
+}
+
+#[test]
+fn an_order_is_one_in_exports_with_and_without_its_number() {
+    let row = |id| ["#1", "paid", "10.00", "10.00", "1", "Mug", "10.00", "0.00", id];
+    let files = [("2026-01-10.csv", orders(&[row("")])), ("2026-02-10.csv", orders(&[row("11")]))];
+    let found = totals_of(&files);
+    assert_eq!((found.total_revenue.as_str(), found.total_purchases), ("10.00", 1));
+    assert_eq!(found.set_aside["superseded"].rows, 1);
+}
+
+#[test]
+fn the_refund_of_a_gift_card_is_taken_off_no_goods() {
+    let rows = [
+        ["#1", "paid", "100.00", "100.00", "1", "Mug", "100.00", "0.00", "11"],
+        ["#2", "refunded", "50.00", "50.00", "1", "Gift Card", "50.00", "50.00", "12"],
+    ];
+    let found = totals_of(&[("orders.csv", orders(&rows))]);
+    assert_eq!((found.total_revenue.as_str(), found.refunds.as_str()), ("100.00", "0.00"));
+    assert_eq!(found.set_aside["not_goods"].sum, "0.00");
+}
+
+#[test]
+fn a_partial_refund_without_an_amount_is_named() {
+    let rows = [["#1", "partially_refunded", "9.00", "9.00", "1", "Mug", "9.00", "", "11"]];
+    let file = orders(&rows);
+    let files: [(&str, &[u8]); 1] = [("orders.csv", file.as_bytes())];
+    let silver = cleaned(&files, &SourceOptions::default(), CleaningRules::default());
+    let findings = silver.report.findings.join("\n");
+    assert!(findings.contains("1 order given back in part"), "{findings}");
+}
+
+#[test]
+fn quantities_beyond_reason_stop_nothing() {
+    let barcode = ["#1", "paid", "10.00", "10.00", "4006381333931", "Mug", "1.00", "0.00", "11"];
+    let found = totals_of(&[("orders.csv", orders(&[barcode; 3]))]);
+    assert_eq!(found.total_revenue, "10.00");
+}
+
+#[test]
+fn a_refund_and_a_lost_dispute_are_two() {
+    let file = "id,Created date (UTC),Amount,Amount Refunded,Currency,Captured,Status,Customer ID,Customer Email,Disputed Amount,Dispute Status\n\
+        1,2026-03-01 10:00:00,50.00,20.00,eur,true,Paid,c1,a@example.org,30.00,lost\n\
+        2,2026-03-01 10:00:00,40.00,40.00,eur,true,Refunded,c1,a@example.org,40.00,lost\n\
+        3,2026-03-01 10:00:00,7.00,0.00,eur,true,Paid,c1,a@example.org,,\n";
+    let found = totals_of(&[("payments.csv", file.to_owned())]);
+    assert_eq!((found.gross_revenue.as_str(), found.refunds.as_str()), ("97.00", "90.00"));
+}
+
+#[test]
+fn an_order_paid_by_credit_is_a_line_of_nothing() {
+    let file = "ID,Purchase Point,Purchase Date,Bill-to Name,Ship-to Name,Grand Total (Base),Grand Total (Purchased),Status,Customer Email,Subtotal,Shipping and Handling,Total Refunded\n\
+        1,Main,2026-03-01 10:00:00,Ann Lee,Ann Lee,105.00,105.00,Complete,a@example.org,100.00,5.00,0.00\n\
+        2,Main,2026-03-02 10:00:00,Ann Lee,Ann Lee,0.00,0.00,Complete,a@example.org,40.00,5.00,0.00\n";
+    let found = totals_of(&[("export.csv", file.to_owned())]);
+    assert_eq!((found.total_revenue.as_str(), found.refunds.as_str()), ("100.00", "0.00"));
+    assert_eq!(found.total_purchases, 2);
+}
+
 #[test]
 fn a_file_that_needs_another_one_says_which() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/exports/olist");
@@ -281,9 +368,10 @@ proptest! {
             let subtotal = if subtotal < 0 { String::new() } else { amount(subtotal) };
             let (price, shipping) = (amount(price), amount(shipping));
             let (refunded, status) = (amount(refunded), STATUSES[status]);
-            file += &format!(
+            let row = format!(
                 "#{order},a{order}@example.org,{status},EUR,{subtotal},{shipping},0.00,,2026-03-01,{quantity},Mug,{price},,{refunded},{order}\n"
             );
+            file.push_str(&row);
         }
         let files: [(&str, &[u8]); 1] = [("orders.csv", file.as_bytes())];
         let silver = cleaned(&files, &SourceOptions::default(), CleaningRules::default());

@@ -329,6 +329,9 @@ fn sales_of_two_systems_stop_the_run_until_the_settings_choose() {
     let revenue: f64 =
         shop.sqlite().query_row("SELECT total_revenue FROM kpis", [], |row| row.get(0)).unwrap();
     assert!((revenue - 64.5).abs() < 1e-9, "{revenue}");
+    let statuses = "[sources]\nsales = \"stripe\"\n[[sources.statuses]]\ntext = \"Paid\"\nmeans = \"not_a_sale\"\n";
+    std::fs::write(shop.path().join("goldsmith.toml"), statuses).unwrap();
+    shop.run(&["refresh"]).refused(1, &["no valid purchase is left"]);
     std::fs::write(shop.path().join("goldsmith.toml"), "[sources]\nsales = \"till\"\n").unwrap();
     shop.run(&["refresh"]).refused(2, &["sources.sales", "\"till\" is not one of the profiles"]);
 }

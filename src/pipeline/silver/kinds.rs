@@ -90,8 +90,16 @@ fn count_once(raw: &Raw, rows: &mut PurchaseRows, refunds: &[usize], read: &mut 
             kind if kind != best => rows.reasons[row] = Some(REPEATED),
             Some(RowKind::RefundedAmount) => {
                 // The refund of a whole order that each of its lines repeats.
-                let key = (raw.file_of(row), rows.micros[row]);
-                if amounts_seen.contains(&key) {
+                if rows.micros[row] == 0 && rows.amounts[row].is_some() {
+                    // All of it was given back by another one, or is no goods.
+                    rows.reasons[row] = Some(NOTHING);
+                    continue;
+                }
+                let key = (raw.file_of(row), rows.micros[row], raw.line(row));
+                let is_repeated = amounts_seen.iter().any(|seen: &(usize, i64, i64)| {
+                    (seen.0, seen.1) == (key.0, key.1) && seen.2 != key.2
+                });
+                if is_repeated {
                     rows.reasons[row] = Some(REPEATED);
                 }
                 amounts_seen.push(key);

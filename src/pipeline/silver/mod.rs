@@ -18,6 +18,7 @@ pub(crate) mod lines;
 mod money;
 mod order_lines;
 mod order_money;
+mod order_totals;
 mod orders;
 pub mod partition;
 mod purchase_rows;

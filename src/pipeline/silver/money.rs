@@ -59,7 +59,7 @@ impl Accounting<'_> {
         }
         for (row, sum) in &self.rows.not_goods {
             // What a row that is not served holds beside goods is not counted at all.
-            if self.rows.reasons[*row].is_none() {
+            if matches!(self.rows.reasons[*row], None | Some(NOT_GOODS)) {
                 let key = (self.raw.file_of(*row), self.rows.currencies.get(*row));
                 if let Some(account) = accounts.get_mut(&key) {
                     account.read += sum;
@@ -209,6 +209,7 @@ pub(super) fn findings(
     }
     found.extend(guests(accounting, buyers, options, &percent, &share));
     found.extend(order_amounts(accounting, &share));
+    found.extend(unnamed_currencies(accounting));
     found.extend(large_amounts(accounting, options));
     found
 }
@@ -267,6 +268,24 @@ fn order_amounts(accounting: &Accounting<'_>, share: &dyn Fn(i64) -> f64) -> Vec
         }
     }
     found
+}
+
+/// Rows that name no currency beside others that do.
+fn unnamed_currencies(accounting: &Accounting<'_>) -> Option<String> {
+    let Accounting { raw, rows, .. } = accounting;
+    let currency = rows.currency.as_deref()?;
+    let is_named = served(rows).any(|row| rows.currencies.get(row).is_some());
+    let unnamed: Vec<usize> =
+        served(rows).filter(|row| rows.currencies.get(*row).is_none()).collect();
+    let first = unnamed.first().filter(|_| is_named)?;
+    let sum = unnamed.iter().map(|row| rows.micros[*row]).sum();
+    Some(format!(
+        "{} without a currency, {} in all, counted as {currency} like the others; for example {} line {}",
+        counted(unnamed.len(), "row"),
+        shown(sum),
+        raw.files[raw.file_of(*first)].name,
+        raw.line(*first)
+    ))
 }
 
 /// Orders without a customer.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::columns::RowKind;
-use super::layer::{CleaningOptions, Revenue};
+use super::layer::CleaningOptions;
+use super::order_totals::{CENT, Order};
 use super::raw::{IdCell, Raw};
 use super::raw_table::{KnownBy, RawFile};
 use super::spread::spread;
@@ -80,8 +81,6 @@ const OF_ORDERS: [&str; 7] = [
     "taxe",
     "total",
 ];
-/// A cent: amounts that differ by no more are equal.
-const CENT: i64 = 10_000;
 
 impl Money {
     /// Reads the amounts of every row.
@@ -164,8 +163,8 @@ impl Money {
                 self.complete_orders(raw, &fields, orders, kinds, options);
             }
             for row in rows {
-                let beside = fields.get("livraison_ligne", row).unwrap_or(0)
-                    + fields.get("taxe_ligne", row).unwrap_or(0);
+                let of = |name| fields.get(name, row).unwrap_or(0);
+                let beside = of("livraison_ligne").saturating_add(of("taxe_ligne"));
                 if beside != 0 && is_own(kinds, row) {
                     self.not_goods.push((row, beside));
                 }
@@ -207,7 +206,7 @@ impl Money {
             let (own, made): (Vec<usize>, Vec<usize>) =
                 group.iter().partition(|row| is_own(kinds, **row));
             let Some(first) = own.first().copied() else { continue };
-            let order = Order::of(fields, &own);
+            let order = Order::of(|column| own.iter().find_map(|row| fields.get(column, *row)));
             let lines: Option<Vec<i64>> = own.iter().map(|row| self.micros(*row)).collect();
             let by_record = fields.columns.contains_key("montant_commande")
                 && order.subtotal.is_none()
@@ -220,7 +219,9 @@ impl Money {
                     }
                 }
             } else {
-                let sum = lines.as_ref().map(|lines| lines.iter().sum());
+                let sum = lines
+                    .as_ref()
+                    .map(|lines| lines.iter().fold(0, |sum: i64, one| sum.saturating_add(*one)));
                 if let Some(difference) = order.difference(sum) {
                     differences.push((first, difference));
                 }
@@ -234,7 +235,7 @@ impl Money {
                     }
                 }
             }
-            self.cap_refunds(&own, &made);
+            self.cap_refunds(&own, &made, kinds);
         }
         self.note_differences(raw, fields.file, &differences);
     }
@@ -267,25 +268,39 @@ impl Money {
         }
     }
 
-    /// A refunded amount gives goods back first, then what is no goods.
-    fn cap_refunds(&mut self, own: &[usize], made: &[usize]) {
-        let goods: i64 =
-            own.iter().filter_map(|row| self.micros(*row)).filter(|sum| *sum > 0).sum();
+    /// A refunded amount gives goods back first, then what is no goods; of several, the later ones give
+    /// back no more than is left.
+    fn cap_refunds(&mut self, own: &[usize], made: &[usize], kinds: &[Option<RowKind>]) {
+        let Some(first) = own.first().copied().filter(|_| !made.is_empty()) else { return };
+        let is_goods = |row: usize| kinds.get(row).copied().flatten() != Some(RowKind::NotGoods);
+        let sold = |is_counted: &dyn Fn(usize) -> bool| {
+            let amounts =
+                own.iter().filter(|row| is_counted(**row)).filter_map(|row| self.micros(*row));
+            amounts.fold(0_i64, |sum, amount| sum.saturating_add(amount.max(0)))
+        };
+        let mut goods = sold(&is_goods);
         let of_order = |entry: &&(usize, i64)| own.contains(&entry.0);
         let beside: i64 = self.not_goods.iter().rev().take(1).filter(of_order).map(|e| e.1).sum();
-        for row in made {
+        let mut beside = beside.saturating_add(sold(&|row| !is_goods(row)));
+        for (index, row) in made.iter().enumerate() {
             let refund = self.micros(*row).map_or(0, |micros| -micros);
-            let excess = (refund - goods).min(beside);
-            if excess > 0 {
-                self.set(*row, Some(excess - refund));
-                self.not_goods.push((*row, -excess));
+            if refund <= 0 {
+                continue;
+            }
+            let of_goods = refund.min(goods.max(0));
+            let of_beside = (refund - of_goods).min(beside.max(0));
+            let more = if index == 0 { refund - of_goods - of_beside } else { 0 };
+            (goods, beside) = (goods - of_goods, beside - of_beside);
+            self.set(*row, Some(-(of_goods + more)));
+            if of_beside > 0 {
+                self.not_goods.push((first, -of_beside));
             }
         }
     }
 
     fn note_differences(&mut self, raw: &Raw, file: &RawFile, differences: &[(usize, i64)]) {
         let Some((row, _)) = differences.first() else { return };
-        let sum: i64 = differences.iter().map(|(_, difference)| difference.abs()).sum();
+        let sum = differences.iter().fold(0_i64, |sum, (_, one)| sum.saturating_add(one.abs()));
         self.notes.push(format!(
             "{}: the totals of {} differ from what their lines, shipping and tax add up to, by {:.2} in all; for example the order on line {}",
             file.name,
@@ -343,7 +358,8 @@ impl Fields<'_> {
         if discount == 0 || self.is_discounted() {
             return Some(amount);
         }
-        Some(amount - amount.signum() * discount)
+        // A discount takes no more than there is.
+        Some(amount - amount.signum() * discount.min(amount.abs()))
     }
 
     /// Whether amounts are after their line's discount: wherever there is one, quantity × price is
@@ -366,77 +382,6 @@ impl Fields<'_> {
     }
 }
 
-/// What a file says about a whole order, millionths.
-struct Order {
-    subtotal: Option<i64>,
-    gross_subtotal: Option<i64>,
-    discount: Option<i64>,
-    shipping: Option<i64>,
-    tax: Option<i64>,
-    total: Option<i64>,
-    amount: Option<i64>,
-}
-
-impl Order {
-    /// The first filled cell of each column among the rows of an order.
-    fn of(fields: &Fields<'_>, rows: &[usize]) -> Self {
-        let first = |column: &str| rows.iter().find_map(|row| fields.get(column, *row));
-        Self {
-            subtotal: first("sous_total"),
-            gross_subtotal: first("sous_total_brut"),
-            discount: first("remise_commande").map(i64::abs),
-            shipping: first("livraison"),
-            tax: first("taxe"),
-            total: first("total"),
-            amount: first("montant_commande"),
-        }
-    }
-
-    /// What its goods were sold for; `sum` is that of its lines.
-    fn goods(&self, sum: Option<i64>, revenue: Revenue) -> Option<i64> {
-        if let (Revenue::OrderTotal, Some(total)) = (revenue, self.total) {
-            return Some(total);
-        }
-        let before_discount = || {
-            let gross = self.gross_subtotal?;
-            let paid = self.total.map(|total| total - self.shipping.unwrap_or(0));
-            Some(paid.map_or(gross, |paid| paid.min(gross)))
-        };
-        let discounted = || Some(sum? - self.discount.unwrap_or(0));
-        self.subtotal.or_else(before_discount).or(self.amount).or_else(discounted).or(self.total)
-    }
-
-    /// What it holds beside goods.
-    fn beside(&self, goods: i64, revenue: Revenue) -> i64 {
-        match (self.total, self.shipping, self.tax) {
-            (Some(total), ..) => total - goods,
-            _ if revenue == Revenue::OrderTotal => 0,
-            (None, shipping, tax) => shipping.unwrap_or(0) + tax.unwrap_or(0),
-        }
-    }
-
-    /// By how much its amounts contradict each other.
-    fn difference(&self, sum: Option<i64>) -> Option<i64> {
-        let subtotal = self.subtotal?;
-        let lines = sum.map(|sum| {
-            let discounted = sum - self.discount.unwrap_or(0);
-            // Some systems count the order's discount in the lines already.
-            least(subtotal - discounted, subtotal - sum)
-        });
-        let total = self.total.zip(self.shipping).map(|(total, shipping)| {
-            let without_tax = total - subtotal - shipping;
-            least(without_tax, without_tax - self.tax.unwrap_or(0))
-        });
-        let difference = lines.unwrap_or(0).abs().max(total.unwrap_or(0).abs());
-        (difference > CENT).then_some(difference)
-    }
-}
-
-/// The number that is nearer to 0.
-const fn least(a: i64, b: i64) -> i64 {
-    if a.abs() <= b.abs() { a } else { b }
-}
-
 /// A quotient rounded to the nearest integer, halves to the even one.
 fn half_even(dividend: i128, divisor: i128) -> i128 {
     let (quotient, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
@@ -450,36 +395,6 @@ fn half_even(dividend: i128, divisor: i128) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const fn order(subtotal: i64, shipping: i64, tax: i64, total: i64) -> Order {
-        Order {
-            subtotal: Some(subtotal),
-            gross_subtotal: None,
-            discount: None,
-            shipping: Some(shipping),
-            tax: Some(tax),
-            total: Some(total),
-            amount: None,
-        }
-    }
-
-    #[test]
-    fn an_order_is_worth_its_goods_whether_tax_is_added_or_included() {
-        let added = order(50_000_000, 4_500_000, 10_000_000, 64_500_000);
-        let included = order(50_000_000, 4_500_000, 8_000_000, 54_500_000);
-        for (order, beside) in [(added, 14_500_000), (included, 4_500_000)] {
-            let goods = order.goods(Some(60_000_000), Revenue::Goods).unwrap();
-            assert_eq!((goods, order.beside(goods, Revenue::Goods)), (50_000_000, beside));
-            assert_eq!(order.difference(Some(50_000_000)), None);
-            let all = order.goods(Some(60_000_000), Revenue::OrderTotal).unwrap();
-            assert_eq!((Some(all), order.beside(all, Revenue::OrderTotal)), (order.total, 0));
-        }
-        assert_eq!(order(50_000_000, 0, 0, 60_000_000).difference(None), Some(10_000_000));
-        assert_eq!(
-            order(50_000_000, 0, 0, 50_000_000).difference(Some(55_000_000)),
-            Some(5_000_000)
-        );
-    }
 
     #[test]
     fn products_round_to_the_even_millionth() {

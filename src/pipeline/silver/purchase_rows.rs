@@ -84,7 +84,8 @@ impl PurchaseRows {
         let totals = total_rows(raw, &money.micros_below(MAX_AMOUNT), &no_date)?;
         let is_refund = refund_numbers(raw)?;
         let is_counted = |row: usize| !totals[row] && !is_refund(row);
-        let orders = raw.identifiers("id_achat", &["0"], is_counted)?;
+        let mut orders = raw.identifiers("id_achat", &["0"], is_counted)?;
+        unify_orders(raw, &mut orders)?;
         let customers = raw.identifiers("id_client", GUESTS, |row| !totals[row])?;
         money.complete(raw, &orders, &kinds, options)?;
         let (quantities, odd_quantities) = quantities(raw)?;
@@ -282,6 +283,30 @@ fn refund_numbers(raw: &Raw) -> Result<impl Fn(usize) -> bool> {
         prefix.is_some_and(|prefix| order.starts_with(prefix))
             || (is_numbered && (is_negative(units, row) || is_negative(amounts, row)))
     })
+}
+
+/// Gives rows whose order is known only by the number that the shop shows the order's own number, where
+/// another row has both.
+fn unify_orders(raw: &Raw, orders: &mut [IdCell]) -> Result<()> {
+    if raw.cells_if_any("ref_commande")?.is_none() {
+        return Ok(());
+    }
+    let shown = raw.texts("ref_commande")?;
+    let mut known: PlHashMap<&str, IdCell> = PlHashMap::default();
+    for (shown, order) in shown.iter().zip(orders.iter()) {
+        if let Some(shown) =
+            shown.filter(|shown| order.is_identifier() && order.text().as_deref() != Some(*shown))
+        {
+            known.entry(shown).or_insert_with(|| order.clone());
+        }
+    }
+    for (shown, order) in shown.iter().zip(orders.iter_mut()) {
+        let own = shown.filter(|shown| order.text().as_deref() == Some(*shown));
+        if let Some(number) = own.and_then(|shown| known.get(shown)) {
+            *order = number.clone();
+        }
+    }
+    Ok(())
 }
 
 /// Whether each file has order numbers.
