@@ -9,7 +9,7 @@ use super::headers::fold;
 use super::lookup::{Lookup, Lookups};
 use crate::domain::reading::{How, Reading, Status};
 use crate::domain::text::counted;
-use crate::pipeline::silver::columns::{ROW_KIND, RowKind};
+use crate::pipeline::silver::columns::{OF_ORDERS, ROW_KIND, RowKind};
 use crate::pipeline::silver::country_name;
 
 /// The cells of a row, in the order of [`Recipe::columns`].
@@ -17,19 +17,8 @@ pub(super) type Cells = Vec<Option<String>>;
 
 /// Unknown statuses that are named; a column with more is none of statuses.
 const NAMED: usize = 10;
-/// What an order's row holds once, however many rows its record becomes.
-const ONCE: [&str; 10] = [
-    "montant",
-    "montant_commande",
-    "sous_total",
-    "sous_total_brut",
-    "remise_commande",
-    "livraison",
-    "taxe",
-    "total",
-    "livraison_ligne",
-    "taxe_ligne",
-];
+/// What a record holds once, however many rows it becomes, beside what it says of its order.
+const ONCE: [&str; 3] = ["montant", "livraison_ligne", "taxe_ligne"];
 /// What a refund made of a column or a status does not have.
 const NOT_OF_REFUNDS: [&str; 5] = ["produit", "quantite", "prix", "remise", "remboursement"];
 
@@ -279,7 +268,7 @@ impl Recipe {
         let row = |(index, (quantity, product)): (usize, (u64, String))| {
             let mut row = cells.clone();
             if index > 0 {
-                for name in &ONCE {
+                for name in ONCE.iter().chain(&OF_ORDERS) {
                     self.set(&mut row, name, None);
                 }
             }
@@ -304,7 +293,8 @@ impl Recipe {
                 }
                 Status::PartialRefund => {
                     // Its further rows have no status of their own.
-                    let has_amounts = ONCE.iter().any(|name| self.get(cells, name).is_some());
+                    let mut amounts = ONCE.iter().chain(&OF_ORDERS);
+                    let has_amounts = amounts.any(|name| self.get(cells, name).is_some());
                     self.unquantified += usize::from(has_amounts);
                     Vec::new()
                 }
@@ -318,7 +308,7 @@ impl Recipe {
 
     fn refund(&self, cells: &Cells, kind: RowKind, amount: Option<String>) -> Cells {
         let mut row = cells.clone();
-        for name in ONCE.iter().chain(&NOT_OF_REFUNDS) {
+        for name in ONCE.iter().chain(&OF_ORDERS).chain(&NOT_OF_REFUNDS) {
             self.set(&mut row, name, None);
         }
         if let Some(date) = self.get(cells, "date_remboursement") {

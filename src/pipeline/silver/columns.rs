@@ -11,6 +11,17 @@ pub(crate) const SURPLUS: &str = "surplus_cells";
 /// Why a row was rejected; null in a valid row.
 pub(crate) const REASON: &str = "reason";
 
+/// Columns of money that say something about a whole order.
+pub(crate) const OF_ORDERS: [&str; 7] = [
+    "montant_commande",
+    "sous_total",
+    "sous_total_brut",
+    "remise_commande",
+    "livraison",
+    "taxe",
+    "total",
+];
+
 /// What a row is, as its profile says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -23,4 +34,11 @@ pub(crate) enum RowKind {
     RefundedAmount,
     /// The same, made of an order's status: all of the order was given back.
     RefundedStatus,
+}
+
+impl RowKind {
+    /// Whether the row is not one of the file but made of a refunded amount or a status.
+    pub(crate) const fn is_made(self) -> bool {
+        matches!(self, Self::RefundedAmount | Self::RefundedStatus)
+    }
 }

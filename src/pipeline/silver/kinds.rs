@@ -48,9 +48,7 @@ pub(super) fn is_same_record(raw: &Raw, a: usize, b: usize) -> bool {
 
 /// The served refunds of every order that a refunded amount or a status tells of.
 fn made_refunds(rows: &PurchaseRows, orders: &[i64]) -> BTreeMap<i64, Vec<usize>> {
-    let is_made = |row: usize| {
-        matches!(rows.kind(row), Some(RowKind::RefundedAmount | RowKind::RefundedStatus))
-    };
+    let is_made = |row: usize| rows.kind(row).is_some_and(RowKind::is_made);
     let served = || orders.iter().enumerate().filter(|(row, _)| rows.reasons[*row].is_none());
     let mut refunds: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for (row, order) in served().filter(|(row, _)| is_made(*row)) {

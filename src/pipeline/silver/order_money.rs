@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::columns::RowKind;
+use super::columns::{OF_ORDERS, RowKind};
 use super::layer::CleaningOptions;
 use super::order_totals::{CENT, Order};
 use super::raw::{IdCell, Raw};
 use super::raw_table::{KnownBy, RawFile};
-use super::spread::spread;
+use super::spread::{is_usable, spread};
 use crate::domain::account::{in_millionths, in_units};
 use crate::domain::text::counted;
 use crate::pipeline::Result;
@@ -42,21 +42,14 @@ struct Fields<'a> {
     columns: BTreeMap<&'static str, Vec<Option<i64>>>,
 }
 
-/// Columns of money, and quantities.
-const COLUMNS: [&str; 15] = [
+/// Columns of money that say something about a line or a refund, and quantities.
+const OF_LINES: [&str; 8] = [
     "montant",
     "prix",
     "quantite",
     "remise",
     "livraison_ligne",
     "taxe_ligne",
-    "montant_commande",
-    "sous_total",
-    "sous_total_brut",
-    "remise_commande",
-    "livraison",
-    "taxe",
-    "total",
     "remboursement",
     "litige",
 ];
@@ -70,16 +63,6 @@ const DECIDING: [&str; 8] = [
     "total",
     "remboursement",
     "litige",
-];
-/// Columns that say something about a whole order.
-const OF_ORDERS: [&str; 7] = [
-    "montant_commande",
-    "sous_total",
-    "sous_total_brut",
-    "remise_commande",
-    "livraison",
-    "taxe",
-    "total",
 ];
 
 impl Money {
@@ -119,7 +102,7 @@ impl Money {
             return Ok(());
         }
         let mut columns = BTreeMap::new();
-        for column in COLUMNS {
+        for column in OF_LINES.into_iter().chain(OF_ORDERS) {
             if raw.cells_if_any(column)?.is_some() {
                 columns.insert(column, raw.amounts(column)?);
             }
@@ -246,9 +229,6 @@ impl Money {
             self.set(*row, Some(amount));
             return;
         }
-        let is_usable = |weights: &[i64]| {
-            weights.iter().all(|weight| *weight >= 0) && weights.iter().any(|weight| *weight > 0)
-        };
         let of = |name: &str| -> Option<Vec<i64>> {
             rows.iter().map(|row| fields.get(name, *row)).collect()
         };
@@ -313,8 +293,7 @@ impl Money {
 
 /// Whether a row is one of the file, rather than made of a refunded amount.
 fn is_own(kinds: &[Option<RowKind>], row: usize) -> bool {
-    let kind = kinds.get(row).copied().flatten();
-    !matches!(kind, Some(RowKind::RefundedAmount | RowKind::RefundedStatus))
+    !kinds.get(row).copied().flatten().is_some_and(RowKind::is_made)
 }
 
 impl Fields<'_> {

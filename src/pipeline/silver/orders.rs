@@ -9,7 +9,7 @@ use polars::prelude::{PlHashMap, PlHashSet, StringChunked};
 use super::columns::RowKind;
 use super::raw_table::{KnownBy, RawFile};
 use super::reasons::{REPEATED, SUPERSEDED};
-use super::spread::spread;
+use super::spread::{is_usable, spread};
 
 /// What `sources.repeated_id` says about an amount that repeats within an order.
 #[derive(
@@ -158,10 +158,7 @@ struct RefundCount {
 fn resolve_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
     let file_of = |row: usize| rows.files.partition_point(|file| file.rows.end <= row);
     // Rows made of an order's refunded amount or status stand and fall with its lines.
-    let is_made = |row: usize| {
-        let kind = rows.kinds.get(row).copied().flatten();
-        matches!(kind, Some(RowKind::RefundedAmount | RowKind::RefundedStatus))
-    };
+    let is_made = |row: usize| rows.kinds.get(row).copied().flatten().is_some_and(RowKind::is_made);
     let is_line = |row: &usize| rows.micros[*row] >= 0 && !is_made(*row);
     let latest = group.iter().filter(|row| is_line(row)).map(|row| file_of(*row)).max();
     let mut refunds: BTreeMap<_, RefundCount> = BTreeMap::new();
@@ -280,9 +277,7 @@ fn weights_of(rows: &OrderRows<'_>, group: &[usize]) -> Vec<i64> {
     let worth = |row: &usize| worth(rows, *row).map(|worth| (worth * 100.0).round() as i64);
     let worths: Option<Vec<i64>> = group.iter().map(worth).collect();
     let quantities: Option<Vec<i64>> = group.iter().map(|row| rows.quantities[*row]).collect();
-    let usable = |weights: &Vec<i64>| {
-        weights.iter().all(|weight| *weight >= 0) && weights.iter().any(|weight| *weight > 0)
-    };
+    let usable = |weights: &Vec<i64>| is_usable(weights);
     worths.filter(usable).or(quantities).filter(usable).unwrap_or_else(|| vec![1; group.len()])
 }
 

@@ -1,5 +1,10 @@
 //! One amount over several rows.
 
+/// Whether an amount can be shared in proportion to these weights.
+pub(super) fn is_usable(weights: &[i64]) -> bool {
+    weights.iter().all(|weight| *weight >= 0) && weights.iter().any(|weight| *weight > 0)
+}
+
 /// Shares an amount in proportion to weights, in whole millionths that add up to it: the largest
 /// remainders get what is left.
 pub(super) fn spread(total: i64, weights: &[i64]) -> Vec<i64> {
