@@ -104,6 +104,32 @@ fn generate_writes_the_same_bytes_for_a_seed_and_never_overwrites_a_shops_files(
 }
 
 #[test]
+fn generate_writes_the_export_of_a_system_and_never_two_into_one_directory() {
+    let shop = Shop::empty();
+    let generate = |format: &str, more: &[&str]| {
+        let sizes = ["--customers", "50", "--purchases", "400", "--out", "data/sources"];
+        shop.run(&[&["generate", "--format", format], &sizes[..], more].concat())
+    };
+    generate("shopify", &[]).good();
+    assert_eq!(
+        shop.names("sources"),
+        ["customers_export.csv", "ground_truth.json", "orders_export.csv"]
+    );
+    generate("shopify", &["--seed", "7"]).good();
+    generate("stripe", &[]).refused(2, &["customers_export.csv", "another format"]);
+    let truth = shop.json("sources/ground_truth.json");
+    let served = shop.run(&["refresh"]).good();
+    assert!(served.out.contains("published generation 1"), "{served:#?}");
+    let kpis = shop.sqlite();
+    let revenue: f64 =
+        kpis.query_row("SELECT total_revenue FROM kpis", [], |row| row.get(0)).unwrap();
+    let expected: f64 = truth["totals"]["total_revenue"].as_str().unwrap().parse().unwrap();
+    assert!((revenue - expected).abs() < 1e-6, "{revenue} {expected}");
+    generate("shopify", &["--dirty", "0.1"]).refused(2, &["--dirty", "goldsmith"]);
+    assert_eq!(generate("oscommerce", &[]).code, Some(2));
+}
+
+#[test]
 fn output_that_cannot_be_written_does_not_stop_a_refresh() {
     let shop = Shop::sample(SMALL);
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -26,6 +26,7 @@ mod contract {
     mod profiles;
     mod reference;
     mod sample;
+    mod sample_exports;
     mod silver;
     mod sources;
     mod unusual_shops;

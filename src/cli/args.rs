@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::domain::time::Timestamp;
 use crate::runs::RefreshRequest;
-use crate::sample::Spec;
+use crate::sample::{Format, Spec};
 
 /// Customer analytics for online shops, self-hosted: builds tables and models from CSV files and serves them over HTTP.
 #[derive(Debug, Parser)]
@@ -88,16 +89,24 @@ pub(super) struct GenerateArgs {
     /// Number of customers
     #[arg(long, default_value_t = 5_000, value_name = "N")]
     customers: u32,
-    /// Number of purchases
+    /// Number of purchases by customers; in formats other than goldsmith, 4 in 100 more are of guests
     #[arg(long, default_value_t = 60_000, value_name = "M")]
     purchases: u32,
     /// Seed of the random generator; the same seed gives the same files
     #[arg(long, default_value_t = 42, value_name = "S")]
     seed: u64,
-    /// Share of invalid rows to add, 0 to 0.5
+    /// Share of invalid rows to add, 0 to 0.5; format goldsmith only
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     dirty: f64,
-    /// Directory to write clients.csv, achats.csv and ground_truth.json to
+    /// System whose export to write: the same shop in every format
+    #[arg(
+        long,
+        default_value = Format::Goldsmith.as_str(),
+        value_name = "FORMAT",
+        value_parser = PossibleValuesParser::new(Format::NAMES).try_map(|name| name.parse::<Format>())
+    )]
+    pub(super) format: Format,
+    /// Directory to write the files of the format and ground_truth.json to
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
 }

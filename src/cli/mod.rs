@@ -50,7 +50,9 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
     match cli.command.unwrap_or(Command::OnStore(StoreCommand::Up)) {
         Command::OnStore(command) => execute_on_store(load()?, command).await,
         Command::Sources { command } => sources::sources(&load()?.settings, command).await,
-        Command::Generate(arguments) => generate::generate(arguments.spec(), &arguments.out),
+        Command::Generate(arguments) => {
+            generate::generate(arguments.spec(), arguments.format, &arguments.out)
+        }
         Command::Settings => {
             let lines = load()?.resolved.into_iter().map(|resolved| format!("{resolved}\n"));
             print_document(&lines.collect::<String>())

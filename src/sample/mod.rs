@@ -1,27 +1,37 @@
 //! A generated sample shop, for demonstrations and tests: the same [`Spec`] gives the same bytes.
 //!
 //! [`population`] simulates who buys when and for how much, [`people`] and [`products`] add names
-//! and products, [`corruption`] adds the defects of real exports. `ground_truth.json` records the
-//! true parameters, so that a model can be compared with them.
+//! and products, [`orders`] makes orders of several lines, [`formats`] writes them as a shop system exports them,
+//! [`corruption`] adds the defects of real exports. `ground_truth.json` records what is true of the shop: the
+//! parameters, so that a model can be compared with them, and the sums.
 
 mod corruption;
+mod formats;
+mod orders;
 mod people;
 mod population;
 mod products;
+mod shop;
 mod spec;
+mod truth;
+
+use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
 
-pub use spec::{SampleError, Spec};
+pub use spec::{Files, Format, SampleError, Spec};
 
+use population::Population;
+use products::Products;
+use shop::Shop;
 use spec::Row;
 
 use crate::domain::digest::sha256_hex;
 use crate::domain::time::Timestamp;
 
-/// Names of the files of a sample, in the order in which they must be written.
+/// Names of the files of a sample in the format goldsmith, in the order in which they must be written.
 pub const FILES: [&str; 3] = [GROUND_TRUTH, "achats.csv", "clients.csv"];
 /// The file with the true parameters; it marks a directory as holding a sample.
 pub const GROUND_TRUTH: &str = "ground_truth.json";
@@ -30,14 +40,74 @@ pub const GROUND_TRUTH: &str = "ground_truth.json";
 const MAX_CUSTOMERS: u32 = 5_000_000;
 const MAX_PURCHASES: u32 = 100_000_000;
 
-/// The files of a sample, by name, in the order of [`FILES`].
-pub type Files = Vec<(&'static str, Vec<u8>)>;
-
-/// Generates a sample.
+/// Generates a sample as `clients.csv` and `achats.csv`.
 ///
 /// # Errors
 /// [`SampleError::Impossible`] for numbers that no shop has.
 pub fn generate(spec: Spec) -> Result<Files, SampleError> {
+    check(spec)?;
+    let population = population::simulate(spec, &mut stream(spec, 1))?;
+    let mut customers = clients(&people::customers(&population.signups, &mut stream(spec, 2))?);
+    let mut purchases = products::rows(&population, &mut stream(spec, 3))?;
+    let injected =
+        corruption::corrupt(spec.dirty, &mut customers, &mut purchases, &mut stream(spec, 4));
+    let purchases = to_csv(&products::HEADER, &purchases)?;
+    let customers = to_csv(&CLIENTS, &customers)?;
+    let truth = json!({
+        "about": "The true parameters of the population that clients.csv and achats.csv beside this file were drawn from.",
+        "seed": spec.seed,
+        "customers": spec.customers,
+        "purchases": spec.purchases,
+        "from": Timestamp(population::START_MICROS),
+        "until": Timestamp(population::END_MICROS),
+        "purchase_process": population.truth,
+        "injected_rejects": injected,
+        "sha256": { "achats.csv": sha256_hex(&purchases), "clients.csv": sha256_hex(&customers) },
+    });
+    Ok(vec![
+        (GROUND_TRUTH, (serde_json::to_string_pretty(&truth)? + "\n").into_bytes()),
+        ("achats.csv", purchases),
+        ("clients.csv", customers),
+    ])
+}
+
+/// Generates a sample as a system would export it: the same shop in every format.
+///
+/// # Errors
+/// [`SampleError::Impossible`] for numbers that no shop has, and for invalid rows in another format than
+/// [`Format::Goldsmith`].
+pub fn export(spec: Spec, format: Format) -> Result<Files, SampleError> {
+    if format == Format::Goldsmith {
+        return generate(spec);
+    }
+    check(spec)?;
+    if spec.dirty > 0.0 {
+        return Err(SampleError::Impossible(format!(
+            "--dirty is for the format {} only",
+            Format::Goldsmith.as_str()
+        )));
+    }
+    let population = population::simulate(spec, &mut stream(spec, 1))?;
+    let shop = shop_of(spec, &population)?;
+    let exported = formats::files(format, &shop)?;
+    let hashes = exported.iter().map(|(name, bytes)| (*name, sha256_hex(bytes)));
+    let truth = json!({
+        "about": "What is true of the shop that the files beside this one are an export of.",
+        "format": format.as_str(),
+        "seed": spec.seed,
+        "from": Timestamp(population::START_MICROS),
+        "until": Timestamp(population::END_MICROS),
+        "purchase_process": population.truth,
+        "totals": truth::totals(&shop),
+        "bought_together": truth::pairs(&shop),
+        "sha256": hashes.collect::<BTreeMap<_, _>>(),
+    });
+    let truth = (serde_json::to_string_pretty(&truth)? + "\n").into_bytes();
+    Ok(std::iter::once((GROUND_TRUTH, truth)).chain(exported).collect())
+}
+
+/// Checks that a shop can have these numbers.
+fn check(spec: Spec) -> Result<(), SampleError> {
     let impossible = |problem: String| Err(SampleError::Impossible(problem));
     if spec.customers > MAX_CUSTOMERS || spec.purchases > MAX_PURCHASES {
         return impossible(format!(
@@ -50,34 +120,42 @@ pub fn generate(spec: Spec) -> Result<Files, SampleError> {
     if !(0.0..=0.5).contains(&spec.dirty) {
         return impossible(format!("--dirty {} is not between 0 and 0.5", spec.dirty));
     }
-    // One random stream per concern, so that a change to one does not change the draws of the others.
-    let stream = |number: u64| {
-        let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
-        rng.set_stream(number);
-        rng
+    Ok(())
+}
+
+/// A random stream: one per concern, so that a change to one does not change the draws of the others.
+fn stream(spec: Spec, number: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
+    rng.set_stream(number);
+    rng
+}
+
+/// The shop of a population: with guests, names, products and orders.
+fn shop_of(spec: Spec, population: &Population) -> Result<Shop, SampleError> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let guests = (f64::from(spec.purchases) * orders::GUESTS).round() as usize;
+    let customers = people::customers(&population.signups, &mut stream(spec, 2))?;
+    let mut of_guests = stream(spec, 5);
+    let guest_purchases = population::guests(guests, &mut of_guests)?;
+    let guests = people::guests(guests, &mut of_guests)?;
+    let mut of_products = stream(spec, 3);
+    let products = Products::draw(&mut of_products)?;
+    let purchases = &population.purchases;
+    Ok(orders::shop(customers, guests, purchases, &guest_purchases, &mut of_products, products))
+}
+
+/// The columns of `clients.csv`.
+const CLIENTS: [&str; 5] = ["id_client", "nom", "email", "date_inscription", "pays"];
+
+/// The rows of `clients.csv`.
+fn clients(customers: &[people::Customer]) -> Vec<Row> {
+    let row = |(index, customer): (usize, &people::Customer)| {
+        let day = Timestamp(customer.signup).day().to_string();
+        let country = customer.person.country.name.to_owned();
+        let name = customer.person.name();
+        vec![(index + 1).to_string(), name, customer.email.clone(), day, country]
     };
-    let shop = population::simulate(spec, &mut stream(1))?;
-    let mut customers = people::rows(&shop, &mut stream(2));
-    let mut purchases = products::rows(&shop, &mut stream(3));
-    let injected = corruption::corrupt(spec.dirty, &mut customers, &mut purchases, &mut stream(4));
-    let purchases = to_csv(&products::HEADER, &purchases)?;
-    let customers = to_csv(&people::HEADER, &customers)?;
-    let truth = json!({
-        "about": "The true parameters of the population that clients.csv and achats.csv beside this file were drawn from.",
-        "seed": spec.seed,
-        "customers": spec.customers,
-        "purchases": spec.purchases,
-        "from": Timestamp(population::START_MICROS),
-        "until": Timestamp(population::END_MICROS),
-        "purchase_process": shop.truth,
-        "injected_rejects": injected,
-        "sha256": { "achats.csv": sha256_hex(&purchases), "clients.csv": sha256_hex(&customers) },
-    });
-    Ok(vec![
-        (GROUND_TRUTH, (serde_json::to_string_pretty(&truth)? + "\n").into_bytes()),
-        ("achats.csv", purchases),
-        ("clients.csv", customers),
-    ])
+    customers.iter().enumerate().map(row).collect()
 }
 
 /// Whether a file with this SHA-256 is the sample file that `ground_truth.json` in the same directory
@@ -89,6 +167,13 @@ pub fn is_sample(ground_truth: &[u8], name: &str, sha256: &str) -> bool {
     }
     let truth: serde_json::Value = serde_json::from_slice(ground_truth).unwrap_or_default();
     truth["sha256"][name].as_str().is_some_and(|known| known == sha256)
+}
+
+/// The names of the files that `ground_truth.json` in the same directory describes.
+#[must_use]
+pub fn files_of(ground_truth: &[u8]) -> Vec<String> {
+    let truth: serde_json::Value = serde_json::from_slice(ground_truth).unwrap_or_default();
+    truth["sha256"].as_object().map(|files| files.keys().cloned().collect()).unwrap_or_default()
 }
 
 fn to_csv(header: &[&str], rows: &[Row]) -> Result<Vec<u8>, SampleError> {

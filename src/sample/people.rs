@@ -1,4 +1,4 @@
-//! Names, email addresses and countries of the customers.
+//! Names, email addresses and countries of customers and guests.
 
 use deunicode::deunicode;
 use fake::Fake;
@@ -9,12 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::Distribution;
 use rand_distr::weighted::WeightedIndex;
 
-use super::population::Shop;
-use super::spec::Row;
-use crate::domain::time::Timestamp;
-
-/// The columns of `clients.csv`.
-pub(super) const HEADER: [&str; 5] = ["id_client", "nom", "email", "date_inscription", "pays"];
+use super::spec::SampleError;
 
 /// The locale of a name.
 #[derive(Debug, Clone, Copy)]
@@ -27,44 +22,99 @@ enum Names {
     English,
 }
 
-/// Countries with their share of customers and the locale of names there.
-const COUNTRIES: &[(&str, f64, Names)] = &[
-    ("France", 30.0, Names::French),
-    ("Germany", 14.0, Names::German),
-    ("Belgium", 9.0, Names::French),
-    ("Spain", 8.0, Names::Portuguese),
-    ("Italy", 8.0, Names::Italian),
-    ("United Kingdom", 6.0, Names::English),
-    ("Netherlands", 5.0, Names::Dutch),
-    ("Switzerland", 5.0, Names::German),
-    ("Portugal", 4.0, Names::Portuguese),
-    ("Austria", 3.0, Names::German),
-    ("Luxembourg", 2.0, Names::French),
-    ("Ireland", 2.0, Names::English),
-    ("Canada", 2.0, Names::French),
-    ("Denmark", 1.0, Names::German),
-    ("Poland", 1.0, Names::German),
+/// A country.
+#[derive(Debug)]
+pub(super) struct Country {
+    /// Its English short name.
+    pub(super) name: &'static str,
+    /// Its two letters in ISO 3166.
+    pub(super) code: &'static str,
+    /// Its share of customers, per cent.
+    share: f64,
+    /// The locale of names there.
+    names: Names,
+}
+
+/// Someone who buys.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub(super) first: String,
+    pub(super) last: String,
+    pub(super) country: &'static Country,
+}
+
+/// Someone whom the shop knows.
+#[derive(Debug)]
+pub(super) struct Customer {
+    pub(super) person: Person,
+    /// The address, which no other customer has.
+    pub(super) email: String,
+    /// Day of registration, microseconds.
+    pub(super) signup: i64,
+}
+
+impl Person {
+    /// First and last name.
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.first, self.last)
+    }
+}
+
+const fn country(name: &'static str, code: &'static str, share: f64, names: Names) -> Country {
+    Country { name, code, share, names }
+}
+
+static COUNTRIES: [Country; 15] = [
+    country("France", "FR", 30.0, Names::French),
+    country("Germany", "DE", 14.0, Names::German),
+    country("Belgium", "BE", 9.0, Names::French),
+    country("Spain", "ES", 8.0, Names::Portuguese),
+    country("Italy", "IT", 8.0, Names::Italian),
+    country("United Kingdom", "GB", 6.0, Names::English),
+    country("Netherlands", "NL", 5.0, Names::Dutch),
+    country("Switzerland", "CH", 5.0, Names::German),
+    country("Portugal", "PT", 4.0, Names::Portuguese),
+    country("Austria", "AT", 3.0, Names::German),
+    country("Luxembourg", "LU", 2.0, Names::French),
+    country("Ireland", "IE", 2.0, Names::English),
+    country("Canada", "CA", 2.0, Names::French),
+    country("Denmark", "DK", 1.0, Names::German),
+    country("Poland", "PL", 1.0, Names::German),
 ];
 
 const DOMAINS: [&str; 4] = ["example.com", "example.org", "example.net", "mail.example"];
 
-/// One row per customer, numbered from 1 in the order they registered.
-pub(super) fn rows(shop: &Shop, rng: &mut ChaCha8Rng) -> Vec<Row> {
-    let shares = COUNTRIES.iter().map(|(_, share, _)| *share);
-    let Ok(country) = WeightedIndex::new(shares) else { return Vec::new() };
-    shop.signups
-        .iter()
-        .enumerate()
-        .map(|(index, signup)| {
-            let id = index + 1;
-            let (pays, _, names) = COUNTRIES[country.sample(rng)];
-            let (first, last) = name(names, rng);
-            let domain = DOMAINS[rng.random_range(0..DOMAINS.len())];
-            let email = format!("{}.{}{id}@{domain}", mailbox(&first), mailbox(&last));
-            let day = Timestamp(*signup).day().to_string();
-            vec![id.to_string(), format!("{first} {last}"), email, day, pays.to_owned()]
-        })
-        .collect()
+/// The customers, in the order they registered.
+pub(super) fn customers(
+    signups: &[i64],
+    rng: &mut ChaCha8Rng,
+) -> Result<Vec<Customer>, SampleError> {
+    let countries = countries()?;
+    let customer = |(index, signup): (usize, &i64)| {
+        let person = draw(&countries, rng);
+        let domain = DOMAINS[rng.random_range(0..DOMAINS.len())];
+        let (first, last) = (mailbox(&person.first), mailbox(&person.last));
+        let email = format!("{first}.{last}{}@{domain}", index + 1);
+        Customer { person, email, signup: *signup }
+    };
+    Ok(signups.iter().enumerate().map(customer).collect())
+}
+
+/// People of whom the shop knows a name and a country only.
+pub(super) fn guests(number: usize, rng: &mut ChaCha8Rng) -> Result<Vec<Person>, SampleError> {
+    let countries = countries()?;
+    Ok((0..number).map(|_| draw(&countries, rng)).collect())
+}
+
+fn countries() -> Result<WeightedIndex<f64>, SampleError> {
+    WeightedIndex::new(COUNTRIES.iter().map(|country| country.share))
+        .map_err(|error| SampleError::Impossible(error.to_string()))
+}
+
+fn draw(countries: &WeightedIndex<f64>, rng: &mut ChaCha8Rng) -> Person {
+    let country = &COUNTRIES[countries.sample(rng)];
+    let (first, last) = name(country.names, rng);
+    Person { first, last, country }
 }
 
 fn name(names: Names, rng: &mut ChaCha8Rng) -> (String, String) {

@@ -32,6 +32,9 @@ const B: f64 = 2.5;
 const P: f64 = 6.0;
 const Q: f64 = 4.0;
 const GAMMA: f64 = 30.0;
+/// Bounds of an order's amount.
+const MIN_AMOUNT: f64 = 0.5;
+const MAX_AMOUNT: f64 = 9_000.0;
 /// Share of customers who register and never buy.
 const NEVER_BUY: f64 = 0.06;
 /// Relative intensity of the weekdays, Monday first.
@@ -45,7 +48,7 @@ const HOURS: [f64; 24] = [
 /// One purchase.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Purchase {
-    /// Index into [`Shop::signups`].
+    /// Index into [`Population::signups`].
     pub(super) customer: usize,
     /// Instant, microseconds.
     pub(super) at: i64,
@@ -55,7 +58,7 @@ pub(super) struct Purchase {
 
 /// A simulated population and its purchases.
 #[derive(Debug)]
-pub(super) struct Shop {
+pub(super) struct Population {
     /// Day of registration of each customer, microseconds, ascending.
     pub(super) signups: Vec<i64>,
     /// Purchases in chronological order.
@@ -91,12 +94,12 @@ struct Buyer {
     repeats: Vec<f64>,
 }
 
-/// Simulates the shop.
+/// Simulates the population.
 ///
 /// Repeat purchases happen at unit-rate times. Each falls within the three years once the common
 /// scale of the rates exceeds a threshold. Taking the smallest thresholds until there are as many
 /// purchases as requested finds the scale that gives exactly that number.
-pub(super) fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Shop, SampleError> {
+pub(super) fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Population, SampleError> {
     let customers = spec.customers as usize;
     let purchases = spec.purchases as usize;
     let clock = BusyTime::new();
@@ -124,7 +127,7 @@ pub(super) fn simulate(spec: Spec, rng: &mut ChaCha8Rng) -> Result<Shop, SampleE
         "weekday_intensity": WEEK,
     });
     let signups = registered.into_iter().map(|(day, _)| day).collect();
-    Ok(Shop { signups, purchases: made, truth })
+    Ok(Population { signups, purchases: made, truth })
 }
 
 /// Draws the customers who buy at least once; `b` is the second shape of the dropout probability.
@@ -229,11 +232,28 @@ fn date_and_price(
             made.push(Purchase {
                 customer,
                 at: START_MICROS + clock.to_micros(busy.min(clock.total())),
-                amount: amount.clamp(0.5, 9_000.0),
+                amount: amount.clamp(MIN_AMOUNT, MAX_AMOUNT),
             });
         }
     }
     made.sort_by_key(|purchase| (purchase.at, purchase.customer));
+    Ok(made)
+}
+
+/// The instants and amounts of purchases by guests, in chronological order: each of another person, who
+/// spends as customers do.
+pub(super) fn guests(number: usize, rng: &mut ChaCha8Rng) -> Result<Vec<(i64, f64)>, SampleError> {
+    let clock = BusyTime::new();
+    let levels = gamma(Q, 1.0 / GAMMA)?;
+    let shapes = gamma(P, 1.0)?;
+    let mut made: Vec<(i64, f64)> = (0..number)
+        .map(|_| {
+            let busy = rng.random::<f64>() * clock.total();
+            let amount = shapes.sample(rng) / levels.sample(rng).max(1e-6);
+            (START_MICROS + clock.to_micros(busy), amount.clamp(MIN_AMOUNT, MAX_AMOUNT))
+        })
+        .collect();
+    made.sort_by_key(|(at, _)| *at);
     Ok(made)
 }
 

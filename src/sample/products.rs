@@ -5,8 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::weighted::WeightedIndex;
 use rand_distr::{Distribution, LogNormal};
 
-use super::population::Shop;
-use super::spec::Row;
+use super::population::{Population, Purchase};
+use super::spec::{Row, SampleError};
 use crate::domain::time::Timestamp;
 
 /// The columns of `achats.csv`.
@@ -48,54 +48,88 @@ const ZIPF_EXPONENT: f64 = 1.05;
 const CANDIDATES: usize = 3;
 const MAX_UNITS: u32 = 4;
 
-/// One row per purchase, numbered from 1 in chronological order.
-pub(super) fn rows(shop: &Shop, rng: &mut ChaCha8Rng) -> Vec<Row> {
-    let names: Vec<String> = ARTICLES
-        .iter()
-        .flat_map(|article| VARIANTS.iter().map(move |variant| format!("{article} {variant}")))
-        .collect();
-    #[allow(clippy::cast_precision_loss)]
-    let shares = (1..=names.len()).map(|rank| (rank as f64).powf(-ZIPF_EXPONENT));
-    let (Ok(by_rank), Ok(prices)) = (WeightedIndex::new(shares), LogNormal::new(3.6, 0.7)) else {
-        return Vec::new();
-    };
-    // The rank is independent of the name: any product can be the best seller.
-    let mut ranked: Vec<usize> = (0..names.len()).collect();
-    for last in (1..ranked.len()).rev() {
-        ranked.swap(last, rng.random_range(0..=last));
-    }
-    let list_prices: Vec<f64> = names.iter().map(|_| prices.sample(rng)).collect();
+/// What the shop sells.
+#[derive(Debug)]
+pub(super) struct Products {
+    pub(super) names: Vec<String>,
+    list_prices: Vec<f64>,
+    /// The products by sales, the best seller first.
+    ranked: Vec<usize>,
+    by_rank: WeightedIndex<f64>,
+}
 
-    shop.purchases
-        .iter()
-        .enumerate()
-        .map(|(index, purchase)| {
-            let units = units(rng);
-            let unit_price = cents(purchase.amount / f64::from(units)).max(0.01);
-            let distance = |product: &usize| (list_prices[*product] - unit_price).abs();
-            let mut chosen = ranked[by_rank.sample(rng)];
-            for _ in 1..CANDIDATES {
-                let other = ranked[by_rank.sample(rng)];
-                if distance(&other) < distance(&chosen) {
-                    chosen = other;
-                }
+impl Products {
+    pub(super) fn draw(rng: &mut ChaCha8Rng) -> Result<Self, SampleError> {
+        let impossible = |error: String| SampleError::Impossible(error);
+        let names: Vec<String> = ARTICLES
+            .iter()
+            .flat_map(|article| VARIANTS.iter().map(move |variant| format!("{article} {variant}")))
+            .collect();
+        #[allow(clippy::cast_precision_loss)]
+        let shares = (1..=names.len()).map(|rank| (rank as f64).powf(-ZIPF_EXPONENT));
+        let by_rank = WeightedIndex::new(shares).map_err(|error| impossible(error.to_string()))?;
+        let prices = LogNormal::new(3.6, 0.7).map_err(|error| impossible(error.to_string()))?;
+        // The rank is independent of the name: any product can be the best seller.
+        let mut ranked: Vec<usize> = (0..names.len()).collect();
+        for last in (1..ranked.len()).rev() {
+            ranked.swap(last, rng.random_range(0..=last));
+        }
+        let list_prices = names.iter().map(|_| prices.sample(rng)).collect();
+        Ok(Self { names, list_prices, ranked, by_rank })
+    }
+
+    /// The product with this rank by sales, the best seller with 0.
+    pub(super) fn ranked(&self, rank: usize) -> usize {
+        self.ranked[rank]
+    }
+
+    /// What one unit costs before an order's amount says so, EUR.
+    pub(super) fn list_price(&self, product: usize) -> f64 {
+        self.list_prices[product]
+    }
+
+    /// Any product, popular ones more often.
+    pub(super) fn any(&self, rng: &mut ChaCha8Rng) -> usize {
+        self.ranked[self.by_rank.sample(rng)]
+    }
+
+    /// Of some products the one that costs about this much.
+    pub(super) fn near(&self, price: f64, rng: &mut ChaCha8Rng) -> usize {
+        let distance = |product: usize| (self.list_prices[product] - price).abs();
+        let mut chosen = self.any(rng);
+        for _ in 1..CANDIDATES {
+            let other = self.any(rng);
+            if distance(other) < distance(chosen) {
+                chosen = other;
             }
-            let at = Timestamp(purchase.at).to_string().replace('T', " ");
-            vec![
-                (index + 1).to_string(),
-                (purchase.customer + 1).to_string(),
-                at,
-                format!("{:.2}", cents(unit_price * f64::from(units))),
-                names[chosen].clone(),
-                units.to_string(),
-                format!("{unit_price:.2}"),
-            ]
-        })
-        .collect()
+        }
+        chosen
+    }
+}
+
+/// The rows of `achats.csv`: one per purchase, numbered from 1 in chronological order.
+pub(super) fn rows(population: &Population, rng: &mut ChaCha8Rng) -> Result<Vec<Row>, SampleError> {
+    let products = Products::draw(rng)?;
+    let row = |(index, purchase): (usize, &Purchase)| {
+        let units = units(rng);
+        let unit_price = cents(purchase.amount / f64::from(units)).max(0.01);
+        let product = products.near(unit_price, rng);
+        let at = Timestamp(purchase.at).to_string().replace('T', " ");
+        vec![
+            (index + 1).to_string(),
+            (purchase.customer + 1).to_string(),
+            at,
+            format!("{:.2}", cents(unit_price * f64::from(units))),
+            products.names[product].clone(),
+            units.to_string(),
+            format!("{unit_price:.2}"),
+        ]
+    };
+    Ok(population.purchases.iter().enumerate().map(row).collect())
 }
 
 /// Mostly one unit, rarely more.
-fn units(rng: &mut ChaCha8Rng) -> u32 {
+pub(super) fn units(rng: &mut ChaCha8Rng) -> u32 {
     let mut units = 1;
     while units < MAX_UNITS && rng.random::<f64>() < 0.25 {
         units += 1;

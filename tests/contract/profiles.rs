@@ -19,32 +19,32 @@ use serde::Deserialize;
 /// What is right.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Expected {
-    total_revenue: String,
-    gross_revenue: String,
-    refunds: String,
-    total_purchases: usize,
-    sale_lines: usize,
-    refund_lines: usize,
-    total_customers: usize,
-    purchasing_customers: usize,
-    guest_revenue: String,
-    as_of: String,
-    currency: String,
+pub(super) struct Expected {
+    pub(super) total_revenue: String,
+    pub(super) gross_revenue: String,
+    pub(super) refunds: String,
+    pub(super) total_purchases: usize,
+    pub(super) sale_lines: usize,
+    pub(super) refund_lines: usize,
+    pub(super) total_customers: usize,
+    pub(super) purchasing_customers: usize,
+    pub(super) guest_revenue: String,
+    pub(super) as_of: String,
+    pub(super) currency: String,
     #[serde(default)]
-    left_out: BTreeMap<String, Rows>,
+    pub(super) left_out: BTreeMap<String, Rows>,
     #[serde(default)]
-    set_aside: BTreeMap<String, Rows>,
+    pub(super) set_aside: BTreeMap<String, Rows>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
-struct Rows {
+pub(super) struct Rows {
     rows: u64,
     sum: String,
 }
 
 /// Millionths as an amount with two decimals.
-fn shown(micros: i64) -> String {
+pub(super) fn shown(micros: i64) -> String {
     assert_eq!(micros % 10_000, 0, "{micros} is no amount of cents");
     format!(
         "{}{}.{:02}",
@@ -69,14 +69,18 @@ fn read_folder(folder: &Path) -> Silver {
     cleaned(&files, &SourceOptions::default(), CleaningRules::default())
 }
 
-fn cleaned(files: &[(&str, &[u8])], options: &SourceOptions, rules: CleaningRules) -> Silver {
+pub(super) fn cleaned(
+    files: &[(&str, &[u8])],
+    options: &SourceOptions,
+    rules: CleaningRules,
+) -> Silver {
     let raw = read_in_memory(files, options).unwrap();
     let run_start = Timestamp::parse("2026-11-01").unwrap();
     clean(raw, &CleaningOptions { run_start, rules }).unwrap()
 }
 
 /// The figures of silver, as gold shows them.
-fn totals(silver: &Silver) -> Expected {
+pub(super) fn totals(silver: &Silver) -> Expected {
     let lines = silver.purchases();
     let number = |name: &str| lines.column(name).unwrap().i64().unwrap().clone();
     let text = |name: &str| lines.column(name).unwrap().str().unwrap().clone();
