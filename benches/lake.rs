@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use goldsmith::domain::manifest::TableFile;
+use goldsmith::domain::files::TableFile;
 use goldsmith::lake::http::InstrumentedClient;
 use goldsmith::lake::{Lake, Layer, parquet};
 use goldsmith::sample::{Spec, generate};

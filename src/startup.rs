@@ -144,7 +144,7 @@ pub fn refresher(settings: &Settings, lake: Lake, store: Arc<dyn GoldStore>) -> 
         lake,
         store,
         sources: settings.sources.clone(),
-        gate: settings.quality.gate,
+        gate: settings.quality.gate.clone(),
         cleaning: settings.quality.cleaning.clone(),
         models: settings.models,
         keep_generations: settings.keep_generations,

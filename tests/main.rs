@@ -19,6 +19,7 @@ mod campaigns {
     mod hundred_publishes;
 }
 mod contract {
+    mod containers;
     mod data_sets;
     mod golden;
     mod lines;
@@ -41,12 +42,15 @@ mod mongo {
 mod architecture;
 mod cli;
 mod documents;
+mod inspect;
 mod jobs;
 mod kill;
 mod lake;
 mod language;
 mod models;
 mod publishing;
+mod quality;
 mod refresh;
+mod rejects;
 mod store;
 mod upgrade;

@@ -82,7 +82,18 @@ fn every_layer_holds_what_it_should() {
         shop.names(&silver),
         ["achats", "clients.parquet", "quality_report.json", "rejects"]
     );
-    assert_eq!(shop.names(&format!("{silver}/rejects")), ["achats.parquet", "clients.parquet"]);
+    // The rejected rows of each data set, and as CSV those of each source file.
+    let csv = |source: &Value| {
+        format!(
+            "{}-{}.csv",
+            source["kind"].as_str().unwrap(),
+            &source["sha256"].as_str().unwrap()[..16]
+        )
+    };
+    let sources = manifest["sources"].as_array().unwrap();
+    let [clients, achats] = [csv(&sources[0]), csv(&sources[1])];
+    let expected = [achats.as_str(), "achats.parquet", clients.as_str(), "clients.parquet"];
+    assert_eq!(shop.names(&format!("{silver}/rejects")), expected);
     let months = shop.names(&format!("{silver}/achats"));
     assert!(
         months.len() > 30 && months.iter().all(|month| month.starts_with("mois=20")),

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::Rendered;
-use super::envelope::{Answer, render};
+use super::envelope::{Answer, Meta, render};
 use super::error::ApiError;
 use super::feed::Feed;
 use super::state::State;
@@ -90,7 +90,7 @@ impl FromRequest for Listener {
 }
 
 /// Whether the request carries the read token, if one is set.
-fn may_read(state: &State, request: &HttpRequest) -> bool {
+pub(crate) fn may_read(state: &State, request: &HttpRequest) -> bool {
     state.tokens.read.as_ref().is_none_or(|token| carries(request, token))
 }
 
@@ -121,6 +121,16 @@ impl FromRequest for Admin {
 }
 
 impl Reader {
+    /// The generation.
+    pub(crate) fn published(&self) -> &Published {
+        &self.published
+    }
+
+    /// Metadata of an answer about the generation as a whole.
+    pub(crate) fn meta(&self, count: usize) -> Meta {
+        Meta::new(count as u64, count as u64, Some(&self.published), self.started)
+    }
+
     /// The rows a query matches, as a list.
     ///
     /// # Errors

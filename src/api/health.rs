@@ -1,5 +1,6 @@
 //! Health report, probes and metrics.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -8,9 +9,12 @@ use utoipa::ToSchema;
 
 use super::envelope::Meta;
 use super::error::{ApiError, Problem};
+use super::extract::may_read;
 use super::parameters::refuse_parameters;
 use super::state::State;
 use super::tags;
+use crate::domain::account::{Account, Entry, in_units};
+use crate::domain::reasons::hint;
 use crate::domain::time::Timestamp;
 use crate::metrics as process_metrics;
 use crate::store::StoreError;
@@ -32,6 +36,56 @@ pub(crate) struct Health {
     /// Age of the published data in seconds; null before the first publish.
     #[schema(example = 3600)]
     published_age_secs: Option<i64>,
+    /// The money in the sources of the published data, by currency, and where it went; null before the first publish,
+    /// and for requests that may not read data.
+    money: Option<Vec<MoneyView>>,
+}
+
+/// The money in the sources, in one currency.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MoneyView {
+    /// The currency that rows name; null where they name none.
+    #[schema(example = "EUR")]
+    currency: Option<String>,
+    /// Sum of every readable amount.
+    #[schema(example = 1_250_000.5)]
+    read: f64,
+    /// Sum of the sales that are served.
+    #[schema(example = 1_249_000.5)]
+    sales: f64,
+    /// Sum of the refunds that are served, positive.
+    #[schema(example = 0.0)]
+    refunds: f64,
+    /// Rejected rows by reason, each with a sum and an example.
+    left_out: Vec<ReasonView>,
+    /// Rows that are neither served nor errors, likewise: repeats, earlier versions, what is no sale or no goods.
+    set_aside: Vec<ReasonView>,
+}
+
+/// Rows of a source file with one reason.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReasonView {
+    /// The reason.
+    #[schema(example = "invalid_date")]
+    reason: String,
+    /// The source file.
+    #[schema(example = "achats.csv")]
+    file: String,
+    /// Number of rows.
+    #[schema(example = 12)]
+    rows: u64,
+    /// Sum of their readable amounts.
+    #[schema(example = 1000.0)]
+    sum: f64,
+    /// The line of the first of them.
+    #[schema(example = 17)]
+    line: i64,
+    /// The cell of that line that the reason is about.
+    #[schema(example = "30/02/2026")]
+    value: String,
+    /// What there is to do; empty where there is nothing.
+    #[schema(example = "correct the dates in the export")]
+    hint: &'static str,
 }
 
 /// The serving store.
@@ -66,7 +120,45 @@ pub(crate) struct AliveAnswer {
     meta: Meta,
 }
 
-async fn report_of(state: &State) -> (Result<(), StoreError>, HealthAnswer) {
+/// The money of accounts, by currency.
+fn money_of(accounts: &[Account]) -> Vec<MoneyView> {
+    let mut by_currency: BTreeMap<Option<&str>, Vec<&Account>> = BTreeMap::new();
+    for account in accounts {
+        by_currency.entry(account.currency.as_deref()).or_default().push(account);
+    }
+    let of_currency = |(currency, accounts): (Option<&str>, Vec<&Account>)| {
+        let sum = |part: fn(&Account) -> i64| {
+            in_units(accounts.iter().map(|account| part(account)).sum())
+        };
+        let reasons = |part: fn(&Account) -> &BTreeMap<String, Entry>,
+                       hint: fn(&str) -> &'static str| {
+            let entries = accounts.iter().flat_map(|account| {
+                part(account).iter().map(|(reason, entry)| (&account.file, reason, entry))
+            });
+            let view = |(file, reason, entry): (&String, &String, &Entry)| ReasonView {
+                reason: reason.clone(),
+                file: file.clone(),
+                rows: entry.rows,
+                sum: in_units(entry.sum),
+                line: entry.line,
+                value: entry.value.clone(),
+                hint: hint(reason),
+            };
+            entries.map(view).collect()
+        };
+        MoneyView {
+            currency: currency.map(str::to_owned),
+            read: sum(|account| account.read),
+            sales: sum(|account| account.sales),
+            refunds: sum(|account| account.refunds),
+            left_out: reasons(|account| &account.left_out, hint),
+            set_aside: reasons(|account| &account.set_aside, |_| ""),
+        }
+    };
+    by_currency.into_iter().map(of_currency).collect()
+}
+
+async fn report_of(state: &State, request: &HttpRequest) -> (Result<(), StoreError>, HealthAnswer) {
     const MICROS_PER_SEC: i64 = 1_000_000;
     let started = Instant::now();
     let ping = state.store.ping().await;
@@ -85,6 +177,10 @@ async fn report_of(state: &State) -> (Result<(), StoreError>, HealthAnswer) {
         uptime_secs: state.started.elapsed().as_secs(),
         store: StoreHealth { location: state.store.location(), reachable: ping.is_ok() },
         published_age_secs: age,
+        money: published
+            .as_ref()
+            .filter(|_| may_read(state, request))
+            .map(|published| money_of(&published.manifest.quality.accounts)),
     };
     let meta = Meta::new(1, 1, published.as_deref(), started);
     (ping, HealthAnswer { data, meta })
@@ -100,7 +196,7 @@ pub(crate) async fn report(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
-    let (_, answer) = report_of(&state).await;
+    let (_, answer) = report_of(&state, &request).await;
     Ok(HttpResponse::Ok().json(answer))
 }
 
@@ -125,7 +221,7 @@ pub(crate) async fn ready(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     refuse_parameters(&request)?;
-    let (ping, answer) = report_of(&state).await;
+    let (ping, answer) = report_of(&state, &request).await;
     ping.map_err(ApiError::Degraded)?;
     if answer.data.published_age_secs.is_none() {
         return Err(ApiError::Unpublished(

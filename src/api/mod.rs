@@ -19,6 +19,7 @@ mod ml;
 pub(crate) mod openapi;
 mod parameters;
 pub(crate) mod problems;
+mod quality;
 pub(crate) mod request_span;
 mod route_doc;
 pub(crate) mod state;
@@ -70,14 +71,18 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(get("/health/ready", health::ready, health::__path_ready))
         .service(get("/metrics", health::metrics, health::__path_metrics))
         .service(post("/admin/refresh", admin::refresh::start, admin::refresh::__path_start))
+        .service(get("/admin/sources", admin::sources::list, admin::sources::__path_list))
         .service(get("/admin/runs", admin::runs::list, admin::runs::__path_list))
         .service(get("/admin/runs/{run}", admin::runs::one, admin::runs::__path_one))
         .service(post("/admin/runs/{run}/cancel", admin::runs::cancel, admin::runs::__path_cancel))
+        .service(get("/admin/runs/{run}/rejects", admin::rejects::list, admin::rejects::__path_list))
+        .service(get("/admin/runs/{run}/corrections", admin::rejects::corrections, admin::rejects::__path_corrections))
         .service(get("/admin/runs/{run}/events", admin::run_events::one, admin::run_events::__path_one))
         .service(get("/admin/generations", admin::generations::list, admin::generations::__path_list))
         .service(post("/admin/generations/{generation}/activate", admin::generations::activate, admin::generations::__path_activate))
         .service(get("/admin/generations/{generation}/diff/{other}", admin::generations::diff, admin::generations::__path_diff))
         .service(get("/events", events::all, events::__path_all))
+        .service(get("/quality", quality::published, quality::__path_published))
         .service(one("/kpis", HEADLINE, "Headline figures", &catalogue::KPIS))
         .service(list("/revenue/country", REVENUE, "Revenue by country", &catalogue::REVENUE_BY_COUNTRY))
         .service(list("/revenue/product", REVENUE, "Revenue by product", &catalogue::REVENUE_BY_PRODUCT))

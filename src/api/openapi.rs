@@ -18,7 +18,7 @@ use super::tags;
 const READ: &str = "read_token";
 const ADMIN: &str = "admin_token";
 
-const DESCRIPTION: &str = "Customer analytics for online shops, self-hosted. Amounts are in EUR. \
+const DESCRIPTION: &str = "Customer analytics for online shops, self-hosted. Amounts are in one currency, which `/kpis` names. \
     Timestamps in data are UTC without offset. Every successful answer is `{\"data\": …, \
     \"meta\": …}`; every error is an `application/problem+json` document (RFC 9457). If the server \
     has a READ_TOKEN, routes that return data require it as a bearer token; routes below /admin \
@@ -104,7 +104,7 @@ fn refer_to_errors(paths: &mut Paths) {
     for (path, item) in &mut paths.paths {
         let unauthorized = match path.as_str() {
             path if path.starts_with("/admin/") => "NotAdmin",
-            "/events" => "Unauthorized",
+            "/events" | "/quality" => "Unauthorized",
             _ => continue,
         };
         let errors = [

@@ -67,6 +67,21 @@ impl QueryParams {
     }
 }
 
+impl QueryParams {
+    /// `limit` and `offset` of a page.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidParameter`].
+    pub(crate) fn page(&self) -> Result<(u32, u32), ApiError> {
+        let limits = format!("a whole number from 1 to {MAX_LIMIT}");
+        let limit = self.read("limit", &limits, |text| {
+            text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        })?;
+        let offset = self.read("offset", "a whole number from 0", |text| text.parse().ok())?;
+        Ok((limit.unwrap_or(DEFAULT_LIMIT), offset.unwrap_or(0)))
+    }
+}
+
 /// Rejects any query parameter, for routes that take none.
 ///
 /// # Errors

@@ -142,9 +142,11 @@ pub(super) enum LakeCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SourcesCommand {
-    /// Print what each source file is read as, what was assumed, and its first rows
+    /// Print what each source file is read as and why, what becomes of its rows and money, and its first rows
+    ///
+    /// Nothing is written. All rows are read, as a refresh would.
     Inspect {
-        /// Name of a file of the sources layer [default: all]
+        /// Name of a file of the sources layer, or path of any other file, which is read as if it were the only one [default: all source files]
         #[arg(value_name = "FILE")]
         file: Option<String>,
     },

@@ -43,6 +43,8 @@ pub(super) enum CliError {
     Sample(#[from] SampleError),
     #[error(transparent)]
     SampleSources(#[from] sample_sources::WriteError),
+    #[error("cannot read {path}")]
+    Read { path: String, source: std::io::Error },
     #[error("cannot write {path}")]
     Write { path: String, source: std::io::Error },
     /// The request is not possible.

@@ -8,6 +8,7 @@ use super::error::CliError;
 use super::output::{errln, outln, plain_table};
 use super::progress;
 use crate::domain::manifest::Manifest;
+use crate::domain::quality::{Check, Severity};
 use crate::domain::text::counted;
 use crate::error_chain::describe;
 use crate::jobs::refresh::Refresher;
@@ -101,6 +102,13 @@ fn print_quality(manifest: &Manifest) {
     }
     for (warning, count) in manifest.quality.warnings.iter().filter(|(_, count)| **count > 0) {
         outln!("  warning: {warning} {count}");
+    }
+    let warnings = &manifest.quality.warnings;
+    let is_shown = |check: &&Check| {
+        !check.holds && check.severity > Severity::Info && !warnings.contains_key(&check.name)
+    };
+    for check in manifest.quality.checks.iter().filter(is_shown) {
+        outln!("  check {}: {}", check.name, check.detail);
     }
     for (set, quality) in data_sets.iter() {
         for (reason, count) in &quality.set_aside {

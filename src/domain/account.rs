@@ -21,6 +21,12 @@ pub struct Account {
     pub sales: i64,
     /// Sum of the refund lines that are served, as a positive number, millionths.
     pub refunds: i64,
+    /// Number of the sale lines that are served.
+    #[serde(default)]
+    pub sale_rows: u64,
+    /// Number of the refund lines that are served.
+    #[serde(default)]
+    pub refund_rows: u64,
     /// Rows that are neither sales nor rejects, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set_aside: BTreeMap<String, Entry>,

@@ -16,8 +16,12 @@ pub struct Verdict {
     pub data_set: DataSet,
     /// What recognised its columns: the name of a profile, or [`Verdict::MAPPED`].
     pub profile: String,
-    /// How its bytes are compressed.
-    pub compression: Compression,
+    /// What its text is packed in.
+    #[serde(rename = "compression")]
+    pub container: Container,
+    /// The sheet that is read, of a spreadsheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
     /// How its bytes are letters.
     pub encoding: Encoding,
     /// Whether it begins with a byte order mark.
@@ -50,14 +54,18 @@ pub struct FileColumn {
     pub column: String,
 }
 
-/// How the bytes of a source file are compressed.
+/// What the text of a source file is packed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Not at all.
+pub enum Container {
+    /// Nothing.
     None,
-    /// As a gzip stream of any number of members.
+    /// A gzip stream of any number of members.
     Gzip,
+    /// A spreadsheet.
+    Xlsx,
+    /// A Parquet file.
+    Parquet,
 }
 
 /// How the bytes of a source file are letters.
@@ -101,12 +109,25 @@ impl Verdict {
     #[must_use]
     pub fn is_plain(&self, newer_columns: &[&str]) -> bool {
         self.profile == Self::GOLDSMITH
-            && self.compression == Compression::None
+            && self.container == Container::None
             && self.encoding == Encoding::Utf8
             && matches!(self.separator, ',' | ';')
             && self.header_line == 1
             && self.quoting == Quoting::Doubled
             && !self.columns.iter().any(|column| newer_columns.contains(&column.column.as_str()))
+    }
+}
+
+impl Container {
+    /// Its name in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Xlsx => "xlsx",
+            Self::Parquet => "parquet",
+        }
     }
 }
 

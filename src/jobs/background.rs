@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::RefreshError;
 use super::runner::Runner;
-use super::sources;
+use super::{corrections, sources};
 use crate::domain::time::Timestamp;
 use crate::error_chain::describe;
 use crate::lake::Layer;
@@ -173,7 +173,9 @@ async fn list_sources(runner: &Runner) -> Option<Listing> {
     let refresher = runner.refresher().ok()?;
     let lake = &refresher.lake;
     let mut listing = Listing::new();
-    for name in sources::candidates(lake, &refresher.sources).await.ok()? {
+    let mut names = sources::candidates(lake, &refresher.sources).await.ok()?;
+    names.extend(corrections::names(lake).await.ok()?);
+    for name in names {
         let object = lake.head(Layer::Sources, &name).await.ok()??;
         listing.push((name, object.size_bytes, object.written_at));
     }

@@ -1,6 +1,6 @@
 //! Why a refresh did not publish, and which of its failures are transient.
 
-use crate::domain::manifest::UnreadFile;
+use crate::domain::files::UnreadFile;
 use crate::domain::time::{Day, Timestamp};
 use crate::lake::LakeError;
 use crate::pipeline::PipelineError;

@@ -5,7 +5,8 @@ use polars::prelude::DataFrame;
 use super::error::{RefreshError, Result};
 use crate::blocking::spawn_blocking;
 use crate::domain::data_set::{DataSet, PerDataSet};
-use crate::domain::manifest::{SilverFiles, TableEntry, TableFile};
+use crate::domain::files::{SilverFiles, TableFile};
+use crate::domain::manifest::TableEntry;
 use crate::domain::rows::Batch;
 use crate::domain::schema::Table;
 use crate::lake::reading::Fetched;
@@ -108,7 +109,7 @@ pub async fn silver(lake: &Lake, files: &SilverFiles) -> Result<Silver> {
             valid[*set] = lines::complete(*set, partition::join(*set, decode(rows)?)?)?;
             rejected[*set] = stack(decode(rejects)?.into_iter().map(Ok))?;
         }
-        Ok(Silver { valid, rejected, report })
+        Ok(Silver { valid, rejected, report, files: Vec::new() })
     })
     .await
 }

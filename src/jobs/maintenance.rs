@@ -153,7 +153,11 @@ async fn bronze(lake: &Lake) -> Result<Vec<ObjectMeta>> {
 
 /// The paths in bronze that manifests refer to.
 fn bronze_of<'m>(manifests: impl Iterator<Item = &'m Manifest>) -> BTreeSet<String> {
-    manifests.flat_map(|manifest| &manifest.sources).map(|source| source.bronze.clone()).collect()
+    let paths = manifests.flat_map(|manifest| {
+        let corrections = manifest.corrections.iter().map(|file| &file.bronze);
+        manifest.sources.iter().map(|file| &file.bronze).chain(corrections)
+    });
+    paths.cloned().collect()
 }
 
 /// The result of [`verify`].

@@ -6,9 +6,11 @@
 
 pub mod background;
 pub mod check;
+pub mod corrections;
 pub mod diff;
 pub mod error;
 mod generation_reader;
+pub mod inspect;
 pub mod maintenance;
 pub mod notify;
 pub mod observer;

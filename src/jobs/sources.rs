@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _};
 
+use super::corrections::{self, Loaded};
 use super::error::{FileProblems, RefreshError};
 use crate::blocking::spawn_blocking;
 use crate::domain::data_set::{DataSet, PerDataSet};
-use crate::domain::manifest::{SourceFile, UnreadFile};
+use crate::domain::files::{CorrectionFile, SourceFile, UnreadFile};
 use crate::domain::time::Timestamp;
-use crate::domain::verdict::Verdict;
 use crate::lake::reading::Reader;
 use crate::lake::writing::PartWriter;
 use crate::lake::{Lake, LakeError, Layer, keys};
 use crate::pipeline::PipelineError;
 use crate::sample;
 use crate::sources::{
-    Detected, SourceOptions, SourceText, UnknownFiles, describe_other, detect, first_rows,
+    Corrections, Detected, SourceOptions, SourceText, UnknownFiles, describe_other, detect,
     is_candidate, is_hidden, is_read_for, reading_order, system_of_sales,
 };
 
@@ -27,6 +27,8 @@ pub struct Sources {
     pub files: Vec<SourceFile>,
     /// Those that are not, with the reason.
     pub unread: Vec<UnreadFile>,
+    /// Files of corrected rows, in the order in which they count.
+    pub corrections: Vec<CorrectionFile>,
     /// What else the operator should know, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -56,20 +58,32 @@ pub async fn candidates(lake: &Lake, options: &SourceOptions) -> Result<Vec<Stri
     Ok(names)
 }
 
-/// Looks at every file of the sources layer and hashes those that are read.
+/// Every file of the sources layer after a look at it.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The tables, by data set and in reading order.
+    pub tables: Vec<SourceFile>,
+    /// Files that are nothing known.
+    pub unknown: Vec<UnreadFile>,
+    /// Files of a data set that cannot be read.
+    pub bad: Vec<UnreadFile>,
+    /// Files that have not the name of a table, and should perhaps be read.
+    pub others: Vec<UnreadFile>,
+    /// What else the operator should know, a sentence each.
+    warnings: Vec<String>,
+}
+
+/// Looks at every file of the sources layer and hashes the tables.
 ///
 /// # Errors
-/// [`RefreshError::NoSources`] when a required data set has no file, [`RefreshError::BadSources`] for
-/// files that cannot be read, [`RefreshError::UnknownSources`] for unknown ones where the settings say
-/// so.
-pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, RefreshError> {
+/// When the layer cannot be read.
+pub async fn survey(lake: &Lake, options: &SourceOptions) -> Result<Survey, RefreshError> {
     let names = names(lake).await?;
-    let mut sources = Sources { warnings: options.unmatched(&names), ..Sources::default() };
-    let (mut unknown, mut bad) = (Vec::new(), Vec::new());
+    let mut survey = Survey { warnings: options.unmatched(&names), ..Survey::default() };
     for name in names {
         if !is_candidate(&name) && options.mapping(&name).is_none() {
             if let Some(problem) = other_problem(lake, &name).await? {
-                sources.unread.push(UnreadFile { name, problem });
+                survey.others.push(UnreadFile { name, problem });
             }
             continue;
         }
@@ -79,36 +93,65 @@ pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, Refre
                 let (bronze, verdict) = (keys::bronze(data_set, &sha256), Some(*verdict));
                 let file =
                     SourceFile { data_set, name, size_bytes, sha256, arrived_at, bronze, verdict };
-                sources.files.push(file);
+                survey.tables.push(file);
             }
-            Ok((Detected::Unknown(problem), _)) => unknown.push(UnreadFile { name, problem }),
+            Ok((Detected::Unknown(problem), _)) => {
+                survey.unknown.push(UnreadFile { name, problem });
+            }
             Err(RefreshError::Pipeline(PipelineError::BadSource { file: name, problem })) => {
-                bad.push(UnreadFile { name, problem });
+                survey.bad.push(UnreadFile { name, problem });
             }
             Err(error) => return Err(error),
         }
     }
-    if !bad.is_empty() {
-        return Err(RefreshError::BadSources(FileProblems(bad)));
-    }
     let by_set = |a: &SourceFile, b: &SourceFile| {
         a.data_set.cmp(&b.data_set).then_with(|| reading_order(&a.name, &b.name))
     };
-    sources.files.sort_by(by_set);
-    choose_sales(&mut sources, options)?;
-    if !unknown.is_empty() && options.unknown == UnknownFiles::Stop {
-        return Err(RefreshError::UnknownSources(FileProblems(unknown)));
-    }
-    unknown.append(&mut sources.unread);
-    let is_missing = |set: &&DataSet| {
-        set.is_required() && !sources.files.iter().any(|file| file.data_set == **set)
-    };
-    if let Some(missing) = DataSet::ALL.iter().find(is_missing) {
-        let (noun, place) = (missing.noun(), lake.place(Layer::Sources));
-        return Err(RefreshError::NoSources { noun, place, unknown: FileProblems(unknown) });
-    }
-    sources.unread = unknown;
+    survey.tables.sort_by(by_set);
+    Ok(survey)
+}
+
+/// Looks at every file of the sources layer and decides which are read.
+///
+/// # Errors
+/// As [`survey`] and [`Survey::decide`].
+pub async fn read(lake: &Lake, options: &SourceOptions) -> Result<Sources, RefreshError> {
+    let mut sources = survey(lake, options).await?.decide(lake, options)?;
+    let (corrections, not_corrections) = corrections::find(lake).await?;
+    sources.corrections = corrections;
+    sources.unread.extend(not_corrections);
     Ok(sources)
+}
+
+impl Survey {
+    /// Decides which files are read.
+    ///
+    /// # Errors
+    /// [`RefreshError::NoSources`] when a required data set has no file, [`RefreshError::BadSources`] for
+    /// files that cannot be read, [`RefreshError::UnknownSources`] for unknown ones where the settings say
+    /// so, [`RefreshError::SalesOfSeveral`].
+    pub fn decide(self, lake: &Lake, options: &SourceOptions) -> Result<Sources, RefreshError> {
+        let Self { tables, mut unknown, bad, mut others, warnings } = self;
+        if !bad.is_empty() {
+            return Err(RefreshError::BadSources(FileProblems(bad)));
+        }
+        let mut sources = Sources { files: tables, warnings, ..Sources::default() };
+        choose_sales(&mut sources, options)?;
+        if !unknown.is_empty() && options.unknown == UnknownFiles::Stop {
+            return Err(RefreshError::UnknownSources(FileProblems(unknown)));
+        }
+        unknown.append(&mut others);
+        unknown.append(&mut sources.unread);
+        let is_missing = |set: &&DataSet| {
+            set.is_required() && !sources.files.iter().any(|file| file.data_set == **set)
+        };
+        if let Some(missing) = DataSet::ALL.iter().find(is_missing) {
+            let (noun, place) = (missing.noun(), lake.place(Layer::Sources));
+            return Err(RefreshError::NoSources { noun, place, unknown: FileProblems(unknown) });
+        }
+        sources.unread = unknown;
+        Ok(sources)
+    }
 }
 
 /// Leaves out the sales of other systems than the one whose sales count.
@@ -141,49 +184,6 @@ fn choose_sales(sources: &mut Sources, options: &SourceOptions) -> Result<(), Re
     let listed = listed.collect::<Vec<_>>().join(", ");
     let first = examples.into_keys().next().unwrap_or_default();
     Err(RefreshError::SalesOfSeveral { listed, first })
-}
-
-/// What a file of the sources layer would be read as, and its first rows.
-///
-/// # Errors
-/// When a file cannot be read.
-pub async fn inspect(
-    lake: &Lake,
-    options: &SourceOptions,
-    name: &str,
-    rows: usize,
-) -> Result<Inspected, RefreshError> {
-    let detected = match look(lake, Layer::Sources, name, name, options, None).await {
-        Ok((detected, _)) => detected,
-        Err(RefreshError::Pipeline(PipelineError::BadSource { problem, .. })) => {
-            Detected::Unknown(problem)
-        }
-        Err(error) => return Err(error),
-    };
-    let verdict = match detected {
-        Detected::Unknown(problem) => {
-            return Ok(Inspected::Unread(UnreadFile { name: name.to_owned(), problem }));
-        }
-        Detected::Table(verdict) => *verdict,
-    };
-    let bytes = Box::new(lake.reader(Layer::Sources, name, None));
-    let text = SourceText { name: name.to_owned(), verdict: verdict.clone(), bytes };
-    let first = spawn_blocking(move || Ok::<_, RefreshError>(first_rows(text, rows)?)).await?;
-    Ok(Inspected::Read { verdict: Box::new(verdict), rows: first })
-}
-
-/// What [`inspect`] found.
-#[derive(Debug)]
-pub enum Inspected {
-    /// A file that is read.
-    Read {
-        /// How.
-        verdict: Box<Verdict>,
-        /// The filled cells of its first rows, with their columns.
-        rows: Vec<Vec<(String, String)>>,
-    },
-    /// One that is not.
-    Unread(UnreadFile),
 }
 
 /// Looks at a file and hashes it, in one pass. `name` is its name in the sources layer.
@@ -283,19 +283,39 @@ pub async fn complete_verdicts(lake: &Lake, files: &mut [SourceFile]) -> Result<
     Ok(())
 }
 
+/// A file of the sources layer and its place in bronze.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrived<'a> {
+    /// Its name in the sources layer.
+    pub name: &'a str,
+    size_bytes: u64,
+    sha256: &'a str,
+    bronze: &'a str,
+}
+
+impl<'a> From<&'a SourceFile> for Arrived<'a> {
+    fn from(file: &'a SourceFile) -> Self {
+        let SourceFile { name, size_bytes, sha256, bronze, .. } = file;
+        Self { name, size_bytes: *size_bytes, sha256, bronze }
+    }
+}
+
+impl<'a> From<&'a CorrectionFile> for Arrived<'a> {
+    fn from(file: &'a CorrectionFile) -> Self {
+        let CorrectionFile { name, size_bytes, sha256, bronze } = file;
+        Self { name, size_bytes: *size_bytes, sha256, bronze }
+    }
+}
+
 /// Stores a source in bronze under its content's name; with `overwrite` also if it is there
 /// already. Returns whether it was written.
 ///
 /// # Errors
 /// When the source has changed since it was hashed, or bronze cannot be written.
-pub async fn store(
-    lake: &Lake,
-    source: &SourceFile,
-    overwrite: bool,
-) -> Result<bool, RefreshError> {
-    let SourceFile { bronze, size_bytes, name, sha256, .. } = source;
+pub async fn store(lake: &Lake, file: Arrived<'_>, overwrite: bool) -> Result<bool, RefreshError> {
+    let Arrived { name, size_bytes, sha256, bronze } = file;
     let stored = lake.head(Layer::Bronze, bronze).await?;
-    if !overwrite && stored.is_some_and(|stored| stored.size_bytes == *size_bytes) {
+    if !overwrite && stored.is_some_and(|stored| stored.size_bytes == size_bytes) {
         return Ok(false);
     }
     let mut bytes = lake.reader(Layer::Sources, name, Some(sha256));
@@ -304,21 +324,40 @@ pub async fn store(
     Ok(true)
 }
 
-/// Opens the files of each data set in bronze, to be read once.
+/// Opens the files of each data set, as they lie in sources or bronze, to be read once.
 ///
 /// # Panics
 /// Outside a tokio runtime.
 #[must_use]
-pub fn texts(lake: &Lake, files: &[SourceFile]) -> PerDataSet<Vec<SourceText<'static>>> {
+pub fn texts(
+    lake: &Lake,
+    layer: Layer,
+    files: &[SourceFile],
+    corrections: &Loaded,
+) -> PerDataSet<Vec<SourceText<'static>>> {
     PerDataSet::from_fn(|set| {
-        let texts = files.iter().filter_map(|file| {
-            let verdict: Verdict = file.verdict.clone()?;
-            if !is_read_for(set, &verdict) {
-                return None;
-            }
-            let bytes = lake.reader(Layer::Bronze, &file.bronze, Some(&file.sha256));
-            Some(SourceText { name: file.name.clone(), verdict, bytes: Box::new(bytes) })
-        });
-        texts.collect()
+        let is_read = |file: &&SourceFile| {
+            file.verdict.as_ref().is_some_and(|verdict| is_read_for(set, verdict))
+        };
+        let of_set = files.iter().filter(is_read);
+        of_set.filter_map(|file| text(lake, layer, file, corrections.of(file))).collect()
     })
+}
+
+/// Opens a file, as it lies in sources or bronze, to be read once; `None` for one of a generation that is older than verdicts.
+///
+/// # Panics
+/// Outside a tokio runtime.
+#[must_use]
+pub fn text(
+    lake: &Lake,
+    layer: Layer,
+    file: &SourceFile,
+    corrections: Corrections,
+) -> Option<SourceText<'static>> {
+    let verdict = file.verdict.clone()?;
+    let path = if layer == Layer::Sources { &file.name } else { &file.bronze };
+    let bytes = lake.reader(layer, path, Some(&file.sha256));
+    let text = SourceText::new(file.name.as_str(), verdict, Box::new(bytes));
+    Some(SourceText { corrections, ..text })
 }

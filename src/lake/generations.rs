@@ -8,7 +8,8 @@ use super::error::{LakeError, Result};
 use super::keys;
 use super::layer::Layer;
 use super::objects::Lake;
-use crate::domain::manifest::{Manifest, SilverFiles};
+use crate::domain::files::SilverFiles;
+use crate::domain::manifest::Manifest;
 
 /// A file that a manifest lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +32,16 @@ pub fn files_of(manifest: &Manifest) -> impl Iterator<Item = ListedFile<'_>> {
         size_bytes: file.size_bytes,
         sha256: &file.sha256,
     });
+    let corrections = manifest.corrections.iter().map(|file| ListedFile {
+        layer: Layer::Bronze,
+        path: &file.bronze,
+        size_bytes: file.size_bytes,
+        sha256: &file.sha256,
+    });
     let silver = manifest.silver.iter().flat_map(SilverFiles::all);
     let silver = silver.map(|file| (Layer::Silver, file));
     let refined = silver.chain(manifest.gold_files().map(|file| (Layer::Gold, file)));
-    bronze.chain(refined.map(|(layer, file)| ListedFile {
+    bronze.chain(corrections).chain(refined.map(|(layer, file)| ListedFile {
         layer,
         path: &file.path,
         size_bytes: file.size_bytes,

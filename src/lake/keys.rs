@@ -22,12 +22,22 @@ pub fn bronze(set: DataSet, sha256: &str) -> String {
     format!("{set}/{sha256}.csv")
 }
 
-/// Whether a path in bronze is one that [`bronze`] gives.
+/// The folder of corrected rows in sources and bronze.
+pub const CORRECTIONS: &str = "corrections";
+
+/// A file of corrected rows in bronze, by its content.
+#[must_use]
+pub fn bronze_corrections(sha256: &str) -> String {
+    format!("{CORRECTIONS}/{sha256}.csv")
+}
+
+/// Whether a path in bronze is one that [`bronze`] or [`bronze_corrections`] gives.
 #[must_use]
 pub fn is_bronze(path: &str) -> bool {
-    let name = DataSet::ALL
-        .iter()
-        .find_map(|set| path.strip_prefix(set.name())?.strip_prefix('/')?.strip_suffix(".csv"));
+    let folders = DataSet::ALL.iter().map(|set| set.name()).chain([CORRECTIONS]);
+    let name = folders
+        .into_iter()
+        .find_map(|folder| path.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".csv"));
     name.is_some_and(|name| name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
@@ -114,6 +124,27 @@ impl Folder {
     #[must_use]
     pub fn rejects(self, set: DataSet) -> String {
         format!("{}/{set}.parquet", self.rejects_folder())
+    }
+
+    /// The rejected rows of the source file with this SHA-256 as CSV, in silver.
+    #[must_use]
+    pub fn rejects_csv(self, set: DataSet, sha256: &str) -> String {
+        /// Enough to tell the files of a run apart.
+        const CHARS: usize = 16;
+        let name = sha256.get(..CHARS).unwrap_or(sha256);
+        format!("{}/{set}-{name}.csv", self.rejects_folder())
+    }
+
+    /// The rejected rows of a source file as another run wrote them, in silver.
+    #[must_use]
+    pub fn copied_rejects(self, set: DataSet, number: usize) -> String {
+        format!("{}/{set}-{number}.csv", self.rejects_folder())
+    }
+
+    /// What corrections replaced, in silver.
+    #[must_use]
+    pub fn changes(self) -> String {
+        self.file("corrections.csv")
     }
 
     /// The quality report, in silver.

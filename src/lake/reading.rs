@@ -16,7 +16,7 @@ use super::error::{LakeError, Result};
 use super::layer::Layer;
 use super::objects::{Backend, Lake, object_path};
 use crate::blocking::spawn_blocking;
-use crate::domain::manifest::TableFile;
+use crate::domain::files::TableFile;
 
 /// Bytes of a part.
 pub const PART: usize = 8 << 20;

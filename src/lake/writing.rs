@@ -18,7 +18,7 @@ use super::objects::{Lake, object_path};
 use super::reading::{IN_FLIGHT, PART};
 use super::refusal::has_code;
 use crate::blocking::spawn_blocking;
-use crate::domain::manifest::TableFile;
+use crate::domain::files::TableFile;
 
 impl Lake {
     /// Writes what `produce` writes, on a blocking thread, as one object. Returns its entry in a manifest.

@@ -16,7 +16,7 @@ const FIRST_STEP: u32 = 2;
 const END: u32 = 9_999;
 
 /// An event of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunEvent {
     /// The run.
     pub run: u64,
@@ -29,7 +29,7 @@ pub struct RunEvent {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RunEventKind {
     /// The run was queued, or began.
     Run(RunState),

@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::account::Account;
 use crate::domain::data_set::PerDataSet;
-use crate::domain::manifest::QualityReport;
+use crate::domain::files::{RejectsFile, TableFile};
+use crate::domain::quality::{Check, CorrectionOutcome, QualityReport};
 use crate::domain::time::Timestamp;
 use crate::runs::kind::{RunEnd, RunKind, RunState, RunTrigger};
 use crate::runs::request::{RefreshRequest, RunSpec};
 use crate::runs::step::{RunStep, Step};
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Its number; it grows from run to run of a store.
     pub run: u64,
@@ -148,7 +149,7 @@ impl RunRecord {
 }
 
 /// What a run records while it is running.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunNotes {
     /// Its steps so far, in order.
     pub steps: Vec<RunStep>,
@@ -159,7 +160,7 @@ pub struct RunNotes {
 }
 
 /// The data quality a run found in its sources.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunQuality {
     /// Rows of each data set.
     #[serde(flatten)]
@@ -177,6 +178,18 @@ pub struct RunQuality {
     /// Sentences about what is not served as it stands in the sources.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
+    /// What files of corrected rows did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrections: Vec<CorrectionOutcome>,
+    /// Rejected rows as CSV, by source file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejects: Vec<RejectsFile>,
+    /// What corrections replaced, as CSV in silver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<TableFile>,
+    /// What was checked, and whether it held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
 }
 
 /// Rows of a data set.
@@ -190,6 +203,7 @@ pub struct RowCounts {
     pub rejected: u64,
 }
 
+/// The files beside the report are added by the run.
 impl From<&QualityReport> for RunQuality {
     fn from(report: &QualityReport) -> Self {
         let (mut rejected, mut set_aside) = (BTreeMap::new(), BTreeMap::new());
@@ -210,7 +224,20 @@ impl From<&QualityReport> for RunQuality {
         let warnings = report.warnings.iter().filter(|(_, count)| **count > 0);
         let warnings = warnings.map(|(name, count)| (name.clone(), *count)).collect();
         let (accounts, findings) = (report.accounts.clone(), report.findings.clone());
-        Self { data_sets, rejected, warnings, set_aside, accounts, findings }
+        let corrections = report.corrections.clone();
+        let (rejects, changes) = (Vec::new(), None);
+        Self {
+            data_sets,
+            rejected,
+            warnings,
+            set_aside,
+            accounts,
+            findings,
+            corrections,
+            rejects,
+            changes,
+            checks: report.checks.clone(),
+        }
     }
 }
 
@@ -248,7 +275,7 @@ impl RunQuery {
 }
 
 /// A page of runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunPage {
     /// The runs, newest first.
     pub runs: Vec<RunRecord>,

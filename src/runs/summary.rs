@@ -6,7 +6,7 @@ use crate::domain::time::Timestamp;
 use crate::runs::record::{RunQuality, RunRecord};
 
 /// The part of a run that the API and the webhooks report alike, in their JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunSummary {
     /// Its number.
     pub run: u64,

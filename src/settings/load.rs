@@ -196,7 +196,7 @@ impl Variables {
             let (rank, key) = match (short, long) {
                 (Some(index), _) => (1 + index, SHORT_NAMES[index].1.to_owned()),
                 (None, Some((section, key))) if sections.contains(&section.as_str()) => {
-                    (0, format!("{section}.{key}"))
+                    (0, format!("{section}.{}", key.replace("__", ".")))
                 }
                 _ => continue,
             };

@@ -8,6 +8,7 @@ mod error;
 mod load;
 mod mongodb;
 mod notify;
+mod quality;
 mod refresh;
 mod s3;
 mod sources;
@@ -15,5 +16,6 @@ mod validate;
 
 pub use error::SettingsError;
 pub use load::{Loaded, Resolved, load, load_from, short_names};
+pub use quality::Quality;
 pub use refresh::Refresh;
-pub use validate::{Http, Quality, Sample, Settings};
+pub use validate::{Http, Sample, Settings};

@@ -8,17 +8,15 @@ use serde::Deserialize;
 use super::error::{SettingsError, invalid, secret, within};
 use super::mongodb::{self, RawMongoDb};
 use super::notify::{self, RawMetabase, RawNotify};
+use super::quality::{self, Quality, RawQuality};
 use super::refresh::{self, RawRefresh, Refresh};
 use super::s3::{self, RawLake, RawMinio, RawS3};
 use super::sources::{self, RawSources};
-use crate::domain::time::Day;
 use crate::failpoint;
 use crate::jobs::notify::NotifyOptions;
 use crate::lake::location::LakeOptions;
 use crate::logging::{LogFormat, LogOptions};
 use crate::pipeline::ml::TrainingOptions;
-use crate::pipeline::silver::CleaningRules;
-use crate::pipeline::silver::quality::Gate;
 use crate::sources::SourceOptions;
 use crate::store::mongo::MongoOptions;
 
@@ -119,24 +117,6 @@ struct RawLog {
 }
 
 #[derive(Debug, Deserialize)]
-#[allow(clippy::struct_field_names)] // the keys of the section
-struct RawQuality {
-    max_reject_ratio: f64,
-    max_row_drop: f64,
-    max_amount: String,
-    min_date: String,
-}
-
-/// `[quality]`
-#[derive(Debug, Clone)]
-pub struct Quality {
-    /// When a run stops.
-    pub gate: Gate,
-    /// How rows are judged where sources alone do not decide.
-    pub cleaning: CleaningRules,
-}
-
-#[derive(Debug, Deserialize)]
 struct RawModels {
     seed: u64,
     min_customers: usize,
@@ -191,7 +171,7 @@ pub(super) fn validate(raw: Raw) -> Result<Settings, SettingsError> {
         admin_token,
         read_token,
         log: validate_log(raw.log)?,
-        quality: validate_quality(&raw.quality, &raw.sources)?,
+        quality: quality::validate(&raw.quality, &raw.sources)?,
         models: validate_models(&raw.models, &raw.churn)?,
         // A request may still be reading the generation before the one just published.
         keep_generations: within(
@@ -230,33 +210,6 @@ fn validate_log(raw: RawLog) -> Result<LogOptions, SettingsError> {
         other => return Err(invalid("log.format", format!("{other:?} is neither text nor json"))),
     };
     Ok(LogOptions { format, filter: Some(raw.filter).filter(|filter| !filter.is_empty()) })
-}
-
-fn validate_quality(raw: &RawQuality, sources: &RawSources) -> Result<Quality, SettingsError> {
-    let max_amount = match raw.max_amount.as_str() {
-        "" => None,
-        text => match text.parse::<f64>() {
-            Ok(amount) if amount > 0.0 && amount <= 1e12 => Some(amount),
-            _ => {
-                let problem = format!("{text} is not more than 0 and at most 1e12");
-                return Err(invalid("quality.max_amount", problem));
-            }
-        },
-    };
-    let min_date = Day::parse(&raw.min_date).ok_or_else(|| {
-        invalid("quality.min_date", format!("{:?} is not a day (YYYY-MM-DD)", raw.min_date))
-    })?;
-    let mut cleaning =
-        CleaningRules { max_amount, min_date: min_date.start(), ..CleaningRules::default() };
-    sources::add_rules(sources, &mut cleaning)?;
-    let share = |key, share| within(key, share, 0.0..=1.0);
-    Ok(Quality {
-        gate: Gate {
-            max_reject_ratio: share("quality.max_reject_ratio", raw.max_reject_ratio)?,
-            max_row_drop: share("quality.max_row_drop", raw.max_row_drop)?,
-        },
-        cleaning,
-    })
 }
 
 fn validate_models(raw: &RawModels, churn: &RawChurn) -> Result<TrainingOptions, SettingsError> {

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, Read as _};
 
 use super::columns::resolve;
+use super::container::{container_of, peek, unpack, workbook};
 use super::describe::{found, is_like};
 use super::encoding::of_prefix;
 use super::head::{Header, MAX_HEAD_BYTES, find_header};
@@ -11,10 +12,10 @@ use super::options::{FileMapping, SourceOptions};
 use super::profile::{nearest_set, set_by_name, set_of};
 use super::profiles::{self, Resolved};
 use super::scan::{Scan, Scanner};
-use super::text::{Bytes, decompress, take, transcode};
+use super::text::{Bytes, take, transcode};
 use crate::domain::data_set::DataSet;
 use crate::domain::reading::Reading;
-use crate::domain::verdict::{Compression, Encoding, FileColumn, Quoting, Verdict};
+use crate::domain::verdict::{Container, Encoding, FileColumn, Quoting, Verdict};
 use crate::pipeline::{PipelineError, Result};
 
 /// Bytes that show whether a file is text.
@@ -67,6 +68,11 @@ pub fn detect(
 /// When its bytes cannot be read.
 pub fn describe_other(bytes: &mut (dyn BufRead + Send)) -> io::Result<Option<String>> {
     let prefix = take(bytes, HEAD_BYTES)?;
+    if prefix.starts_with(b"PK\x03\x04") {
+        let problem =
+            "it is a spreadsheet of another kind than XLSX, or a ZIP archive, which is not read";
+        return Ok(Some(format!("{problem}; save it as XLSX or CSV")));
+    }
     if let Some(problem) = known_format(&prefix) {
         return Ok(Some(problem));
     }
@@ -94,14 +100,13 @@ impl Failure {
     }
 
     /// A failure to read: of the compressed stream, or of the bytes below it.
-    fn reading(error: io::Error, compression: Compression) -> Self {
+    fn reading(error: io::Error, container: Container) -> Self {
         use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        match error.kind() {
-            InvalidData | InvalidInput | UnexpectedEof if compression == Compression::Gzip => {
-                Self::unknown(format!(
-                    "its gzip stream is cut or damaged, or too good to be true ({error})"
-                ))
-            }
+        match (error.kind(), container) {
+            (InvalidData | InvalidInput | UnexpectedEof, Container::Gzip) => Self::unknown(
+                format!("its gzip stream is cut or damaged, or too good to be true ({error})"),
+            ),
+            (InvalidData, Container::Xlsx | Container::Parquet) => Self::unknown(error.to_string()),
             _ => Self::Bytes(error),
         }
     }
@@ -111,68 +116,99 @@ type Look<T> = std::result::Result<T, Failure>;
 
 fn look(
     name: &str,
-    mut bytes: Bytes<'_>,
+    bytes: Bytes<'_>,
     options: &SourceOptions,
     mapping: Option<&FileMapping>,
     announced: Option<DataSet>,
 ) -> Look<Verdict> {
-    let magic = take(bytes.as_mut(), 2).map_err(Failure::Bytes)?;
-    let compression = match &magic[..] {
-        b"\x1f\x8b" => Compression::Gzip,
-        _ => Compression::None,
-    };
-    let reading = |error| Failure::reading(error, compression);
-    let mut bytes = decompress(Box::new(io::Cursor::new(magic).chain(bytes)), compression);
-    let prefix = take(bytes.as_mut(), PREFIX_BYTES).map_err(reading)?;
-    if let Some(problem) = known_format(&prefix) {
-        return Err(Failure::unknown(problem));
+    let (prefix, bytes) = peek(bytes, 4).map_err(Failure::Bytes)?;
+    let container = container_of(&prefix);
+    let failed = |error| Failure::reading(error, container);
+    let at = Place { name, options, mapping, announced, container };
+    if container != Container::Xlsx {
+        return at.look_text(unpack(bytes, container, None).map_err(failed)?, None);
     }
-    let by_prefix = of_prefix(&prefix);
-    let (encoding, has_mark) = by_prefix.unwrap_or((Encoding::Utf8, false));
-    if is_binary(&prefix) && by_prefix.is_none() {
-        return Err(Failure::unknown("it is not a text table"));
+    let mut workbook = workbook(bytes).map_err(failed)?;
+    let mut first = None;
+    for sheet in workbook.sheets() {
+        let csv = workbook.as_csv(&sheet).map_err(failed)?;
+        match at.look_text(Box::new(io::Cursor::new(csv)), Some(sheet)) {
+            Ok(verdict) => return Ok(verdict),
+            // Of several sheets that cannot be read the one with a known header is the one to speak of.
+            Err(failure @ Failure::File { is_known: true, .. }) => return Err(failure),
+            Err(failure) => first = first.or(Some(failure)),
+        }
     }
-    let bytes: Bytes<'_> = Box::new(io::Cursor::new(prefix).chain(bytes));
-    let mut text = transcode(bytes, encoding, has_mark).map_err(reading)?;
-    let (head, header) =
-        read_header(text.as_mut(), options, mapping).map_err(|failure| match failure {
-            Failure::Bytes(error) => reading(error),
-            failure @ Failure::File { .. } => failure,
-        })?;
+    Err(first.unwrap_or_else(|| Failure::unknown("its spreadsheet has no sheets")))
+}
 
-    let What { set, profile, columns, reading: meaning, by_name } =
-        what(name, options, mapping, announced, &header)?;
-    let bad = |problem| Failure::File { problem, is_known: !by_name };
-    let mut scanner = Scanner::new(header.separator, header.cells.len(), header.line);
-    if header.line == 0 {
-        scanner.feed(b"\n");
+/// Where a text is found.
+#[derive(Clone, Copy)]
+struct Place<'o> {
+    name: &'o str,
+    options: &'o SourceOptions,
+    mapping: Option<&'o FileMapping>,
+    announced: Option<DataSet>,
+    container: Container,
+}
+
+impl Place<'_> {
+    /// Looks at the text of a file, or of a sheet.
+    fn look_text(self, mut bytes: Bytes<'_>, sheet: Option<String>) -> Look<Verdict> {
+        let Self { name, options, mapping, announced, container } = self;
+        let reading = |error| Failure::reading(error, container);
+        let prefix = take(bytes.as_mut(), PREFIX_BYTES).map_err(reading)?;
+        if let Some(problem) = known_format(&prefix) {
+            return Err(Failure::unknown(problem));
+        }
+        let by_prefix = of_prefix(&prefix);
+        let (encoding, has_mark) = by_prefix.unwrap_or((Encoding::Utf8, false));
+        if is_binary(&prefix) && by_prefix.is_none() {
+            return Err(Failure::unknown("it is not a text table"));
+        }
+        let bytes: Bytes<'_> = Box::new(io::Cursor::new(prefix).chain(bytes));
+        let mut text = transcode(bytes, encoding, has_mark).map_err(reading)?;
+        let (head, header) =
+            read_header(text.as_mut(), options, mapping).map_err(|failure| match failure {
+                Failure::Bytes(error) => reading(error),
+                failure @ Failure::File { .. } => failure,
+            })?;
+
+        let What { set, profile, columns, reading: meaning, by_name } =
+            what(name, options, mapping, announced, &header)?;
+        let bad = |problem| Failure::File { problem, is_known: !by_name };
+        let mut scanner = Scanner::new(header.separator, header.cells.len(), header.line);
+        if header.line == 0 {
+            scanner.feed(b"\n");
+        }
+        scanner.feed(&head[header.offset..]);
+        scanner.feed_all(text.as_mut()).map_err(reading)?;
+        let scan = scanner.finish().map_err(bad)?;
+        let encoding = match (encoding, scan.letters.encoding()) {
+            (Encoding::Utf8, Encoding::Windows1252) if has_mark => Encoding::Mixed,
+            (Encoding::Utf8, found) => found,
+            (encoding, _) => encoding,
+        };
+        let mut verdict = Verdict {
+            data_set: set,
+            profile,
+            container,
+            sheet,
+            encoding,
+            has_mark,
+            separator: char::from(header.separator),
+            header_line: header.line,
+            quoting: scan.quoting,
+            columns,
+            notes: Vec::new(),
+            reading: meaning,
+        };
+        verdict.notes = notes(&verdict, &header, &scan, mapping);
+        if by_name {
+            verdict.notes.push(format!("taken for {} because of its name", set.noun()));
+        }
+        Ok(verdict)
     }
-    scanner.feed(&head[header.offset..]);
-    scanner.feed_all(text.as_mut()).map_err(reading)?;
-    let scan = scanner.finish().map_err(bad)?;
-    let encoding = match (encoding, scan.letters.encoding()) {
-        (Encoding::Utf8, Encoding::Windows1252) if has_mark => Encoding::Mixed,
-        (Encoding::Utf8, found) => found,
-        (encoding, _) => encoding,
-    };
-    let mut verdict = Verdict {
-        data_set: set,
-        profile,
-        compression,
-        encoding,
-        has_mark,
-        separator: char::from(header.separator),
-        header_line: header.line,
-        quoting: scan.quoting,
-        columns,
-        notes: Vec::new(),
-        reading: meaning,
-    };
-    verdict.notes = notes(&verdict, &header, &scan, mapping);
-    if by_name {
-        verdict.notes.push(format!("taken for {} because of its name", set.noun()));
-    }
-    Ok(verdict)
 }
 
 /// What a header is.
@@ -247,9 +283,7 @@ fn read_header(
 
 /// A format by its first bytes that is not a text table.
 fn known_format(prefix: &[u8]) -> Option<String> {
-    const FORMATS: [(&[u8], &str); 5] = [
-        (b"PK\x03\x04", "a spreadsheet (XLSX, ODS) or a ZIP archive"),
-        (b"PAR1", "a Parquet file"),
+    const FORMATS: [(&[u8], &str); 3] = [
         (b"\xd0\xcf\x11\xe0", "a spreadsheet of an old format (XLS)"),
         (b"%PDF", "a PDF"),
         (b"SQLite format 3", "a database"),
@@ -285,6 +319,7 @@ fn notes(
     mapping: Option<&FileMapping>,
 ) -> Vec<String> {
     let mut notes = Vec::new();
+    notes.extend(verdict.sheet.iter().map(|sheet| format!("its sheet {sheet:?} is read")));
     let line = scan.broken_line.unwrap_or(header.line);
     match verdict.encoding {
         Encoding::Windows1252 => notes.push(match scan.letters.other_guess() {

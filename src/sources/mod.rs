@@ -7,6 +7,8 @@
 //! [`text`] or a reader beside [`rows`] that fills the same columns.
 
 mod columns;
+mod container;
+mod corrections;
 mod describe;
 mod detect;
 mod encoding;
@@ -25,15 +27,21 @@ mod quoting;
 mod raw;
 mod read;
 mod record;
+mod records;
+mod rejects;
 mod rows;
 mod scan;
 mod source;
 mod text;
+mod unpacked;
+mod workbook;
 
+pub use corrections::{CorrectedRow, Correction, Corrections, parse as parse_corrections};
 pub use detect::{Detected, describe_other, detect};
 pub use options::{FileMapping, SourceOptions, UnknownFiles};
 pub use order::{is_candidate, is_hidden, reading_order};
 pub use profile::{is_column, newer_columns, set_by_kind};
 pub use profiles::{Profile, built_in as built_in_profiles};
-pub use read::{first_rows, is_read_for, read, read_in_memory, read_purchases, system_of_sales};
+pub use read::{is_read_for, read, read_in_memory, read_purchases, system_of_sales};
+pub use rejects::{Documented, changes_as_csv, document, read_rejects};
 pub use source::SourceText;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// Ends of names that tables have.
-const TABLE_ENDS: [&str; 4] = ["csv", "tsv", "txt", "gz"];
+const TABLE_ENDS: [&str; 6] = ["csv", "tsv", "txt", "gz", "xlsx", "parquet"];
 
 /// Whether a file is looked at, by its name: not a hidden one, and with the end of a table or none.
 #[must_use]
@@ -188,10 +188,12 @@ mod tests {
 
     #[test]
     fn tables_are_looked_at_and_hidden_files_are_not() {
-        for name in ["orders_export.csv", "A.TSV", "a.b.txt", "x.csv.gz", "export"] {
+        for name in
+            ["orders_export.csv", "A.TSV", "a.b.txt", "x.csv.gz", "a.xlsx", "b.Parquet", "export"]
+        {
             assert!(is_candidate(name), "{name}");
         }
-        for name in [".DS_Store", ".hidden.csv", "ground_truth.json", "a.csv.bak", "a.xlsx"] {
+        for name in [".DS_Store", ".hidden.csv", "ground_truth.json", "a.csv.bak", "a.xls"] {
             assert!(!is_candidate(name), "{name}");
         }
     }

@@ -18,8 +18,7 @@ fn rows_of(name: &str, bytes: &[u8]) -> Result<Option<DataFrame>> {
         Detected::Unknown(_) => Ok(None),
         Detected::Table(verdict) => {
             let set = verdict.data_set;
-            let text =
-                SourceText { name: name.to_owned(), verdict: *verdict, bytes: Box::new(bytes) };
+            let text = SourceText::new(name, *verdict, Box::new(bytes));
             Ok(Some(read(set, vec![text]).expect("what detection accepts can be read").frame))
         }
     }

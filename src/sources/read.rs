@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::io::BufRead;
 use std::sync::Arc;
 
-use polars::prelude::AnyValue;
-
 use super::detect::{Detected, detect};
 use super::lookup::{Lookup, Lookups};
 use super::options::SourceOptions;
@@ -17,7 +15,6 @@ use super::text::Bytes;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::reading::LookupTable;
 use crate::domain::verdict::Verdict;
-use crate::pipeline::silver::columns::{LINE_NUMBER, SOURCE_FILE};
 use crate::pipeline::silver::{KnownBy, RawFile, RawTable};
 use crate::pipeline::{PipelineError, Result};
 
@@ -55,6 +52,7 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
             Verdict::MAPPED => KnownBy::Mapping,
             _ => KnownBy::Profile,
         };
+        let profile = file.verdict.profile.clone();
         let mut rows = Rows::open(file, &lookups)?;
         let start = raw.height();
         rows.append_to(&mut raw, usize::MAX)?;
@@ -62,7 +60,7 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
         let (name, reading) = (rows.name().to_owned(), rows.reading().clone());
         let rows = start..raw.height();
         if !rows.is_empty() {
-            files.push(RawFile { name, rows, reading, known_by });
+            files.push(RawFile { name, rows, reading, known_by, profile });
         }
     }
     Ok(RawTable { frame: raw.finish()?, files, notes })
@@ -106,32 +104,6 @@ fn read_lookups(files: Vec<(LookupTable, SourceText<'_>)>) -> Result<Lookups> {
     Ok(lookups.into_iter().map(|(name, lookup)| (name, Arc::new(lookup))).collect())
 }
 
-/// The filled cells of the first rows of a file with their columns, the line first.
-///
-/// # Errors
-/// As [`read`].
-pub fn first_rows(file: SourceText<'_>, rows: usize) -> Result<Vec<Vec<(String, String)>>> {
-    let mut raw = RawColumns::new(file.verdict.data_set);
-    Rows::open(file, &Lookups::new())?.append_to(&mut raw, rows)?;
-    let frame = raw.finish()?;
-    let is_shown = |name: &str| !name.starts_with('~') && name != SOURCE_FILE;
-    let shown = |row: usize| -> Result<Vec<(String, String)>> {
-        let mut cells = vec![];
-        let columns = frame.columns().iter().filter(|column| is_shown(column.name()));
-        for column in columns {
-            let text = match column.get(row)? {
-                AnyValue::String(text) => text.to_owned(),
-                AnyValue::Int64(line) => line.to_string(),
-                _ => continue,
-            };
-            let cell = (column.name().to_string(), text);
-            if cell.0 == LINE_NUMBER { cells.insert(0, cell) } else { cells.push(cell) }
-        }
-        Ok(cells)
-    };
-    (0..frame.height()).map(shown).collect()
-}
-
 /// Whether a file is read for a data set: it has rows of it, or purchases take columns from it.
 #[must_use]
 pub fn is_read_for(set: DataSet, verdict: &Verdict) -> bool {
@@ -167,7 +139,7 @@ pub fn read_in_memory<B: AsRef<[u8]>>(
         let mut texts = Vec::new();
         for (name, verdict, bytes) in of_set {
             let bytes: Bytes<'_> = Box::new(*bytes);
-            texts.push(SourceText { name: (*name).to_owned(), verdict: verdict.clone(), bytes });
+            texts.push(SourceText::new(*name, verdict.clone(), bytes));
         }
         texts
     });
@@ -190,10 +162,7 @@ pub fn read_purchases<'a>(
     let opened =
         || open().map_err(|source| PipelineError::Unreadable { file: name.to_owned(), source });
     match detect(name, opened()?.as_mut(), &SourceOptions::default(), Some(set))? {
-        Detected::Table(verdict) => {
-            let text = SourceText { name: name.to_owned(), verdict: *verdict, bytes: opened()? };
-            read(set, vec![text])
-        }
+        Detected::Table(verdict) => read(set, vec![SourceText::new(name, *verdict, opened()?)]),
         Detected::Unknown(problem) => {
             Err(PipelineError::BadSource { file: name.to_owned(), problem })
         }

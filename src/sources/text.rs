@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use encoding_rs::{CoderResult, Decoder, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use flate2::bufread::MultiGzDecoder;
 
-use crate::domain::verdict::{Compression, Encoding};
+use crate::domain::verdict::Encoding;
 
 /// Bytes that are decompressed at a time, and those of text that are decoded at a time.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -28,16 +28,11 @@ pub(super) fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0))
 }
 
-/// Decompresses.
-pub(super) fn decompress(bytes: Bytes<'_>, compression: Compression) -> Bytes<'_> {
-    match compression {
-        Compression::None => bytes,
-        Compression::Gzip => {
-            let decoder = MultiGzDecoder::new(Counted { inner: bytes, bytes: 0 });
-            let bounded = Bounded { decoder, bytes: 0 };
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, bounded))
-        }
-    }
+/// Decompresses a gzip stream; what comes out of it is bounded.
+pub(super) fn bounded_gzip(bytes: Bytes<'_>) -> Bytes<'_> {
+    let decoder = MultiGzDecoder::new(Counted { inner: bytes, bytes: 0 });
+    let bounded = Bounded { decoder, bytes: 0 };
+    Box::new(BufReader::with_capacity(BUFFER_BYTES, bounded))
 }
 
 /// Makes UTF-8 of UTF-16; other texts stay as they are. A mark at the beginning is removed.
@@ -254,7 +249,7 @@ mod tests {
     }
 
     fn inflated(bytes: &[u8]) -> io::Result<u64> {
-        let mut inflated = decompress(Box::new(bytes), Compression::Gzip);
+        let mut inflated = bounded_gzip(Box::new(bytes));
         io::copy(&mut inflated, &mut io::sink())
     }
 

@@ -1,11 +1,13 @@
 //! The rules of silver, row by row.
 
 use goldsmith::domain::data_set::DataSet;
-use goldsmith::domain::manifest::QualityReport;
+use goldsmith::domain::quality::QualityReport;
 use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::PipelineError;
-use goldsmith::pipeline::silver::quality::{Gate, check_gate};
+use goldsmith::pipeline::silver::Gate;
+use goldsmith::pipeline::silver::quality::check_gate;
 use goldsmith::pipeline::silver::{CleaningOptions, CleaningRules, Silver, clean};
+use goldsmith::settings::load_from;
 use goldsmith::sources::{SourceOptions, read_in_memory};
 use polars::prelude::{AnyValue, DataFrame};
 
@@ -424,7 +426,8 @@ fn an_unusable_file_is_named_with_its_problem() {
 
 #[test]
 fn the_gate_closes_on_rejects_on_drops_and_without_purchases() {
-    const GATE: Gate = Gate { max_reject_ratio: 0.2, max_row_drop: 0.5 };
+    let settings = load_from(None, Vec::new(), Vec::new()).unwrap().settings;
+    let gate = &Gate { max_reject_ratio: 0.2, max_row_drop: 0.5, ..settings.quality.gate };
     let report = |read: u64, valid: u64| {
         let mut report = QualityReport::default();
         let customers = &mut report.data_sets[DataSet::Customers];
@@ -434,21 +437,21 @@ fn the_gate_closes_on_rejects_on_drops_and_without_purchases() {
         purchases.rejected.insert("invalid_id".to_owned(), read - valid);
         report
     };
-    assert!(check_gate(&report(10, 8), None, GATE, false).is_ok());
-    let closed = check_gate(&report(10, 7), None, GATE, false).unwrap_err().to_string();
+    assert!(check_gate(&report(10, 8), None, gate, false).is_ok());
+    let closed = check_gate(&report(10, 7), None, gate, false).unwrap_err().to_string();
     assert!(
         closed.contains("30.0 % of the purchases") && closed.contains("invalid_id: 3"),
         "{closed}"
     );
-    assert!(check_gate(&report(10, 7), None, GATE, true).is_ok());
+    assert!(check_gate(&report(10, 7), None, gate, true).is_ok());
 
-    assert!(check_gate(&report(10, 10), Some(&report(20, 20)), GATE, false).is_ok());
+    assert!(check_gate(&report(10, 10), Some(&report(20, 20)), gate, false).is_ok());
     let fell =
-        check_gate(&report(9, 9), Some(&report(20, 20)), GATE, false).unwrap_err().to_string();
+        check_gate(&report(9, 9), Some(&report(20, 20)), gate, false).unwrap_err().to_string();
     assert!(fell.contains("fell from 20 to 9"), "{fell}");
 
     for is_forced in [false, true] {
-        let none = check_gate(&report(3, 0), None, GATE, is_forced).unwrap_err();
+        let none = check_gate(&report(3, 0), None, gate, is_forced).unwrap_err();
         assert!(matches!(none, PipelineError::NoPurchases(_)), "{none}");
     }
 }

@@ -117,7 +117,7 @@ fn separators_titles_empty_rows_and_compression_are_found() {
     for part in [
         "clients.csv: customers by goldsmith, UTF-8, cells separated by '|', header on line 2\n",
         "  columns: id_client from \"id_client\", nom from \"nom\"",
-        "  line_number=3 | id_client=1 | nom=Zoé 1 | email=c1@example.org",
+        "  line 3, customer: id_client=1 | nom=Zoé 1 | email=c1@example.org",
     ] {
         assert!(inspected.contains(part), "{part:?} is not in {inspected}");
     }
@@ -304,7 +304,7 @@ fn hostile_files_are_refused_in_a_sentence() {
         (wide.as_bytes(), "achats.csv: the header has 10000 columns; no more than 2000 are read"),
         (&bomb[..], "achats.csv: the row that starts on line 22 is longer than 4 MiB"),
         (&bomb[..40], "achats.csv: its gzip stream is cut or damaged"),
-        (b"PK\x03\x04...", "achats.csv: it is a spreadsheet"),
+        (b"PK\x03\x04...", "achats.csv: its ZIP archive cannot be read"),
     ] {
         shop.put("achats.csv", bytes);
         shop.run(&["refresh"]).refused(1, &[problem]);
@@ -334,4 +334,39 @@ fn sales_of_two_systems_stop_the_run_until_the_settings_choose() {
     shop.run(&["refresh"]).refused(1, &["no valid purchase is left"]);
     std::fs::write(shop.path().join("goldsmith.toml"), "[sources]\nsales = \"till\"\n").unwrap();
     shop.run(&["refresh"]).refused(2, &["sources.sales", "\"till\" is not one of the profiles"]);
+}
+
+#[test]
+fn another_date_column_or_another_file_of_the_profile_shows_the_order_of_day_and_month() {
+    let mapping = "[[sources.files]]\nname = \"*.csv\"\nkind = \"purchases\"\n\
+        columns = { id_client = \"Who\", montant = \"Paid\", date_achat = \"On\" }\n";
+    let undecided =
+        "Who,Paid,On,Shipped\n1,10.00,03/04/2026,05/06/2026\n2,5.00,04/05/2026,06/07/2026\n";
+    let shop = Shop::empty();
+    let set = |text: &str| std::fs::write(shop.path().join("goldsmith.toml"), text).unwrap();
+    set(mapping);
+    shop.put("a.csv", undecided.as_bytes());
+    shop.run(&["refresh"])
+        .refused(1, &["nothing shows whether day or month comes first in date_achat"]);
+    shop.put("a.csv", undecided.replace("06/07/2026", "06/27/2026").as_bytes());
+    let ran = shop.run(&["refresh"]).good();
+    let proof =
+        "date_achat is read month first, as its column shipped, line 3 \"06/27/2026\", shows";
+    assert_prints(&ran, &[proof]);
+    assert_eq!(texts(&shop, "SELECT day FROM daily_revenue LIMIT 1"), ["2026-03-04"]);
+
+    // A profile of the operator's own, and two files of it.
+    let profile = "name = \"till\"\nsource = \"the manual of the till\"\n[[files]]\nkind = \"purchases\"\n\
+        headers = [\"Who\", \"Paid\", \"On\"]\n[files.columns]\nid_client = \"Who\"\nmontant = \"Paid\"\n\
+        date_achat = \"On\"\n";
+    std::fs::write(shop.path().join("till.toml"), profile).unwrap();
+    set("[sources]\nprofiles = [\"till.toml\"]\n");
+    shop.put("a.csv", undecided.as_bytes());
+    shop.put("b.csv", b"Who,Paid,On\n3,7.00,31/03/2026\n");
+    let ran = shop.run(&["refresh"]).good();
+    assert_prints(
+        &ran,
+        &["a.csv: date_achat is read day first, as b.csv, line 2 \"31/03/2026\", shows"],
+    );
+    assert_eq!(texts(&shop, "SELECT day FROM daily_revenue LIMIT 1"), ["2026-03-31"]);
 }

@@ -49,11 +49,7 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|index| u8::try_from((index * 31 + index / 257) % 251).unwrap()).collect()
 }
 
-async fn write(
-    lake: &Lake,
-    path: &str,
-    content: Vec<u8>,
-) -> goldsmith::domain::manifest::TableFile {
+async fn write(lake: &Lake, path: &str, content: Vec<u8>) -> goldsmith::domain::files::TableFile {
     lake.write(Layer::Gold, path, move |to| to.write_all(&content)).await.unwrap()
 }
 

@@ -1,7 +1,8 @@
 //! Tiny tables and generations, and one-call wrappers that each take the right to publish.
 
 use goldsmith::catalogue;
-use goldsmith::domain::manifest::{Manifest, Published, QualityReport, TableEntry, Totals};
+use goldsmith::domain::manifest::{Manifest, Published, TableEntry, Totals};
+use goldsmith::domain::quality::QualityReport;
 use goldsmith::domain::rows::{Batch, ColumnValues, Value};
 use goldsmith::domain::schema::Table;
 use goldsmith::domain::time::{Day, Timestamp};
@@ -83,6 +84,7 @@ pub fn published(generation: u64, tables: Vec<TableEntry>) -> Published {
         committed_at: instant,
         sources: Vec::new(),
         unread: Vec::new(),
+        corrections: Vec::new(),
         is_sample: false,
         quality: QualityReport::default(),
         purchases_after_as_of: 0,

@@ -133,7 +133,13 @@ impl Http {
     /// The `data` of a response that must be 200.
     #[track_caller]
     pub fn data(&self, path: &str) -> Value {
-        let reply = self.get(path);
+        self.data_as(path, None)
+    }
+
+    /// The same with a bearer token.
+    #[track_caller]
+    pub fn data_as(&self, path: &str, token: Option<&str>) -> Value {
+        let reply = self.get_as(path, token);
         assert_eq!(reply.status, 200, "{path}: {}", reply.text);
         reply.json()["data"].take()
     }

@@ -11,7 +11,8 @@ use crate::api::parameters::refuse_parameters;
 use crate::api::tags;
 use crate::domain::data_set::DataSet;
 use crate::domain::diff::{GenerationDiff, KpiChange, Migration};
-use crate::domain::manifest::{DataSetQuality, Published};
+use crate::domain::manifest::Published;
+use crate::domain::quality::DataSetQuality;
 use crate::error_chain::describe;
 use crate::runs::StartError;
 

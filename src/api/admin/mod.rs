@@ -2,5 +2,7 @@
 
 pub(crate) mod generations;
 pub(crate) mod refresh;
+pub(crate) mod rejects;
 pub(crate) mod run_events;
 pub(crate) mod runs;
+pub(crate) mod sources;

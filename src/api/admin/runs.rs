@@ -1,6 +1,5 @@
 //! `/admin/runs`: the runs there were and are, one run, and stopping one.
 
-use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -11,15 +10,11 @@ use utoipa::ToSchema;
 use crate::api::envelope::Meta;
 use crate::api::error::ApiError;
 use crate::api::extract::Admin;
-use crate::api::parameters::{DEFAULT_LIMIT, MAX_LIMIT, QueryParams, refuse_parameters};
+use crate::api::parameters::{QueryParams, refuse_parameters};
+use crate::api::quality::QualityView;
 use crate::api::tags;
-use crate::domain::account::{Account, Entry, in_units};
-use crate::domain::data_set::DataSet;
 use crate::domain::time::Timestamp;
-use crate::runs::{
-    Progress, RefreshRequest, RowCounts, RunQuality, RunQuery, RunRecord, RunState, RunStep,
-    RunSummary,
-};
+use crate::runs::{Progress, RefreshRequest, RunQuery, RunRecord, RunState, RunStep, RunSummary};
 
 /// A run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -102,75 +97,6 @@ pub(crate) struct RequestView {
     inputs_of: Option<u64>,
 }
 
-/// The data quality a run found in its sources.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct QualityView {
-    /// Rows of the customers' files.
-    clients: CountsView,
-    /// Rows of the purchases' files.
-    achats: CountsView,
-    /// Rejected rows, by reason.
-    rejected: BTreeMap<String, u64>,
-    /// Rows with a warning, by warning.
-    warnings: BTreeMap<String, u64>,
-    /// Rows that are neither served nor errors, by reason: repeats, earlier versions, rows of totals.
-    set_aside: BTreeMap<String, u64>,
-    /// Where the money of each file went, by currency.
-    accounts: Vec<AccountView>,
-    /// Sentences about what is not served as it stands in the sources.
-    findings: Vec<String>,
-}
-
-/// The money of one file in one currency: read = sales − refunds + set_aside + left_out.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AccountView {
-    /// The file.
-    #[schema(example = "achats.csv")]
-    file: String,
-    /// The currency that its rows name; null where they name none.
-    currency: Option<String>,
-    /// Sum of every readable amount.
-    #[schema(example = 1_250_000.5)]
-    read: f64,
-    /// Sum of the sale lines that are served.
-    sales: f64,
-    /// Sum of the refund lines that are served, positive.
-    refunds: f64,
-    /// What is neither served nor an error, by reason.
-    set_aside: BTreeMap<String, LeftOutView>,
-    /// What is rejected, by reason.
-    left_out: BTreeMap<String, LeftOutView>,
-}
-
-/// Rows with one reason.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LeftOutView {
-    /// Number of rows.
-    rows: u64,
-    /// Rows of these without a readable amount.
-    without_amount: u64,
-    /// Sum of the readable amounts.
-    sum: f64,
-    /// The line of the first of them in its file.
-    line: i64,
-    /// The cell of that line that the reason is about.
-    value: String,
-}
-
-/// Rows of a data set.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CountsView {
-    /// Rows read.
-    #[schema(example = 60012)]
-    read: u64,
-    /// Rows accepted.
-    #[schema(example = 60000)]
-    valid: u64,
-    /// Rows rejected.
-    #[schema(example = 12)]
-    rejected: u64,
-}
-
 /// A step of a run.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StepView {
@@ -212,52 +138,6 @@ impl From<RefreshRequest> for RequestView {
         let RefreshRequest { as_of, force, start_at, inputs_of } = request;
         let as_of = as_of.map(|as_of| as_of.to_string());
         Self { as_of, force, start_at: start_at.as_str(), inputs_of }
-    }
-}
-
-impl From<RowCounts> for CountsView {
-    fn from(RowCounts { read, valid, rejected }: RowCounts) -> Self {
-        Self { read, valid, rejected }
-    }
-}
-
-impl From<RunQuality> for QualityView {
-    fn from(quality: RunQuality) -> Self {
-        let RunQuality { data_sets, rejected, warnings, set_aside, accounts, findings } = quality;
-        Self {
-            clients: data_sets[DataSet::Customers].into(),
-            achats: data_sets[DataSet::Purchases].into(),
-            rejected,
-            warnings,
-            set_aside,
-            accounts: accounts.into_iter().map(AccountView::from).collect(),
-            findings,
-        }
-    }
-}
-
-impl From<Account> for AccountView {
-    fn from(account: Account) -> Self {
-        let Account { file, currency, read, sales, refunds, set_aside, left_out } = account;
-        let views = |entries: BTreeMap<String, Entry>| {
-            entries.into_iter().map(|(reason, entry)| (reason, entry.into())).collect()
-        };
-        Self {
-            file,
-            currency,
-            read: in_units(read),
-            sales: in_units(sales),
-            refunds: in_units(refunds),
-            set_aside: views(set_aside),
-            left_out: views(left_out),
-        }
-    }
-}
-
-impl From<Entry> for LeftOutView {
-    fn from(entry: Entry) -> Self {
-        let Entry { rows, without_amount, sum, line, value } = entry;
-        Self { rows, without_amount, sum: in_units(sum), line, value }
     }
 }
 
@@ -304,7 +184,7 @@ impl RunView {
             cancel_requested: record.cancel_requested,
             progress: share,
             eta: eta.map(Timestamp::to_utc),
-            quality: quality.map(QualityView::from),
+            quality: quality.map(|quality| QualityView::of_run(run, quality)),
             steps: record.steps.into_iter().map(|step| StepView::of(step, record.state)).collect(),
         }
     }
@@ -330,20 +210,15 @@ fn parse(query: &str) -> Result<RunQuery, ApiError> {
     let params = QueryParams::parse(query, PARAMETERS)?;
     let states: Vec<&str> = RunState::VARIANTS.iter().map(|state| state.as_str()).collect();
     let state = |text: &str| RunState::from_str(text).ok();
+    let (limit, offset) = params.page()?;
     let instant = "an instant such as 2026-01-21T03:00:00 (UTC)";
     Ok(RunQuery {
         run: None,
         state: params.read("state", &format!("one of {}", states.join(", ")), state)?,
         from: params.read("from", instant, Timestamp::parse)?,
         until: params.read("until", instant, Timestamp::parse)?,
-        limit: params
-            .read("limit", &format!("a whole number from 1 to {MAX_LIMIT}"), |text| {
-                text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
-            })?
-            .unwrap_or(DEFAULT_LIMIT),
-        offset: params
-            .read("offset", "a whole number from 0", |text| text.parse().ok())?
-            .unwrap_or(0),
+        limit,
+        offset,
         counts: true,
     })
 }

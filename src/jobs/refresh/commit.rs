@@ -8,7 +8,9 @@ use super::refresher::{ENGINE, Refresher};
 use super::steps::Steps;
 use crate::blocking::compute;
 use crate::catalogue;
-use crate::domain::manifest::{Manifest, QualityReport, SilverFiles};
+use crate::domain::files::SilverFiles;
+use crate::domain::manifest::Manifest;
+use crate::domain::quality::QualityReport;
 use crate::domain::time::Timestamp;
 use crate::failpoint::failpoint;
 use crate::jobs::error::{RefreshError, Result};
@@ -43,6 +45,7 @@ impl Refresher {
             committed_at: Timestamp::now(),
             sources: new.sources,
             unread: new.unread,
+            corrections: new.corrections,
             is_sample: new.is_sample,
             quality,
             purchases_after_as_of,

@@ -11,6 +11,7 @@ mod models;
 mod plan;
 mod publish;
 mod refresher;
+mod rejects;
 mod retention;
 mod silver;
 mod steps;

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::refresher::{ENGINE, Refresher};
 use super::steps::Steps;
 use crate::domain::digest::sha256_hex;
-use crate::domain::manifest::{Manifest, Published, SilverFiles, SourceFile, UnreadFile};
+use crate::domain::files::{CorrectionFile, SilverFiles, SourceFile, UnreadFile};
+use crate::domain::manifest::{Manifest, Published};
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::Verdict;
 use crate::jobs::error::{RefreshError, Result};
@@ -36,6 +37,8 @@ pub(super) struct NewGeneration {
     pub sources: Vec<SourceFile>,
     /// The files beside them that are not read.
     pub unread: Vec<UnreadFile>,
+    /// Files of corrected rows.
+    pub corrections: Vec<CorrectionFile>,
     pub start_from: StartFrom,
     pub is_sample: bool,
     /// The last published generation, unless that is of the sample and this one is not.
@@ -56,6 +59,7 @@ pub(super) enum StartFrom {
 struct Inputs {
     files: Vec<SourceFile>,
     unread: Vec<UnreadFile>,
+    corrections: Vec<CorrectionFile>,
     start_from: StartFrom,
     /// Whether they are the generated sample; `None` when that is not known yet.
     is_sample: Option<bool>,
@@ -83,7 +87,7 @@ impl Refresher {
         let newest = stored.last();
         let inputs = self.read_inputs_step(request, newest, steps).await?;
         let request = inputs.request;
-        let fingerprint = self.fingerprint(&inputs.files, request);
+        let fingerprint = self.fingerprint(&inputs.files, &inputs.corrections, request);
 
         let is_unchanged = match newest {
             Some(newest) if active.is_some() && !request.force => {
@@ -116,6 +120,7 @@ impl Refresher {
             request,
             sources: inputs.files,
             unread: inputs.unread,
+            corrections: inputs.corrections,
             start_from: inputs.start_from,
             is_sample,
             previous: newest
@@ -158,9 +163,9 @@ impl Refresher {
             let read = || sources::read(&self.lake, &self.sources);
             let found = steps.retry("reading the source files", read).await?;
             log_assumptions(&found);
-            let Sources { files, unread, .. } = found;
-            let start_from = StartFrom::Sources;
-            return Ok(Inputs { files, unread, start_from, is_sample: None, request });
+            let Sources { files, unread, corrections, .. } = found;
+            let (start_from, is_sample) = (StartFrom::Sources, None);
+            return Ok(Inputs { files, unread, corrections, start_from, is_sample, request });
         }
         let wanted = request.inputs_of.or(newest);
         let missing = || RefreshError::NoInputs(wanted);
@@ -171,7 +176,7 @@ impl Refresher {
         if request.as_of.is_none() && !self.is_of(&manifest, request) {
             request.as_of = Some(manifest.as_of);
         }
-        let Manifest { sources: mut files, unread, is_sample, silver, .. } = manifest;
+        let Manifest { sources: mut files, unread, corrections, is_sample, silver, .. } = manifest;
         let start_from = if request.start_at == StartAt::Silver {
             StartFrom::Silver(Box::new(silver.ok_or(RefreshError::NoSilver(generation))?))
         } else {
@@ -183,7 +188,8 @@ impl Refresher {
             files = steps.retry("reading source files in bronze", complete).await?;
             StartFrom::Bronze
         };
-        Ok(Inputs { files, unread, start_from, is_sample: Some(is_sample), request })
+        let is_sample = Some(is_sample);
+        Ok(Inputs { files, unread, corrections, start_from, is_sample, request })
     }
 
     /// The greatest number of a generation that is committed in the lake or stored, and its manifest where
@@ -243,18 +249,24 @@ impl Refresher {
     /// Whether a generation is what this request makes of its source files.
     fn is_of(&self, manifest: &Manifest, request: RefreshRequest) -> bool {
         let from_files = RefreshRequest { start_at: StartAt::Bronze, ..request };
-        manifest.fingerprint == self.fingerprint(&manifest.sources, from_files)
+        let Manifest { sources, corrections, .. } = manifest;
+        manifest.fingerprint == self.fingerprint(sources, corrections, from_files)
     }
 
     /// Whether a generation that was built, perhaps with the gate overridden, would pass the gate.
     fn passes_gate(&self, manifest: &Manifest, last: Option<&Published>) -> bool {
         let last = last.map(|last| &last.manifest);
         let last = last.filter(|last| manifest.is_sample || !last.is_sample);
-        check_gate(&manifest.quality, last.map(|last| &last.quality), self.gate, false).is_ok()
+        check_gate(&manifest.quality, last.map(|last| &last.quality), &self.gate, false).is_ok()
     }
 
     /// Equal for runs that make equal gold.
-    fn fingerprint(&self, files: &[SourceFile], request: RefreshRequest) -> String {
+    fn fingerprint(
+        &self,
+        files: &[SourceFile],
+        corrections: &[CorrectionFile],
+        request: RefreshRequest,
+    ) -> String {
         let sources: Vec<_> = files.iter().map(decisions).collect();
         let mut inputs = json!({
             "engine": ENGINE,
@@ -263,6 +275,10 @@ impl Refresher {
             "cleaning": self.cleaning,
             "models": self.models,
         });
+        if !corrections.is_empty() {
+            let hashes = corrections.iter().map(|file| &file.sha256);
+            inputs["corrections"] = hashes.cloned().collect();
+        }
         if request.start_at == StartAt::Silver {
             // Silver may have been cleaned with other settings than today's.
             inputs["silver"] = json!(request.inputs_of);

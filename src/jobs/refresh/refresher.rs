@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::jobs::error::Result;
+use crate::jobs::inspect::Judgement;
 use crate::jobs::owner::owner_of;
 use crate::lake::Lake;
 use crate::pipeline::ml::TrainingOptions;
 use crate::pipeline::silver::CleaningRules;
-use crate::pipeline::silver::quality::Gate;
+use crate::pipeline::silver::Gate;
 use crate::sources::SourceOptions;
 use crate::store::GoldStore;
 
@@ -39,6 +40,12 @@ pub struct Refresher {
 }
 
 impl Refresher {
+    /// How a run judges source files.
+    pub(in crate::jobs) fn judgement(&self) -> Judgement {
+        let Self { sources, cleaning, gate, .. } = self;
+        Judgement { sources: sources.clone(), cleaning: cleaning.clone(), gate: gate.clone() }
+    }
+
     /// Checks that the lake belongs to the serving store, and makes it the owner of a lake without one.
     pub(super) async fn claim_lake(&self) -> Result<()> {
         Ok(self.lake.claim(&owner_of(self.store.as_ref()).await?).await?)

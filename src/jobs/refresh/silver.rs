@@ -8,16 +8,18 @@ use super::steps::Steps;
 use super::write::WRITERS;
 use crate::blocking::{compute, spawn_blocking};
 use crate::domain::data_set::{DataSet, PerDataSet};
-use crate::domain::manifest::{DataSetFiles, SilverFiles, SourceFile};
+use crate::domain::files::{DataSetFiles, RejectsFile, SilverFiles, SourceFile, TableFile};
+use crate::domain::quality::QualityReport;
 use crate::domain::time::Timestamp;
 use crate::failpoint::failpoint;
+use crate::jobs::corrections::{self, Loaded};
 use crate::jobs::error::{RefreshError, Result};
 use crate::jobs::{generation_reader, sources};
 use crate::lake::keys::Folder;
 use crate::lake::writing::PartWriter;
 use crate::lake::{LakeError, Layer};
 use crate::pipeline::PipelineError;
-use crate::pipeline::silver::quality::check_gate;
+use crate::pipeline::silver::quality::{check_gate, checks};
 use crate::pipeline::silver::{self, Silver, partition};
 use crate::runs::{Flow, RowCounts, RunQuality, Step};
 use crate::sources::read;
@@ -36,14 +38,20 @@ impl Refresher {
         new: &NewGeneration,
         steps: &mut Steps<'_>,
     ) -> Result<NewSilver> {
-        let rows = self.clean_or_read(new, steps).await?;
-        let silver = self.write_silver(new.folder, rows, steps).await?;
+        let corrections = self.copy_corrections(new, steps).await?;
+        let mut rows = self.clean_or_read(new, &corrections, steps).await?;
+        let (rejects, changes) = self.document(new, &corrections, &mut rows, steps).await?;
+        let previous = new.previous.as_ref().map(|manifest| &manifest.quality);
+        self.check(&mut rows, previous).await?;
+        let silver = self.write_silver(new.folder, rows, rejects, changes, steps).await?;
         failpoint!("silver");
         let report = &silver.rows.report;
-        let quality = RunQuality::from(report);
+        let SilverFiles { rejects, changes, .. } = silver.files.clone();
+        let quality = RunQuality { rejects, changes, ..RunQuality::from(report) };
         steps.notes.quality = Some(quality.clone());
-        let previous = new.previous.as_ref().map(|manifest| &manifest.quality);
-        check_gate(report, previous, self.gate, new.request.force).map_err(|source| {
+        // Before the gate may stop the run: what it found is what there is to correct.
+        steps.write_notes().await;
+        check_gate(report, previous, &self.gate, new.request.force).map_err(|source| {
             let rejects = self.lake.locate(Layer::Silver, &new.folder.rejects_folder());
             RefreshError::Gate { source, rejects }
         })?;
@@ -61,8 +69,22 @@ impl Refresher {
         Ok(silver)
     }
 
+    /// Adds the statistics of the rows and what they are checked for to the report.
+    async fn check(&self, silver: &mut Silver, previous: Option<&QualityReport>) -> Result<()> {
+        let valid = silver.valid.clone();
+        let count = move || Ok::<_, RefreshError>(silver::statistics(&valid)?);
+        silver.report.statistics = Some(spawn_blocking(count).await?);
+        silver.report.checks = checks(&silver.report, previous, &self.gate);
+        Ok(())
+    }
+
     /// Silver from wherever the pipeline starts; source files are copied to bronze first.
-    async fn clean_or_read(&self, new: &NewGeneration, steps: &mut Steps<'_>) -> Result<Silver> {
+    async fn clean_or_read(
+        &self,
+        new: &NewGeneration,
+        corrections: &Loaded,
+        steps: &mut Steps<'_>,
+    ) -> Result<Silver> {
         let (files, started_at) = (&new.sources, new.started_at);
         if let StartFrom::Silver(silver) = &new.start_from {
             steps.start(Step::Silver, 1).await?;
@@ -74,16 +96,28 @@ impl Refresher {
             self.copy_to_bronze(files, false, steps).await?;
         }
         steps.start(Step::Silver, 1).await?;
-        match self.clean(files, started_at, steps).await {
+        match self.clean(files, corrections, started_at, steps).await {
             // Bronze is named by content: the sources, still unchanged, can replace what is damaged.
             Err(RefreshError::Lake(LakeError::Damaged { path, problem })) if has_sources => {
                 tracing::warn!(path, problem, "a file in bronze is damaged; copying it again");
                 self.copy_to_bronze(files, true, steps).await?;
                 steps.start(Step::Silver, 1).await?;
-                self.clean(files, started_at, steps).await
+                self.clean(files, corrections, started_at, steps).await
             }
             cleaned => cleaned,
         }
+    }
+
+    /// Copies files of corrected rows to bronze, and reads them there.
+    async fn copy_corrections(&self, new: &NewGeneration, steps: &Steps<'_>) -> Result<Loaded> {
+        if matches!(new.start_from, StartFrom::Sources) {
+            for file in &new.corrections {
+                let store = || sources::store(&self.lake, file.into(), false);
+                steps.retry("copying a file of corrections to bronze", store).await?;
+            }
+        }
+        let load = || corrections::load(&self.lake, Layer::Bronze, &new.corrections);
+        steps.retry("reading corrections", load).await
     }
 
     /// Copies the source files to bronze; with `replace` also those that bronze has already.
@@ -96,7 +130,7 @@ impl Refresher {
         steps.start(Step::Bronze, files.len()).await?;
         let (mut new, mut bytes) = (0, 0);
         for file in files {
-            let store = || sources::store(&self.lake, file, replace);
+            let store = || sources::store(&self.lake, file.into(), replace);
             if steps.retry("copying a source file to bronze", store).await? {
                 new += 1;
                 bytes += file.size_bytes;
@@ -113,12 +147,14 @@ impl Refresher {
     async fn clean(
         &self,
         files: &[SourceFile],
+        corrections: &Loaded,
         run_start: Timestamp,
         steps: &Steps<'_>,
     ) -> Result<Silver> {
         let options = silver::CleaningOptions { rules: self.cleaning.clone(), run_start };
         let clean = async || {
-            let (texts, options) = (sources::texts(&self.lake, files), options.clone());
+            let texts = sources::texts(&self.lake, Layer::Bronze, files, corrections);
+            let options = options.clone();
             let clean = move || {
                 let mut raw = PerDataSet::from_fn(|_| silver::RawTable::default());
                 for (set, texts) in texts {
@@ -153,6 +189,8 @@ impl Refresher {
         &self,
         folder: Folder,
         silver: Silver,
+        rejects: Vec<RejectsFile>,
+        changes: Option<TableFile>,
         steps: &Steps<'_>,
     ) -> Result<NewSilver> {
         let write = |path, frame| self.write_frame(Layer::Silver, path, frame, steps);
@@ -170,7 +208,7 @@ impl Refresher {
         let report = silver.report.clone();
         let encode = move |to: &mut PartWriter| serde_json::to_writer_pretty(to, &report);
         let report = self.write(Layer::Silver, folder.quality_report(), encode, steps).await?;
-        let files = SilverFiles { data_sets, report };
+        let files = SilverFiles { data_sets, report, rejects, changes };
         Ok(NewSilver { rows: silver, files })
     }
 }

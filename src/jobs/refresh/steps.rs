@@ -128,7 +128,7 @@ impl<'a> Steps<'a> {
     }
 
     /// A failure here does not stop the run: the steps that write would fail themselves.
-    async fn write_notes(&self) {
+    pub async fn write_notes(&self) {
         if let Err(error) = self.publisher.note(&self.notes).await {
             tracing::warn!(error = describe(&error), "cannot record the progress of the run");
         }

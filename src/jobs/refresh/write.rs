@@ -4,7 +4,7 @@ use polars::prelude::DataFrame;
 
 use super::refresher::Refresher;
 use super::steps::Steps;
-use crate::domain::manifest::TableFile;
+use crate::domain::files::TableFile;
 use crate::jobs::error::Result;
 use crate::lake::writing::PartWriter;
 use crate::lake::{Layer, parquet};

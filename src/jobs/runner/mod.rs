@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
@@ -23,13 +24,19 @@ pub use self::state::OpenRefresher;
 use self::state::{Current, Inner, POLL_INTERVAL, Stage};
 use super::diff::{DiffError, diff};
 use super::error::RefreshError;
+use super::inspect::inspect;
 use super::notify::Notifier;
 use super::refresh::Refresher;
 use crate::domain::diff::GenerationDiff;
+use crate::domain::files::{RejectsFile, TableFile};
+use crate::domain::inspection::Inspection;
+use crate::domain::rejects::RejectedRecord;
 use crate::error_chain::describe;
+use crate::lake::{LakeError, Layer};
 use crate::runs::{
     IfRunning, RefreshCommand, RunControl, RunSpec, RunState, RunTrigger, StartError, StartedRun,
 };
+use crate::sources::read_rejects;
 use crate::store::rollback::rollback;
 use crate::store::{GoldStore, StoreError};
 
@@ -173,6 +180,46 @@ impl RunControl for Runner {
         match compared.await {
             Ok(Ok(diff)) => Ok(diff),
             Ok(Err(error @ DiffError::NoGeneration(..))) => Err(StartError::NotFound(error.into())),
+            Ok(Err(error)) => Err(StartError::Failed(error.into())),
+            Err(error) => Err(StartError::Failed(error.into())),
+        }
+    }
+
+    async fn inspect(&self) -> Result<Inspection, StartError> {
+        let inner = Arc::clone(&self.0);
+        let inspected = self.0.runtime.spawn(async move {
+            let refresher = (inner.open_refresher)()?;
+            inspect(&refresher.lake, &refresher.judgement()).await
+        });
+        match inspected.await {
+            Ok(Ok(inspection)) => Ok(inspection),
+            Ok(Err(error)) => Err(StartError::Failed(error.into())),
+            Err(error) => Err(StartError::Failed(error.into())),
+        }
+    }
+
+    async fn rejects(&self, file: &RejectsFile) -> Result<Vec<RejectedRecord>, StartError> {
+        let csv = self.silver_file(&file.file).await?;
+        let name = file.source.clone();
+        let read = self.0.runtime.spawn_blocking(move || read_rejects(&name, &csv));
+        match read.await {
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(error)) => Err(StartError::Failed(error.into())),
+            Err(error) => Err(StartError::Failed(error.into())),
+        }
+    }
+
+    async fn silver_file(&self, file: &TableFile) -> Result<Bytes, StartError> {
+        let (inner, file) = (Arc::clone(&self.0), file.clone());
+        let read = self.0.runtime.spawn(async move {
+            let lake = (inner.open_refresher)()?.lake;
+            Ok(lake.get_file(Layer::Silver, &file).await?)
+        });
+        match read.await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(RefreshError::Lake(error @ LakeError::Missing(_)))) => {
+                Err(StartError::NotFound(error.into()))
+            }
             Ok(Err(error)) => Err(StartError::Failed(error.into())),
             Err(error) => Err(StartError::Failed(error.into())),
         }

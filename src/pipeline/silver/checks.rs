@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::columns::REASON;
+use super::columns::{LINE_NUMBER, REASON, SOURCE_FILE};
 use super::raw::Raw;
-use super::reasons::{NOTHING, SET_ASIDE};
 use super::values::texts::folded;
+use crate::domain::reasons::{NOTHING, SET_ASIDE};
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 use crate::pipeline::types::INSTANT;
@@ -62,6 +62,29 @@ pub(super) fn rejected_rows(raw: &Raw, reasons: &[Option<&'static str>]) -> Resu
         .cloned()
         .collect();
     Ok(rejected.select(shown)?)
+}
+
+/// The reasons of rejected rows by file and line; the first where a record became several rows.
+///
+/// # Errors
+/// When the frame is not one of rejected rows.
+pub fn rejected_lines(rejected: &DataFrame) -> Result<BTreeMap<String, BTreeMap<i64, String>>> {
+    let mut lines: BTreeMap<String, BTreeMap<i64, String>> = BTreeMap::new();
+    if rejected.height() == 0 {
+        return Ok(lines);
+    }
+    let (files, reasons) = (rejected.column(SOURCE_FILE)?.str()?, rejected.column(REASON)?.str()?);
+    let numbers = rejected.column(LINE_NUMBER)?.i64()?;
+    for ((file, line), reason) in files.iter().zip(numbers.iter()).zip(reasons.iter()) {
+        let (Some(file), Some(line), Some(reason)) = (file, line, reason) else { continue };
+        if !lines.contains_key(file) {
+            lines.insert(file.to_owned(), BTreeMap::new());
+        }
+        if let Some(of_file) = lines.get_mut(file) {
+            of_file.entry(line).or_insert_with(|| reason.to_owned());
+        }
+    }
+    Ok(lines)
 }
 
 /// Rows that are neither served nor rejected, by reason.

@@ -8,7 +8,7 @@ use super::layer::{CleaningOptions, Silver};
 use super::raw_table::RawTable;
 use super::{customers, purchases, quality};
 use crate::domain::data_set::{DataSet, PerDataSet};
-use crate::domain::manifest::QualityReport;
+use crate::domain::quality::QualityReport;
 use crate::pipeline::Result;
 
 fn rules_of(set: DataSet) -> &'static Rules {
@@ -28,7 +28,7 @@ pub fn clean(raw: PerDataSet<RawTable>, options: &CleaningOptions) -> Result<Sil
         phones: PlHashMap::default(),
     };
     let mut rejected = PerDataSet::from_fn(|_| DataFrame::empty());
-    let mut report = QualityReport::default();
+    let (mut report, mut files) = (QualityReport::default(), Vec::new());
     for (set, raw) in raw {
         let rules = rules_of(set);
         let mut cleaned = (rules.clean)(raw, options, &earlier)?;
@@ -37,6 +37,7 @@ pub fn clean(raw: PerDataSet<RawTable>, options: &CleaningOptions) -> Result<Sil
             found.complete(&mut earlier.valid)?;
         }
         report.accounts.append(&mut cleaned.accounts);
+        files.append(&mut cleaned.files);
         report.findings.append(&mut cleaned.findings);
         let warnings = cleaned.warnings.iter().map(|(name, rows)| ((*name).to_owned(), *rows));
         report.warnings.extend(warnings);
@@ -46,7 +47,7 @@ pub fn clean(raw: PerDataSet<RawTable>, options: &CleaningOptions) -> Result<Sil
         earlier.valid[set] = cleaned.valid;
         rejected[set] = cleaned.rejected;
     }
-    Ok(Silver { valid: earlier.valid, rejected, report })
+    Ok(Silver { valid: earlier.valid, rejected, report, files })
 }
 
 /// Cleans purchases without a list of customers: every customer that they name is accepted.

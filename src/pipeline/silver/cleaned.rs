@@ -9,6 +9,7 @@ use super::layer::CleaningOptions;
 use super::raw_table::RawTable;
 use crate::domain::account::Account;
 use crate::domain::data_set::PerDataSet;
+use crate::domain::inspection::FileRows;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 
@@ -25,6 +26,8 @@ pub struct Cleaned {
     pub warnings: Vec<(&'static str, u64)>,
     /// Rows that are neither valid nor rejected, by reason.
     pub set_aside: BTreeMap<String, u64>,
+    /// What became of the rows of each file.
+    pub files: Vec<FileRows>,
     /// Where the money of its files went.
     pub accounts: Vec<Account>,
     /// Sentences about what is not served as it stands.

@@ -1,5 +1,7 @@
 //! Customers as files list them: one row per identifier, later rows over earlier ones.
 
+use std::collections::BTreeMap;
+
 use polars::prelude::PlHashMap;
 
 use super::checks::{earliest_future, rejected_rows, set_aside, unify_spelling};
@@ -7,12 +9,13 @@ use super::cleaned::{Cleaned, Rules};
 use super::columns::SURPLUS;
 use super::customer::{Customer, FROM_FILE, frame_of};
 use super::layer::CleaningOptions;
+use super::preview::{self, file_rows};
 use super::raw::{IdCell, Raw};
 use super::raw_table::RawTable;
-use super::reasons::{REPEATED, SUPERSEDED};
 use super::values::contacts::telephone;
 use super::values::identifiers::{check_collisions, customer_number};
 use super::values::texts;
+use crate::domain::reasons::{REPEATED, SUPERSEDED};
 use crate::domain::time::DAY_MICROS;
 use crate::pipeline::Result;
 
@@ -54,6 +57,10 @@ fn clean(table: RawTable, options: &CleaningOptions) -> Result<Cleaned> {
             country: countries.get(row).map(str::to_owned),
         })
     };
+    let shown: BTreeMap<usize, Customer> = preview::examples(&raw)
+        .filter(|row| reasons[*row].is_none())
+        .filter_map(|row| Some((row, customer(row)?)))
+        .collect();
     let listed: Vec<(usize, Customer)> = (0..raw.height())
         .filter(|row| reasons[*row].is_none())
         .filter_map(|row| Some((row, customer(row)?)))
@@ -66,7 +73,9 @@ fn clean(table: RawTable, options: &CleaningOptions) -> Result<Cleaned> {
             .collect(),
     };
     let customers = merge(listed, &mut reasons);
+    let example = |row| preview::customer(&shown, row);
     Ok(Cleaned {
+        files: file_rows(&raw, &reasons, &dates.forms, example),
         rejected: rejected_rows(&raw, &reasons)?,
         earliest_future: earliest_future(&signups, &reasons, options.run_start),
         warnings: warnings(&customers),

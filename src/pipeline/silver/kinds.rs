@@ -6,8 +6,8 @@ use super::columns::RowKind;
 use super::layer::{CleaningOptions, Refunds};
 use super::purchase_rows::PurchaseRows;
 use super::raw::Raw;
-use super::reasons::{NOT_A_SALE, NOT_GOODS, NOTHING, REFUND_LEFT_OUT, REPEATED};
 use crate::domain::account::in_units;
+use crate::domain::reasons::{NOT_A_SALE, NOT_GOODS, NOTHING, REFUND_LEFT_OUT, REPEATED};
 
 /// Sets aside what is not a sale or no goods, and counts one refund once: rows win over a refunded
 /// amount, an amount over a status. `read` gets the amounts that statuses stand for.

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 pub use super::orders::RepeatedId;
 use crate::domain::data_set::{DataSet, PerDataSet};
-use crate::domain::manifest::QualityReport;
+use crate::domain::inspection::FileRows;
+use crate::domain::quality::QualityReport;
 pub use crate::domain::reading::DateOrder;
 use crate::domain::time::Timestamp;
 
@@ -111,6 +112,8 @@ pub struct Silver {
     pub rejected: PerDataSet<DataFrame>,
     /// The counts.
     pub report: QualityReport,
+    /// What became of the rows of each file; none in silver that was read from the lake.
+    pub files: Vec<FileRows>,
 }
 
 impl Silver {

@@ -11,7 +11,9 @@ mod cleaned;
 pub(crate) mod columns;
 mod customer;
 mod customers;
+mod drift;
 mod found;
+mod gate;
 mod kinds;
 mod layer;
 pub(crate) mod lines;
@@ -21,19 +23,23 @@ mod order_money;
 mod order_totals;
 mod orders;
 pub mod partition;
+mod preview;
 mod purchase_rows;
 mod purchases;
 pub mod quality;
 mod raw;
 mod raw_table;
-mod reasons;
 mod spread;
+mod statistics;
 mod values;
 
+pub use checks::rejected_lines;
 pub use clean::{clean, clean_purchases};
 pub use cleaned::Cleaned;
+pub use gate::Gate;
 pub use layer::{
     CleaningOptions, CleaningRules, DateOrder, Refunds, RepeatedId, Revenue, Silver, Unlisted,
 };
 pub use raw_table::{KnownBy, RawFile, RawTable};
+pub use statistics::statistics;
 pub(crate) use values::countries::country_name;

@@ -6,11 +6,11 @@ use super::layer::CleaningOptions;
 use super::orders::Resolved;
 use super::purchase_rows::PurchaseRows;
 use super::raw::Raw;
-use super::reasons::{
-    NOT_A_SALE, NOT_GOODS, NOTHING, OTHER_CURRENCY, REFUND_LEFT_OUT, REPEATED, SET_ASIDE,
-    SUPERSEDED, TOTAL_ROW,
-};
 use crate::domain::account::{Account, Entry, in_units};
+use crate::domain::reasons::{
+    NOT_A_SALE, NOT_GOODS, NOTHING, OTHER_CURRENCY, REFUND_LEFT_OUT, REPEATED, SET_ASIDE,
+    SUPERSEDED, TOTAL_ROW, hint,
+};
 use crate::domain::text::counted;
 use crate::pipeline::{PipelineError, Result};
 
@@ -88,8 +88,14 @@ impl Accounting<'_> {
     fn enter(&self, account: &mut Account, row: usize) {
         account.read += self.read[row];
         match self.rows.reasons[row] {
-            None if self.rows.micros[row] < 0 => account.refunds -= self.rows.micros[row],
-            None => account.sales += self.rows.micros[row],
+            None if self.rows.micros[row] < 0 => {
+                account.refunds -= self.rows.micros[row];
+                account.refund_rows += 1;
+            }
+            None => {
+                account.sales += self.rows.micros[row];
+                account.sale_rows += 1;
+            }
             Some(NOTHING) => {}
             Some(reason) if SET_ASIDE.contains(&reason) => {
                 self.add(&mut account.set_aside, reason, row, self.read[row]);
@@ -145,24 +151,6 @@ fn column_of(reason: &str) -> &'static str {
 /// A sum of millionths, for sentences.
 fn shown(sum: i64) -> String {
     format!("{:.2}", in_units(sum))
-}
-
-/// What there is to do about rows with a reason.
-fn advice(reason: &str) -> &'static str {
-    match reason {
-        "ambiguous_amount" => {
-            "the column shows neither whether a point nor whether a comma separates decimals; write one amount with two decimals"
-        }
-        OTHER_CURRENCY => "set sources.currency to serve another currency",
-        "invalid_id" => "export identifiers as text; a spreadsheet may have shortened them",
-        "amount_out_of_range" => "raise quality.max_amount to serve it",
-        "invalid_date" => "correct the dates in the export",
-        "date_out_of_range" => {
-            "set quality.min_date for older ones; later ones than now are served once their day has come"
-        }
-        "orphan_client" => "list these customers, or set sources.unlisted = \"customer\"",
-        _ => "correct these rows in the export",
-    }
 }
 
 /// A sentence for everything that is worth one.
@@ -230,7 +218,7 @@ fn sentence(account: &Account, reason: &str, entry: &Entry, is_left_out: bool) -
         REFUND_LEFT_OUT => "not taken off revenue",
         _ => "not counted again",
     };
-    let advice = if is_left_out { format!("; {}", advice(reason)) } else { String::new() };
+    let advice = if is_left_out { format!("; {}", hint(reason)) } else { String::new() };
     format!(
         "{}: {} {what} as {reason}, {}{currency} in all{without}; for example line {} \"{}\"{advice}",
         account.file,

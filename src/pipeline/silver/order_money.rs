@@ -9,9 +9,10 @@ use std::ops::Range;
 use super::columns::{OF_ORDERS, RowKind};
 use super::layer::CleaningOptions;
 use super::order_totals::{CENT, Order};
-use super::raw::{IdCell, Raw};
+use super::raw::{IdCell, Raw, Values};
 use super::raw_table::{KnownBy, RawFile};
 use super::spread::{is_usable, spread};
+use super::values::amounts::Amounts;
 use crate::domain::account::{in_millionths, in_units};
 use crate::domain::text::counted;
 use crate::pipeline::Result;
@@ -34,6 +35,8 @@ pub(super) struct Money {
     pub(super) stock: Vec<usize>,
     /// Sentences about how files were read.
     pub(super) notes: Vec<String>,
+    /// How each file was read: its position and a sentence.
+    pub(super) forms: Vec<(usize, String)>,
 }
 
 /// The columns of one file in millionths; `None` for a column that the file does not have.
@@ -77,6 +80,7 @@ impl Money {
             ambiguous,
             currencies: values.cells.currencies,
             notes: values.notes,
+            forms: values.forms,
             ..Self::default()
         })
     }
@@ -87,6 +91,21 @@ impl Money {
             amount.filter(|amount| amount.abs() <= most).map_or(0, in_millionths)
         };
         self.amounts.iter().map(micros).collect()
+    }
+
+    /// The columns of money that files have.
+    fn columns(&mut self, raw: &Raw) -> Result<BTreeMap<&'static str, Values<Amounts>>> {
+        let mut columns = BTreeMap::new();
+        for column in OF_LINES.into_iter().chain(OF_ORDERS) {
+            if raw.cells_if_any(column)?.is_some() {
+                let values = raw.amounts(column)?;
+                if column != "montant" && DECIDING.contains(&column) {
+                    self.forms.extend(values.forms.iter().cloned());
+                }
+                columns.insert(column, values);
+            }
+        }
+        Ok(columns)
     }
 
     /// Makes the amounts of files of other systems: of lines first, then what their orders say.
@@ -101,12 +120,7 @@ impl Money {
         if raw.files.iter().all(|file| file.known_by != KnownBy::Profile) {
             return Ok(());
         }
-        let mut columns = BTreeMap::new();
-        for column in OF_LINES.into_iter().chain(OF_ORDERS) {
-            if raw.cells_if_any(column)?.is_some() {
-                columns.insert(column, raw.amounts(column)?);
-            }
-        }
+        let columns = self.columns(raw)?;
         for file in raw.files.iter().filter(|file| file.known_by == KnownBy::Profile) {
             let rows = file.rows.clone();
             let mut fields = Fields { file, columns: BTreeMap::new() };

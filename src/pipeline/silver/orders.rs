@@ -8,8 +8,8 @@ use polars::prelude::{PlHashMap, PlHashSet, StringChunked};
 
 use super::columns::RowKind;
 use super::raw_table::{KnownBy, RawFile};
-use super::reasons::{REPEATED, SUPERSEDED};
 use super::spread::{is_usable, spread};
+use crate::domain::reasons::{REPEATED, SUPERSEDED};
 
 /// What `sources.repeated_id` says about an amount that repeats within an order.
 #[derive(
@@ -303,7 +303,13 @@ mod tests {
                 let name = format!("{index}.csv");
                 let rows = start..table.rows.len();
                 let reading = Reading { row_key: true, ..Reading::default() };
-                table.files.push(RawFile { name, rows, reading, known_by: KnownBy::Goldsmith });
+                table.files.push(RawFile {
+                    name,
+                    rows,
+                    reading,
+                    known_by: KnownBy::Goldsmith,
+                    profile: String::new(),
+                });
             }
             table
         }

@@ -9,11 +9,11 @@ use super::layer::CleaningOptions;
 use super::order_money::Money;
 use super::raw::{IdCell, Raw, Values};
 use super::raw_table::{KnownBy, RawFile};
-use super::reasons::{OTHER_CURRENCY, TOTAL_ROW};
 use super::values::amounts;
 use super::values::currency;
 use super::values::identifiers;
 use crate::domain::account::{in_millionths, in_units};
+use crate::domain::reasons::{OTHER_CURRENCY, TOTAL_ROW};
 use crate::pipeline::{PipelineError, Result};
 
 /// Words for "no customer", lower case.
@@ -70,6 +70,8 @@ pub(super) struct PurchaseRows {
     pub(super) currency: Option<String>,
     /// Sentences about how files were read, where that is not plain.
     pub(super) notes: Vec<String>,
+    /// How each file was read: its position and a sentence.
+    pub(super) forms: Vec<(usize, String)>,
     /// Rows with an optional value that cannot be read, by warning.
     pub(super) unreadable: Vec<(&'static str, Vec<usize>)>,
 }
@@ -103,6 +105,7 @@ impl PurchaseRows {
         }
         let mut notes = money.notes;
         notes.extend(dates.notes);
+        let forms = dates.forms.into_iter().chain(money.forms).collect();
         let mut rows = Self {
             reasons: vec![None; raw.height()],
             orders,
@@ -123,6 +126,7 @@ impl PurchaseRows {
             ],
             amounts,
             notes,
+            forms,
         };
         rows.judge(raw, &totals, (&no_amount, &no_date), &ambiguous, options)?;
         rows.choose_currency(options);

@@ -18,12 +18,13 @@ use super::layer::{CleaningOptions, Unlisted};
 use super::money::{Accounting, findings};
 use super::order_lines::{Line, lines_of, number_lines};
 use super::orders::{OrderRows, Resolved, resolve};
+use super::preview::{self, file_rows};
 use super::purchase_rows::PurchaseRows;
 use super::raw::{IdCell, Raw};
 use super::raw_table::RawTable;
-use super::reasons::ORPHAN;
 use crate::domain::account::in_units;
 use crate::domain::data_set::DataSet;
+use crate::domain::reasons::ORPHAN;
 use crate::pipeline::Result;
 use crate::pipeline::orders::SALE;
 use crate::pipeline::types::INSTANT;
@@ -66,6 +67,8 @@ pub(super) fn clean(
     sentences.extend(rows.notes.iter().cloned());
     sentences.extend(findings(&accounting, &accounts, &buyers.numbers, options));
     let found = FoundCustomers::collect(&raw, &rows, &buyers)?;
+    let example = |row| preview::purchase(&raw, &rows, &buyers.numbers, row);
+    let files = file_rows(&raw, &rows.reasons, &rows.forms, example);
     let valid = lines(&raw, &mut rows, &buyers.numbers, &orders, &resolved)?;
     let mut warnings = rows.warnings();
     warnings.push(("unlisted_customer", unlisted));
@@ -75,6 +78,7 @@ pub(super) fn clean(
         set_aside: set_aside(&rows.reasons),
         earliest_future: earliest_future(&rows.at, &rows.reasons, options.run_start),
         warnings,
+        files,
         accounts,
         findings: sentences,
         found: Some(found),

@@ -4,19 +4,12 @@ use std::collections::BTreeMap;
 
 use super::cleaned::Cleaned;
 use super::columns::REASON;
+use super::drift;
+use super::gate::Gate;
 use crate::domain::data_set::DataSet;
-use crate::domain::manifest::{DataSetQuality, QualityReport};
+use crate::domain::quality::{Check, DataSetQuality, QualityReport, Severity};
+use crate::domain::text::counted;
 use crate::pipeline::{PipelineError, Result};
-
-/// The thresholds of the quality gate.
-#[derive(Debug, Clone, Copy)]
-pub struct Gate {
-    /// Greatest acceptable share of rejected rows of a data set, `[0, 1]`.
-    pub max_reject_ratio: f64,
-    /// Greatest acceptable fall of the valid rows of a data set since the last published run,
-    /// `[0, 1]`.
-    pub max_row_drop: f64,
-}
 
 /// Counts the valid and rejected rows of a data set. The caller adds the file names.
 pub(super) fn counts(cleaned: &Cleaned) -> Result<DataSetQuality> {
@@ -35,6 +28,61 @@ pub(super) fn counts(cleaned: &Cleaned) -> Result<DataSetQuality> {
     })
 }
 
+/// Checks a report against the thresholds and against that of the last published run.
+#[must_use]
+pub fn checks(report: &QualityReport, last: Option<&QualityReport>, gate: &Gate) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (set, quality) in report.data_sets.iter() {
+        let detail = format!(
+            "{:.1} % of the {} were rejected{}",
+            100.0 * quality.reject_ratio(),
+            set.noun(),
+            reasons(quality)
+        );
+        let value = (quality.reject_ratio(), gate.max_reject_ratio);
+        checks.push(gate.check("reject_ratio", Some(set), value, detail));
+        let last = last.map(|last| last.data_sets[set].rows_valid).filter(|rows| *rows > 0);
+        checks.extend(
+            last.into_iter().flat_map(|last| row_counts(set, quality.rows_valid, last, gate)),
+        );
+    }
+    checks.extend(left_out(report, gate));
+    for (warning, rows) in &report.warnings {
+        let name = if warning.starts_with("unreadable_") { "unreadable_value" } else { warning };
+        #[allow(clippy::cast_precision_loss)]
+        let value = (*rows as f64, 0.0);
+        let detail = format!("{warning}: {}", counted(*rows, "row"));
+        checks.push(gate.check(name, None, value, detail));
+    }
+    checks.extend(last.into_iter().flat_map(|last| drift::checks(report, last, gate)));
+    checks
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn row_counts(set: DataSet, now: u64, last: u64, gate: &Gate) -> [Check; 2] {
+    let growth = now as f64 / last as f64 - 1.0;
+    let detail = |changed: &str| format!("the valid {} {changed} from {last} to {now}", set.noun());
+    let (fell, rose) = if growth < 0.0 { ("fell", "fell") } else { ("rose", "rose") };
+    [
+        gate.check("row_drop", Some(set), ((-growth).max(0.0), gate.max_row_drop), detail(fell)),
+        gate.check("row_growth", Some(set), (growth.max(0.0), gate.max_row_growth), detail(rose)),
+    ]
+}
+
+/// The money that is left out, of what is sold.
+#[allow(clippy::cast_precision_loss)]
+fn left_out(report: &QualityReport, gate: &Gate) -> Option<Check> {
+    let sold: i64 = report.accounts.iter().map(|account| account.sales).sum();
+    let entries = report.accounts.iter().flat_map(|account| account.left_out.values());
+    let left_out: u64 = entries.map(|entry| entry.sum.unsigned_abs()).sum();
+    if report.accounts.is_empty() {
+        return None;
+    }
+    let share = if sold > 0 { left_out as f64 / sold as f64 } else { f64::from(left_out > 0) };
+    let detail = format!("rows with {:.2} % of what is sold are left out", 100.0 * share);
+    Some(gate.check("left_out", Some(DataSet::Purchases), (share, gate.max_left_out), detail))
+}
+
 /// Stops a run whose sources look broken, unless the operator forces it. `last` is the report of
 /// the last published run.
 ///
@@ -43,7 +91,7 @@ pub(super) fn counts(cleaned: &Cleaned) -> Result<DataSetQuality> {
 pub fn check_gate(
     report: &QualityReport,
     last: Option<&QualityReport>,
-    gate: Gate,
+    gate: &Gate,
     is_forced: bool,
 ) -> Result<()> {
     let purchases = &report.data_sets[DataSet::Purchases];
@@ -55,43 +103,29 @@ pub fn check_gate(
             reasons(purchases),
         )));
     }
-    if is_forced {
-        return Ok(());
+    let checks = checks(report, last, gate);
+    let closes = |check: &&Check| !check.holds && check.severity == Severity::Block;
+    match checks.iter().find(closes).filter(|_| !is_forced) {
+        None => Ok(()),
+        Some(check) => Err(PipelineError::Gate(format!("{}, {}", check.detail, limit_of(check)))),
     }
-    for (set, quality) in report.data_sets.iter() {
-        check_data_set(set, quality, last.map(|last| &last.data_sets[set]), gate)?;
-    }
-    Ok(())
 }
 
-fn check_data_set(
-    set: DataSet,
-    quality: &DataSetQuality,
-    last: Option<&DataSetQuality>,
-    gate: Gate,
-) -> Result<()> {
-    if quality.reject_ratio() > gate.max_reject_ratio {
-        return Err(PipelineError::Gate(format!(
-            "{:.1} % of the {} were rejected{}, more than quality.max_reject_ratio = {}",
-            100.0 * quality.reject_ratio(),
-            set.noun(),
-            reasons(quality),
-            gate.max_reject_ratio,
-        )));
-    }
-    let Some(last) = last.filter(|last| last.rows_valid > 0) else { return Ok(()) };
-    #[allow(clippy::cast_precision_loss)]
-    let drop = 1.0 - quality.rows_valid as f64 / last.rows_valid as f64;
-    if drop > gate.max_row_drop {
-        return Err(PipelineError::Gate(format!(
-            "the valid {} fell from {} to {}, by more than quality.max_row_drop = {}",
-            set.noun(),
-            last.rows_valid,
-            quality.rows_valid,
-            gate.max_row_drop,
-        )));
-    }
-    Ok(())
+/// What a check that does not hold exceeds, and the setting that says so.
+fn limit_of(check: &Check) -> String {
+    let setting = match check.name.as_str() {
+        "reject_ratio" => "max_reject_ratio",
+        "row_drop" => "max_row_drop",
+        "row_growth" => "max_row_growth",
+        "left_out" => "max_left_out",
+        "null_share" => "max_null_rise",
+        "new_categories" => "max_new_share",
+        "amount_mean" => "max_mean_change",
+        "amount_drift" => "max_drift",
+        name => return format!("and quality.severity.{name} is \"block\""),
+    };
+    let verb = if check.name == "row_drop" { "by more than" } else { "more than" };
+    format!("{verb} quality.{setting} = {}", check.limit)
 }
 
 fn reasons(quality: &DataSetQuality) -> String {

@@ -4,8 +4,8 @@
 
 use polars::prelude::*;
 
-use super::columns::{LINE_NUMBER, ROW_KIND, RowKind};
-use super::raw_table::{RawFile, RawTable};
+use super::columns::{LINE_NUMBER, ROW_KIND, RowKind, SOURCE_FILE};
+use super::raw_table::{KnownBy, RawFile, RawTable};
 use super::values::amounts::{AmountColumn, AmountForm, Amounts};
 use super::values::countries::country_name;
 use super::values::dates::{DateColumn, DateForm, DateProblem};
@@ -31,6 +31,8 @@ pub(super) struct Values<T> {
     pub(super) blanks: Vec<bool>,
     /// Sentences about how files were read, where that is not plain.
     pub(super) notes: Vec<String>,
+    /// How each file was read, with what shows it: the position of the file and a sentence.
+    pub(super) forms: Vec<(usize, String)>,
 }
 
 /// What a cell of an identifier column is.
@@ -134,21 +136,74 @@ impl Raw {
         fallback: Option<DateOrder>,
     ) -> Result<Values<Vec<Option<i64>>>> {
         let cells = self.cells(column)?;
-        let (mut values, mut blanks, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut values, mut blanks) = (Vec::new(), Vec::new());
+        let (mut notes, mut forms) = (Vec::new(), Vec::new());
         let mut cells_left = cells.iter();
-        for file in &self.files {
+        for (position, file) in self.files.iter().enumerate() {
             let mut dates = DateColumn::new(file.reading.two_digit_years);
             for cell in cells_left.by_ref().take(file.rows.len()) {
                 let cell = cell.and_then(texts::value);
                 blanks.push(cell.is_none());
                 dates.push(cell.as_deref());
             }
-            let read = dates.finish(fallback.or(file.reading.date_order));
+            let mut read = dates.finish(fallback.or(file.reading.date_order));
+            let mut elsewhere = None;
+            if let Err(DateProblem::Undecided { .. }) = read
+                && let Some((order, proof)) = self.order_elsewhere(column, position)?
+            {
+                elsewhere = Some(format!(
+                    "{column} is read {}, as {proof} shows; no cell of its own does",
+                    order_text(order)
+                ));
+                read = self.date_column(column, file)?.finish(Some(order));
+            }
             let (read, form) = read.map_err(|problem| self.date_error(column, file, problem))?;
             values.extend(read);
-            notes.extend(self.date_note(column, file, form));
+            let note = elsewhere.as_ref().map(|elsewhere| format!("{}: {elsewhere}", file.name));
+            notes.extend(note.or_else(|| self.date_note(column, file, form)));
+            let form = elsewhere.or_else(|| self.date_form(column, file, form));
+            forms.extend(form.map(|form| (position, form)));
         }
-        Ok(Values { cells: values, blanks, notes })
+        Ok(Values { cells: values, blanks, notes, forms })
+    }
+
+    /// The cells of a column in the rows of a file.
+    fn date_column(&self, column: &str, file: &RawFile) -> Result<DateColumn> {
+        let mut dates = DateColumn::new(file.reading.two_digit_years);
+        let cells = self.cells(column)?.iter().skip(file.rows.start).take(file.rows.len());
+        cells.for_each(|cell| dates.push(cell.and_then(texts::value).as_deref()));
+        Ok(dates)
+    }
+
+    /// The order of day and month that something else than the column shows, and what shows it: another column
+    /// of the file, else the same column of another file with the same profile.
+    fn order_elsewhere(
+        &self,
+        column: &str,
+        position: usize,
+    ) -> Result<Option<(DateOrder, String)>> {
+        let file = &self.files[position];
+        let is_other = |other: &&Column| {
+            let name = other.name().as_str();
+            name != column && !name.starts_with('~') && name != SOURCE_FILE && other.str().is_ok()
+        };
+        for other in self.frame.columns().iter().filter(is_other) {
+            if let Some((order, row)) = self.date_column(other.name(), file)?.proof() {
+                let shown = self.shown(other.name(), file.rows.start + row);
+                return Ok(Some((order, format!("its column {}, {shown},", other.name()))));
+            }
+        }
+        let same = self.files.iter().enumerate().filter(|(index, other)| {
+            // Files that the settings map may be of different systems.
+            *index != position && other.profile == file.profile && file.known_by != KnownBy::Mapping
+        });
+        for (_, other) in same {
+            if let Some((order, row)) = self.date_column(column, other)?.proof() {
+                let shown = self.shown(column, other.rows.start + row);
+                return Ok(Some((order, format!("{}, {shown},", other.name))));
+            }
+        }
+        Ok(None)
     }
 
     /// What is worth saying about how the dates of a file were read.
@@ -173,6 +228,42 @@ impl Raw {
                 Some(format!("{}: {column} is read month first, as {why}", file.name))
             }
             (DateOrder::DayFirst, _) => None,
+        }
+    }
+
+    /// How the dates of a file were read, where day and month could be confused.
+    fn date_form(&self, column: &str, file: &RawFile, form: DateForm) -> Option<String> {
+        if form.is_serial {
+            return Some(format!("{column}: a spreadsheet's numbers of days since 1899-12-30"));
+        }
+        let (order, proof) = form.order?;
+        let order = order_text(order);
+        Some(match proof {
+            Some(row) => {
+                format!("{column}: {order}, as {} shows", self.shown(column, file.rows.start + row))
+            }
+            None => {
+                format!("{column}: {order}, as the settings or the profile say; no cell shows it")
+            }
+        })
+    }
+
+    /// How the amounts of a file were read, where cells show it.
+    fn amount_form(&self, column: &str, file: &RawFile, form: &AmountForm) -> Option<String> {
+        let shown = |row: usize| self.shown(column, file.rows.start + row);
+        match (form.point, form.comma) {
+            (Some((row, _)), None) => {
+                Some(format!("{column}: decimals after a point, as {} shows", shown(row)))
+            }
+            (None, Some((row, _))) => {
+                Some(format!("{column}: decimals after a comma, as {} shows", shown(row)))
+            }
+            (Some((point, points)), Some((comma, commas))) => Some(format!(
+                "{column}: decimals after a point ({points} times, as {}) and after a comma ({commas} times, as {})",
+                shown(point),
+                shown(comma)
+            )),
+            (None, None) => None,
         }
     }
 
@@ -203,11 +294,13 @@ impl Raw {
         let cells = self.cells(column)?;
         if cells.null_count() == cells.len() {
             let cells = Amounts { values: vec![None; self.height()], ..Amounts::default() };
-            return Ok(Values { cells, blanks: vec![true; self.height()], notes: Vec::new() });
+            let (notes, forms) = (Vec::new(), Vec::new());
+            return Ok(Values { cells, blanks: vec![true; self.height()], notes, forms });
         }
-        let (mut all, mut blanks, mut notes) = (Amounts::default(), Vec::new(), Vec::new());
+        let (mut all, mut blanks) = (Amounts::default(), Vec::new());
+        let (mut notes, mut forms) = (Vec::new(), Vec::new());
         let mut cells_left = cells.iter();
-        for file in &self.files {
+        for (position, file) in self.files.iter().enumerate() {
             let start = file.rows.start;
             let mut amounts = AmountColumn::default();
             for cell in cells_left.by_ref().take(file.rows.len()) {
@@ -220,8 +313,9 @@ impl Raw {
             all.ambiguous.extend(read.ambiguous.iter().map(|(row, value)| (start + row, *value)));
             all.currencies.extend(read.currencies.iter().map(|(row, code)| (start + row, *code)));
             notes.extend(self.amount_note(column, file, &read.form));
+            forms.extend(self.amount_form(column, file, &read.form).map(|form| (position, form)));
         }
-        Ok(Values { cells: all, blanks, notes })
+        Ok(Values { cells: all, blanks, notes, forms })
     }
 
     /// What is worth saying about how the amounts of a file were read.
@@ -280,6 +374,13 @@ impl Raw {
             }
         }
         Ok(identifiers)
+    }
+}
+
+fn order_text(order: DateOrder) -> &'static str {
+    match order {
+        DateOrder::DayFirst => "day first",
+        DateOrder::MonthFirst => "month first",
     }
 }
 

@@ -29,6 +29,8 @@ pub struct RawFile {
     pub reading: Reading,
     /// What its columns are known by.
     pub known_by: KnownBy,
+    /// The name of its profile.
+    pub profile: String,
 }
 
 /// What the columns of a file are known by.

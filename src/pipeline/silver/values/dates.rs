@@ -43,6 +43,16 @@ impl DateColumn {
         Self { two_digit_years, ..Self::default() }
     }
 
+    /// The order of day and month that cells prove, with the first row that does; `None` where none does, and
+    /// where both are proved.
+    pub(crate) fn proof(&self) -> Option<(DateOrder, usize)> {
+        match (self.day_first, self.month_first) {
+            (Some(row), None) => Some((DateOrder::DayFirst, row)),
+            (None, Some(row)) => Some((DateOrder::MonthFirst, row)),
+            _ => None,
+        }
+    }
+
     /// Adds the cell of the next row; `None` for an empty one.
     pub(crate) fn push(&mut self, cell: Option<&str>) {
         let row = self.values.len();

@@ -1,0 +1,176 @@
+//! The records of a CSV file, as its verdict says, with the line each starts on.
+//!
+//! Files are read as streams, never held as a whole. Corrected records take the place of those of the
+//! file. What records mean is not known here: see [`super::rows`] and [`super::rejects`].
+
+use std::borrow::Cow;
+
+use super::container::unpack;
+use super::corrections::{Correction, Corrections};
+use super::lines::LineTracker;
+use super::source::SourceText;
+use super::text::{blanks_as_tabs, decode, is_blank, skip_lines, transcode};
+use crate::domain::verdict::{Encoding, Quoting};
+use crate::pipeline::{PipelineError, Result};
+
+/// Bytes the parser asks for at a time.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// A file whose header has been read.
+pub(super) struct Records<'a> {
+    name: String,
+    encoding: Encoding,
+    /// Cells that the header has.
+    width: usize,
+    reader: csv::Reader<LineTracker<'a>>,
+    record: csv::ByteRecord,
+    line: i64,
+    corrections: Corrections,
+    /// What takes the place of the cells of the present record.
+    correction: Option<Correction>,
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn open(file: SourceText<'a>) -> Result<Self> {
+        let SourceText { name, verdict, bytes, corrections } = file;
+        let unreadable = |source| PipelineError::Unreadable { file: name.clone(), source };
+        let bytes =
+            unpack(bytes, verdict.container, verdict.sheet.as_deref()).map_err(unreadable)?;
+        let mut text = transcode(bytes, verdict.encoding, verdict.has_mark).map_err(unreadable)?;
+        let lines_before = verdict.header_line.saturating_sub(1);
+        skip_lines(text.as_mut(), lines_before).map_err(unreadable)?;
+        let lines = i64::try_from(lines_before).unwrap_or(i64::MAX);
+        let escape = (verdict.quoting == Quoting::Backslash).then_some(b'\\');
+        let mut separator = u8::try_from(verdict.separator).unwrap_or(b',');
+        if separator == b' ' {
+            // Cells stand apart by any number of blanks.
+            (text, separator) = (blanks_as_tabs(text), b'\t');
+        }
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .escape(escape)
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(BUFFER_BYTES)
+            .from_reader(LineTracker::new(text, lines));
+        let mut record = csv::ByteRecord::new();
+        if verdict.header_line > 0 {
+            reader.read_byte_record(&mut record).map_err(|error| read_error(&name, error))?;
+        }
+        Ok(Self {
+            encoding: verdict.encoding,
+            width: verdict.columns.len(),
+            reader,
+            record,
+            line: 0,
+            corrections,
+            correction: None,
+            name,
+        })
+    }
+
+    /// The file's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Goes to the next record with a filled cell; whether there is one. What a spreadsheet leaves below its
+    /// last row is not a record, nor is one whose correction is empty.
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        loop {
+            match self.step()? {
+                None => return Ok(false),
+                Some(true) => return Ok(true),
+                Some(false) => {}
+            }
+        }
+    }
+
+    /// Goes to the next record; whether it has a filled cell, `None` at the end.
+    pub(super) fn step(&mut self) -> Result<Option<bool>> {
+        let more = self.reader.read_byte_record(&mut self.record);
+        if !more.map_err(|error| read_error(&self.name, error))? {
+            return Ok(None);
+        }
+        let start = self.record.position().map_or(0, csv::Position::byte);
+        self.line = self.reader.get_mut().line_of_record_at(start);
+        self.correction = self
+            .corrections
+            .remove(&self.line)
+            .map(|correction| correction.without_shortened(|index| self.original(index)));
+        let is_blank_cell = |index| is_blank(self.cell(index).unwrap_or_default().as_bytes());
+        let is_empty = match &self.correction {
+            None => self.record.iter().all(is_blank),
+            Some(correction) => correction.surplus.is_none() && (0..self.width).all(is_blank_cell),
+        };
+        Ok(Some(!is_empty))
+    }
+
+    /// The line that the present record starts on.
+    pub(super) fn line(&self) -> i64 {
+        self.line
+    }
+
+    /// The correction that was applied to the present record.
+    pub(super) fn correction(&self) -> Option<&Correction> {
+        self.correction.as_ref()
+    }
+
+    /// The corrections of records that have not been met so far.
+    pub(super) fn corrections_left(&self) -> &Corrections {
+        &self.corrections
+    }
+
+    /// A cell of the present record; `None` where it has none.
+    pub(super) fn cell(&self, index: usize) -> Option<Cow<'_, str>> {
+        if let Some(correction) = &self.correction
+            && let Some(cell) = correction.cells.get(index).and_then(Option::as_deref)
+        {
+            return Some(Cow::Borrowed(cell));
+        }
+        self.original(index)
+    }
+
+    /// A cell of the present record as the file has it.
+    pub(super) fn original(&self, index: usize) -> Option<Cow<'_, str>> {
+        self.record.get(index).map(|cell| decode(without_zeros(cell), self.encoding))
+    }
+
+    /// The cells of the present record up to the last one of the header.
+    pub(super) fn cells(&self) -> Vec<Cow<'_, str>> {
+        let width = self.width.min(match &self.correction {
+            None => self.record.len(),
+            Some(_) => self.width,
+        });
+        (0..width).map(|index| self.cell(index).unwrap_or_default()).collect()
+    }
+
+    /// The cells beyond the header if any of them is filled.
+    pub(super) fn surplus(&self) -> Option<String> {
+        if let Some(correction) = &self.correction {
+            return correction.surplus.clone();
+        }
+        if self.record.len() <= self.width {
+            return None;
+        }
+        let beyond = || self.record.iter().skip(self.width);
+        let texts = beyond().map(|cell| decode(cell, self.encoding));
+        beyond().any(|cell| !is_blank(cell)).then(|| texts.collect::<Vec<_>>().join(","))
+    }
+}
+
+/// A cell without the zeros around it, as padded fields have them.
+fn without_zeros(cell: &[u8]) -> &[u8] {
+    let Some(start) = cell.iter().position(|byte| *byte != 0) else { return &[] };
+    let end = cell.iter().rposition(|byte| *byte != 0).map_or(start, |end| end + 1);
+    &cell[start..end]
+}
+
+/// Why the next record cannot be read: the parser refuses none, so it is the bytes.
+fn read_error(name: &str, error: csv::Error) -> PipelineError {
+    let source = match error.into_kind() {
+        csv::ErrorKind::Io(source) => source,
+        other => std::io::Error::other(format!("{other:?}")),
+    };
+    PipelineError::Unreadable { file: name.to_owned(), source }
+}
