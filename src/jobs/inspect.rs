@@ -4,16 +4,14 @@ use super::corrections::{self, Loaded};
 use super::error::RefreshError;
 use super::sources::{self, Sources};
 use crate::blocking::compute;
-use crate::domain::data_set::PerDataSet;
 use crate::domain::files::UnreadFile;
 use crate::domain::inspection::{InspectedFile, Inspection};
 use crate::domain::time::Timestamp;
 use crate::error_chain::describe;
 use crate::lake::{Lake, Layer};
-use crate::pipeline::silver::Gate;
 use crate::pipeline::silver::quality::check_gate;
-use crate::pipeline::silver::{CleaningOptions, CleaningRules, RawTable, Silver, clean};
-use crate::sources::{SourceOptions, read};
+use crate::pipeline::silver::{CleaningOptions, CleaningRules, Gate, Silver, clean};
+use crate::sources::{SourceOptions, read_all};
 
 /// How a run would judge.
 #[derive(Debug, Clone)]
@@ -87,15 +85,7 @@ async fn silver_of(
     let texts = sources::texts(lake, Layer::Sources, &sources.files, corrections);
     let rules = judgement.cleaning.clone();
     let options = CleaningOptions { run_start: Timestamp::now(), rules };
-    compute(move || {
-        let mut raw = PerDataSet::from_fn(|_| RawTable::default());
-        for (set, texts) in texts {
-            raw[set] = read(set, texts)?;
-        }
-        clean(raw, &options)
-    })
-    .await
-    .map_err(RefreshError::from)
+    Ok(compute(move || clean(read_all(texts)?, &options)).await?)
 }
 
 fn unread_file(unread: &UnreadFile) -> InspectedFile {

@@ -1,6 +1,6 @@
 //! What a file is and how it is read: one look at all of it, in bounded memory.
 
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, BufRead};
 
 use super::columns::resolve;
 use super::container::{container_of, peek, unpack, workbook};
@@ -154,10 +154,10 @@ struct Place<'o> {
 
 impl Place<'_> {
     /// Looks at the text of a file, or of a sheet.
-    fn look_text(self, mut bytes: Bytes<'_>, sheet: Option<String>) -> Look<Verdict> {
+    fn look_text(self, bytes: Bytes<'_>, sheet: Option<String>) -> Look<Verdict> {
         let Self { name, options, mapping, announced, container } = self;
         let reading = |error| Failure::reading(error, container);
-        let prefix = take(bytes.as_mut(), PREFIX_BYTES).map_err(reading)?;
+        let (prefix, bytes) = peek(bytes, PREFIX_BYTES).map_err(reading)?;
         if let Some(problem) = known_format(&prefix) {
             return Err(Failure::unknown(problem));
         }
@@ -166,7 +166,6 @@ impl Place<'_> {
         if is_binary(&prefix) && by_prefix.is_none() {
             return Err(Failure::unknown("it is not a text table"));
         }
-        let bytes: Bytes<'_> = Box::new(io::Cursor::new(prefix).chain(bytes));
         let mut text = transcode(bytes, encoding, has_mark).map_err(reading)?;
         let (head, header) =
             read_header(text.as_mut(), options, mapping).map_err(|failure| match failure {

@@ -42,6 +42,6 @@ pub use options::{FileMapping, SourceOptions, UnknownFiles};
 pub use order::{is_candidate, is_hidden, reading_order};
 pub use profile::{is_column, newer_columns, set_by_kind};
 pub use profiles::{Profile, built_in as built_in_profiles};
-pub use read::{is_read_for, read, read_in_memory, read_purchases, system_of_sales};
+pub use read::{is_read_for, read_all, read_in_memory, read_purchases, system_of_sales};
 pub use rejects::{Documented, changes_as_csv, document, read_rejects};
 pub use source::SourceText;

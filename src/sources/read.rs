@@ -66,6 +66,18 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
     Ok(RawTable { frame: raw.finish()?, files, notes })
 }
 
+/// Reads the files of every data set.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_all(texts: PerDataSet<Vec<SourceText<'_>>>) -> Result<PerDataSet<RawTable>> {
+    let mut tables = PerDataSet::from_fn(|_| RawTable::default());
+    for (set, texts) in texts {
+        tables[set] = read(set, texts)?;
+    }
+    Ok(tables)
+}
+
 /// Reads the files that are lookup tables.
 ///
 /// # Errors
@@ -143,11 +155,7 @@ pub fn read_in_memory<B: AsRef<[u8]>>(
         }
         texts
     });
-    let mut tables = PerDataSet::from_fn(|_| RawTable::default());
-    for (set, texts) in by_set {
-        tables[set] = read(set, texts)?;
-    }
-    Ok(tables)
+    read_all(by_set)
 }
 
 /// Detects and reads a file of purchases, whatever its name; `open` opens it, twice.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::records::Records;
 use super::source::SourceText;
-use crate::domain::formula::neutralised;
+use crate::domain::formula::{neutralised, restored};
 use crate::domain::reasons::hint;
 use crate::domain::rejects::{CHANGES_HEADER, CellChange, OWN_COLUMNS, RejectedRecord};
 use crate::pipeline::{PipelineError, Result};
@@ -121,7 +121,6 @@ pub fn changes_as_csv(changes: &[CellChange]) -> Result<Vec<u8>> {
 /// # Errors
 /// [`PipelineError::BadSource`] when it is not such a file.
 pub fn read_rejects(name: &str, csv: &[u8]) -> Result<Vec<RejectedRecord>> {
-    use crate::domain::formula::restored;
     let bad = |error: csv::Error| PipelineError::BadSource {
         file: name.to_owned(),
         problem: format!("it is not a CSV file of rejects: {error}"),

@@ -1,6 +1,7 @@
 //! Rejected and corrected records, written as CSV beside silver for the shop.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -11,7 +12,7 @@ use crate::blocking::spawn_blocking;
 use crate::domain::files::{RejectsFile, SilverFiles, SourceFile, TableFile};
 use crate::domain::rejects::CellChange;
 use crate::jobs::corrections::Loaded;
-use crate::jobs::error::{RefreshError, Result};
+use crate::jobs::error::Result;
 use crate::jobs::sources;
 use crate::lake::Layer;
 use crate::lake::keys::Folder;
@@ -35,10 +36,11 @@ impl Refresher {
         if let StartFrom::Silver(files) = &new.start_from {
             return self.copy_documents(new.folder, files, steps).await;
         }
-        let mut rejected: BTreeMap<String, Lines> = BTreeMap::new();
-        for frame in silver.rejected.values() {
-            rejected.extend(rejected_lines(frame)?);
-        }
+        let frames = silver.rejected.clone();
+        let lines =
+            move || frames.values().map(rejected_lines).collect::<std::result::Result<_, _>>();
+        let by_set: Vec<BTreeMap<String, Lines>> = spawn_blocking(lines).await?;
+        let mut rejected: BTreeMap<String, Lines> = by_set.into_iter().flatten().collect();
         let (mut written, mut changes, mut unmatched) = (Vec::new(), Vec::new(), Vec::new());
         let mut corrected: BTreeMap<String, u64> = BTreeMap::new();
         for source in &new.sources {
@@ -47,12 +49,15 @@ impl Refresher {
             if lines.is_empty() && of_file.is_empty() {
                 continue;
             }
-            let Some(text) = sources::text(&self.lake, Layer::Bronze, source, of_file) else {
-                continue;
+            let lines = Arc::new(lines);
+            let go_through = async || {
+                let text = sources::text(&self.lake, Layer::Bronze, source, of_file.clone());
+                let (sha256, lines) = (source.sha256.clone(), Arc::clone(&lines));
+                let document = move || text.map(|text| document(text, &sha256, &lines)).transpose();
+                Ok(spawn_blocking(document).await?)
             };
-            let sha256 = source.sha256.clone();
-            let go_through = move || Ok::<_, RefreshError>(document(text, &sha256, &lines)?);
-            let found = spawn_blocking(go_through).await?;
+            let read = steps.retry("reading rejected rows", go_through).await?;
+            let Some(found) = read else { continue };
             changes.extend(found.changes);
             for (from, rows) in found.corrected {
                 *corrected.entry(from).or_default() += rows;
@@ -105,7 +110,7 @@ impl Refresher {
     ) -> Result<(Vec<RejectsFile>, Option<TableFile>)> {
         let mut written = Vec::with_capacity(files.rejects.len());
         for (number, rejects) in files.rejects.iter().enumerate() {
-            let csv = self.lake.get_file(Layer::Silver, &rejects.file).await?;
+            let csv = self.read_document(&rejects.file, steps).await?;
             let path = folder.copied_rejects(rejects.data_set, number);
             let file = self.write_bytes(path, csv, steps).await?;
             written.push(RejectsFile { file, ..rejects.clone() });
@@ -113,11 +118,16 @@ impl Refresher {
         let changes = match &files.changes {
             None => None,
             Some(changes) => {
-                let csv = self.lake.get_file(Layer::Silver, changes).await?;
+                let csv = self.read_document(changes, steps).await?;
                 Some(self.write_bytes(folder.changes(), csv, steps).await?)
             }
         };
         Ok((written, changes))
+    }
+
+    async fn read_document(&self, file: &TableFile, steps: &Steps<'_>) -> Result<Bytes> {
+        let read = async || Ok(self.lake.get_file(Layer::Silver, file).await?);
+        steps.retry("reading rejected rows", read).await
     }
 
     async fn write_bytes(

@@ -22,7 +22,7 @@ use crate::pipeline::PipelineError;
 use crate::pipeline::silver::quality::{check_gate, checks};
 use crate::pipeline::silver::{self, Silver, partition};
 use crate::runs::{Flow, RowCounts, RunQuality, Step};
-use crate::sources::read;
+use crate::sources::read_all;
 
 /// Silver of a new generation.
 pub(super) struct NewSilver {
@@ -155,13 +155,7 @@ impl Refresher {
         let clean = async || {
             let texts = sources::texts(&self.lake, Layer::Bronze, files, corrections);
             let options = options.clone();
-            let clean = move || {
-                let mut raw = PerDataSet::from_fn(|_| silver::RawTable::default());
-                for (set, texts) in texts {
-                    raw[set] = read(set, texts)?;
-                }
-                silver::clean(raw, &options)
-            };
+            let clean = move || silver::clean(read_all(texts)?, &options);
             Ok(compute(clean).await?)
         };
         let mut silver = match steps.retry("reading and cleaning the source files", clean).await {

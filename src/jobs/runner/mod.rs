@@ -18,6 +18,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 pub use self::state::OpenRefresher;
@@ -150,6 +151,14 @@ impl Runner {
     }
 }
 
+/// What work on the runner's runtime gave; `describe` tells why it failed, if it did not panic.
+fn joined<T, E>(
+    ended: Result<Result<T, E>, JoinError>,
+    describe: impl FnOnce(E) -> StartError,
+) -> Result<T, StartError> {
+    ended.map_err(|error| StartError::Failed(error.into()))?.map_err(describe)
+}
+
 #[async_trait]
 impl RunControl for Runner {
     type Error = StoreError;
@@ -177,12 +186,10 @@ impl RunControl for Runner {
             let lake = (inner.open_refresher)().map_err(DiffError::from)?.lake;
             diff(inner.store.as_ref(), &lake, from, to).await
         });
-        match compared.await {
-            Ok(Ok(diff)) => Ok(diff),
-            Ok(Err(error @ DiffError::NoGeneration(..))) => Err(StartError::NotFound(error.into())),
-            Ok(Err(error)) => Err(StartError::Failed(error.into())),
-            Err(error) => Err(StartError::Failed(error.into())),
-        }
+        joined(compared.await, |error| match error {
+            DiffError::NoGeneration(..) => StartError::NotFound(error.into()),
+            _ => StartError::Failed(error.into()),
+        })
     }
 
     async fn inspect(&self) -> Result<Inspection, StartError> {
@@ -191,22 +198,14 @@ impl RunControl for Runner {
             let refresher = (inner.open_refresher)()?;
             inspect(&refresher.lake, &refresher.judgement()).await
         });
-        match inspected.await {
-            Ok(Ok(inspection)) => Ok(inspection),
-            Ok(Err(error)) => Err(StartError::Failed(error.into())),
-            Err(error) => Err(StartError::Failed(error.into())),
-        }
+        joined(inspected.await, |error: RefreshError| StartError::Failed(error.into()))
     }
 
     async fn rejects(&self, file: &RejectsFile) -> Result<Vec<RejectedRecord>, StartError> {
         let csv = self.silver_file(&file.file).await?;
         let name = file.source.clone();
         let read = self.0.runtime.spawn_blocking(move || read_rejects(&name, &csv));
-        match read.await {
-            Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(error)) => Err(StartError::Failed(error.into())),
-            Err(error) => Err(StartError::Failed(error.into())),
-        }
+        joined(read.await, |error| StartError::Failed(error.into()))
     }
 
     async fn silver_file(&self, file: &TableFile) -> Result<Bytes, StartError> {
@@ -215,14 +214,10 @@ impl RunControl for Runner {
             let lake = (inner.open_refresher)()?.lake;
             Ok(lake.get_file(Layer::Silver, &file).await?)
         });
-        match read.await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(RefreshError::Lake(error @ LakeError::Missing(_)))) => {
-                Err(StartError::NotFound(error.into()))
-            }
-            Ok(Err(error)) => Err(StartError::Failed(error.into())),
-            Err(error) => Err(StartError::Failed(error.into())),
-        }
+        joined(read.await, |error| match error {
+            RefreshError::Lake(error @ LakeError::Missing(_)) => StartError::NotFound(error.into()),
+            error => StartError::Failed(error.into()),
+        })
     }
 
     async fn cancel(&self, run: u64) -> Result<(), StoreError> {
