@@ -76,7 +76,16 @@ fn prepare(file: &str, customers: u32) {
     let silver = silver::clean(raw, &options).unwrap();
     let mut fact = silver
         .purchases()
-        .select(["id_achat", "id_client", "date_achat", "montant", "produit"])
+        .select([
+            "id_achat",
+            "id_client",
+            "date_achat",
+            "montant",
+            "produit",
+            "id_commande",
+            "ligne",
+            "type",
+        ])
         .unwrap();
     ParquetWriter::new(std::fs::File::create(file).unwrap()).finish(&mut fact).unwrap();
 }

@@ -89,7 +89,9 @@ pub(super) struct GenerateArgs {
     /// Number of customers
     #[arg(long, default_value_t = 5_000, value_name = "N")]
     customers: u32,
-    /// Number of purchases by customers; in formats other than goldsmith, 4 in 100 more are of guests
+    /// Number of orders of customers; those of guests, 4 in 100 more, come on top
+    ///
+    /// An order has a row for each of its products, and another one for each that is given back.
     #[arg(long, default_value_t = 60_000, value_name = "M")]
     purchases: u32,
     /// Seed of the random generator; the same seed gives the same files

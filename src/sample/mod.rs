@@ -23,6 +23,8 @@ use serde_json::json;
 
 pub use spec::{Files, Format, SampleError, Spec};
 
+use corruption::InjectedRejects;
+use formats::goldsmith;
 use population::Population;
 use products::Products;
 use shop::Shop;
@@ -45,30 +47,7 @@ const MAX_PURCHASES: u32 = 100_000_000;
 /// # Errors
 /// [`SampleError::Impossible`] for numbers that no shop has.
 pub fn generate(spec: Spec) -> Result<Files, SampleError> {
-    check(spec)?;
-    let population = population::simulate(spec, &mut stream(spec, 1))?;
-    let mut customers = clients(&people::customers(&population.signups, &mut stream(spec, 2))?);
-    let mut purchases = products::rows(&population, &mut stream(spec, 3))?;
-    let injected =
-        corruption::corrupt(spec.dirty, &mut customers, &mut purchases, &mut stream(spec, 4));
-    let purchases = to_csv(&products::HEADER, &purchases)?;
-    let customers = to_csv(&CLIENTS, &customers)?;
-    let truth = json!({
-        "about": "The true parameters of the population that clients.csv and achats.csv beside this file were drawn from.",
-        "seed": spec.seed,
-        "customers": spec.customers,
-        "purchases": spec.purchases,
-        "from": Timestamp(population::START_MICROS),
-        "until": Timestamp(population::END_MICROS),
-        "purchase_process": population.truth,
-        "injected_rejects": injected,
-        "sha256": { "achats.csv": sha256_hex(&purchases), "clients.csv": sha256_hex(&customers) },
-    });
-    Ok(vec![
-        (GROUND_TRUTH, (serde_json::to_string_pretty(&truth)? + "\n").into_bytes()),
-        ("achats.csv", purchases),
-        ("clients.csv", customers),
-    ])
+    export(spec, Format::Goldsmith)
 }
 
 /// Generates a sample as a system would export it: the same shop in every format.
@@ -77,11 +56,8 @@ pub fn generate(spec: Spec) -> Result<Files, SampleError> {
 /// [`SampleError::Impossible`] for numbers that no shop has, and for invalid rows in another format than
 /// [`Format::Goldsmith`].
 pub fn export(spec: Spec, format: Format) -> Result<Files, SampleError> {
-    if format == Format::Goldsmith {
-        return generate(spec);
-    }
     check(spec)?;
-    if spec.dirty > 0.0 {
+    if spec.dirty > 0.0 && format != Format::Goldsmith {
         return Err(SampleError::Impossible(format!(
             "--dirty is for the format {} only",
             Format::Goldsmith.as_str()
@@ -89,21 +65,40 @@ pub fn export(spec: Spec, format: Format) -> Result<Files, SampleError> {
     }
     let population = population::simulate(spec, &mut stream(spec, 1))?;
     let shop = shop_of(spec, &population)?;
-    let exported = formats::files(format, &shop)?;
+    let (exported, injected) = match format {
+        Format::Goldsmith => own_files(spec, &shop)?,
+        _ => (formats::files(format, &shop)?, InjectedRejects::new()),
+    };
     let hashes = exported.iter().map(|(name, bytes)| (*name, sha256_hex(bytes)));
     let truth = json!({
         "about": "What is true of the shop that the files beside this one are an export of.",
         "format": format.as_str(),
         "seed": spec.seed,
+        "customers": spec.customers,
+        "purchases": spec.purchases,
         "from": Timestamp(population::START_MICROS),
         "until": Timestamp(population::END_MICROS),
         "purchase_process": population.truth,
         "totals": truth::totals(&shop),
         "bought_together": truth::pairs(&shop),
+        "injected_rejects": injected,
         "sha256": hashes.collect::<BTreeMap<_, _>>(),
     });
     let truth = (serde_json::to_string_pretty(&truth)? + "\n").into_bytes();
     Ok(std::iter::once((GROUND_TRUTH, truth)).chain(exported).collect())
+}
+
+/// `achats.csv` and `clients.csv`, with the invalid rows that were added.
+fn own_files(spec: Spec, shop: &Shop) -> Result<(Files, InjectedRejects), SampleError> {
+    let mut customers = goldsmith::customer_rows(shop);
+    let mut purchases = goldsmith::purchase_rows(shop);
+    let injected =
+        corruption::corrupt(spec.dirty, &mut customers, &mut purchases, &mut stream(spec, 4));
+    let files = vec![
+        ("achats.csv", to_csv(&goldsmith::PURCHASES, &purchases)?),
+        ("clients.csv", to_csv(&goldsmith::CUSTOMERS, &customers)?),
+    ];
+    Ok((files, injected))
 }
 
 /// Checks that a shop can have these numbers.
@@ -144,20 +139,6 @@ fn shop_of(spec: Spec, population: &Population) -> Result<Shop, SampleError> {
     Ok(orders::shop(customers, guests, purchases, &guest_purchases, &mut of_products, products))
 }
 
-/// The columns of `clients.csv`.
-const CLIENTS: [&str; 5] = ["id_client", "nom", "email", "date_inscription", "pays"];
-
-/// The rows of `clients.csv`.
-fn clients(customers: &[people::Customer]) -> Vec<Row> {
-    let row = |(index, customer): (usize, &people::Customer)| {
-        let day = Timestamp(customer.signup).day().to_string();
-        let country = customer.person.country.name.to_owned();
-        let name = customer.person.name();
-        vec![(index + 1).to_string(), name, customer.email.clone(), day, country]
-    };
-    customers.iter().enumerate().map(row).collect()
-}
-
 /// Whether a file with this SHA-256 is the sample file that `ground_truth.json` in the same directory
 /// describes. Only then may another sample replace it.
 #[must_use]
@@ -177,7 +158,8 @@ pub fn files_of(ground_truth: &[u8]) -> Vec<String> {
 }
 
 fn to_csv(header: &[&str], rows: &[Row]) -> Result<Vec<u8>, SampleError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Invalid rows may have more cells than there are columns.
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
     writer.write_record(header)?;
     for row in rows {
         writer.write_record(row)?;
@@ -201,11 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_has_exactly_the_requested_number_of_rows() {
+    fn a_sample_has_exactly_the_requested_number_of_customers_and_of_their_orders() {
         let files = generate(Spec { dirty: 0.0, ..SPEC }).unwrap();
-        let lines = |index: usize| String::from_utf8_lossy(&files[index].1).lines().count();
-        assert_eq!(lines(1), 3_001);
-        assert_eq!(lines(2), 301);
+        let text = |index: usize| String::from_utf8_lossy(&files[index].1).into_owned();
+        assert_eq!(text(2).lines().count(), 301);
+        let orders_of = |is_guest: bool| {
+            let purchases = text(1);
+            let rows = purchases.lines().skip(1).map(|row| row.split(',').collect::<Vec<_>>());
+            let rows = rows.filter(|row| row[1].is_empty() == is_guest);
+            rows.map(|row| row[0].to_owned()).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        assert_eq!(orders_of(false), 3_000);
+        assert_eq!(orders_of(true), 120);
     }
 
     #[test]

@@ -5,13 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::weighted::WeightedIndex;
 use rand_distr::{Distribution, LogNormal};
 
-use super::population::{Population, Purchase};
-use super::spec::{Row, SampleError};
-use crate::domain::time::Timestamp;
-
-/// The columns of `achats.csv`.
-pub(super) const HEADER: [&str; 7] =
-    ["id_achat", "id_client", "date_achat", "montant", "produit", "quantite", "prix"];
+use super::spec::SampleError;
 
 const ARTICLES: [&str; 24] = [
     "Cafetière",
@@ -44,7 +38,7 @@ const VARIANTS: [&str; 8] =
 
 /// Exponent of the Zipf distribution of sales over products.
 const ZIPF_EXPONENT: f64 = 1.05;
-/// Products drawn per purchase; the one nearest in price is bought.
+/// Products drawn for an order; the one nearest in price is bought.
 const CANDIDATES: usize = 3;
 const MAX_UNITS: u32 = 4;
 
@@ -107,27 +101,6 @@ impl Products {
     }
 }
 
-/// The rows of `achats.csv`: one per purchase, numbered from 1 in chronological order.
-pub(super) fn rows(population: &Population, rng: &mut ChaCha8Rng) -> Result<Vec<Row>, SampleError> {
-    let products = Products::draw(rng)?;
-    let row = |(index, purchase): (usize, &Purchase)| {
-        let units = units(rng);
-        let unit_price = cents(purchase.amount / f64::from(units)).max(0.01);
-        let product = products.near(unit_price, rng);
-        let at = Timestamp(purchase.at).to_string().replace('T', " ");
-        vec![
-            (index + 1).to_string(),
-            (purchase.customer + 1).to_string(),
-            at,
-            format!("{:.2}", cents(unit_price * f64::from(units))),
-            products.names[product].clone(),
-            units.to_string(),
-            format!("{unit_price:.2}"),
-        ]
-    };
-    Ok(population.purchases.iter().enumerate().map(row).collect())
-}
-
 /// Mostly one unit, rarely more.
 pub(super) fn units(rng: &mut ChaCha8Rng) -> u32 {
     let mut units = 1;
@@ -135,8 +108,4 @@ pub(super) fn units(rng: &mut ChaCha8Rng) -> u32 {
         units += 1;
     }
     units
-}
-
-fn cents(amount: f64) -> f64 {
-    (amount * 100.0).round() / 100.0
 }

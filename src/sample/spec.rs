@@ -5,7 +5,7 @@
 pub struct Spec {
     /// Number of customers, with or without purchases.
     pub customers: u32,
-    /// Number of purchases.
+    /// Number of orders of customers; those of guests come on top.
     pub purchases: u32,
     /// Seed of all random draws.
     pub seed: u64,

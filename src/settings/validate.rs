@@ -139,7 +139,7 @@ struct RawPublish {
 pub struct Sample {
     /// Number of customers.
     pub customers: u32,
-    /// Number of purchases.
+    /// Number of their orders.
     pub purchases: u32,
     /// Seed of the generator.
     pub seed: u64,

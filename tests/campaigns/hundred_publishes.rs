@@ -18,8 +18,8 @@ const CLIENTS: usize = 8;
 /// Between the requests of a client: each route is read once or twice a publish.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What a client saw in one answer: the generation, the path, a hash of the data, and its total.
-type Seen = (u64, String, u64, Option<(&'static str, String)>);
+/// What a client saw in one answer: the generation, the path, a hash of the data, and its totals.
+type Seen = (u64, String, u64, Vec<(&'static str, String)>);
 
 /// Every route that answers from a table, from the OpenAPI document.
 fn paths() -> Vec<String> {
@@ -36,27 +36,43 @@ fn paths() -> Vec<String> {
         .collect()
 }
 
-/// A total that several routes answer: the revenue, in cents so that sums in any order are the
-/// same, or the number of the first customer's purchases. `None` for a route without either.
-fn total(path: &str, body: &Value) -> Option<(&'static str, String)> {
+/// Totals that several routes answer: the revenue, of all and of customers without guests, in cents so that
+/// sums in any order are the same, or the number of the first customer's purchases. Empty for a route
+/// without any.
+fn totals(path: &str, body: &Value) -> Vec<(&'static str, String)> {
     let data = &body["data"];
     let sum = |field: &str| {
         let rows = data.as_array().unwrap().iter();
         format!("{:.2}", rows.map(|row| row[field].as_f64().unwrap()).sum::<f64>())
     };
-    let revenue = match path.split('?').next().unwrap() {
-        "/customers/1" => return Some(("purchases", data["purchase_count"].to_string())),
-        "/customers/1/purchases" => return Some(("purchases", body["meta"]["total"].to_string())),
-        "/kpis" | "/revenue/statistics" => {
-            format!("{:.2}", data["total_revenue"].as_f64().unwrap())
+    match path.split('?').next().unwrap() {
+        "/customers/1" => vec![("purchases", data["purchase_count"].to_string())],
+        "/customers/1/purchases" => {
+            let lines = data.as_array().unwrap().iter().filter(|row| row["type"] == "sale");
+            let orders: BTreeSet<i64> =
+                lines.map(|row| row["id_commande"].as_i64().unwrap()).collect();
+            vec![("purchases", orders.len().to_string())]
         }
-        "/customers" => sum("total_spent"),
-        "/scores" => sum("total_spend_all"),
-        "/monthly" | "/by_country" | "/by_product" | "/cohort" | "/revenue/cohorts" => sum("ca"),
-        "/revenue/country" | "/revenue/product" | "/revenue/monthly" => sum("total_revenue"),
-        _ => return None,
-    };
-    Some(("revenue", revenue))
+        "/kpis" => {
+            let amount = |name: &str| data[name].as_f64().unwrap();
+            let of_customers = amount("total_revenue") - amount("guest_revenue");
+            vec![
+                ("revenue", format!("{:.2}", amount("total_revenue"))),
+                ("revenue of customers", format!("{of_customers:.2}")),
+            ]
+        }
+        "/revenue/statistics" => {
+            vec![("revenue", format!("{:.2}", data["total_revenue"].as_f64().unwrap()))]
+        }
+        "/customers" => vec![("revenue of customers", sum("total_spent"))],
+        "/scores" => vec![("revenue of customers", sum("total_spend_all"))],
+        "/cohort" | "/revenue/cohorts" => vec![("revenue of customers", sum("ca"))],
+        "/monthly" | "/by_country" | "/by_product" => vec![("revenue", sum("ca"))],
+        "/revenue/country" | "/revenue/product" | "/revenue/monthly" => {
+            vec![("revenue", sum("total_revenue"))]
+        }
+        _ => Vec::new(),
+    }
 }
 
 #[test]
@@ -80,7 +96,7 @@ fn no_answer_is_empty_fails_or_mixes_generations() {
             let generation = body["meta"]["generation"].as_u64().unwrap();
             let mut hasher = DefaultHasher::new();
             body["data"].to_string().hash(&mut hasher);
-            seen.push((generation, path.clone(), hasher.finish(), total(path, &body)));
+            seen.push((generation, path.clone(), hasher.finish(), totals(path, &body)));
         }
     };
     let seen = read_during(CLIENTS, read, || {
@@ -95,9 +111,9 @@ fn no_answer_is_empty_fails_or_mixes_generations() {
     // What each route answered of each generation, and the revenues and counts that must agree.
     let mut bodies: BTreeMap<(u64, String), BTreeSet<u64>> = BTreeMap::new();
     let mut totals: BTreeMap<(u64, &str), BTreeSet<String>> = BTreeMap::new();
-    for (generation, path, body, total) in seen {
+    for (generation, path, body, of_answer) in seen {
         bodies.entry((generation, path)).or_default().insert(body);
-        if let Some((name, value)) = total {
+        for (name, value) in of_answer {
             totals.entry((generation, name)).or_default().insert(value);
         }
     }

@@ -7,7 +7,6 @@ use goldsmith::domain::time::Timestamp;
 use goldsmith::pipeline::silver::{self, CleaningOptions, CleaningRules, Silver};
 use goldsmith::sample::{Spec, generate};
 use goldsmith::sources::{SourceOptions, read_in_memory};
-use polars::prelude::ChunkAgg;
 use serde_json::Value;
 
 const SPEC: Spec = Spec { customers: 400, purchases: 6_000, seed: 11, dirty: 0.0 };
@@ -50,11 +49,46 @@ fn a_dirty_sample_is_cleaned_to_exactly_the_clean_one_and_every_bad_row_has_its_
     }
 }
 
+/// An order as its lines add up.
+#[derive(Debug, Default)]
+struct Order {
+    is_of_customer: bool,
+    lines: usize,
+    sold: f64,
+    refunded: f64,
+}
+
+fn orders(silver: &Silver) -> BTreeMap<i64, Order> {
+    let lines = silver.purchases();
+    let number = |name: &str| lines.column(name).unwrap().i64().unwrap().clone();
+    let (numbers, customers) = (number("id_commande"), number("id_client"));
+    let amounts = lines.column("montant").unwrap().f64().unwrap().clone();
+    let mut orders: BTreeMap<i64, Order> = BTreeMap::new();
+    for row in 0..lines.height() {
+        let order = orders.entry(numbers.get(row).unwrap()).or_default();
+        order.is_of_customer = customers.get(row).is_some();
+        let amount = amounts.get(row).unwrap();
+        if amount < 0.0 {
+            order.refunded -= amount;
+        } else {
+            order.lines += 1;
+            order.sold += amount;
+        }
+    }
+    orders
+}
+
 #[test]
 fn the_sample_resembles_a_shop() {
     let (silver, truth) = cleaned(0.0);
     assert_eq!(silver.customers().height(), 400);
-    assert_eq!(silver.purchases().height(), 6_000);
+    let orders = orders(&silver);
+    assert_eq!(orders.values().filter(|order| order.is_of_customer).count(), 6_000);
+    assert_eq!(orders.values().filter(|order| !order.is_of_customer).count(), 240);
+    let several = orders.values().filter(|order| order.lines > 1).count();
+    assert!((1_800..3_000).contains(&several), "{several} orders of several lines");
+    let refunded = orders.values().filter(|order| order.refunded > 0.0).count();
+    assert!((150..350).contains(&refunded), "{refunded} orders with a refund");
     let countries = silver.customers().column("pays").unwrap().n_unique().unwrap();
     assert!((10..=15).contains(&countries), "{countries} countries");
 
@@ -67,7 +101,8 @@ fn the_sample_resembles_a_shop() {
     sales.sort_unstable_by(|a, b| b.cmp(a));
     assert!(sales.len() > 100, "{} products", sales.len());
     let best: usize = sales[..sales.len() / 10].iter().sum();
-    assert!(best * 3 > 6_000, "the best tenth sells {best} of 6000");
+    let all: usize = sales.iter().sum();
+    assert!(best * 3 > all, "the best tenth sells {best} of {all}");
 
     // Saturdays are busier than Sundays, as the weekday intensities say.
     let weekday = |days: i64| usize::try_from((days + 3).rem_euclid(7)).unwrap();
@@ -85,6 +120,8 @@ fn the_sample_resembles_a_shop() {
     }
     let parameter = |name: &str| process[name].as_f64().unwrap();
     let expected = parameter("p") * parameter("gamma") / (parameter("q") - 1.0);
-    let mean = silver.purchases().column("montant").unwrap().f64().unwrap().mean().unwrap();
+    let sold: f64 = orders.values().map(|order| order.sold).sum();
+    #[allow(clippy::cast_precision_loss)]
+    let mean = sold / orders.len() as f64;
     assert!((mean / expected - 1.0).abs() < 0.25, "mean amount {mean}, expected about {expected}");
 }

@@ -152,9 +152,8 @@ fn with_gap(mut expected: Expected, gap: Gap, truth: &Value) -> Expected {
 
 #[test]
 fn every_export_of_the_shop_gives_its_sums() {
-    let formats = Format::ALL.iter().filter(|format| **format != Format::Goldsmith);
     let mut wrong = Vec::new();
-    for format in formats {
+    for format in Format::ALL {
         let (silver, truth) = read_back(*format, SPEC, CleaningRules::default());
         assert_eq!(truth["format"], format.as_str());
         for account in &silver.report.accounts {
@@ -204,7 +203,7 @@ fn by_customer(silver: &Silver) -> Vec<(i64, i64)> {
 #[test]
 fn exports_with_lines_agree_on_every_product_and_day() {
     let read = |format| read_back(format, SPEC, CleaningRules::default()).0;
-    let reference = read(Format::OnlineRetail);
+    let reference = read(Format::Goldsmith);
     let products = sums_by(&reference, "produit");
     assert!(products.len() > 100, "{}", products.len());
     assert_eq!(sums_by(&read(Format::Square), "produit"), products);
@@ -220,12 +219,18 @@ fn exports_with_lines_agree_on_every_product_and_day() {
 #[test]
 fn exports_with_customers_agree_on_each_of_them_and_on_countries() {
     let read = |format| read_back(format, SPEC, CleaningRules::default()).0;
-    let reference = read(Format::OnlineRetail);
-    let (customers, countries) = (by_customer(&reference), sums_by(&reference, "pays"));
+    let customers = by_customer(&read(Format::Goldsmith));
+    // achats.csv has no countries.
+    let countries = sums_by(&read(Format::OnlineRetail), "pays");
     assert!(countries.len() > 10, "{countries:?}");
-    for format in
-        [Format::Shopify, Format::Magento, Format::Stripe, Format::Square, Format::Bigcommerce]
-    {
+    for format in [
+        Format::Shopify,
+        Format::Magento,
+        Format::Stripe,
+        Format::Square,
+        Format::Bigcommerce,
+        Format::OnlineRetail,
+    ] {
         let silver = read(format);
         assert_eq!(by_customer(&silver), customers, "{format:?}");
         if format != Format::Square {
@@ -247,7 +252,7 @@ fn customers_of_woocommerce_are_known_by_name_where_the_settings_say_so() {
 #[test]
 fn planted_pairs_are_in_as_many_orders_as_the_truth_has() {
     let spec = Spec { customers: 1_000, purchases: 12_000, ..SPEC };
-    let (silver, truth) = read_back(Format::OnlineRetail, spec, CleaningRules::default());
+    let (silver, truth) = read_back(Format::Goldsmith, spec, CleaningRules::default());
     let lines = silver.purchases();
     let orders = lines.column("id_commande").unwrap().i64().unwrap().clone();
     let products = lines.column("produit").unwrap().str().unwrap().clone();

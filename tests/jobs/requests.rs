@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{LARGE, data, ended, refresh, run};
-use crate::support::{Http, Running, Shop, TINY, TestApp};
+use crate::support::{Http, Running, Shop, TINY, TestApp, orders_and_rows};
 
 #[test]
 fn a_queued_run_begins_when_the_running_one_has_ended() {
@@ -257,12 +257,14 @@ fn a_run_reports_rows_and_bytes_and_when_it_is_expected_to_end() {
     };
     let silver = step(&first, "silver");
     assert_eq!(silver["state"], "succeeded");
-    assert_eq!((&silver["rows_in"], &silver["rows_out"]), (&json!(60_045), &json!(60_045)));
+    let (_, purchases) = orders_and_rows(LARGE);
+    let rows = purchases + u64::from(LARGE.customers);
+    assert_eq!((&silver["rows_in"], &silver["rows_out"]), (&json!(rows), &json!(rows)));
     assert_eq!(step(&first, "sources")["bytes"], step(&first, "bronze")["bytes"]);
-    assert!(step(&first, "proof")["rows_out"].as_u64() > Some(60_045));
+    assert!(step(&first, "proof")["rows_out"].as_u64() > Some(rows));
     assert_eq!(step(&first, "publish")["rows_out"], step(&first, "proof")["rows_out"]);
     let quality = &first["quality"];
-    assert_eq!(quality["achats"], json!({"read": 60_000, "valid": 60_000, "rejected": 0}));
+    assert_eq!(quality["achats"], json!({"read": purchases, "valid": purchases, "rejected": 0}));
     assert_eq!((&first["generation_before"], &first["eta"]), (&Value::Null, &Value::Null));
 
     refresh(&app, "", &[], r#"{"force": true}"#);

@@ -16,13 +16,13 @@ use crate::support::task;
 const SPEC: Spec = Spec { customers: 6_000, purchases: 60_000, seed: 7, dirty: 0.0 };
 
 /// `RandomForestClassifier(100, max_depth=10, min_samples_leaf=20, max_features=4, random_state=42)`
-const FOREST_AUC: f64 = 0.9248;
+const FOREST_AUC: f64 = 0.9254;
 /// `HistGradientBoostingClassifier(max_iter=400, learning_rate=0.05, max_depth=4, early_stopping=True)`
-const BOOSTED_AUC: f64 = 0.9250;
+const BOOSTED_AUC: f64 = 0.9262;
 /// `HistGradientBoostingRegressor` with the same parameters.
-const BOOSTED_MAE: f64 = 183.44;
+const BOOSTED_MAE: f64 = 178.40;
 /// `KMeans(4, n_init=10, random_state=42)` after `StandardScaler`.
-const INERTIA: f64 = 5_019.1;
+const INERTIA: f64 = 5_190.3;
 
 #[test]
 fn the_libraries_do_as_well_as_scikit_learn_on_the_same_rows() {

@@ -28,6 +28,14 @@ pub const SMALL: Spec = Spec { customers: 120, purchases: 1_500, seed: 3, dirty:
 /// A smaller one, with fewer customers than models learn from (`models.min_customers`).
 pub const TINY: Spec = Spec { customers: 40, purchases: 300, seed: 0, dirty: 0.0 };
 
+/// How many orders and how many rows of `achats.csv` a clean sample has.
+pub fn orders_and_rows(spec: Spec) -> (u64, u64) {
+    let files = goldsmith::sample::generate(spec).unwrap();
+    let truth: serde_json::Value = serde_json::from_slice(&files[0].1).unwrap();
+    let number = |name: &str| truth["totals"][name].as_u64().unwrap();
+    (number("orders"), number("sale_lines") + number("refund_lines"))
+}
+
 /// A documented path with values in place of its parameters.
 pub fn concrete(path: &str, id: &str) -> String {
     path.replace("{id}", id)

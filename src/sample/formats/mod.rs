@@ -6,6 +6,7 @@ mod amazon;
 mod bigcommerce;
 mod cdnow;
 mod etsy;
+pub(super) mod goldsmith;
 mod magento;
 mod olist;
 mod online_retail;
@@ -20,7 +21,8 @@ mod woocommerce;
 use super::shop::Shop;
 use super::spec::{Files, Format, SampleError};
 
-/// The files that a system would export of the shop; none for [`Format::Goldsmith`].
+/// The files that a system would export of the shop; none for [`Format::Goldsmith`], whose rows may be
+/// corrupted before they are written.
 pub(super) fn files(format: Format, shop: &Shop) -> Result<Files, SampleError> {
     match format {
         Format::Goldsmith => Ok(Files::new()),
