@@ -12,9 +12,9 @@ pub fn markdown() -> String {
         "# Data dictionary\n\n\
          Every served table, generated from `src/catalogue` by `goldsmith dictionary`; a test \
          compares this file with its output.\n\n\
-         Money is EUR, 64-bit float; a column of type *money* is rounded to cents when the table is \
-         written, never before an aggregation. A *number* has full precision. Timestamps are UTC \
-         without offset, microseconds. Null sorts below every value. In a generation that an earlier \
+         Money is in the currency of `kpis`, 64-bit float; a column of type *money* is rounded to cents when the table is \
+         written, never before an aggregation. A *number* has full precision. Timestamps are \
+         what the shop's clocks show (`sources.timezone`), without offset, microseconds. Null sorts below every value. In a generation that an earlier \
          version published, a column that it did not have reads as null.\n\n\
          In MongoDB every document also has `_id`: the key, its values joined by `/` where it has \
          several, `_all` for a single row. Integers are int64, numbers and money doubles, dates and \

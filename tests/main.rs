@@ -19,8 +19,11 @@ mod campaigns {
     mod hundred_publishes;
 }
 mod contract {
+    mod clocks;
     mod containers;
+    mod currencies;
     mod data_sets;
+    mod file_order;
     mod golden;
     mod lines;
     mod money;

@@ -32,9 +32,12 @@ pub(crate) struct Meta {
     /// The generation of the data; null before the first publish.
     #[schema(example = 7)]
     pub(crate) generation: Option<u64>,
-    /// The reference instant of the data, UTC without offset; null before the first publish.
+    /// The reference instant of the data, without offset, in `timezone`; null before the first publish.
     #[schema(example = "2026-01-20T10:39:43")]
     pub(crate) as_of: Option<String>,
+    /// The time zone of days and instants in the data; null before the first publish.
+    #[schema(example = "UTC")]
+    pub(crate) timezone: Option<String>,
     /// When the generation was published, UTC; null before the first publish.
     #[schema(example = "2026-01-21T03:00:05Z")]
     pub(crate) published_at: Option<String>,
@@ -55,6 +58,7 @@ impl Meta {
             query_ms: round_micros(started.elapsed().as_secs_f64() * 1e3),
             generation: published.map(|published| published.manifest.generation),
             as_of: shown.map(|(as_of, _)| as_of.clone()),
+            timezone: published.map(|published| published.manifest.timezone.name().to_owned()),
             published_at: shown.map(|(_, published_at)| published_at.clone()),
         }
     }

@@ -56,6 +56,8 @@ pub(crate) struct MoneyView {
     /// Sum of the refunds that are served, positive.
     #[schema(example = 0.0)]
     refunds: f64,
+    /// Sales less refunds in the currency that is served; null where that is their own.
+    converted: Option<f64>,
     /// Rejected rows by reason, each with a sum and an example.
     left_out: Vec<ReasonView>,
     /// Rows that are neither served nor errors, likewise: repeats, earlier versions, what is no sale or no goods.
@@ -151,6 +153,11 @@ fn money_of(accounts: &[Account]) -> Vec<MoneyView> {
             read: sum(|account| account.read),
             sales: sum(|account| account.sales),
             refunds: sum(|account| account.refunds),
+            converted: accounts
+                .iter()
+                .filter_map(|account| account.converted)
+                .reduce(i64::saturating_add)
+                .map(in_units),
             left_out: reasons(|account| &account.left_out, hint),
             set_aside: reasons(|account| &account.set_aside, |_| ""),
         }

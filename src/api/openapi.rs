@@ -19,7 +19,7 @@ const READ: &str = "read_token";
 const ADMIN: &str = "admin_token";
 
 const DESCRIPTION: &str = "Customer analytics for online shops, self-hosted. Amounts are in one currency, which `/kpis` names. \
-    Timestamps in data are UTC without offset. Every successful answer is `{\"data\": …, \
+    Timestamps in data are without offset, in the time zone that `meta.timezone` names. Every successful answer is `{\"data\": …, \
     \"meta\": …}`; every error is an `application/problem+json` document (RFC 9457). If the server \
     has a READ_TOKEN, routes that return data require it as a bearer token; routes below /admin \
     always require the ADMIN_TOKEN.";

@@ -113,6 +113,8 @@ pub(crate) struct AccountView {
     sales: f64,
     /// Sum of the refund lines that are served, positive.
     refunds: f64,
+    /// Sales less refunds in the currency that is served; null where that is their own.
+    converted: Option<f64>,
     /// Number of the rows that are served as sales; 0 of runs older than this count.
     #[schema(example = 59_000)]
     sale_rows: u64,
@@ -312,7 +314,7 @@ impl RejectsView {
 impl From<Account> for AccountView {
     fn from(account: Account) -> Self {
         let Account { file, currency, read, sales, refunds, sale_rows, refund_rows, .. } = account;
-        let Account { set_aside, left_out, .. } = account;
+        let Account { converted, set_aside, left_out, .. } = account;
         let views = |entries: BTreeMap<String, Entry>| {
             entries.into_iter().map(|(reason, entry)| (reason, entry.into())).collect()
         };
@@ -322,6 +324,7 @@ impl From<Account> for AccountView {
             read: in_units(read),
             sales: in_units(sales),
             refunds: in_units(refunds),
+            converted: converted.map(in_units),
             sale_rows,
             refund_rows,
             set_aside: views(set_aside),

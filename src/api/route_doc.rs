@@ -15,7 +15,7 @@ use super::parameters::{
 use crate::domain::query::Comparison;
 use crate::domain::schema::{Column, ColumnType, View};
 
-/// How data write an instant: UTC without offset, a fraction only where there is one.
+/// How data write an instant: without offset, a fraction only where there is one.
 const INSTANT_PATTERN: &str = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$";
 
 /// What the document says of one route over a view.

@@ -19,7 +19,7 @@ pub static FACT_ACHATS: Table = Table {
             .nullable()
             .within(1.0, MAX)
             .indexed(),
-        timestamp("date_achat", "when, UTC").indexed(),
+        timestamp("date_achat", "when, as the shop's clocks showed").indexed(),
         float("montant", "amount as in the source, EUR; negative for a refund"),
         text("produit", "product; null if unknown").nullable(),
         int("quantite", "units of the line; null if absent in the source")

@@ -54,7 +54,7 @@ pub(super) enum StoreCommand {
     /// The steps are sources, bronze, silver, gold, models, proof, publish and sweep. Without changes
     /// since the last refresh nothing is published.
     Refresh {
-        /// Compute all figures as of the end of this day, or of this instant (UTC) [default: the last purchase]
+        /// Compute all figures as of the end of this day, or of this instant [default: the last purchase]
         #[arg(long, value_name = "DATE", value_parser = parse_as_of)]
         as_of: Option<Timestamp>,
         /// Run even if nothing changed, and ignore the quality gate
@@ -66,7 +66,7 @@ pub(super) enum StoreCommand {
         /// CSV file with the customers' purchases, in the format of achats*.csv
         #[arg(long, value_name = "FILE")]
         customers: PathBuf,
-        /// Score as of the end of this day, or of this instant (UTC) [default: when the models were trained]
+        /// Score as of the end of this day, or of this instant [default: when the models were trained]
         #[arg(long, value_name = "DATE", value_parser = parse_as_of)]
         as_of: Option<Timestamp>,
     },

@@ -27,6 +27,9 @@ pub struct Account {
     /// Number of the refund lines that are served.
     #[serde(default)]
     pub refund_rows: u64,
+    /// What sales less refunds are in the currency that is served, millionths; `None` where that is their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converted: Option<i64>,
     /// Rows that are neither sales nor rejects, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set_aside: BTreeMap<String, Entry>,

@@ -11,6 +11,7 @@ use super::files::{CorrectionFile, SilverFiles, SourceFile, TableFile, UnreadFil
 use super::quality::QualityReport;
 use super::schema::Table;
 use super::time::Timestamp;
+use super::zone::Zone;
 
 /// One comparison of the proof.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,8 +120,11 @@ pub struct Manifest {
     pub engine: String,
     /// SHA-256 over sources, settings and engine: equal fingerprints give equal gold.
     pub fingerprint: String,
-    /// The reference instant of the run.
+    /// The reference instant of the data.
     pub as_of: Timestamp,
+    /// Where the clocks are that show the instants of its data; UTC in generations older than this.
+    #[serde(default)]
+    pub timezone: Zone,
     /// When the run started.
     pub started_at: Timestamp,
     /// When the manifest was written.
@@ -191,7 +195,7 @@ impl Published {
         Self { manifest, published_at, shown_instants: Cached::default() }
     }
 
-    /// `as_of` (UTC without offset) and `published_at` (UTC with a `Z`) as answers show them.
+    /// `as_of` (without offset, as the shop's clocks show it) and `published_at` (UTC with a `Z`) as answers show them.
     #[must_use]
     pub fn shown_instants(&self) -> &(String, String) {
         self.shown_instants

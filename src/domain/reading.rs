@@ -18,6 +18,9 @@ pub struct Reading {
     /// Whether years may have two digits.
     #[serde(skip_serializing_if = "is_default")]
     pub two_digit_years: bool,
+    /// Columns whose instants are in UTC where they have no offset.
+    #[serde(skip)]
+    pub utc: Vec<String>,
     /// Whether id_achat may identify rows rather than orders.
     #[serde(skip_serializing_if = "is_default")]
     pub row_key: bool,

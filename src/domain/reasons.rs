@@ -31,7 +31,9 @@ pub fn hint(reason: &str) -> &'static str {
         "ambiguous_amount" => {
             "the column shows neither whether a point nor whether a comma separates decimals; write one amount with two decimals"
         }
-        OTHER_CURRENCY => "set sources.currency to serve another currency",
+        OTHER_CURRENCY => {
+            "set sources.rates to convert it, or sources.currency to serve another currency"
+        }
         "invalid_id" => "export identifiers as text; a spreadsheet may have shortened them",
         "amount_out_of_range" => "raise quality.max_amount to serve it",
         "invalid_date" => "correct the dates in the export",

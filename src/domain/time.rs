@@ -1,7 +1,7 @@
-//! Instants and days: UTC without offset, microseconds.
+//! Instants and days, in microseconds without offset.
 //!
 //! Owns parsing (every spelling the contract accepts) and ISO 8601 formatting. Knows no time zones
-//! beyond an explicit offset in the text.
+//! beyond an explicit offset in the text; `zone.rs` does.
 
 use std::fmt;
 
@@ -14,7 +14,8 @@ pub const DAY_MICROS: i64 = 86_400_000_000;
 /// 1970-01-01T00:00:00.
 const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// An instant in UTC, in microseconds since 1970-01-01T00:00:00.
+/// An instant, in microseconds since 1970-01-01T00:00:00: of the service in UTC, of data as the clocks of the
+/// shop show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
@@ -33,6 +34,13 @@ impl Timestamp {
     #[must_use]
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_microsecond())
+    }
+
+    /// What clocks show now where it is latest, at UTC+14.
+    #[must_use]
+    pub fn latest_wall_clock() -> Self {
+        const HOURS: i64 = 14;
+        Self(Self::now().0 + HOURS * 3_600_000_000)
     }
 
     /// ISO 8601 with the offset `Z`: how answers and messages write when something happened in the
@@ -56,6 +64,12 @@ impl Timestamp {
     /// a day that does not exist.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_with_offset(text).map(|(instant, _)| instant)
+    }
+
+    /// As [`Self::parse`], and whether an offset is written.
+    #[must_use]
+    pub fn parse_with_offset(text: &str) -> Option<(Self, bool)> {
         let text = text.trim();
         // Zone annotations (`[Europe/Paris]`) need a time zone database, and no export is known to
         // write them.
@@ -71,7 +85,7 @@ impl Timestamp {
         Self::parse_iso(text)
     }
 
-    fn parse_iso(text: &str) -> Option<Self> {
+    fn parse_iso(text: &str) -> Option<(Self, bool)> {
         // The dashes of the date end at index 10; a sign after that is an offset.
         let has_time = text.len() > 10;
         let has_offset =
@@ -80,11 +94,11 @@ impl Timestamp {
             return text
                 .parse::<jiff::Timestamp>()
                 .ok()
-                .map(|instant| Self(instant.as_microsecond()));
+                .map(|instant| (Self(instant.as_microsecond()), true));
         }
         let wall: civil::DateTime = text.parse().ok()?;
         let micros = wall.duration_since(EPOCH).as_micros();
-        i64::try_from(micros).ok().map(Self)
+        i64::try_from(micros).ok().map(|micros| (Self(micros), false))
     }
 
     fn civil(self) -> civil::DateTime {
@@ -105,6 +119,13 @@ impl Day {
         Timestamp(i64::from(self.0) * DAY_MICROS)
     }
 
+    /// Its year, month and day of the month.
+    #[must_use]
+    pub fn parts(self) -> (i16, i8, i8) {
+        let date = self.start().civil().date();
+        (date.year(), date.month(), date.day())
+    }
+
     /// The last microsecond of the day.
     #[must_use]
     pub fn end(self) -> Timestamp {
@@ -123,6 +144,12 @@ impl fmt::Display for Day {
     /// `YYYY-MM-DD`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.start().civil().date())
+    }
+}
+
+impl Serialize for Day {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -84,7 +84,7 @@ async fn silver_of(
 ) -> Result<Silver, RefreshError> {
     let texts = sources::texts(lake, Layer::Sources, &sources.files, corrections);
     let rules = judgement.cleaning.clone();
-    let options = CleaningOptions { run_start: Timestamp::now(), rules };
+    let options = CleaningOptions::new(rules, Timestamp::now());
     Ok(compute(move || clean(read_all(texts)?, &options)).await?)
 }
 

@@ -117,7 +117,7 @@ pub async fn score(
         // That it cannot be opened at all is the clearer error.
         std::fs::File::open(&file)
             .map_err(|source| ScoreError::File { path: path.clone(), source })?;
-        let options = CleaningOptions { rules, run_start: Timestamp::now() };
+        let options = CleaningOptions::new(rules, Timestamp::now());
         let raw = read_purchases(&path, || {
             Ok(Box::new(std::io::BufReader::new(std::fs::File::open(&file)?)))
         })?;

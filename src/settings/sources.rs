@@ -7,7 +7,10 @@ use strum::VariantArray as _;
 
 use super::error::{SettingsError, invalid};
 use crate::domain::data_set::DataSet;
+use crate::domain::rates::{Factor, Rate, Rates};
+use crate::domain::time::Day;
 use crate::domain::verdict::Verdict;
+use crate::domain::zone::Zone;
 use crate::pipeline::silver::CleaningRules;
 use crate::sources::{
     FileMapping, Profile, SourceOptions, built_in_profiles, is_column, set_by_kind,
@@ -23,11 +26,14 @@ pub(super) struct RawSources {
     revenue: String,
     refunds: String,
     customer_key: String,
+    timezone: String,
     date_order: String,
     repeated_id: String,
     unlisted: String,
     currency: String,
+    rates: Vec<RawRate>,
     guest_key: String,
+    ids: String,
     id_salt: String,
     pub(super) watch: bool,
     pub(super) watch_secs: u64,
@@ -39,6 +45,15 @@ pub(super) struct RawSources {
 struct RawStatus {
     text: String,
     means: String,
+}
+
+/// An entry of `[[sources.rates]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRate {
+    currency: String,
+    rate: String,
+    from: Option<String>,
 }
 
 /// An entry of `[[sources.files]]`.
@@ -85,6 +100,11 @@ fn read_profile(path: &str) -> Result<Profile, SettingsError> {
 
 /// Adds to the rules of cleaning what `[sources]` says.
 pub(super) fn add_rules(raw: &RawSources, rules: &mut CleaningRules) -> Result<(), SettingsError> {
+    rules.timezone = Zone::find(&raw.timezone).ok_or_else(|| {
+        let problem =
+            format!("{:?} is not a known time zone (example: Europe/Paris)", raw.timezone);
+        invalid("sources.timezone", problem)
+    })?;
     rules.date_order = choice("sources.date_order", &raw.date_order, "day_first, month_first")?;
     rules.repeated_id =
         choice("sources.repeated_id", &raw.repeated_id, "line, order_total, replace")?;
@@ -117,16 +137,50 @@ pub(super) fn add_rules(raw: &RawSources, rules: &mut CleaningRules) -> Result<(
     };
     rules.currency = match raw.currency.as_str() {
         "" => None,
-        code if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) => {
-            Some(code.to_owned())
-        }
+        code if is_currency(code) => Some(code.to_owned()),
         other => {
             let problem = format!("{other:?} is not the code of a currency, like EUR");
             return Err(invalid("sources.currency", problem));
         }
     };
+    rules.rates = rates(&raw.rates, rules.currency.as_deref())?;
+    rules.integer_ids = match raw.ids.as_str() {
+        "" => false,
+        "integer" => true,
+        other => return Err(invalid("sources.ids", format!("{other:?} is not integer"))),
+    };
     raw.id_salt.clone_into(&mut rules.id_salt);
     Ok(())
+}
+
+fn is_currency(code: &str) -> bool {
+    code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+/// The rates by which amounts become those of the served currency.
+fn rates(raw: &[RawRate], served: Option<&str>) -> Result<Rates, SettingsError> {
+    let bad = |problem: String| invalid("sources.rates", problem);
+    if !raw.is_empty() && served.is_none() {
+        let problem = "set sources.currency too: it is what rates convert to";
+        return Err(bad(problem.to_owned()));
+    }
+    let rate = |RawRate { currency, rate, from }: &RawRate| {
+        if !is_currency(currency) || served == Some(currency) {
+            let problem = "is not the code of another currency than sources.currency";
+            return Err(bad(format!("{currency:?} {problem}")));
+        }
+        let factor = Factor::parse(rate).ok_or_else(|| {
+            bad(format!("{rate:?} is not a positive decimal number, like 0.92, for {currency}"))
+        })?;
+        let day = |text: &String| {
+            Day::parse(text)
+                .ok_or_else(|| bad(format!("{text:?} is not a day (YYYY-MM-DD), for {currency}")))
+        };
+        let from = from.as_ref().map(day).transpose()?;
+        Ok(Rate { currency: currency.clone(), from, factor })
+    };
+    let rates = raw.iter().map(rate).collect::<Result<_, _>>()?;
+    Rates::new(rates).map_err(|currency| bad(format!("{currency} has two rates from one day on")))
 }
 
 /// One of several words; `None` for an empty text.

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::pipeline::silver::FileDate;
+
 /// Ends of names that tables have.
 const TABLE_ENDS: [&str; 6] = ["csv", "tsv", "txt", "gz", "xlsx", "parquet"];
 
@@ -30,11 +32,8 @@ fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// A date as far as a name has it: year, month and day; 0 for a part that it has not.
-type NameDate = (u32, u32, u32);
-
 /// The latest date in a name: `2026-03-31`, `2026_03`, `20260331`, `31.03.2026`, `2026`.
-fn date_in(name: &str) -> Option<NameDate> {
+pub(super) fn date_in(name: &str) -> Option<FileDate> {
     let parts = number_parts(name);
     let single = parts.iter().filter_map(|part| date_in_digits(part.digits));
     let pairs = parts.windows(2).filter(|pair| pair[1].is_joined).filter_map(|pair| {
@@ -81,7 +80,7 @@ fn number_parts(name: &str) -> Vec<NumberPart<'_>> {
 }
 
 /// The date that digits without signs between them are.
-fn date_in_digits(digits: &str) -> Option<NameDate> {
+fn date_in_digits(digits: &str) -> Option<FileDate> {
     match digits.len() {
         4 => date(digits, "", ""),
         6 => date(&digits[..4], &digits[4..], ""),
@@ -93,10 +92,10 @@ fn date_in_digits(digits: &str) -> Option<NameDate> {
 }
 
 /// A date of its parts, from the year on; `None` for one that no calendar has.
-fn date(year: &str, month: &str, day: &str) -> Option<NameDate> {
+fn date(year: &str, month: &str, day: &str) -> Option<FileDate> {
     /// Years that are not a number of something else.
-    const YEARS: std::ops::RangeInclusive<u32> = 1970..=2100;
-    let part = |text: &str, most: u32| match text {
+    const YEARS: std::ops::RangeInclusive<i16> = 1970..=2100;
+    let part = |text: &str, most: i8| match text {
         "" => Some(0),
         text => text.parse().ok().filter(|number| (1..=most).contains(number)),
     };

@@ -62,11 +62,22 @@ pub(super) const fn known(set: DataSet) -> &'static [Known] {
 
 /// How the values of a file are meant. Of a file that the settings map, nothing is known.
 pub(super) fn reading_of(verdict: &Verdict) -> Reading {
+    let utc = columns_in_utc(verdict);
     if verdict.profile != Verdict::GOLDSMITH {
-        return verdict.reading.clone();
+        return Reading { utc, ..verdict.reading.clone() };
     }
     let date_order = Some(DateOrder::DayFirst);
-    Reading { date_order, row_key: has_row_key(verdict), ..Reading::default() }
+    Reading { date_order, row_key: has_row_key(verdict), utc, ..Reading::default() }
+}
+
+/// The columns whose header says that instants are in UTC, like `Created (UTC)`.
+fn columns_in_utc(verdict: &Verdict) -> Vec<String> {
+    let is_utc = |header: &str| {
+        let mut words = header.split(|c: char| !c.is_alphanumeric());
+        words.any(|word| ["UTC", "GMT"].iter().any(|zone| word.eq_ignore_ascii_case(zone)))
+    };
+    let columns = verdict.columns.iter().filter(|column| is_utc(&column.header));
+    columns.map(|column| column.column.clone()).collect()
 }
 
 /// Whether id_achat may identify rows: in files whose header says so, unlike `order_id`.

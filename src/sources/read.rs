@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::detect::{Detected, detect};
 use super::lookup::{Lookup, Lookups};
 use super::options::SourceOptions;
-use super::order::{is_candidate, reading_order};
+use super::order::{date_in, is_candidate, reading_order};
 use super::raw::RawColumns;
 use super::rows::Rows;
 use super::source::SourceText;
@@ -57,10 +57,11 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
         let start = raw.height();
         rows.append_to(&mut raw, usize::MAX)?;
         notes.extend(rows.notes());
+        let date = date_in(rows.name());
         let (name, reading) = (rows.name().to_owned(), rows.reading().clone());
         let rows = start..raw.height();
         if !rows.is_empty() {
-            files.push(RawFile { name, rows, reading, known_by, profile });
+            files.push(RawFile { name, rows, reading, known_by, profile, date });
         }
     }
     Ok(RawTable { frame: raw.finish()?, files, notes })

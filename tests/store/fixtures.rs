@@ -6,6 +6,7 @@ use goldsmith::domain::quality::QualityReport;
 use goldsmith::domain::rows::{Batch, ColumnValues, Value};
 use goldsmith::domain::schema::Table;
 use goldsmith::domain::time::{Day, Timestamp};
+use goldsmith::domain::zone::Zone;
 use goldsmith::runs::{RefreshRequest, RunEnd, RunQuery, RunRecord, RunSpec, RunTrigger};
 use goldsmith::store::{GoldStore, Page, Publisher, RowSource, StoreError};
 
@@ -80,6 +81,7 @@ pub fn published(generation: u64, tables: Vec<TableEntry>) -> Published {
         engine: "test".to_owned(),
         fingerprint: format!("f{generation}"),
         as_of: instant,
+        timezone: Zone::default(),
         started_at: instant,
         committed_at: instant,
         sources: Vec::new(),

@@ -24,7 +24,7 @@ pub(crate) struct GenerationView {
     generation: u64,
     /// Whether it is the generation served now.
     is_active: bool,
-    /// The reference instant of its data, UTC without offset.
+    /// The reference instant of its data, without offset, as the shop's clocks showed it.
     #[schema(example = "2026-01-20T10:39:43")]
     as_of: String,
     /// When it was published, UTC.

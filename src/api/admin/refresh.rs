@@ -29,7 +29,7 @@ const MAX_WAIT_SECS: u64 = 60;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefreshBody {
-    /// A day, standing for its end, or an instant (UTC): the tables as they would have been then.
+    /// A day, standing for its end, or an instant (as the shop's clocks show it): the tables as they would have been then.
     /// Without it, as of the last purchase.
     #[schema(value_type = Option<String>, example = "2025-12-31")]
     #[serde(default, deserialize_with = "day_or_instant")]
@@ -94,7 +94,7 @@ fn parse(body: &[u8]) -> Result<RefreshRequest, ApiError> {
     let body: RefreshBody = serde_path_to_error::deserialize(Value::Object(object))
         .map_err(|error| invalid_body(error.to_string()))?;
     let request = body.into_request().map_err(invalid_body)?;
-    request.check(Timestamp::now()).map_err(|today| {
+    request.check(Timestamp::latest_wall_clock()).map_err(|today| {
         invalid_body(format!("as_of lies in the future: the last day is {today}"))
     })?;
     Ok(request)

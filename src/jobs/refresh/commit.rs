@@ -41,6 +41,7 @@ impl Refresher {
             engine: ENGINE.to_owned(),
             fingerprint: new.fingerprint,
             as_of,
+            timezone: new.timezone,
             started_at: new.started_at,
             committed_at: Timestamp::now(),
             sources: new.sources,

@@ -9,6 +9,7 @@ use crate::domain::files::{CorrectionFile, SilverFiles, SourceFile, UnreadFile};
 use crate::domain::manifest::{Manifest, Published};
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::Verdict;
+use crate::domain::zone::Zone;
 use crate::jobs::error::{RefreshError, Result};
 use crate::jobs::sources::{self, Sources};
 use crate::lake::keys::Folder;
@@ -41,6 +42,8 @@ pub(super) struct NewGeneration {
     pub corrections: Vec<CorrectionFile>,
     pub start_from: StartFrom,
     pub is_sample: bool,
+    /// Where the clocks are that show the instants of its data.
+    pub timezone: Zone,
     /// The last published generation, unless that is of the sample and this one is not.
     pub previous: Option<Manifest>,
 }
@@ -63,6 +66,7 @@ struct Inputs {
     start_from: StartFrom,
     /// Whether they are the generated sample; `None` when that is not known yet.
     is_sample: Option<bool>,
+    timezone: Zone,
     /// The request, completed by what the inputs decide.
     request: RefreshRequest,
 }
@@ -75,7 +79,8 @@ impl Refresher {
         steps: &mut Steps<'_>,
     ) -> Result<Plan> {
         let now = Timestamp::now();
-        if let (Some(as_of), Err(today)) = (request.as_of, request.check(now)) {
+        let today = request.check(self.cleaning.timezone.wall_clock(now));
+        if let (Some(as_of), Err(today)) = (request.as_of, today) {
             return Err(RefreshError::Future { as_of, today });
         }
         let publisher = steps.publisher;
@@ -123,6 +128,7 @@ impl Refresher {
             corrections: inputs.corrections,
             start_from: inputs.start_from,
             is_sample,
+            timezone: inputs.timezone,
             previous: newest
                 .filter(|newest| is_sample || !newest.manifest.is_sample)
                 .map(|newest| newest.manifest.clone()),
@@ -165,7 +171,16 @@ impl Refresher {
             log_assumptions(&found);
             let Sources { files, unread, corrections, .. } = found;
             let (start_from, is_sample) = (StartFrom::Sources, None);
-            return Ok(Inputs { files, unread, corrections, start_from, is_sample, request });
+            let timezone = self.cleaning.timezone.clone();
+            return Ok(Inputs {
+                files,
+                unread,
+                corrections,
+                start_from,
+                is_sample,
+                timezone,
+                request,
+            });
         }
         let wanted = request.inputs_of.or(newest);
         let missing = || RefreshError::NoInputs(wanted);
@@ -177,7 +192,9 @@ impl Refresher {
             request.as_of = Some(manifest.as_of);
         }
         let Manifest { sources: mut files, unread, corrections, is_sample, silver, .. } = manifest;
+        let mut timezone = self.cleaning.timezone.clone();
         let start_from = if request.start_at == StartAt::Silver {
+            timezone = manifest.timezone;
             StartFrom::Silver(Box::new(silver.ok_or(RefreshError::NoSilver(generation))?))
         } else {
             let complete = async || {
@@ -189,7 +206,7 @@ impl Refresher {
             StartFrom::Bronze
         };
         let is_sample = Some(is_sample);
-        Ok(Inputs { files, unread, corrections, start_from, is_sample, request })
+        Ok(Inputs { files, unread, corrections, start_from, is_sample, timezone, request })
     }
 
     /// The greatest number of a generation that is committed in the lake or stored, and its manifest where
@@ -241,6 +258,7 @@ impl Refresher {
         now: Timestamp,
         steps: &Steps<'_>,
     ) -> Result<bool> {
+        let now = manifest.timezone.wall_clock(now);
         Ok(manifest.fingerprint == fingerprint
             && manifest.quality.earliest_future.is_none_or(|instant| instant > now)
             && steps.retry("verifying the models", || self.has_models(manifest)).await?)

@@ -148,10 +148,10 @@ impl Refresher {
         &self,
         files: &[SourceFile],
         corrections: &Loaded,
-        run_start: Timestamp,
+        started_at: Timestamp,
         steps: &Steps<'_>,
     ) -> Result<Silver> {
-        let options = silver::CleaningOptions { rules: self.cleaning.clone(), run_start };
+        let options = silver::CleaningOptions::new(self.cleaning.clone(), started_at);
         let clean = async || {
             let texts = sources::texts(&self.lake, Layer::Bronze, files, corrections);
             let options = options.clone();
@@ -174,6 +174,11 @@ impl Refresher {
         };
         for file in files {
             silver.report.data_sets[file.data_set].files.push(file.name.clone());
+        }
+        // Their dates may have decided which is the later.
+        let position = |name: &String| silver.files.iter().position(|rows| rows.file == *name);
+        for set in DataSet::ALL {
+            silver.report.data_sets[*set].files.sort_by_key(position);
         }
         Ok(silver)
     }

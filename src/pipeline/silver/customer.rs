@@ -46,6 +46,8 @@ pub(super) fn frame_of(customers: &[Customer]) -> Result<DataFrame> {
 pub(super) struct Listed {
     /// Each with whether a field is missing.
     ids: PlHashMap<i64, bool>,
+    /// The numbers that their identifiers would be without leading zeros.
+    padded: PlHashSet<i64>,
     emails: PlHashMap<String, i64>,
     phones: PlHashMap<String, i64>,
     /// By whole name and by initial; 0 where several have it.
@@ -72,6 +74,8 @@ impl Listed {
         let is_incomplete = |row: usize| nulls.iter().any(|nulls| nulls.get(row) == Some(true));
         let mut listed = Self { phones: phones.clone(), ..Self::default() };
         listed.ids.reserve(ids.len());
+        let refs = customers.column("ref_client")?.str()?.clone();
+        listed.padded = refs.iter().flatten().filter_map(padded_number).collect();
         let names = customers.column("nom")?.str()?.clone();
         for (row, id) in ids.iter().enumerate() {
             let id = id.unwrap_or(0);
@@ -99,6 +103,12 @@ impl Listed {
         self.ids.get(&id).copied()
     }
 
+    /// Whether a customer who is not listed would be one without leading zeros.
+    pub(super) fn matches_without_zeros(&self, text: &str) -> bool {
+        let number = padded_number(text).or_else(|| text.parse().ok());
+        number.is_some_and(|number| self.padded.contains(&number) || self.ids.contains_key(&number))
+    }
+
     /// The listed customer with this telephone number.
     pub(super) fn by_phone(&self, phone: &str) -> Option<i64> {
         self.phones.get(phone).copied()
@@ -114,6 +124,12 @@ impl Listed {
     pub(super) fn by_email(&self, email: &str) -> Option<i64> {
         self.emails.get(email).copied()
     }
+}
+
+/// The number that digits after leading zeros are; `None` for a text without leading zeros.
+fn padded_number(text: &str) -> Option<i64> {
+    let is_padded = text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_padded)
 }
 
 /// The rows of a frame of silver's customers.

@@ -26,7 +26,8 @@ const NO_CUSTOMER: &[&str] = &["0", "-"];
 
 /// Validates every raw row. The valid ones are customers, ascending by id_client.
 fn clean(table: RawTable, options: &CleaningOptions) -> Result<Cleaned> {
-    let raw = Raw::new(table);
+    let raw =
+        Raw::new(table, &options.rules).in_order("date_inscription", options.rules.date_order)?;
     let ids = raw.identifiers("id_client", NO_CUSTOMER, |_| true)?;
     let dates = raw.dates("date_inscription", options.rules.date_order)?;
     let (signups, no_signup) = (dates.cells, dates.blanks);

@@ -7,16 +7,26 @@ pub use super::orders::RepeatedId;
 use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::inspection::FileRows;
 use crate::domain::quality::QualityReport;
+use crate::domain::rates::Rates;
 pub use crate::domain::reading::DateOrder;
 use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
 
 /// What cleaning depends on besides the rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CleaningOptions {
-    /// Start of the run: later dates lie in the future.
+    /// Start of the run as the clocks of the shop show it: later dates lie in the future.
     pub run_start: Timestamp,
     /// What the settings say.
     pub rules: CleaningRules,
+}
+
+impl CleaningOptions {
+    /// Options of a run that starts at an instant in UTC.
+    #[must_use]
+    pub fn new(rules: CleaningRules, started_at: Timestamp) -> Self {
+        Self { run_start: rules.timezone.wall_clock(started_at), rules }
+    }
 }
 
 /// How rows are judged where sources alone do not decide. Part of a run's fingerprint.
@@ -26,6 +36,8 @@ pub struct CleaningRules {
     pub min_date: Timestamp,
     /// Greatest acceptable amount of one line; `None` accepts all.
     pub max_amount: Option<f64>,
+    /// Where the shop is: instants become what its clocks showed, so that its days are cut at its midnights.
+    pub timezone: Zone,
     /// The order of day and month where a column does not show it; `None`: as the file's profile has it.
     pub date_order: Option<DateOrder>,
     /// What amounts mean that repeat within an order; `None`: as the file shows.
@@ -34,8 +46,12 @@ pub struct CleaningRules {
     pub unlisted: Unlisted,
     /// The currency that is served; `None`: the one that most rows name.
     pub currency: Option<String>,
+    /// The rates by which amounts in other currencies are converted.
+    pub rates: Rates,
     /// Whether a guest with an e-mail address is a customer.
     pub guests_by_email: bool,
+    /// Whether leading zeros of identifiers do not count, whatever their files are.
+    pub integer_ids: bool,
     /// What is hashed before the text of an identifier.
     pub id_salt: String,
     /// What counts as revenue where files tell goods from the rest.
@@ -51,11 +67,14 @@ impl Default for CleaningRules {
         Self {
             min_date: Timestamp(0),
             max_amount: None,
+            timezone: Zone::default(),
             date_order: None,
             repeated_id: None,
             unlisted: Unlisted::Customer,
             currency: None,
+            rates: Rates::default(),
             guests_by_email: true,
+            integer_ids: false,
             id_salt: String::new(),
             revenue: Revenue::Goods,
             refunds: Refunds::Net,

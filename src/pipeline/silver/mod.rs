@@ -9,9 +9,11 @@ mod checks;
 mod clean;
 mod cleaned;
 pub(crate) mod columns;
+mod conversion;
 mod customer;
 mod customers;
 mod drift;
+mod file_order;
 mod found;
 mod gate;
 mod kinds;
@@ -40,6 +42,6 @@ pub use gate::Gate;
 pub use layer::{
     CleaningOptions, CleaningRules, DateOrder, Refunds, RepeatedId, Revenue, Silver, Unlisted,
 };
-pub use raw_table::{KnownBy, RawFile, RawTable};
+pub use raw_table::{FileDate, KnownBy, RawFile, RawTable};
 pub use statistics::statistics;
 pub(crate) use values::countries::country_name;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::conversion;
 use super::layer::CleaningOptions;
 use super::orders::Resolved;
 use super::purchase_rows::PurchaseRows;
@@ -149,7 +150,7 @@ fn column_of(reason: &str) -> &'static str {
 }
 
 /// A sum of millionths, for sentences.
-fn shown(sum: i64) -> String {
+pub(super) fn shown(sum: i64) -> String {
     format!("{:.2}", in_units(sum))
 }
 
@@ -160,8 +161,10 @@ pub(super) fn findings(
     buyers: &[Option<i64>],
     options: &CleaningOptions,
 ) -> Vec<String> {
-    let sales: i64 = accounts.iter().map(|account| account.sales).sum();
-    let refunds: i64 = accounts.iter().map(|account| account.refunds).sum();
+    let micros = served(accounting.rows).map(|row| accounting.rows.micros[row]);
+    let (sales, refunds) = micros.fold((0, 0), |(sales, refunds), micros| {
+        if micros < 0 { (sales, refunds - micros) } else { (sales + micros, refunds) }
+    });
     let share = |sum: i64| {
         #[allow(clippy::cast_precision_loss)]
         let share = if sales == 0 { 1.0 } else { sum.unsigned_abs() as f64 / sales as f64 };
@@ -197,6 +200,7 @@ pub(super) fn findings(
     }
     found.extend(guests(accounting, buyers, options, &percent, &share));
     found.extend(order_amounts(accounting, &share));
+    found.extend(conversion::sentences(accounts, accounting.rows.currency.as_deref()));
     found.extend(unnamed_currencies(accounting));
     found.extend(large_amounts(accounting, options));
     found

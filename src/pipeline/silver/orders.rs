@@ -153,20 +153,20 @@ struct RefundCount {
     in_file: usize,
 }
 
-/// The sale lines of the latest file that has the order replace those of earlier files. Refunds are
-/// never replaced; equal ones of several files count once.
+/// The sale lines of the latest file that has the order replace those of earlier files, but for those of a part
+/// of the same export. Refunds are never replaced; equal ones of several files count once.
 fn resolve_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
     let file_of = |row: usize| rows.files.partition_point(|file| file.rows.end <= row);
     // Rows made of an order's refunded amount or status stand and fall with its lines.
     let is_made = |row: usize| rows.kinds.get(row).copied().flatten().is_some_and(RowKind::is_made);
     let is_line = |row: &usize| rows.micros[*row] >= 0 && !is_made(*row);
-    let latest = group.iter().filter(|row| is_line(row)).map(|row| file_of(*row)).max();
+    let current = current_files(rows, group.iter().copied().filter(is_line), file_of);
     let mut refunds: BTreeMap<_, RefundCount> = BTreeMap::new();
     let mut reasons = Vec::new();
     for row in group.iter().copied() {
         let file = file_of(row);
         if is_line(&row) || is_made(row) {
-            if Some(file) < latest {
+            if !current.contains(&file) && current.iter().any(|current| *current > file) {
                 reasons.push((row, SUPERSEDED));
             }
             continue;
@@ -186,6 +186,34 @@ fn resolve_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
     for (row, reason) in reasons {
         rows.reasons[row] = Some(reason);
     }
+}
+
+/// The files whose lines of an order count: the latest, and those of the same date that have no line in common
+/// with what counts already, as parts of one export.
+fn current_files(
+    rows: &OrderRows<'_>,
+    lines: impl Iterator<Item = usize>,
+    file_of: impl Fn(usize) -> usize,
+) -> Vec<usize> {
+    let lines: Vec<usize> = lines.collect();
+    let by_file: Vec<&[usize]> = lines.chunk_by(|a, b| file_of(*a) == file_of(*b)).collect();
+    let Some(latest) = by_file.last() else { return Vec::new() };
+    let date = rows.files[file_of(latest[0])].date;
+    let is_same = |a: usize, b: usize| match (rows.products.get(a), rows.products.get(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => rows.micros[a] == rows.micros[b],
+    };
+    let (mut files, mut counted) = (Vec::new(), Vec::new());
+    for lines in by_file.into_iter().rev() {
+        let file = file_of(lines[0]);
+        let is_of_export = date.is_some() && rows.files[file].date == date;
+        let is_repeat = || lines.iter().any(|a| counted.iter().any(|b| is_same(*a, *b)));
+        if files.is_empty() || (is_of_export && !is_repeat()) {
+            files.push(file);
+            counted.extend_from_slice(lines);
+        }
+    }
+    files
 }
 
 /// What it means that rows of a file share an order number; `groups` are the sale lines of orders
@@ -309,6 +337,7 @@ mod tests {
                     reading,
                     known_by: KnownBy::Goldsmith,
                     profile: String::new(),
+                    date: None,
                 });
             }
             table

@@ -76,7 +76,8 @@ pub(super) fn purchase(
     let country = raw.cells_if_any("pays").ok().flatten().and_then(|cells| cells.get(row));
     let has_codes = raw.files[raw.file_of(row)].reading.iso_countries;
     let country = country.map(|cell| country_name(cell).filter(|_| has_codes).unwrap_or(cell));
-    let currency = rows.currencies.get(row).or(rows.currency.as_deref());
+    let own = rows.currencies.get(row).filter(|_| rows.reasons[row].is_some());
+    let currency = own.or(rows.currency.as_deref());
     let values = [
         ("id_commande", rows.orders[row].text()),
         ("id_client", rows.customers[row].text().or(buyers[row].map(|buyer| buyer.to_string()))),

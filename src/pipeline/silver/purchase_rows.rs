@@ -14,6 +14,7 @@ use super::values::currency;
 use super::values::identifiers;
 use crate::domain::account::{in_millionths, in_units};
 use crate::domain::reasons::{OTHER_CURRENCY, TOTAL_ROW};
+use crate::domain::time::Timestamp;
 use crate::pipeline::{PipelineError, Result};
 
 /// Words for "no customer", lower case.
@@ -201,9 +202,15 @@ impl PurchaseRows {
         }
     }
 
-    /// Serves the currency of the settings, else the one that most rows name, and leaves out others.
+    /// Serves the currency of the settings, else the one that most rows name, and leaves out others that cannot
+    /// be converted.
     fn choose_currency(&mut self, options: &CleaningOptions) {
         let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+        // Each row alone: its own day decides whether there is a rate.
+        let has_rate = |rows: &Self, row: usize, code: &str| {
+            let day = rows.at[row].map(|at| Timestamp(at).day());
+            day.is_some_and(|day| options.rules.rates.on(code, day).is_some())
+        };
         let is_judged = |rows: &Self, row: usize| {
             rows.reasons[row].is_none() && rows.kind(row) != Some(RowKind::NotASale)
         };
@@ -222,7 +229,7 @@ impl PurchaseRows {
         for row in 0..self.reasons.len() {
             let other =
                 self.currencies.get(row).filter(|code| Some(*code) != self.currency.as_deref());
-            if other.is_some() && is_judged(self, row) {
+            if other.is_some_and(|code| !has_rate(self, row, code)) && is_judged(self, row) {
                 self.reasons[row] = Some(OTHER_CURRENCY);
             }
         }
@@ -324,7 +331,7 @@ fn has_orders(raw: &Raw) -> Result<Vec<bool>> {
 ///
 /// # Errors
 /// [`PipelineError::Overflow`].
-fn check_sums_fit(micros: &[i64]) -> Result<()> {
+pub(super) fn check_sums_fit(micros: &[i64]) -> Result<()> {
     let sum: u128 = micros.iter().map(|amount| u128::from(amount.unsigned_abs())).sum();
     if sum <= u128::from(i64::MAX.unsigned_abs()) {
         return Ok(());

@@ -11,11 +11,12 @@ use super::buyers::Buyers;
 use super::checks::{earliest_future, rejected_rows, set_aside, take_instants, unify_spelling};
 use super::cleaned::{Cleaned, Rules};
 use super::columns::RowKind;
+use super::conversion::convert;
 use super::customer::Listed;
 use super::found::FoundCustomers;
 use super::kinds::{is_same_record, judge_kinds};
 use super::layer::{CleaningOptions, Unlisted};
-use super::money::{Accounting, findings};
+use super::money::{Accounting, findings, shown};
 use super::order_lines::{Line, lines_of, number_lines};
 use super::orders::{OrderRows, Resolved, resolve};
 use super::preview::{self, file_rows};
@@ -25,6 +26,7 @@ use super::raw_table::RawTable;
 use crate::domain::account::in_units;
 use crate::domain::data_set::DataSet;
 use crate::domain::reasons::ORPHAN;
+use crate::domain::text::counted;
 use crate::pipeline::Result;
 use crate::pipeline::orders::SALE;
 use crate::pipeline::types::INSTANT;
@@ -50,7 +52,7 @@ pub(super) fn clean(
     options: &CleaningOptions,
     listed: &Listed,
 ) -> Result<Cleaned> {
-    let raw = Raw::new(table);
+    let raw = Raw::new(table, &options.rules).in_order("date_achat", options.rules.date_order)?;
     let mut rows = PurchaseRows::read(&raw, options)?;
     rows.products = unify_spelling(&rows.products, |row| rows.reasons[row].is_none());
     let buyers = Buyers::find(&raw, &rows, listed, options)?;
@@ -62,16 +64,19 @@ pub(super) fn clean(
     judge_kinds(&raw, &mut rows, &orders, &mut read, options);
     let unlisted = reject_unlisted(&mut rows, &buyers, listed, options);
     let accounting = Accounting { raw: &raw, rows: &rows, read: &read, resolved: &resolved };
-    let accounts = accounting.accounts()?;
+    let mut accounts = accounting.accounts()?;
+    convert(&raw, &mut rows, &orders, &options.rules.rates, &mut accounts)?;
+    let accounting = Accounting { raw: &raw, rows: &rows, read: &read, resolved: &resolved };
     let mut sentences = raw.notes.clone();
     sentences.extend(rows.notes.iter().cloned());
     sentences.extend(findings(&accounting, &accounts, &buyers.numbers, options));
+    sentences.extend(unlisted_sentences(&accounting, &unlisted, listed));
     let found = FoundCustomers::collect(&raw, &rows, &buyers)?;
     let example = |row| preview::purchase(&raw, &rows, &buyers.numbers, row);
     let files = file_rows(&raw, &rows.reasons, &rows.forms, example);
     let valid = lines(&raw, &mut rows, &buyers.numbers, &orders, &resolved)?;
     let mut warnings = rows.warnings();
-    warnings.push(("unlisted_customer", unlisted));
+    warnings.push(("unlisted_customer", unlisted.len() as u64));
     Ok(Cleaned {
         valid,
         rejected: rejected_rows(&raw, &rows.reasons)?,
@@ -107,28 +112,61 @@ fn order_rows<'a>(
     }
 }
 
-/// Counts the purchases of customers who are not listed, or rejects them.
+/// The served rows of customers who are not listed, unless they are rejected.
 fn reject_unlisted(
     rows: &mut PurchaseRows,
     buyers: &Buyers,
     listed: &Listed,
     options: &CleaningOptions,
-) -> u64 {
+) -> Vec<usize> {
+    let mut unlisted = Vec::new();
     if listed.is_empty() {
-        return 0;
+        return unlisted;
     }
-    let mut count = 0;
     let known = buyers.numbers.iter().zip(&buyers.is_incomplete);
-    for ((buyer, is_incomplete), reason) in known.zip(&mut rows.reasons) {
-        let is_unlisted = buyer.is_some() && is_incomplete.is_none();
-        if reason.is_none() && is_unlisted {
+    for (row, (buyer, is_incomplete)) in known.enumerate() {
+        if rows.reasons[row].is_none() && buyer.is_some() && is_incomplete.is_none() {
             match options.rules.unlisted {
-                Unlisted::Customer => count += 1,
-                Unlisted::Reject => *reason = Some(ORPHAN),
+                Unlisted::Customer => unlisted.push(row),
+                Unlisted::Reject => rows.reasons[row] = Some(ORPHAN),
             }
         }
     }
-    count
+    unlisted
+}
+
+/// How much is of customers who are not listed, and whether only leading zeros are why.
+fn unlisted_sentences(
+    accounting: &Accounting<'_>,
+    unlisted: &[usize],
+    listed: &Listed,
+) -> Vec<String> {
+    let Accounting { raw, rows, .. } = accounting;
+    let sum = |of: &[usize]| shown(of.iter().map(|row| rows.micros[*row]).sum());
+    let example = |row: usize| {
+        format!("{} {}", raw.files[raw.file_of(row)].name, raw.shown("id_client", row))
+    };
+    let is_padded = |row: &usize| {
+        rows.customers[*row].text().is_some_and(|text| listed.matches_without_zeros(&text))
+    };
+    let padded: Vec<usize> = unlisted.iter().copied().filter(is_padded).collect();
+    let all = unlisted.first().map(|first| {
+        format!(
+            "{} of customers who are in no file of customers, {} in all, for example {}: each makes a customer; set sources.unlisted = \"reject\" to leave them out",
+            counted(unlisted.len(), "row"),
+            sum(unlisted),
+            example(*first)
+        )
+    });
+    let only_zeros = padded.first().map(|first| {
+        format!(
+            "{} of these, {} in all, for example {}, name a customer of the files of customers but for leading zeros; if they are the same, set sources.ids = \"integer\"",
+            padded.len(),
+            sum(&padded),
+            example(*first)
+        )
+    });
+    all.into_iter().chain(only_zeros).collect()
 }
 
 /// The served rows as lines, ascending by id_achat.
@@ -197,8 +235,7 @@ fn frame(
     };
     let kind = |row: usize| if rows.micros[row] < 0 { REFUND } else { SALE };
     let kinds: StringChunked = served.iter().map(|row| Some(kind(*row))).collect();
-    let currency = |row: usize| rows.currencies.get(row).or(rows.currency.as_deref());
-    let currencies: StringChunked = served.iter().map(|row| currency(*row)).collect();
+    let currencies: StringChunked = served.iter().map(|_| rows.currency.as_deref()).collect();
     Ok(DataFrame::new_infer_height(vec![
         shown(&|key| key.0).with_name("id_achat".into()).into_column(),
         integers("id_client", &|row| buyers[row]),

@@ -5,13 +5,15 @@
 use polars::prelude::*;
 
 use super::columns::{LINE_NUMBER, ROW_KIND, RowKind, SOURCE_FILE};
+use super::layer::CleaningRules;
 use super::raw_table::{KnownBy, RawFile, RawTable};
 use super::values::amounts::{AmountColumn, AmountForm, Amounts};
 use super::values::countries::country_name;
-use super::values::dates::{DateColumn, DateForm, DateProblem};
+use super::values::dates::{DateColumn, DateForm, DateProblem, DateStyle};
 use super::values::identifiers::{Identifier, IdentifierVotes, read};
 use super::values::texts;
 use crate::domain::reading::{DateOrder, Reading};
+use crate::domain::zone::Zone;
 use crate::pipeline::{PipelineError, Result};
 
 /// The rows of the files of a data set.
@@ -22,6 +24,10 @@ pub(super) struct Raw {
     pub(super) files: Vec<RawFile>,
     /// What reading found worth saying.
     pub(super) notes: Vec<String>,
+    /// Where the shop is.
+    zone: Zone,
+    /// Whether leading zeros of identifiers do not count.
+    integer_ids: bool,
 }
 
 /// A column of values, one entry per row.
@@ -52,9 +58,10 @@ pub(super) enum IdCell {
 
 impl Raw {
     /// Takes a table as `sources::read` makes it.
-    pub(super) fn new(table: RawTable) -> Self {
+    pub(super) fn new(table: RawTable, rules: &CleaningRules) -> Self {
         let RawTable { frame, files, notes } = table;
-        Self { frame, files, notes }
+        let CleaningRules { timezone, integer_ids, .. } = rules;
+        Self { frame, files, notes, zone: timezone.clone(), integer_ids: *integer_ids }
     }
 
     pub(super) fn height(&self) -> usize {
@@ -140,7 +147,7 @@ impl Raw {
         let (mut notes, mut forms) = (Vec::new(), Vec::new());
         let mut cells_left = cells.iter();
         for (position, file) in self.files.iter().enumerate() {
-            let mut dates = DateColumn::new(file.reading.two_digit_years);
+            let mut dates = DateColumn::new(self.date_style(column, file));
             for cell in cells_left.by_ref().take(file.rows.len()) {
                 let cell = cell.and_then(texts::value);
                 blanks.push(cell.is_none());
@@ -167,9 +174,15 @@ impl Raw {
         Ok(Values { cells: values, blanks, notes, forms })
     }
 
+    fn date_style(&self, column: &str, file: &RawFile) -> DateStyle {
+        let Reading { two_digit_years, utc, .. } = &file.reading;
+        let is_utc = utc.iter().any(|utc| utc == column);
+        DateStyle { two_digit_years: *two_digit_years, is_utc, zone: self.zone.clone() }
+    }
+
     /// The cells of a column in the rows of a file.
     fn date_column(&self, column: &str, file: &RawFile) -> Result<DateColumn> {
-        let mut dates = DateColumn::new(file.reading.two_digit_years);
+        let mut dates = DateColumn::new(self.date_style(column, file));
         let cells = self.cells(column)?.iter().skip(file.rows.start).take(file.rows.len());
         cells.for_each(|cell| dates.push(cell.and_then(texts::value).as_deref()));
         Ok(dates)
@@ -345,7 +358,8 @@ impl Raw {
             for cell in cells.iter().skip(start).take(file.rows.len()) {
                 let row = identifiers.len();
                 let cell = cell.and_then(texts::value);
-                let cell = cell.as_deref().map(|text| without_zeros(text, &file.reading));
+                let is_integer = self.integer_ids || file.reading.integer_ids;
+                let cell = cell.as_deref().map(|text| without_zeros(text, is_integer));
                 let read_cell = match cell {
                     None => IdCell::Blank,
                     Some(text) if is_guest(text, guest_texts, &file.reading) => IdCell::Guest,
@@ -384,11 +398,11 @@ fn order_text(order: DateOrder) -> &'static str {
     }
 }
 
-/// A number without its leading zeros, where the profile says that they do not count.
-fn without_zeros<'a>(cell: &'a str, reading: &Reading) -> &'a str {
+/// A number without its leading zeros, where they do not count.
+fn without_zeros(cell: &str, is_integer: bool) -> &str {
     let digits = cell.trim_start_matches('0');
     let is_number = !digits.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
-    if reading.integer_ids && is_number { digits } else { cell }
+    if is_integer && is_number { digits } else { cell }
 }
 
 /// Whether a cell is one of these words or of the profile's, in any case.

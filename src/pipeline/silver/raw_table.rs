@@ -31,7 +31,12 @@ pub struct RawFile {
     pub known_by: KnownBy,
     /// The name of its profile.
     pub profile: String,
+    /// When it was exported, as far as its name says.
+    pub date: Option<FileDate>,
 }
+
+/// Year, month and day of an export; 0 for what is not known.
+pub type FileDate = (i16, i8, i8);
 
 /// What the columns of a file are known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

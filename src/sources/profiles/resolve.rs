@@ -228,6 +228,7 @@ impl<'a> Resolver<'a> {
         Reading {
             date_order: file.date_order,
             two_digit_years: file.two_digit_years,
+            utc: Vec::new(),
             row_key: false,
             integer_ids: file.ids == Some(Ids::Integer),
             currency: file.currency.clone(),

@@ -4,6 +4,7 @@ use jiff::civil;
 
 use crate::domain::reading::DateOrder;
 use crate::domain::time::{DAY_MICROS, Timestamp};
+use crate::domain::zone::Zone;
 
 /// Days from 1899-12-30, where spreadsheets count from, to 1970-01-01.
 const SPREADSHEET_EPOCH: f64 = 25_569.0;
@@ -27,13 +28,24 @@ pub(super) enum Cell {
     Unreadable,
 }
 
-/// Reads a trimmed cell; years of two digits only where the file has such.
-pub(super) fn read_cell(text: &str, two_digit_years: bool) -> Cell {
+/// How the cells of a column are meant.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DateStyle {
+    /// Whether years may have two digits.
+    pub(crate) two_digit_years: bool,
+    /// Whether cells without an offset are in UTC; else they are in the zone of the shop.
+    pub(crate) is_utc: bool,
+    /// Where the shop is.
+    pub(crate) zone: Zone,
+}
+
+/// Reads a trimmed cell, as what the clocks of the shop showed.
+pub(super) fn read_cell(text: &str, style: &DateStyle) -> Cell {
     // What most exports write: YYYY-MM-DD, and what follows it.
     let bytes = text.as_bytes();
     let is_iso = bytes.len() >= 10 && bytes[4] == b'-' && bytes[0].is_ascii_digit();
-    if is_iso && let Some(instant) = Timestamp::parse(text) {
-        return Cell::Instant(instant.0);
+    if is_iso && let Some((instant, has_offset)) = Timestamp::parse_with_offset(text) {
+        return Cell::Instant(style.wall_clock(instant.0, has_offset));
     }
     if !text.is_ascii() {
         return Cell::Unreadable;
@@ -42,9 +54,13 @@ pub(super) fn read_cell(text: &str, two_digit_years: bool) -> Cell {
     if let Some(serial) = serial_number(text) {
         return Cell::Serial(serial);
     }
-    let Some((date, rest)) = split_date(text, two_digit_years) else { return Cell::Unreadable };
-    let Some(time) = time_of_day(rest) else { return Cell::Unreadable };
-    let at = |year, month, day| midnight(year, month, day).map(|midnight| midnight + time);
+    let Some((date, rest)) = split_date(text, style.two_digit_years) else {
+        return Cell::Unreadable;
+    };
+    let Some((time, has_offset)) = time_of_day(rest) else { return Cell::Unreadable };
+    let at = |year, month, day| {
+        midnight(year, month, day).map(|midnight| style.wall_clock(midnight + time, has_offset))
+    };
     match date {
         Date::Known { year, month, day } => {
             at(year, month, day).map_or(Cell::Unreadable, Cell::Instant)
@@ -61,6 +77,13 @@ pub(super) fn read_cell(text: &str, two_digit_years: bool) -> Cell {
                 _ => Cell::Unreadable,
             }
         }
+    }
+}
+
+impl DateStyle {
+    /// What the clocks of the shop showed, of microseconds that are in UTC if they have an offset.
+    fn wall_clock(&self, micros: i64, has_offset: bool) -> i64 {
+        if has_offset || self.is_utc { self.zone.wall_clock(Timestamp(micros)).0 } else { micros }
     }
 }
 
@@ -212,12 +235,13 @@ fn month_name(text: &str) -> Option<(u32, &str)> {
     Some((month, rest))
 }
 
-/// The microseconds that a time of day and an offset add to midnight; 0 for nothing.
-fn time_of_day(text: &str) -> Option<i64> {
+/// The microseconds that a time of day and an offset add to midnight, 0 for nothing; and whether there is an
+/// offset.
+fn time_of_day(text: &str) -> Option<(i64, bool)> {
     const SECOND: i64 = 1_000_000;
     let text = text.trim_start_matches(['T', 't', ' ', ',']);
     if text.is_empty() {
-        return Some(0);
+        return Some((0, false));
     }
     let (hour, rest) = digits(text);
     let (minute, rest) = digits(rest.strip_prefix(':')?);
@@ -245,7 +269,8 @@ fn time_of_day(text: &str) -> Option<i64> {
     (minute < 60 && second < 60).then_some(())?;
     let micros = number(&format!("{fraction:0<6}")[..6])?;
     let offset = offset_minutes(rest.trim())?;
-    Some(((hour * 60 + minute - offset) * 60 + second) * SECOND + micros)
+    let minutes = hour * 60 + minute - offset.unwrap_or(0);
+    Some(((minutes * 60 + second) * SECOND + micros, offset.is_some()))
 }
 
 /// The hours that AM (0) or PM (12) adds, if either is there, and the rest.
@@ -258,11 +283,16 @@ fn half_of_day(text: &str) -> (Option<i64>, &str) {
     (None, text)
 }
 
-/// The minutes by which a written offset is ahead of UTC; 0 for nothing, `Z`, `UTC` and `GMT`.
-fn offset_minutes(text: &str) -> Option<i64> {
+/// The minutes by which a written offset is ahead of UTC, 0 for `Z`, `UTC` and `GMT`; the inner `None` where
+/// none is written.
+#[allow(clippy::option_option)]
+fn offset_minutes(text: &str) -> Option<Option<i64>> {
+    if text.is_empty() {
+        return Some(None);
+    }
     let text = ["UTC", "GMT"].iter().find_map(|zone| text.strip_prefix(zone)).unwrap_or(text);
     if text.is_empty() || text.eq_ignore_ascii_case("z") {
-        return Some(0);
+        return Some(Some(0));
     }
     let sign = match text.as_bytes()[0] {
         b'+' => 1,
@@ -277,5 +307,5 @@ fn offset_minutes(text: &str) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours <= 18 && minutes < 60).then_some(sign * (hours * 60 + minutes))
+    (hours <= 18 && minutes < 60).then_some(Some(sign * (hours * 60 + minutes)))
 }

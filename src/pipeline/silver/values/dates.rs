@@ -4,6 +4,7 @@
 //! 12 proves that the month comes first, one whose first part is above 12 that the day does.
 //! Nothing is guessed cell by cell.
 
+pub(crate) use super::date_forms::DateStyle;
 use super::date_forms::{Cell, read_cell};
 use crate::domain::reading::DateOrder;
 
@@ -28,7 +29,7 @@ pub(crate) enum DateProblem {
 /// A column under construction: one [`DateColumn::push`] per row.
 #[derive(Debug, Default)]
 pub(crate) struct DateColumn {
-    two_digit_years: bool,
+    style: DateStyle,
     values: Vec<Option<i64>>,
     either: Vec<(usize, i64, i64)>,
     serials: Vec<(usize, i64)>,
@@ -38,9 +39,9 @@ pub(crate) struct DateColumn {
 }
 
 impl DateColumn {
-    /// No rows yet; whether years may have two digits.
-    pub(crate) fn new(two_digit_years: bool) -> Self {
-        Self { two_digit_years, ..Self::default() }
+    /// No rows yet.
+    pub(crate) fn new(style: DateStyle) -> Self {
+        Self { style, ..Self::default() }
     }
 
     /// The order of day and month that cells prove, with the first row that does; `None` where none does, and
@@ -58,7 +59,7 @@ impl DateColumn {
         let row = self.values.len();
         let Some(cell) = cell else { return self.values.push(None) };
         self.filled += 1;
-        let value = match read_cell(cell, self.two_digit_years) {
+        let value = match read_cell(cell, &self.style) {
             Cell::Instant(instant) => Some(instant),
             Cell::Proof(instant, order) => {
                 let proof = match order {
