@@ -70,6 +70,12 @@ pub fn in_units(millionths: i64) -> f64 {
     millionths as f64 / 1e6
 }
 
+/// Millionths in units of the currency with two decimals, for sentences.
+#[must_use]
+pub fn shown(millionths: i64) -> String {
+    format!("{:.2}", in_units(millionths))
+}
+
 /// An amount in units of the currency in whole millionths, halves to the even one.
 #[must_use]
 #[allow(clippy::cast_possible_truncation)]

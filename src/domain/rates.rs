@@ -53,8 +53,8 @@ impl Rates {
     #[must_use]
     pub fn on(&self, currency: &str, day: Day) -> Option<Factor> {
         let of_currency = self.0.iter().filter(|rate| rate.currency == currency);
-        let mut begun = of_currency.filter(|rate| rate.from.is_none_or(|from| from <= day));
-        begun.next_back().map(|rate| rate.factor)
+        let mut valid = of_currency.filter(|rate| rate.from.is_none_or(|from| from <= day));
+        valid.next_back().map(|rate| rate.factor)
     }
 }
 
@@ -78,7 +78,7 @@ impl Factor {
     #[must_use]
     pub fn convert(self, millionths: i64) -> Option<i64> {
         const UNIT: i128 = 10_i128.pow(DIGITS);
-        let product = i128::from(millionths) * self.0;
+        let product = i128::from(millionths).checked_mul(self.0)?;
         let (quotient, rest) = (product.div_euclid(UNIT), product.rem_euclid(UNIT));
         let is_up = rest * 2 > UNIT || (rest * 2 == UNIT && quotient % 2 != 0);
         i64::try_from(quotient + i128::from(is_up)).ok()

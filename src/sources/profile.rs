@@ -73,8 +73,8 @@ pub(super) fn reading_of(verdict: &Verdict) -> Reading {
 /// The columns whose header says that instants are in UTC, like `Created (UTC)`.
 fn columns_in_utc(verdict: &Verdict) -> Vec<String> {
     let is_utc = |header: &str| {
-        let mut words = header.split(|c: char| !c.is_alphanumeric());
-        words.any(|word| ["UTC", "GMT"].iter().any(|zone| word.eq_ignore_ascii_case(zone)))
+        let mut parts = header.split(|c: char| !c.is_alphanumeric());
+        parts.any(|part| ["UTC", "GMT"].iter().any(|zone| part.eq_ignore_ascii_case(zone)))
     };
     let columns = verdict.columns.iter().filter(|column| is_utc(&column.header));
     columns.map(|column| column.column.clone()).collect()

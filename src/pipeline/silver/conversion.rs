@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use polars::prelude::PlHashMap;
 
-use super::money::shown;
 use super::purchase_rows::{PurchaseRows, check_sums_fit};
 use super::raw::Raw;
-use crate::domain::account::{Account, in_millionths, in_units};
+use crate::domain::account::{Account, in_millionths, in_units, shown};
 use crate::domain::rates::{Factor, Rates};
 use crate::domain::text::counted;
 use crate::domain::time::{Day, Timestamp};

@@ -7,7 +7,7 @@ use super::layer::CleaningOptions;
 use super::orders::Resolved;
 use super::purchase_rows::PurchaseRows;
 use super::raw::Raw;
-use crate::domain::account::{Account, Entry, in_units};
+use crate::domain::account::{Account, Entry, shown};
 use crate::domain::reasons::{
     NOT_A_SALE, NOT_GOODS, NOTHING, OTHER_CURRENCY, REFUND_LEFT_OUT, REPEATED, SET_ASIDE,
     SUPERSEDED, TOTAL_ROW, hint,
@@ -147,11 +147,6 @@ fn column_of(reason: &str) -> &'static str {
         OTHER_CURRENCY => "devise",
         _ => "montant",
     }
-}
-
-/// A sum of millionths, for sentences.
-pub(super) fn shown(sum: i64) -> String {
-    format!("{:.2}", in_units(sum))
 }
 
 /// A sentence for everything that is worth one.
