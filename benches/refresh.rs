@@ -1,11 +1,14 @@
 //! Full refreshes by the real binary, sources to published: the size of the older systems' data
-//! set, and a shop of 100 000 customers. Run: `cargo bench --bench refresh`.
+//! set, a shop of 100 000 customers, and the same with a fifth of the rows dirty. Run: `cargo bench --bench refresh`;
+//! with `GOLDSMITH_PEER=/path/to/goldsmith` another version's binary works on the same files beside it.
 //!
 //! Each run is forced and finds its tables unpublished, so that nothing is skipped. The last run's
 //! own report, with time per step and peak memory, is printed after each size.
 
 #![allow(clippy::unwrap_used)] // a bench that cannot set up cannot report
 
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use divan::Bencher;
@@ -15,15 +18,48 @@ fn main() {
     divan::main();
 }
 
-/// Customers and purchases.
-const SIZES: [(u32, u32); 2] = [(1_500, 23_663), (100_000, 1_600_000)];
+/// A shop.
+#[derive(Clone, Copy)]
+struct Shop {
+    customers: u32,
+    purchases: u32,
+    /// The share of dirty rows.
+    dirty: f64,
+}
 
-#[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
-fn refresh(bencher: Bencher<'_, '_>, (customers, purchases): (u32, u32)) {
+const SHOPS: [Shop; 3] = [
+    Shop { customers: 1_500, purchases: 23_663, dirty: 0.0 },
+    Shop { customers: 100_000, purchases: 1_600_000, dirty: 0.0 },
+    Shop { customers: 100_000, purchases: 1_600_000, dirty: 0.2 },
+];
+
+impl fmt::Display for Shop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} purchases, {:.0} % dirty", self.purchases, 100.0 * self.dirty)
+    }
+}
+
+#[divan::bench(args = SHOPS, sample_count = 5, sample_size = 1)]
+fn refresh(bencher: Bencher<'_, '_>, shop: Shop) {
+    measure(bencher, shop, Path::new(env!("CARGO_BIN_EXE_goldsmith")));
+}
+
+#[divan::bench(args = SHOPS.into_iter().filter(|_| peer().is_some()), sample_count = 5, sample_size = 1)]
+fn refresh_by_peer(bencher: Bencher<'_, '_>, shop: Shop) {
+    measure(bencher, shop, &peer().unwrap());
+}
+
+/// The binary to compare with.
+fn peer() -> Option<PathBuf> {
+    std::env::var_os("GOLDSMITH_PEER").map(PathBuf::from)
+}
+
+fn measure(bencher: Bencher<'_, '_>, shop: Shop, goldsmith: &Path) {
+    let Shop { customers, purchases, dirty } = shop;
     let dir = tempfile::tempdir().unwrap();
     let sources = dir.path().join("data/sources");
     std::fs::create_dir_all(&sources).unwrap();
-    for (name, bytes) in generate(Spec { customers, purchases, seed: 42, dirty: 0.0 }).unwrap() {
+    for (name, bytes) in generate(Spec { customers, purchases, seed: 42, dirty }).unwrap() {
         std::fs::write(sources.join(name), bytes).unwrap();
     }
     let mut report = String::new();
@@ -37,7 +73,7 @@ fn refresh(bencher: Bencher<'_, '_>, (customers, purchases): (u32, u32)) {
             }
         })
         .bench_local_values(|()| {
-            let output = Command::new(env!("CARGO_BIN_EXE_goldsmith"))
+            let output = Command::new(goldsmith)
                 .args(["refresh", "--force"])
                 .current_dir(dir.path())
                 .env_clear()
@@ -46,5 +82,5 @@ fn refresh(bencher: Bencher<'_, '_>, (customers, purchases): (u32, u32)) {
             assert!(output.status.success(), "{output:?}");
             report = String::from_utf8(output.stdout).unwrap();
         });
-    eprintln!("\n{customers} customers, {purchases} purchases:\n{report}");
+    eprintln!("\n{} {shop}:\n{report}", goldsmith.display());
 }

@@ -23,6 +23,7 @@ mod contract {
     mod containers;
     mod currencies;
     mod data_sets;
+    mod doubts;
     mod file_order;
     mod golden;
     mod lines;

@@ -181,3 +181,33 @@ fn absurd_requests_for_rejects_are_refused_in_one_sentence() {
         assert!(reply.json()["detail"].as_str().unwrap().contains(sentence), "{}", reply.text);
     }
 }
+
+#[test]
+fn corrections_that_repeat_each_other_or_name_other_columns_are_named() {
+    let orders = "id_achat,id_client,date_achat,montant,produit\n\
+        1,7,2026-01-01,10.00,Mug\n2,8,someday,20.00,Tea\n";
+    let settings = [("ADMIN_TOKEN", "t"), ("QUALITY__MAX_REJECT_RATIO", "1")];
+    let shop = Shop::with(&[("achats.csv", orders)]).with_settings(&settings);
+    shop.run(&["refresh"]).good();
+    let app = TestApp::spawn(&shop);
+    let csv = app.admin("GET", "/admin/runs/1/rejects?format=csv").text;
+    let corrected = csv.replace("someday", "2026-01-02");
+    correct(&shop, "a.csv", corrected.as_bytes());
+    let other = corrected.replace("20.00", "99.00").replace(",produit", ",prodwit");
+    correct(&shop, "b.csv", other.as_bytes());
+    let ran = shop.run(&["refresh"]).good();
+    assert_eq!(revenue(&app), 109.0);
+    for sentence in [
+        "corrections/b.csv: 1 row for records that are corrected before, for example line 3: the last row counts",
+        "corrections/b.csv: its column \"prodwit\" is none of achats.csv, and corrects nothing",
+    ] {
+        assert!(ran.out.contains(sentence), "{sentence}: {}", ran.out);
+    }
+    // What is as the source has it corrects nothing.
+    correct(&shop, "b.csv", csv.as_bytes());
+    correct(&shop, "a.csv", csv.as_bytes());
+    let ran = shop.run(&["refresh"]).good();
+    assert!(
+        ran.out.contains("corrections/b.csv: 1 row not corrected, as the source file has the same")
+    );
+}

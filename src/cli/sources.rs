@@ -23,6 +23,11 @@ pub(super) async fn sources(settings: &Settings, command: SourcesCommand) -> Res
         cleaning: settings.quality.cleaning.clone(),
         gate: settings.quality.gate.clone(),
     };
+    if let Some(file) = file.as_ref().filter(|file| file.contains('/') && Path::new(file).is_file())
+    {
+        // It cannot be one of the sources by name, and nothing is made beside it.
+        return print_document(&describe(&inspect_alone(file, &judgement).await?));
+    }
     let lake = LakeOpener::new(settings)?.open()?;
     let inspection = match file {
         None => inspect(&lake, &judgement).await?,
@@ -116,7 +121,7 @@ fn describe_verdict(name: &str, verdict: &Verdict) -> Vec<String> {
         others => format!("; {}", counted(others, "other column")),
     };
     let columns = format!("  columns: {}{others}", fields.join(", "));
-    let notes = verdict.notes.iter().map(|note| format!("  {note}"));
+    let notes = verdict.notes.iter().chain(&verdict.warnings).map(|note| format!("  {note}"));
     [first, columns].into_iter().chain(notes).collect()
 }
 

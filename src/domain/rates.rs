@@ -49,6 +49,11 @@ impl Rates {
         }
     }
 
+    /// The currencies that have rates.
+    pub fn currencies(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|rate| rate.currency.as_str())
+    }
+
     /// The rate of a currency on a day; `None` where there is none yet.
     #[must_use]
     pub fn on(&self, currency: &str, day: Day) -> Option<Factor> {

@@ -76,6 +76,17 @@ pub enum DateOrder {
     MonthFirst,
 }
 
+/// What separates the decimals of amounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::EnumString)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DecimalSign {
+    /// `10.50`
+    Point,
+    /// `10,50`
+    Comma,
+}
+
 /// Columns that only the first of the rows with an equal key fills.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FillDown {

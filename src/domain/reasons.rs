@@ -29,7 +29,7 @@ pub const ORPHAN: &str = "orphan_client";
 pub fn hint(reason: &str) -> &'static str {
     match reason {
         "ambiguous_amount" => {
-            "the column shows neither whether a point nor whether a comma separates decimals; write one amount with two decimals"
+            "the column shows neither whether a point nor whether a comma separates decimals; set sources.decimal_sign, or write one amount with two decimals"
         }
         OTHER_CURRENCY => {
             "set sources.rates to convert it, or sources.currency to serve another currency"

@@ -110,7 +110,8 @@ impl Day {
     /// Parses `YYYY-MM-DD`; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 10).then(|| Timestamp::parse(text)).flatten().map(Timestamp::day)
+        let is_iso = text.len() == 10 && text.as_bytes()[4] == b'-';
+        is_iso.then(|| Timestamp::parse(text)).flatten().map(Timestamp::day)
     }
 
     /// Midnight at the start of the day.

@@ -36,6 +36,9 @@ pub struct Verdict {
     pub columns: Vec<FileColumn>,
     /// What was assumed, a sentence each, for the operator.
     pub notes: Vec<String>,
+    /// What may be missing from what is read, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// How its values are meant, as its profile says.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub reading: Reading,

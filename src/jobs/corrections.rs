@@ -107,18 +107,19 @@ impl Loaded {
     }
 
     /// What each file did, and sentences about rows that did nothing. `corrected` counts the records that a
-    /// file replaced; `unmatched` has the lines of source files that begin no record.
+    /// file changed and those that it has as they are; `unmatched` has the lines of source files that begin no record.
     #[must_use]
     pub fn outcomes(
         &self,
         sources: &[SourceFile],
-        corrected: impl Fn(&str) -> u64,
+        corrected: impl Fn(&str) -> (u64, u64),
         unmatched: &[(String, String, Vec<i64>)],
     ) -> (Vec<CorrectionOutcome>, Vec<String>) {
         let known: BTreeSet<&str> = sources.iter().map(|source| source.sha256.as_str()).collect();
         let (mut outcomes, mut sentences) = (Vec::new(), Vec::new());
+        let mut seen = BTreeSet::new();
         for (name, rows) in &self.0 {
-            let corrected = corrected(name);
+            let (corrected, unchanged) = corrected(name);
             outcomes.push(CorrectionOutcome {
                 file: name.clone(),
                 rows: rows.len() as u64,
@@ -127,6 +128,13 @@ impl Loaded {
             if corrected > 0 {
                 sentences.push(format!("{name}: {} corrected", counted(corrected, "row")));
             }
+            if unchanged > 0 {
+                let rows = counted(unchanged, "row");
+                sentences
+                    .push(format!("{name}: {rows} not corrected, as the source file has the same"));
+            }
+            sentences.extend(repeated(name, rows, &mut seen));
+            sentences.extend(unknown_columns(name, rows, sources));
             let foreign: Vec<_> = rows.iter().filter(|row| !known.contains(&*row.sha256)).collect();
             if let Some(first) = foreign.first() {
                 sentences.push(format!(
@@ -147,4 +155,32 @@ impl Loaded {
         }
         (outcomes, sentences)
     }
+}
+
+/// What is said of rows that correct a record again; `seen` has the records so far.
+fn repeated<'a>(
+    name: &str,
+    rows: &'a [CorrectedRow],
+    seen: &mut BTreeSet<(&'a str, i64)>,
+) -> Option<String> {
+    let again: Vec<&CorrectedRow> =
+        rows.iter().filter(|row| !seen.insert((&row.sha256, row.line))).collect();
+    let first = again.first()?;
+    Some(format!(
+        "{name}: {} for records that are corrected before, for example line {}: the last row counts",
+        counted(again.len(), "row"),
+        first.line
+    ))
+}
+
+/// What is said of a column that the source file does not have.
+fn unknown_columns(name: &str, rows: &[CorrectedRow], sources: &[SourceFile]) -> Option<String> {
+    rows.iter().find_map(|row| {
+        let source = sources.iter().find(|source| source.sha256 == row.sha256)?;
+        let header = row.unknown_header(&source.verdict.as_ref()?.columns)?;
+        Some(format!(
+            "{name}: its column {header:?} is none of {}, and corrects nothing",
+            source.name
+        ))
+    })
 }

@@ -80,9 +80,11 @@ pub struct Survey {
 pub async fn survey(lake: &Lake, options: &SourceOptions) -> Result<Survey, RefreshError> {
     let names = names(lake).await?;
     let mut survey = Survey { warnings: options.unmatched(&names), ..Survey::default() };
+    survey.others = not_files(lake).await?;
     for name in names {
         if !is_candidate(&name) && options.mapping(&name).is_none() {
-            if let Some(problem) = other_problem(lake, &name).await? {
+            if name != sample::GROUND_TRUTH {
+                let problem = other_problem(lake, &name).await?;
                 survey.others.push(UnreadFile { name, problem });
             }
             continue;
@@ -109,6 +111,20 @@ pub async fn survey(lake: &Lake, options: &SourceOptions) -> Result<Survey, Refr
     };
     survey.tables.sort_by(by_set);
     Ok(survey)
+}
+
+/// What lies in the sources layer and is no file.
+async fn not_files(lake: &Lake) -> Result<Vec<UnreadFile>, RefreshError> {
+    let folders = lake.folders(Layer::Sources).await?;
+    let folders = folders.into_iter().filter(|folder| folder != keys::CORRECTIONS);
+    let folders = folders.map(|name| {
+        let problem = "it is a folder; put its files beside it to have them read".to_owned();
+        UnreadFile { name, problem }
+    });
+    let unreadable = lake.unreadable(Layer::Sources)?.into_iter();
+    let unreadable =
+        unreadable.map(|(name, problem)| UnreadFile { name, problem: problem.to_owned() });
+    Ok(folders.chain(unreadable).filter(|file| !is_hidden(&file.name)).collect())
 }
 
 /// Looks at every file of the sources layer and decides which are read.
@@ -219,8 +235,12 @@ fn drain(reader: &mut Reader) -> io::Result<()> {
     }
 }
 
-/// Why a file that has not the name of a table should perhaps be read.
-async fn other_problem(lake: &Lake, name: &str) -> Result<Option<String>, RefreshError> {
+/// Why a file is not read by whose bytes nothing more is known.
+const NO_TABLE: &str =
+    "its name does not end like that of a table (csv, tsv, txt, gz, xlsx, parquet)";
+
+/// Why a file that has not the name of a table is not read.
+async fn other_problem(lake: &Lake, name: &str) -> Result<String, RefreshError> {
     let mut reader = lake.reader(Layer::Sources, name, None);
     let file = name.to_owned();
     let looked = spawn_blocking(move || {
@@ -230,7 +250,7 @@ async fn other_problem(lake: &Lake, name: &str) -> Result<Option<String>, Refres
     match looked.await {
         Err(error) if error.is_transient() => Err(error),
         // It has not the name of a table, and nothing depends on it.
-        looked => Ok(looked.unwrap_or_default()),
+        looked => Ok(looked.ok().flatten().unwrap_or_else(|| NO_TABLE.to_owned())),
     }
 }
 

@@ -75,6 +75,29 @@ impl Directory {
         listed().map_err(|source| self.failed(source))
     }
 
+    /// What lies directly in it and cannot be read as a file, with the reason.
+    pub(super) fn list_unreadable(&self) -> Result<Vec<(String, &'static str)>> {
+        let listed = || -> std::io::Result<_> {
+            let mut unreadable = Vec::new();
+            for entry in std::fs::read_dir(&self.root)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let shown = name.to_string_lossy().into_owned();
+                let problem = match std::fs::metadata(entry.path()) {
+                    Err(_) => "it is a link to nothing",
+                    Ok(meta) if meta.is_dir() => continue,
+                    Ok(meta) if !meta.is_file() => "it is no regular file",
+                    Ok(_) if name.to_str().is_none() => "its name is not UTF-8; rename it",
+                    Ok(_) => continue,
+                };
+                unreadable.push((shown, problem));
+            }
+            unreadable.sort();
+            Ok(unreadable)
+        };
+        listed().map_err(|source| self.failed(source))
+    }
+
     /// Removes a folder with what object_store does not list: empty directories and incomplete files.
     pub(super) fn remove_folder(&self, folder: &str) -> Result<()> {
         match std::fs::remove_dir_all(self.root.join(folder)) {

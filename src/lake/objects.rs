@@ -184,6 +184,17 @@ impl Lake {
         Ok(self.list_level(layer).await?.1)
     }
 
+    /// What lies directly in a layer and cannot be read as a file, with the reason; of a bucket, nothing.
+    ///
+    /// # Errors
+    /// [`LakeError::Directory`].
+    pub fn unreadable(&self, layer: Layer) -> Result<Vec<(String, &'static str)>> {
+        match &self.layer(layer).backend {
+            Backend::Directory(directory) => directory.list_unreadable(),
+            Backend::Bucket(_) | Backend::Memory => Ok(Vec::new()),
+        }
+    }
+
     /// The files and the folders directly in a layer.
     async fn list_level(&self, layer: Layer) -> Result<(Vec<String>, Vec<String>)> {
         let LayerStore { store, backend, .. } = self.layer(layer);

@@ -48,7 +48,8 @@ impl RefreshRequest {
     /// to it. `None` when the text is neither a day nor an instant.
     #[must_use]
     pub fn parse_as_of(text: &str) -> Option<Timestamp> {
-        Day::parse(text).map(Day::end).or_else(|| Timestamp::parse(text))
+        let is_iso = text.as_bytes().get(4) == Some(&b'-');
+        Day::parse(text).map(Day::end).or_else(|| Timestamp::parse(text).filter(|_| is_iso))
     }
 
     /// Rejects a reference instant after today.

@@ -28,6 +28,7 @@ pub(super) struct RawSources {
     customer_key: String,
     timezone: String,
     date_order: String,
+    decimal_sign: String,
     repeated_id: String,
     unlisted: String,
     currency: String,
@@ -106,6 +107,7 @@ pub(super) fn add_rules(raw: &RawSources, rules: &mut CleaningRules) -> Result<(
         invalid("sources.timezone", problem)
     })?;
     rules.date_order = choice("sources.date_order", &raw.date_order, "day_first, month_first")?;
+    rules.decimal_sign = choice("sources.decimal_sign", &raw.decimal_sign, "point, comma")?;
     rules.repeated_id =
         choice("sources.repeated_id", &raw.repeated_id, "line, order_total, replace")?;
     if let Some(unlisted) = choice("sources.unlisted", &raw.unlisted, "customer, reject")? {

@@ -1,10 +1,10 @@
 //! Which header fills which canonical column.
 
-use super::describe::{found, missing};
+use super::describe::{could_be, found, missing};
 use super::headers::fold;
 use super::options::FileMapping;
 use super::own_names::with_own_names;
-use super::profile::{Known, known};
+use super::profile::{AMOUNT, Known, PRICED, known};
 use crate::domain::data_set::DataSet;
 use crate::domain::verdict::FileColumn;
 
@@ -39,10 +39,13 @@ pub(super) fn resolve(
             None => {}
         }
     }
+    let is_free = |index: &usize| canonical[*index].is_none();
+    let free: Vec<&String> =
+        (0..header.len()).filter(is_free).map(|index| &header[index]).collect();
+    let is_priced = PRICED.iter().all(|name| canonical.contains(&Some(name)));
+    // A header that may be that of amounts is not passed over.
+    absent.retain(|column| column.name != AMOUNT || !is_priced || could_be(column, &free));
     if !absent.is_empty() {
-        let is_free = |index: &usize| canonical[*index].is_none();
-        let free: Vec<&String> =
-            (0..header.len()).filter(is_free).map(|index| &header[index]).collect();
         return Err(missing(set, file_name, header, &canonical, &absent, &free));
     }
     Ok(with_own_names(set, header, &canonical, &[]))

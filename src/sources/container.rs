@@ -3,7 +3,9 @@
 
 use std::io::{self, Cursor, Read as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
+use polars::datatypes::ArrowDataType;
 use polars::prelude::*;
 
 use super::text::{Bytes, bounded_gzip, take};
@@ -80,14 +82,64 @@ fn parquet_as_csv(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     Ok(csv)
 }
 
-/// The columns of a Parquet file as texts.
+/// The columns of a Parquet file as texts, but for those of types that no value of a shop has.
 fn parquet_texts(bytes: Vec<u8>) -> PolarsResult<Vec<(String, StringChunked)>> {
-    let frame = ParquetReader::new(Cursor::new(bytes)).finish()?;
-    let texts = |column: &Column| {
-        let text = column.cast(&DataType::String)?;
-        Ok((column.name().to_string(), text.str()?.clone()))
-    };
-    frame.columns().iter().map(texts).collect()
+    let mut reader = ParquetReader::new(Cursor::new(bytes));
+    // What a program noted of its own types does not matter: a category is the text that it is.
+    let mut metadata = reader.get_metadata()?.as_ref().clone();
+    metadata.key_value_metadata = None;
+    reader.set_metadata(Arc::new(metadata));
+    let schema = reader.schema()?;
+    let fields = schema.iter_values().filter(|field| has_values(&field.dtype));
+    let names: Vec<String> = fields.map(|field| field.name.to_string()).collect();
+    let frame = reader.with_columns(Some(names)).finish()?;
+    let texts = frame.columns().iter().filter_map(|column| {
+        // A column with a value that no text has, like a day beyond the calendar, is not read.
+        let text = catch_unwind(AssertUnwindSafe(|| text_of(column)));
+        Some((column.name().to_string(), text.ok()?.ok()?))
+    });
+    Ok(texts.collect())
+}
+
+/// Whether a column of this type may have values that a table of text has.
+fn has_values(dtype: &ArrowDataType) -> bool {
+    use ArrowDataType as Type;
+    matches!(
+        dtype,
+        Type::Boolean
+            | Type::Int8
+            | Type::Int16
+            | Type::Int32
+            | Type::Int64
+            | Type::UInt8
+            | Type::UInt16
+            | Type::UInt32
+            | Type::UInt64
+            | Type::Float32
+            | Type::Float64
+            | Type::Timestamp(..)
+            | Type::Date32
+            | Type::Date64
+            | Type::Utf8
+            | Type::LargeUtf8
+            | Type::Utf8View
+            | Type::Binary
+            | Type::LargeBinary
+            | Type::BinaryView
+            | Type::Decimal(..)
+            | Type::Decimal32(..)
+            | Type::Decimal64(..)
+    )
+}
+
+/// The texts of a column; instants of a time zone are written in UTC.
+fn text_of(column: &Column) -> PolarsResult<StringChunked> {
+    if let DataType::Datetime(unit, Some(_)) = column.dtype() {
+        let instants = column.to_physical_repr().cast(&DataType::Datetime(*unit, None))?;
+        let texts = instants.cast(&DataType::String)?;
+        return Ok(texts.str()?.apply_values(|text| format!("{text}Z").into()));
+    }
+    Ok(column.cast(&DataType::String)?.str()?.clone())
 }
 
 /// The first bytes of a file, and all of it from its beginning.

@@ -108,6 +108,16 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<CorrectedRow>, String> {
 }
 
 impl CorrectedRow {
+    /// A header that none of these columns has, or more of them than there are.
+    #[must_use]
+    pub fn unknown_header(&self, columns: &[FileColumn]) -> Option<&str> {
+        let is_unknown = |(header, number, cell): &&(String, usize, String)| {
+            let same = columns.iter().filter(|column| column.header.trim() == header.trim());
+            same.count() <= *number && !cell.trim().is_empty()
+        };
+        self.cells.iter().find(is_unknown).map(|(header, ..)| header.as_str())
+    }
+
     /// The correction of a record of a file with these columns.
     #[must_use]
     pub fn correction(&self, columns: &[FileColumn], from: &str) -> Correction {

@@ -6,11 +6,21 @@ use crate::domain::data_set::DataSet;
 
 /// What headers of other systems hold, for guesses only: none of it is sure enough to be read without a
 /// mapping.
-const HINTS: [(&str, &[&str]); 3] = [
+const HINTS: [(&str, &[&str]); 7] = [
     ("id_client", &["customer", "client", "buyer", "user_id", "no_client"]),
     ("date_achat", &["order_date", "invoice_date", "created", "date_commande", "day", "jour"]),
     ("montant", &["revenue", "subtotal", "sales", "total_ttc", "montant_ttc", "paid"]),
+    ("id_achat", &["commande", "no_commande", "order", "order_number", "invoice", "facture"]),
+    ("produit", &["article", "designation", "description"]),
+    ("quantite", &["qty", "qte", "units"]),
+    ("prix", &["prix_unitaire", "price_each"]),
 ];
+
+/// Columns that are not required and decide which rows are an order and what they are worth.
+const WORTH_MAPPING: [&str; 4] = ["id_achat", "produit", "quantite", "prix"];
+
+/// Headers that are less like a column's are unlike it.
+const MIN_LIKENESS: f64 = 0.7;
 
 /// Headers that a sentence lists.
 const MAX_LISTED: usize = 30;
@@ -39,6 +49,16 @@ pub(super) fn missing(
         .collect();
     let guesses: Vec<(&Known, &String)> =
         absent.iter().filter_map(|column| Some((*column, nearest(column, free)?))).collect();
+    // What is not required and yet decides what a row is.
+    let is_taken = |header: &&String| !guesses.iter().any(|(_, guess)| guess == header);
+    let left: Vec<&String> = free.iter().copied().filter(is_taken).collect();
+    let is_worth = |column: &&Known| {
+        WORTH_MAPPING.contains(&column.name) && !canonical.contains(&Some(column.name))
+    };
+    let more = known(set).iter().filter(is_worth);
+    let more: Vec<(&Known, &String)> =
+        more.filter_map(|column| Some((column, nearest(column, &left)?))).collect();
+    let guesses: Vec<(&Known, &String)> = guesses.into_iter().chain(more).collect();
     let may_be =
         |(column, header): &(&Known, &String)| format!("; {} may be {header:?}", column.name);
     let likely = guesses.iter().map(may_be).collect::<Vec<_>>().concat();
@@ -49,7 +69,7 @@ pub(super) fn missing(
             guesses.iter().find(|(guess, _)| guess.name == column.name).map(|(_, text)| *text);
         let is_absent = absent.iter().any(|missing| missing.name == column.name);
         let text = header.or(guess).map_or("?", String::as_str);
-        (is_absent || (header.is_some() && column.is_required))
+        (is_absent || guess.is_some() || (header.is_some() && column.is_required))
             .then(|| format!("{} = {}", column.name, quoted(text)))
     });
     format!(
@@ -87,8 +107,17 @@ fn quoted(text: &str) -> String {
 
 /// The header that is most like one of a column's.
 fn nearest<'a>(column: &Known, free: &[&'a String]) -> Option<&'a String> {
-    /// Less alike is unlike.
-    const MIN_LIKENESS: f64 = 0.7;
+    nearest_above(MIN_LIKENESS, column, free)
+}
+
+/// Whether one of these headers could be one of a column's, misspelt.
+pub(super) fn could_be(column: &Known, free: &[&String]) -> bool {
+    /// Alike enough not to be passed over.
+    const DOUBTFUL: f64 = 0.6;
+    nearest_above(DOUBTFUL, column, free).is_some()
+}
+
+fn nearest_above<'a>(least: f64, column: &Known, free: &[&'a String]) -> Option<&'a String> {
     let likeness = |text: &str| {
         let text = fold(text);
         let of = |known: &&str| {
@@ -102,6 +131,6 @@ fn nearest<'a>(column: &Known, free: &[&'a String]) -> Option<&'a String> {
         column.headers.iter().chain(hints).map(of).fold(0.0, f64::max)
     };
     let rated = free.iter().map(|text| (likeness(text), *text));
-    let likely = rated.filter(|(likeness, text)| *likeness >= MIN_LIKENESS && !text.is_empty());
+    let likely = rated.filter(|(likeness, text)| *likeness >= least && !text.is_empty());
     likely.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, text)| text)
 }

@@ -129,17 +129,29 @@ fn look(
         return at.look_text(unpack(bytes, container, None).map_err(failed)?, None);
     }
     let mut workbook = workbook(bytes).map_err(failed)?;
-    let mut first = None;
+    let (mut first, mut found, mut others): (_, Option<Verdict>, Vec<String>) =
+        (None, None, Vec::new());
     for sheet in workbook.sheets() {
         let csv = workbook.as_csv(&sheet).map_err(failed)?;
-        match at.look_text(Box::new(io::Cursor::new(csv)), Some(sheet)) {
-            Ok(verdict) => return Ok(verdict),
+        match at.look_text(Box::new(io::Cursor::new(csv)), Some(sheet.clone())) {
+            Ok(verdict) if found.is_none() => found = Some(verdict),
+            Ok(_) => others.push(format!("{sheet:?}")),
+            Err(_) if found.is_some() => {}
             // Of several sheets that cannot be read the one with a known header is the one to speak of.
             Err(failure @ Failure::File { is_known: true, .. }) => return Err(failure),
             Err(failure) => first = first.or(Some(failure)),
         }
     }
-    Err(first.unwrap_or_else(|| Failure::unknown("its spreadsheet has no sheets")))
+    let Some(mut verdict) = found else {
+        return Err(first.unwrap_or_else(|| Failure::unknown("its spreadsheet has no sheets")));
+    };
+    if !others.is_empty() {
+        let names = others.join(", ");
+        verdict.warnings.push(format!(
+            "a spreadsheet is read from one sheet: {names} could be read too and is not; save it as a file of its own"
+        ));
+    }
+    Ok(verdict)
 }
 
 /// Where a text is found.
@@ -200,9 +212,11 @@ impl Place<'_> {
             quoting: scan.quoting,
             columns,
             notes: Vec::new(),
+            warnings: Vec::new(),
             reading: meaning,
         };
         verdict.notes = notes(&verdict, &header, &scan, mapping);
+        verdict.warnings.extend(cut(&verdict, &scan));
         if by_name {
             verdict.notes.push(format!("taken for {} because of its name", set.noun()));
         }
@@ -310,6 +324,15 @@ fn describe_unknown(nearest: DataSet, name: &str, header: &[String]) -> String {
     }
 }
 
+/// What shows that a file was cut.
+fn cut(verdict: &Verdict, scan: &Scan) -> Option<String> {
+    if let Some(line) = scan.cut_quotation {
+        return Some(format!("it ends within the quotation of line {line}: it may have been cut"));
+    }
+    let is_cut = scan.letters.ends_within_character() && verdict.encoding == Encoding::Utf8;
+    is_cut.then(|| "it ends within a character: it may have been cut".to_owned())
+}
+
 /// What was assumed, a sentence each.
 fn notes(
     verdict: &Verdict,
@@ -366,11 +389,6 @@ fn notes(
     }
     if let Some(line) = scan.zero_line {
         notes.push(format!("zero bytes around cells are left out, the first on line {line}"));
-    }
-    if let Some(line) = scan.cut_quotation {
-        notes.push(format!("it ends within the quotation of line {line}: it may have been cut"));
-    } else if scan.letters.ends_within_character() && verdict.encoding == Encoding::Utf8 {
-        notes.push("it ends within a character: it may have been cut".to_owned());
     }
     if let Some(mapping) = mapping {
         notes.push(format!("its columns are mapped by {}", mapping.key));

@@ -14,10 +14,10 @@ pub fn is_candidate(name: &str) -> bool {
     !is_hidden(name) && end.is_none_or(|end| TABLE_ENDS.contains(&end.as_str()))
 }
 
-/// Whether a name is that of a hidden file.
+/// Whether a name is that of a hidden file, of a spreadsheet program's lock, or of what Windows leaves in folders.
 #[must_use]
 pub fn is_hidden(name: &str) -> bool {
-    name.starts_with('.')
+    name.starts_with('.') || name.starts_with("~$") || ["Thumbs.db", "desktop.ini"].contains(&name)
 }
 
 /// The order in which two files of a data set are read: by the date in the name, those without one

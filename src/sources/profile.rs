@@ -35,7 +35,7 @@ const CUSTOMERS: &[Known] = &[
 ];
 
 const PURCHASES: &[Known] = &[
-    optional(&["id_achat", "id_purchase", "purchase_id", "order_id"]),
+    optional(&["id_achat", "id_purchase", "purchase_id", "order_id", "id_commande"]),
     required(&["id_client", "client_id", "customer_id"]),
     required(&["date_achat", "purchase_date", "date", "timestamp"]),
     required(&["montant", "total", "amount"]),
@@ -51,6 +51,10 @@ const PURCHASES: &[Known] = &[
 /// Columns of purchases that a customers' file has no use for.
 const ONLY_PURCHASES: [&str; 6] =
     ["id_achat", "date_achat", "montant", "produit", "quantite", "prix"];
+
+/// The amount of a row, and what makes one where it is not there.
+pub(super) const AMOUNT: &str = "montant";
+pub(super) const PRICED: [&str; 2] = ["quantite", "prix"];
 
 /// The canonical columns of a data set, in the order raw frames list them.
 pub(super) const fn known(set: DataSet) -> &'static [Known] {
@@ -154,6 +158,11 @@ pub(super) fn fits(folded: &[String]) -> PerDataSet<Fit> {
             columns += 1;
             found += usize::from(column.is_required);
         }
+        // An amount may be made of what a unit costs.
+        let is_priced =
+            PRICED.iter().all(|name| named_columns(set, folded).any(|column| column.name == *name));
+        let has_amount = named_columns(set, folded).any(|column| column.name == AMOUNT);
+        let found = found + usize::from(set == DataSet::Purchases && is_priced && !has_amount);
         Fit { columns, is_complete: found == required }
     })
 }

@@ -3,7 +3,7 @@
 //! Follows the `csv` crate byte by byte, without keeping a byte: a quotation mark counts at the
 //! beginning of a cell and within a quoted one, and `\r`, `\n` and both together end a row.
 
-use memchr::{memchr_iter, memchr2, memchr3};
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memrchr};
 
 use super::text::is_blank;
 
@@ -29,6 +29,8 @@ enum State {
 pub(super) struct RowWalk {
     separator: u8,
     has_backslash: bool,
+    /// Whether rows are not looked at that no way of quoting sees otherwise.
+    skips: bool,
     /// Cells of the header.
     width: usize,
     state: State,
@@ -47,9 +49,9 @@ pub(super) struct RowWalk {
     row_has_escape: bool,
     last_byte: u8,
     quote_line: u64,
-    /// Rows with a filled cell, the header apart.
+    /// Rows with a filled cell, the header apart; at least one where rows were skipped.
     pub rows: u64,
-    /// Rows that have more or fewer cells than the header.
+    /// Rows that have more or fewer cells than the header, but for those that were skipped.
     pub misfits: u64,
     /// The line of the first of them with a quotation mark after a backslash.
     pub escape_misfit: Option<u64>,
@@ -66,6 +68,7 @@ impl RowWalk {
         Self {
             separator,
             has_backslash: false,
+            skips: false,
             width,
             state: State::RowStart,
             is_header: true,
@@ -87,6 +90,17 @@ impl RowWalk {
         }
     }
 
+    /// The same walk, which does not look at rows without a quotation mark: what they hold matters only beside a
+    /// walk with backslashes, and for both it is the same.
+    pub(super) fn skipping(self) -> Self {
+        Self { skips: true, ..self }
+    }
+
+    /// Looks at all rows from now on.
+    pub(super) fn stop_skipping(&mut self) {
+        self.skips = false;
+    }
+
     /// The same walk where a backslash escapes a quotation mark, to be forked off before the first
     /// backslash.
     pub(super) fn with_backslash(&self) -> Self {
@@ -101,18 +115,34 @@ impl RowWalk {
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         let mut at = 0;
         while at < bytes.len() && self.too_long.is_none() {
+            if self.skips && self.state == State::RowStart && self.rows > 0 {
+                at += self.skip(&bytes[at..]);
+                if at == bytes.len() {
+                    return;
+                }
+            }
             let before = at;
             at = self.step(bytes, at);
             self.last_byte = bytes[at - 1];
+            self.row_bytes += at - before;
+            if self.row_bytes > MAX_ROW_BYTES {
+                self.too_long = Some(self.row_line);
+            }
             if self.state == State::RowStart {
                 self.row_bytes = 0;
-            } else {
-                self.row_bytes += at - before;
-                if self.row_bytes > MAX_ROW_BYTES {
-                    self.too_long = Some(self.row_line);
-                }
             }
         }
+    }
+
+    /// The length of the rows from here on that end with a newline and have no quotation mark; the line of the
+    /// next byte is then that of the row after them.
+    fn skip(&mut self, bytes: &[u8]) -> usize {
+        let near = &bytes[..bytes.len().min(MAX_ROW_BYTES)];
+        let plain = memchr(b'"', near).map_or(near, |end| &near[..end]);
+        let Some(last) = memrchr(b'\n', plain) else { return 0 };
+        self.count_lines(&plain[..=last]);
+        self.last_byte = b'\n';
+        last + 1
     }
 
     /// Consumes at least a byte; gives the position of the next.
@@ -241,7 +271,8 @@ impl RowWalk {
         if memchr2(b'\n', b'\r', bytes).is_some() {
             let newlines = memchr_iter(b'\n', bytes).count();
             let returns = memchr_iter(b'\r', bytes).count();
-            let pairs = bytes.windows(2).filter(|pair| pair == b"\r\n").count();
+            let is_pair = |at: &usize| bytes.get(at + 1) == Some(&b'\n');
+            let pairs = memchr_iter(b'\r', bytes).filter(is_pair).count();
             let across = usize::from(self.after_return && bytes[0] == b'\n');
             self.line += (newlines + returns - pairs - across) as u64;
         }
@@ -295,6 +326,22 @@ mod tests {
             let (walk, unclosed) = walk(text, 2, part);
             assert_eq!((walk.rows, walk.misfits, walk.line), (4, 1, 8), "{part}");
             assert_eq!(unclosed, Unclosed::No);
+        }
+    }
+
+    #[test]
+    fn skipped_rows_count_as_lines() {
+        let text = "a,b\n1,2\n3\n4,5\r\n6,7\n\n8,\"x\ny\"\n9,10\r\r\n11,\"12";
+        for part in [1, 2, 3, 7, 100] {
+            let (mut all, mut skipping) =
+                (RowWalk::new(b',', 2, 1), RowWalk::new(b',', 2, 1).skipping());
+            for bytes in text.as_bytes().chunks(part) {
+                all.feed(bytes);
+                skipping.feed(bytes);
+                assert_eq!(skipping.line, all.line, "{part}");
+            }
+            assert_eq!(skipping.finish(), all.finish());
+            assert_eq!(skipping.row_line, all.row_line);
         }
     }
 

@@ -147,9 +147,14 @@ impl<'a> Records<'a> {
 
     /// The cells beyond the header if any of them is filled.
     pub(super) fn surplus(&self) -> Option<String> {
-        if let Some(correction) = &self.correction {
-            return correction.surplus.clone();
+        match &self.correction {
+            Some(correction) => correction.surplus.clone(),
+            None => self.original_surplus(),
         }
+    }
+
+    /// The same as the file has them.
+    pub(super) fn original_surplus(&self) -> Option<String> {
         if self.record.len() <= self.width {
             return None;
         }

@@ -22,8 +22,10 @@ pub struct Documented {
     pub changes: Vec<CellChange>,
     /// For each file of corrections, the lines that no record starts on.
     pub unmatched: BTreeMap<String, Vec<i64>>,
-    /// For each file of corrections, the records it corrected.
+    /// For each file of corrections, the records it changed.
     pub corrected: BTreeMap<String, u64>,
+    /// For each file of corrections, the records that it has as the source file does.
+    pub unchanged: BTreeMap<String, u64>,
 }
 
 /// Goes through a file for the records that start on these lines and for those that are corrected.
@@ -81,7 +83,7 @@ pub fn document(
 impl Documented {
     fn note_changes(&mut self, records: &Records<'_>, headers: &[String]) {
         let Some(correction) = records.correction() else { return };
-        *self.corrected.entry(correction.from.clone()).or_default() += 1;
+        let changes = self.changes.len();
         for (index, header) in headers.iter().enumerate() {
             let before = records.original(index).unwrap_or_default();
             let after = records.cell(index).unwrap_or_default();
@@ -96,6 +98,10 @@ impl Documented {
                 });
             }
         }
+        let is_changed =
+            self.changes.len() > changes || records.surplus() != records.original_surplus();
+        let counts = if is_changed { &mut self.corrected } else { &mut self.unchanged };
+        *counts.entry(correction.from.clone()).or_default() += 1;
     }
 }
 

@@ -35,7 +35,7 @@ impl Scanner {
     pub(super) fn new(separator: u8, width: usize, header_line: u64) -> Self {
         Self {
             letters: Utf8Check::new(),
-            doubled: RowWalk::new(separator, width, header_line),
+            doubled: RowWalk::new(separator, width, header_line).skipping(),
             backslash: None,
             broken_line: None,
             zero_line: None,
@@ -78,6 +78,7 @@ impl Scanner {
             self.zero_line = Some(line_at(at));
         }
         if self.backslash.is_none() && memchr(b'\\', part).is_some() {
+            self.doubled.stop_skipping();
             self.backslash = Some(self.doubled.with_backslash());
         }
         self.doubled.feed(part);

@@ -15,6 +15,14 @@ const MAX_UNPACKED: u64 = 2 << 30;
 /// From here on a number of a cell has lost digits: spreadsheets have 15.
 const INEXACT: f64 = 1e15;
 
+/// Rows and columns that spreadsheets have.
+const MAX_ROWS: u32 = 1 << 20;
+const MAX_COLUMNS: u32 = 1 << 14;
+/// More cells than any header that is read has.
+const MAX_WIDTH: usize = 2_001;
+/// Most bytes that a sheet may be as CSV.
+const MAX_CSV_BYTES: usize = 512 << 20;
+
 /// A spreadsheet in memory.
 pub(super) struct Workbook(Xlsx<Cursor<Vec<u8>>>);
 
@@ -45,20 +53,39 @@ impl Workbook {
         let mut reader =
             self.0.worksheet_cells_reader(sheet).map_err(|error| unreadable(&error))?;
         let mut csv = Vec::new();
-        let (mut row, mut cells) = (0, Vec::<String>::new());
+        let (mut row, mut cells, mut last) = (0, Vec::<String>::new(), None);
         while let Some(cell) = reader.next_cell().map_err(|error| unreadable(&error))? {
             let (cell_row, column) = cell.get_position();
+            if last.is_some_and(|last| last >= (cell_row, column)) {
+                return Err(invalid(format!(
+                    "its sheet {sheet:?} has a cell of row {} twice or out of order; save it with a spreadsheet program again",
+                    cell_row + 1
+                )));
+            }
+            last = Some((cell_row, column));
+            if cell_row >= MAX_ROWS || column >= MAX_COLUMNS {
+                return Err(invalid("its spreadsheet has a cell where no spreadsheet has one"));
+            }
             while row < cell_row {
                 push_line(&mut csv, cells.iter().map(String::as_str));
                 cells.clear();
                 row += 1;
+                if csv.len() > MAX_CSV_BYTES {
+                    let mebibytes = MAX_CSV_BYTES >> 20;
+                    return Err(invalid(format!(
+                        "its sheet {sheet:?} is more than {mebibytes} MiB of text; save it as CSV"
+                    )));
+                }
             }
-            let column = usize::try_from(column).unwrap_or(usize::MAX);
-            // A cell that repeats an earlier position does not count.
-            if cell_row == row && column >= cells.len() {
-                cells.resize(column, String::new());
-                cells.push(text_of(cell.get_value()));
+            let text = text_of(cell.get_value());
+            if text.is_empty() {
+                continue;
             }
+            // Cells far beyond any header are as many too many as there are.
+            let column = usize::try_from(column).unwrap_or(MAX_WIDTH);
+            let column = if column > MAX_WIDTH { cells.len().max(MAX_WIDTH) } else { column };
+            cells.resize(column, String::new());
+            cells.push(text);
         }
         push_line(&mut csv, cells.iter().map(String::as_str));
         Ok(csv)

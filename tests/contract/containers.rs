@@ -6,6 +6,7 @@ use polars::prelude::{DataFrame, ParquetWriter, df};
 
 use crate::support::{Ran, Shop, TestApp};
 
+const PARQUET: &[u8] = include_bytes!("../fixtures/spreadsheets/orders.parquet");
 const SPREADSHEET: &[u8] = include_bytes!("../fixtures/spreadsheets/orders.xlsx");
 
 fn refreshed(name: &str, bytes: &[u8]) -> (Shop, Ran) {
@@ -73,6 +74,100 @@ fn a_parquet_file_is_read_like_the_table_that_it_is() {
         .refused(1, &["export.parquet", "its Parquet cannot be read"]);
     let mut other = df!("a" => [1, 2]).unwrap();
     refreshed("b.parquet", &parquet(&mut other)).1.refused(1, &["b.parquet", "found: a"]);
+}
+
+#[test]
+fn decimals_instants_and_categories_of_parquet_are_read_and_other_types_passed_over() {
+    let shop = Shop::empty().with_settings(&[("SOURCES__TIMEZONE", "Europe/Paris")]);
+    shop.put("orders.parquet", PARQUET);
+    shop.run(&["refresh"]).good();
+    let app = TestApp::spawn(&shop);
+    let kpis = app.data("/kpis");
+    assert_eq!(kpis["total_revenue"], 30.85);
+    assert_eq!(kpis["purchasing_customers"], 2);
+    let meta = app.get("/kpis").json()["meta"].take();
+    assert_eq!(meta["as_of"], "2026-03-05T01:30:00", "half past midnight in UTC");
+    assert_eq!(meta["timezone"], "Europe/Paris");
+    let inspected = shop.run(&["sources", "inspect"]).good().out;
+    assert!(!inspected.contains("tags") && !inspected.contains("took"), "{inspected}");
+}
+
+/// A spreadsheet with these sheets: their names, and the XML of their rows.
+fn spreadsheet(sheets: &[(&str, &str)]) -> Vec<u8> {
+    const MAIN: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    const OFFICE: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    const PACKAGE: &str = "http://schemas.openxmlformats.org/package/2006/relationships";
+    let (mut names, mut relations) = (String::new(), String::new());
+    let mut parts: Vec<(String, String)> = Vec::new();
+    for (index, (name, rows)) in sheets.iter().enumerate() {
+        let id = index + 1;
+        names += &format!(r#"<sheet name="{name}" sheetId="{id}" r:id="rId{id}"/>"#);
+        relations += &format!(
+            r#"<Relationship Id="rId{id}" Type="{OFFICE}/worksheet" Target="worksheets/sheet{id}.xml"/>"#
+        );
+        let sheet =
+            format!(r#"<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>"#);
+        parts.push((format!("xl/worksheets/sheet{id}.xml"), sheet));
+    }
+    let workbook = format!(
+        r#"<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets>{names}</sheets></workbook>"#
+    );
+    let relations = format!(r#"<Relationships xmlns="{PACKAGE}">{relations}</Relationships>"#);
+    parts.push(("xl/workbook.xml".to_owned(), workbook));
+    parts.push(("xl/_rels/workbook.xml.rels".to_owned(), relations));
+    let root = format!(
+        r#"<Relationships xmlns="{PACKAGE}"><Relationship Id="rId1" Type="{OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>"#
+    );
+    parts.push(("_rels/.rels".to_owned(), root));
+    let parts: Vec<(&str, &[u8])> =
+        parts.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    zipped(&parts)
+}
+
+/// A row of texts.
+fn row(number: u32, cells: &[&str]) -> String {
+    let cell = |(column, text): (u8, &&str)| {
+        let letter = char::from(b'A' + column);
+        format!(r#"<c r="{letter}{number}" t="inlineStr"><is><t>{text}</t></is></c>"#)
+    };
+    let cells: String = (0..).zip(cells).map(cell).collect();
+    format!(r#"<row r="{number}">{cells}</row>"#)
+}
+
+#[test]
+fn further_sheets_with_orders_are_named() {
+    let header = row(1, &["id_client", "date_achat", "montant"]);
+    let january = header.clone() + &row(2, &["7", "2026-01-05", "5.00"]);
+    let february = header + &row(2, &["7", "2026-02-05", "7.00"]);
+    let notes = row(1, &["For the accountant"]);
+    let bytes = spreadsheet(&[("Notes", &notes), ("Janvier", &january), ("Février", &february)]);
+    let (_shop, ran) = refreshed("ventes.xlsx", &bytes);
+    let ran = ran.good();
+    let sentence = "ventes.xlsx: a spreadsheet is read from one sheet: \"Février\" could be read too and is not";
+    assert!(ran.out.contains(sentence), "{}", ran.out);
+}
+
+#[test]
+fn cells_where_no_spreadsheet_has_one_are_refused() {
+    let rows =
+        row(1, &["id_client", "date_achat", "montant"]) + &row(2, &["7", "2026-01-05", "5.00"]);
+    for (cell, sentence) in [
+        (r#"<row r="3"><c r="ZZZZZZZ3"><v>1</v></c></row>"#, "orders.xlsx: "),
+        (r#"<row r="3"><c r="XFE3"><v>1</v></c></row>"#, "a cell where no spreadsheet has one"),
+        (
+            r#"<row r="4294967295"><c r="A4294967295"><v>1</v></c></row>"#,
+            "a cell where no spreadsheet has one",
+        ),
+        (r#"<row r="1048577"><c r="A1048577"><v>1</v></c></row>"#, "no spreadsheet has one"),
+        (r#"<row r="2"><c r="A2"><v>1</v></c></row>"#, "a cell of row 2 twice or out of order"),
+    ] {
+        let bytes = spreadsheet(&[("Orders", &(rows.clone() + cell))]);
+        refreshed("orders.xlsx", &bytes).1.refused(1, &["orders.xlsx", sentence]);
+    }
+    // The last cell that there may be is one too many for its row.
+    let last = rows + r#"<row r="3"><c r="A3"><v>7</v></c><c r="XFD3"><v>1</v></c></row>"#;
+    let (_shop, ran) = refreshed("orders.xlsx", &spreadsheet(&[("Orders", &last)]));
+    assert!(ran.good().out.contains("1 row left out as malformed_row"));
 }
 
 /// A ZIP archive with these parts.

@@ -77,6 +77,34 @@ fn without_rates_other_currencies_are_left_out_with_their_sums() {
     assert_eq!(usd.left_out["other_currency"].rows, 4);
 }
 
+#[test]
+fn a_sign_beside_the_amount_counts_before_another_cell() {
+    let sales = "id_achat,id_client,date_achat,montant,devise\n\
+                 1,1,2026-01-10,10.00,EUR\n2,1,2026-01-10,7.50 €,EUR\n3,1,2026-01-10,$5.00,EUR\n";
+    let silver = read(sales, CleaningRules::default());
+    assert_eq!(micros(&silver, "montant"), [10_000_000, 7_500_000]);
+    // Canadian shops write their dollars with the same sign.
+    let canadian = "id_achat,id_client,date_achat,montant,devise\n1,1,2026-01-10,$5.00,CAD\n";
+    let silver = read(canadian, CleaningRules::default());
+    let currencies = silver.purchases().column("devise").unwrap().str().unwrap().clone();
+    assert_eq!(currencies.get(0), Some("CAD"));
+}
+
+#[test]
+fn more_currencies_than_there_are_never_become_one() {
+    let mut sales = "id_achat,id_client,date_achat,montant,devise\n".to_owned();
+    let letter = |index: u8| char::from(b'A' + index);
+    let codes = (0..26).flat_map(|a| (0..26).map(move |b| format!("X{}{}", letter(a), letter(b))));
+    let junk = (0..600).zip(codes);
+    sales.extend(junk.map(|(index, code)| format!("{index},1,2026-01-10,10.00,{code}\n")));
+    sales.extend((700..740).map(|index| format!("{index},1,2026-01-10,1.00,EUR\n")));
+    let silver = read(&sales, rates(&[]));
+    assert_eq!(micros(&silver, "montant").len(), 40);
+    let silver = read(&sales, CleaningRules::default());
+    let currencies = silver.purchases().column("devise").unwrap().str().unwrap().clone();
+    assert!(currencies.iter().all(|currency| currency != Some("?")));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -50,18 +50,57 @@ fn a_date_in_the_name_counts_before_the_data() {
 #[test]
 fn parts_of_one_export_are_put_together() {
     let first = "1,1,2026-01-10,12.00,lamp\n2,1,2026-02-10,5.00,mug\n";
-    let second = "2,1,2026-02-10,7.00,pen\n3,1,2026-02-10,1.00,cup\n";
-    let silver = read(&[("orders_1.csv", first), ("orders_2.csv", second)]);
+    let second = "2,1,2026-02-10,7.00,pen\n3,1,2026-02-11,1.00,cup\n";
+    for names in [["orders_1.csv", "orders_2.csv"], ["2026-03-01 a.csv", "2026-03-01 b.csv"]] {
+        let silver = read(&[(names[0], first), (names[1], second)]);
+        assert_eq!(revenue(&silver), 25_000_000, "{names:?}");
+        let sentence = format!("{} continues order 2 of {}", names[1], names[0]);
+        let findings = &silver.report.findings;
+        assert!(findings.iter().any(|found| found.starts_with(&sentence)), "{findings:?}");
+    }
+    // The newest first: the second part has the earlier orders.
+    let newest = "3,1,2026-02-11,1.00,cup\n2,1,2026-02-10,7.00,pen\n";
+    let oldest = "2,1,2026-02-10,5.00,mug\n1,1,2026-01-10,12.00,lamp\n";
+    let silver = read(&[("orders_1.csv", newest), ("orders_2.csv", oldest)]);
     assert_eq!(revenue(&silver), 25_000_000);
-    let silver = read(&[("2026-03-01 a.csv", first), ("2026-03-01 b.csv", second)]);
-    assert_eq!(revenue(&silver), 25_000_000);
-    // Another day: the later version of the order.
-    let silver = read(&[("2026-03-01.csv", first), ("2026-03-02.csv", second)]);
-    assert_eq!(revenue(&silver), 20_000_000);
-    // A common line: the same order again.
-    let again = "2,1,2026-02-10,5.00,mug\n2,1,2026-02-10,7.00,pen\n";
-    let silver = read(&[("orders_1.csv", first), ("orders_2.csv", again)]);
-    assert_eq!(revenue(&silver), 24_000_000);
+}
+
+#[test]
+fn what_was_exported_again_is_no_part() {
+    let first = "1,1,2026-01-10,12.00,lamp\n2,1,2026-02-10,5.00,mug\n";
+    for (names, second, revenue_is) in [
+        // Another day in the name: the later version of the order.
+        (["2026-03-01.csv", "2026-03-02.csv"], "2,1,2026-02-10,7.00,pen\n", 19_000_000),
+        // A common line.
+        (["a.csv", "b.csv"], "2,1,2026-02-10,5.00,mug\n2,1,2026-02-10,7.00,pen\n", 24_000_000),
+        // Another order that both have.
+        (["a.csv", "b.csv"], "2,1,2026-02-10,7.00,pen\n1,1,2026-01-10,12.00,lamp\n", 19_000_000),
+        // No product shows that it is another line.
+        (["a.csv", "b.csv"], "2,1,2026-02-10,7.00,\n", 19_000_000),
+        // Another customer, another day.
+        (["a.csv", "b.csv"], "2,2,2026-02-10,7.00,pen\n", 19_000_000),
+        (["a.csv", "b.csv"], "2,1,2026-02-12,7.00,pen\n", 19_000_000),
+    ] {
+        let silver = read(&[(names[0], first), (names[1], second)]);
+        assert_eq!(revenue(&silver), revenue_is, "{names:?} {second}");
+    }
+}
+
+#[test]
+fn an_order_of_shopify_that_continues_in_the_next_part_keeps_its_subtotal() {
+    let header = "Name,Email,Financial Status,Paid at,Fulfillment Status,Currency,Subtotal,Shipping,Taxes,Total,Discount Amount,Refunded Amount,Lineitem quantity,Lineitem name,Lineitem price,Lineitem discount,Created at,Id\n";
+    let first = "#1,a@example.org,paid,,,EUR,20.00,0.00,0.00,20.00,0.00,0.00,1,Cup,20.00,0.00,2026-01-05 10:00:00 +0100,5001\n\
+                 #2,b@example.org,paid,,,EUR,45.00,0.00,0.00,45.00,5.00,0.00,1,Lamp,30.00,0.00,2026-01-06 10:00:00 +0100,5002\n";
+    let second = "#2,b@example.org,,,,,,,,,,,1,Mug,10.00,0.00,2026-01-06 10:00:00 +0100,\n\
+                  #2,b@example.org,,,,,,,,,,,2,Tea,5.00,0.00,2026-01-06 10:00:00 +0100,\n\
+                  #3,c@example.org,paid,,,EUR,7.00,0.00,0.00,7.00,0.00,0.00,1,Pen,7.00,0.00,2026-01-07 10:00:00 +0100,5003\n";
+    let files = [("orders_export_1.csv", first), ("orders_export_2.csv", second)];
+    let texts = files.map(|(name, rows)| (name, header.to_owned() + rows));
+    let files: Vec<(&str, &[u8])> =
+        texts.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    let silver = cleaned(&files, &SourceOptions::default(), CleaningRules::default());
+    assert_eq!(revenue(&silver), 72_000_000, "{:?}", silver.report.findings);
+    assert_eq!(silver.purchases().height(), 5);
 }
 
 proptest! {

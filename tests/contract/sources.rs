@@ -337,6 +337,31 @@ fn sales_of_two_systems_stop_the_run_until_the_settings_choose() {
 }
 
 #[test]
+fn whatever_lies_beside_the_source_files_and_is_not_read_is_named() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let shop = Shop::empty();
+    shop.put("achats.csv", purchases().as_bytes());
+    shop.put("orders.json", b"[]");
+    shop.put("~$ventes.xlsx", b"lock");
+    std::fs::create_dir(shop.data("sources/2025")).unwrap();
+    std::os::unix::fs::symlink("/nowhere/orders.csv", shop.data("sources/nas.csv")).unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"f\xe9vrier.csv");
+    std::fs::write(shop.data("sources").join(name), purchases()).unwrap();
+    let ran = shop.run(&["refresh"]).good();
+    let text = ran.out + &ran.err;
+    for sentence in [
+        "not read: orders.json: its name does not end like that of a table",
+        "not read: 2025: it is a folder; put its files beside it",
+        "not read: nas.csv: it is a link to nothing",
+        "vrier.csv: its name is not UTF-8; rename it",
+    ] {
+        assert!(text.contains(sentence), "{sentence:?} is not in {text}");
+    }
+    assert!(!text.contains("~$ventes"), "{text}");
+}
+
+#[test]
 fn another_date_column_or_another_file_of_the_profile_shows_the_order_of_day_and_month() {
     let mapping = "[[sources.files]]\nname = \"*.csv\"\nkind = \"purchases\"\n\
         columns = { id_client = \"Who\", montant = \"Paid\", date_achat = \"On\" }\n";

@@ -4,8 +4,7 @@
 use actix_web::http::header::ContentDisposition;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::runs::{find_record, parse_number};
@@ -34,10 +33,18 @@ pub(crate) struct RejectView {
     /// What there is to do about it.
     hint: String,
     /// Its cells by header, as the file has them; the later one of equal headers.
+    #[serde(serialize_with = "as_object")]
     #[schema(value_type = Object, example = json!({"id_achat": "17", "date": "30/02/2026"}))]
-    cells: Map<String, Value>,
+    cells: Vec<(String, String)>,
     /// Cells beyond the header; null where there are none.
     surplus_cells: Option<String>,
+}
+
+/// Cells by header in their order.
+fn as_object<S: Serializer>(cells: &[(String, String)], to: S) -> Result<S::Ok, S::Error> {
+    let is_last = |at: usize| cells[at + 1..].iter().all(|(header, _)| *header != cells[at].0);
+    let distinct = cells.iter().enumerate().filter(|(at, _)| is_last(*at));
+    to.collect_map(distinct.map(|(_, (header, cell))| (header, cell)))
 }
 
 /// Rejected rows in the common envelope.
@@ -115,13 +122,12 @@ pub(crate) async fn list(
         let is_wanted = |reason: &str| wanted.reason.as_deref().is_none_or(|other| other == reason);
         for row in rows.into_iter().filter(|row| is_wanted(&row.reason)) {
             if total >= wanted.offset && data.len() < wanted.limit {
-                let cells = row.cells.into_iter().map(|(header, cell)| (header, cell.into()));
                 data.push(RejectView {
                     file: file.source.clone(),
                     line: row.line,
                     reason: row.reason,
                     hint: row.hint,
-                    cells: cells.collect(),
+                    cells: row.cells,
                     surplus_cells: row.surplus,
                 });
             }

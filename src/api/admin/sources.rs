@@ -147,7 +147,7 @@ impl From<Verdict> for VerdictView {
             },
             header_line: verdict.header_line,
             columns: verdict.columns.into_iter().map(column).collect(),
-            notes: verdict.notes,
+            notes: [verdict.notes, verdict.warnings].concat(),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Refresher {
         let by_set: Vec<BTreeMap<String, Lines>> = spawn_blocking(lines).await?;
         let mut rejected: BTreeMap<String, Lines> = by_set.into_iter().flatten().collect();
         let (mut written, mut changes, mut unmatched) = (Vec::new(), Vec::new(), Vec::new());
-        let mut corrected: BTreeMap<String, u64> = BTreeMap::new();
+        let mut corrected: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for source in &new.sources {
             let lines = rejected.remove(&source.name).unwrap_or_default();
             let of_file = corrections.of(source);
@@ -60,7 +60,10 @@ impl Refresher {
             let Some(found) = read else { continue };
             changes.extend(found.changes);
             for (from, rows) in found.corrected {
-                *corrected.entry(from).or_default() += rows;
+                corrected.entry(from).or_default().0 += rows;
+            }
+            for (from, rows) in found.unchanged {
+                corrected.entry(from).or_default().1 += rows;
             }
             let lines = found.unmatched.into_iter();
             unmatched.extend(lines.map(|(from, lines)| (from, source.name.clone(), lines)));
@@ -69,7 +72,7 @@ impl Refresher {
                 written.push(self.write_rejects(new.folder, source, rows, steps).await?);
             }
         }
-        let of_file = |name: &str| corrected.get(name).copied().unwrap_or(0);
+        let of_file = |name: &str| corrected.get(name).copied().unwrap_or_default();
         let (outcomes, sentences) = corrections.outcomes(&new.sources, of_file, &unmatched);
         silver.report.corrections = outcomes;
         silver.report.findings.extend(sentences);

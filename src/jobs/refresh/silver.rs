@@ -173,6 +173,9 @@ impl Refresher {
             cleaned => cleaned?,
         };
         for file in files {
+            let warnings = file.verdict.iter().flat_map(|verdict| &verdict.warnings);
+            let sentences = warnings.map(|warning| format!("{}: {warning}", file.name));
+            silver.report.findings.extend(sentences);
             silver.report.data_sets[file.data_set].files.push(file.name.clone());
         }
         // Their dates may have decided which is the later.

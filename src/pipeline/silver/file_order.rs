@@ -17,15 +17,15 @@ impl Raw {
             return Ok(self);
         }
         let dates = self.dates(column, fallback)?.cells;
-        for file in self.files.iter_mut().filter(|file| file.date.is_none()) {
-            let last = dates[file.rows.clone()].iter().copied().flatten().max();
-            file.date = last.map(|last| Timestamp(last).day().parts());
-        }
-        if self.files.is_sorted_by_key(|file| file.date) {
+        let date = |file: &RawFile| {
+            let last = || dates[file.rows.clone()].iter().copied().flatten().max();
+            file.date.or_else(|| last().map(|last| Timestamp(last).day().parts()))
+        };
+        if self.files.is_sorted_by_key(date) {
             return Ok(self);
         }
         let mut files = std::mem::take(&mut self.files);
-        files.sort_by_key(|file| file.date);
+        files.sort_by_cached_key(date);
         let (mut frame, mut start) = (self.frame.clear(), 0);
         for file in &mut files {
             frame.vstack_mut(&self.frame.slice(offset(file), file.rows.len()))?;

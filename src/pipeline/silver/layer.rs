@@ -8,7 +8,7 @@ use crate::domain::data_set::{DataSet, PerDataSet};
 use crate::domain::inspection::FileRows;
 use crate::domain::quality::QualityReport;
 use crate::domain::rates::Rates;
-pub use crate::domain::reading::DateOrder;
+pub use crate::domain::reading::{DateOrder, DecimalSign};
 use crate::domain::time::Timestamp;
 use crate::domain::zone::Zone;
 
@@ -40,6 +40,8 @@ pub struct CleaningRules {
     pub timezone: Zone,
     /// The order of day and month where a column does not show it; `None`: as the file's profile has it.
     pub date_order: Option<DateOrder>,
+    /// What separates decimals where a column does not show it; `None`: such amounts are left out.
+    pub decimal_sign: Option<DecimalSign>,
     /// What amounts mean that repeat within an order; `None`: as the file shows.
     pub repeated_id: Option<RepeatedId>,
     /// What becomes of purchases whose customer no file lists.
@@ -69,6 +71,7 @@ impl Default for CleaningRules {
             max_amount: None,
             timezone: Zone::default(),
             date_order: None,
+            decimal_sign: None,
             repeated_id: None,
             unlisted: Unlisted::Customer,
             currency: None,

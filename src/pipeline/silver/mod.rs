@@ -25,6 +25,7 @@ mod order_money;
 mod order_totals;
 mod orders;
 pub mod partition;
+mod parts;
 mod preview;
 mod purchase_rows;
 mod purchases;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use polars::prelude::PlHashSet;
+
 use super::conversion;
 use super::layer::CleaningOptions;
 use super::orders::Resolved;
-use super::purchase_rows::PurchaseRows;
-use super::raw::Raw;
+use super::purchase_rows::{PurchaseRows, UNKNOWN_CURRENCY};
+use super::raw::{IdCell, Raw};
 use crate::domain::account::{Account, Entry, shown};
 use crate::domain::reasons::{
     NOT_A_SALE, NOT_GOODS, NOTHING, OTHER_CURRENCY, REFUND_LEFT_OUT, REPEATED, SET_ASIDE,
@@ -126,10 +128,12 @@ impl Accounting<'_> {
         let usual: Vec<&str> = match reason {
             NOT_A_SALE => reading.statuses.iter().map(|status| status.column.as_str()).collect(),
             NOT_GOODS => vec!["livraison", "livraison_ligne", "total", "produit"],
+            "invalid_id" if self.rows.orders[row].is_identifier() => vec!["id_client"],
             reason => vec![column_of(reason)],
         };
         let amounts = ["montant", "montant_commande", "prix", "sous_total", "total"];
-        let is_amount = usual == ["montant"];
+        // A currency may stand with the amount.
+        let is_amount = usual == ["montant"] || reason == OTHER_CURRENCY;
         let columns = usual.into_iter().chain(amounts.into_iter().filter(|_| is_amount));
         columns.into_iter().find_map(|column| {
             let cell = self.raw.cells_if_any(column).ok()??.get(row)?.trim().to_owned();
@@ -183,6 +187,8 @@ pub(super) fn findings(
             shown(*sum)
         ));
     }
+    found.extend(reused_numbers(accounting));
+    found.extend(padded_numbers(accounting));
     if refunds > 0 && share(refunds) >= TELLING_SHARE {
         let rows = &accounting.rows;
         let count = served(rows).filter(|row| rows.micros[*row] < 0).count();
@@ -199,6 +205,42 @@ pub(super) fn findings(
     found.extend(unnamed_currencies(accounting));
     found.extend(large_amounts(accounting, options));
     found
+}
+
+/// Orders that a later file replaces though they look like other ones.
+fn reused_numbers(accounting: &Accounting<'_>) -> Option<String> {
+    let Accounting { raw, read, resolved, .. } = accounting;
+    let first = *resolved.doubtful.first()?;
+    Some(format!(
+        "{} not counted, {} in all, as a later file has another order with their number, of another customer on another day; for example {} line {}; if the shop's numbers begin anew, put the year before them in one of the files",
+        counted(resolved.doubtful.len(), "row"),
+        shown(resolved.doubtful.iter().map(|row| read[*row]).sum()),
+        raw.files[raw.file_of(first)].name,
+        raw.line(first)
+    ))
+}
+
+/// Orders that are perhaps one but for leading zeros, as a spreadsheet drops them.
+fn padded_numbers(accounting: &Accounting<'_>) -> Option<String> {
+    let Accounting { raw, rows, .. } = accounting;
+    let padded = |row: usize| match &rows.orders[row] {
+        IdCell::Text(text) if text.starts_with('0') => text.parse::<i64>().ok(),
+        _ => None,
+    };
+    let numbers: PlHashSet<i64> = served(rows).filter_map(padded).collect();
+    if numbers.is_empty() {
+        return None;
+    }
+    let is_twin = |row: &usize| matches!(&rows.orders[*row], IdCell::Number(number) if numbers.contains(number));
+    let twins: Vec<usize> = served(rows).filter(is_twin).collect();
+    let first = *twins.first()?;
+    Some(format!(
+        "{} of orders whose number another row has with leading zeros, {} in all, for example {} {}: they count as orders of their own; if they are the same, set sources.ids = \"integer\"",
+        counted(twins.len(), "row"),
+        shown(twins.iter().map(|row| rows.micros[*row]).sum()),
+        raw.files[raw.file_of(first)].name,
+        raw.shown("id_achat", first)
+    ))
 }
 
 fn served(rows: &PurchaseRows) -> impl Iterator<Item = usize> + '_ {
@@ -261,6 +303,11 @@ fn order_amounts(accounting: &Accounting<'_>, share: &dyn Fn(i64) -> f64) -> Vec
 fn unnamed_currencies(accounting: &Accounting<'_>) -> Option<String> {
     let Accounting { raw, rows, .. } = accounting;
     let currency = rows.currency.as_deref()?;
+    if currency == UNKNOWN_CURRENCY {
+        return Some(format!(
+            "no file names a currency: amounts are served in the currency {currency:?}; set sources.currency, like \"EUR\""
+        ));
+    }
     let is_named = served(rows).any(|row| rows.currencies.get(row).is_some());
     let unnamed: Vec<usize> =
         served(rows).filter(|row| rows.currencies.get(*row).is_none()).collect();

@@ -117,11 +117,18 @@ impl Money {
         kinds: &[Option<RowKind>],
         options: &CleaningOptions,
     ) -> Result<()> {
-        if raw.files.iter().all(|file| file.known_by != KnownBy::Profile) {
+        let files = self.files_to_complete(raw)?;
+        if files.is_empty() {
             return Ok(());
         }
         let columns = self.columns(raw)?;
-        for file in raw.files.iter().filter(|file| file.known_by == KnownBy::Profile) {
+        for file in files.iter().filter(|file| file.known_by != KnownBy::Profile) {
+            self.notes.push(format!(
+                "{}: it has no amounts, so its rows are worth their quantity times their price",
+                file.name
+            ));
+        }
+        for file in files {
             let rows = file.rows.clone();
             let mut fields = Fields { file, columns: BTreeMap::new() };
             for (name, values) in &columns {
@@ -169,6 +176,17 @@ impl Money {
         }
         self.currencies.sort_unstable_by_key(|(row, _)| *row);
         Ok(())
+    }
+
+    /// The files of other systems, and those without amounts that have prices.
+    fn files_to_complete<'a>(&self, raw: &'a Raw) -> Result<Vec<&'a RawFile>> {
+        let prices = raw.cells("prix")?;
+        let is_priced = |file: &&RawFile| {
+            file.known_by == KnownBy::Profile
+                || (self.blanks[file.rows.clone()].iter().all(|blank| *blank)
+                    && file.rows.clone().any(|row| prices.get(row).is_some()))
+        };
+        Ok(raw.files.iter().filter(is_priced).collect())
     }
 
     fn set(&mut self, row: usize, micros: Option<i64>) {

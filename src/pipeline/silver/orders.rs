@@ -10,6 +10,7 @@ use super::columns::RowKind;
 use super::raw_table::{KnownBy, RawFile};
 use super::spread::{is_usable, spread};
 use crate::domain::reasons::{REPEATED, SUPERSEDED};
+use crate::domain::time::DAY_MICROS;
 
 /// What `sources.repeated_id` says about an amount that repeats within an order.
 #[derive(
@@ -53,6 +54,8 @@ pub(super) struct Resolved {
     pub(super) repeated_totals: Vec<(usize, i64)>,
     /// Rows whose amount was spread.
     pub(super) spread: Vec<usize>,
+    /// Lines that a later file replaces though it names another customer and another day.
+    pub(super) doubtful: Vec<usize>,
     /// The orders that have several rows.
     pub(super) repeated: PlHashSet<i64>,
 }
@@ -75,11 +78,11 @@ enum Meaning {
 /// Decides which rows with a repeated order number are served, and with which amounts.
 pub(super) fn resolve(rows: &mut OrderRows<'_>, setting: Option<RepeatedId>) -> Resolved {
     let mut groups = repeated_orders(rows);
+    let mut resolved = Resolved::default();
     for group in groups.values_mut() {
-        resolve_versions(rows, group);
+        resolve_versions(rows, group, &mut resolved.doubtful);
     }
-    let repeated = groups.keys().copied().collect();
-    let mut resolved = Resolved { repeated, ..Resolved::default() };
+    resolved.repeated = groups.keys().copied().collect();
     for file in 0..rows.files.len() {
         if rows.files[file].known_by == KnownBy::Profile {
             // Its profile says what its amounts are.
@@ -153,21 +156,27 @@ struct RefundCount {
     in_file: usize,
 }
 
-/// The sale lines of the latest file that has the order replace those of earlier files, but for those of a part
-/// of the same export. Refunds are never replaced; equal ones of several files count once.
-fn resolve_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
+/// The sale lines of the latest file that has the order replace those of earlier files. Refunds are
+/// never replaced; equal ones of several files count once. `doubtful` gets lines that are rather those of another
+/// order with the same number.
+fn resolve_versions(rows: &mut OrderRows<'_>, group: &[usize], doubtful: &mut Vec<usize>) {
     let file_of = |row: usize| rows.files.partition_point(|file| file.rows.end <= row);
     // Rows made of an order's refunded amount or status stand and fall with its lines.
     let is_made = |row: usize| rows.kinds.get(row).copied().flatten().is_some_and(RowKind::is_made);
     let is_line = |row: &usize| rows.micros[*row] >= 0 && !is_made(*row);
-    let current = current_files(rows, group.iter().copied().filter(is_line), file_of);
+    let latest = group.iter().filter(|row| is_line(row)).map(|row| file_of(*row)).max();
+    let is_current = |row: &&usize| is_line(row) && Some(file_of(**row)) == latest;
+    let current: Vec<usize> = group.iter().filter(is_current).copied().collect();
     let mut refunds: BTreeMap<_, RefundCount> = BTreeMap::new();
     let mut reasons = Vec::new();
     for row in group.iter().copied() {
         let file = file_of(row);
         if is_line(&row) || is_made(row) {
-            if !current.contains(&file) && current.iter().any(|current| *current > file) {
+            if Some(file) < latest {
                 reasons.push((row, SUPERSEDED));
+                if is_line(&row) && current.iter().all(|other| is_of_another(rows, row, *other)) {
+                    doubtful.push(row);
+                }
             }
             continue;
         }
@@ -188,32 +197,11 @@ fn resolve_versions(rows: &mut OrderRows<'_>, group: &[usize]) {
     }
 }
 
-/// The files whose lines of an order count: the latest, and those of the same date that have no line in common
-/// with what counts already, as parts of one export.
-fn current_files(
-    rows: &OrderRows<'_>,
-    lines: impl Iterator<Item = usize>,
-    file_of: impl Fn(usize) -> usize,
-) -> Vec<usize> {
-    let lines: Vec<usize> = lines.collect();
-    let by_file: Vec<&[usize]> = lines.chunk_by(|a, b| file_of(*a) == file_of(*b)).collect();
-    let Some(latest) = by_file.last() else { return Vec::new() };
-    let date = rows.files[file_of(latest[0])].date;
-    let is_same = |a: usize, b: usize| match (rows.products.get(a), rows.products.get(b)) {
-        (Some(a), Some(b)) => a == b,
-        _ => rows.micros[a] == rows.micros[b],
-    };
-    let (mut files, mut counted) = (Vec::new(), Vec::new());
-    for lines in by_file.into_iter().rev() {
-        let file = file_of(lines[0]);
-        let is_of_export = date.is_some() && rows.files[file].date == date;
-        let is_repeat = || lines.iter().any(|a| counted.iter().any(|b| is_same(*a, *b)));
-        if files.is_empty() || (is_of_export && !is_repeat()) {
-            files.push(file);
-            counted.extend_from_slice(lines);
-        }
-    }
-    files
+/// Whether two lines have another customer and another day.
+fn is_of_another(rows: &OrderRows<'_>, a: usize, b: usize) -> bool {
+    let day = |row: usize| rows.at[row].map(|at| at.div_euclid(DAY_MICROS));
+    let (customer, other) = (rows.customers[a], rows.customers[b]);
+    customer != other && customer != 0 && other != 0 && day(a) != day(b)
 }
 
 /// What it means that rows of a file share an order number; `groups` are the sale lines of orders

@@ -3,9 +3,10 @@
 //! What rows mean together, as lines of orders or versions of one another, is decided later.
 
 use polars::prelude::*;
+use rayon::join;
 
 use super::columns::{RowKind, SURPLUS};
-use super::layer::CleaningOptions;
+use super::layer::{CleaningOptions, CleaningRules};
 use super::order_money::Money;
 use super::raw::{IdCell, Raw, Values};
 use super::raw_table::{KnownBy, RawFile};
@@ -42,9 +43,11 @@ const MAX_PRICE: f64 = 1e12;
 const MAX_AMOUNT: f64 = 1e12;
 
 /// What stands for the currency where no file names one; those of the older systems are in euros.
-const UNKNOWN_CURRENCY: &str = "unknown";
-/// Texts of a currency column that are told apart.
+pub(super) const UNKNOWN_CURRENCY: &str = "unknown";
+/// Texts of a currency column that are told apart: one with more than there are currencies holds something else.
 const MAX_CURRENCIES: usize = 500;
+/// What stands for all others; it is never served.
+const TOO_MANY_CURRENCIES: &str = "?";
 
 /// The values of every row, in reading order.
 pub(super) struct PurchaseRows {
@@ -81,18 +84,23 @@ impl PurchaseRows {
     /// Reads every row and finds the first reason that applies to it alone.
     pub(super) fn read(raw: &Raw, options: &CleaningOptions) -> Result<Self> {
         let mut kinds = raw.kinds()?;
-        let mut money = Money::read(raw)?;
-        let dates = raw.dates("date_achat", options.rules.date_order)?;
+        // Columns are read beside one another: each is a pass over all rows.
+        let ((money, dates), (products, (units, prices))) = join(
+            || (Money::read(raw), raw.dates("date_achat", options.rules.date_order)),
+            || (raw.names("produit"), (quantities(raw), prices(raw))),
+        );
+        let (mut money, dates, products) = (money?, dates?, products?);
+        let ((quantities, odd_quantities), (prices, odd_prices)) = (units?, prices?);
         let (at, no_date) = (dates.cells, dates.blanks);
         let totals = total_rows(raw, &money.micros_below(MAX_AMOUNT), &no_date)?;
         let is_refund = refund_numbers(raw)?;
         let is_counted = |row: usize| !totals[row] && !is_refund(row);
-        let mut orders = raw.identifiers("id_achat", &["0"], is_counted)?;
-        unify_orders(raw, &mut orders)?;
-        let customers = raw.identifiers("id_client", GUESTS, |row| !totals[row])?;
+        let (orders, customers) = join(
+            || raw.identifiers("id_achat", &["0"], is_counted),
+            || raw.identifiers("id_client", GUESTS, |row| !totals[row]),
+        );
+        let (orders, customers) = (with_shown_numbers(raw, orders?)?, customers?);
         money.complete(raw, &orders, &kinds, options)?;
-        let (quantities, odd_quantities) = quantities(raw)?;
-        let (prices, odd_prices) = prices(raw)?;
         let Money { mut amounts, blanks: no_amount, ambiguous, currencies, .. } = money;
         for amount in &mut amounts {
             *amount = amount.filter(|amount| amount.abs() <= MAX_AMOUNT);
@@ -116,10 +124,10 @@ impl PurchaseRows {
             shared: money.shared,
             at,
             micros,
-            products: raw.names("produit")?,
+            products,
             quantities,
             prices,
-            currencies: named_currencies(raw, &currencies)?,
+            currencies: named_currencies(raw, &currencies, options)?,
             currency: None,
             unreadable: vec![
                 ("unreadable_quantite", odd_quantities),
@@ -219,7 +227,8 @@ impl PurchaseRows {
             return;
         }
         for row in (0..self.reasons.len()).filter(|row| is_judged(self, *row)) {
-            if let Some(currency) = self.currencies.get(row) {
+            let named = self.currencies.get(row).filter(|code| *code != TOO_MANY_CURRENCIES);
+            if let Some(currency) = named {
                 *counts.entry(currency).or_default() += 1;
             }
         }
@@ -242,9 +251,14 @@ impl PurchaseRows {
         };
         let mut warnings: Vec<(&'static str, u64)> =
             self.unreadable.iter().map(|(warning, rows)| (*warning, served(rows))).collect();
-        let products = self.products.iter().zip(&self.reasons);
-        let missing = products.filter(|(product, reason)| product.is_none() && reason.is_none());
-        warnings.push(("missing_produit", missing.count() as u64));
+        // A refund without one is of all products of its order.
+        let is_missing = |row: &usize| {
+            self.reasons[*row].is_none()
+                && self.micros[*row] >= 0
+                && self.products.get(*row).is_none()
+        };
+        let missing = (0..self.reasons.len()).filter(is_missing).count() as u64;
+        warnings.push(("missing_produit", missing));
         warnings
     }
 
@@ -296,13 +310,27 @@ fn refund_numbers(raw: &Raw) -> Result<impl Fn(usize) -> bool> {
     })
 }
 
-/// Gives rows whose order is known only by the number that the shop shows the order's own number, where
-/// another row has both.
-fn unify_orders(raw: &Raw, orders: &mut [IdCell]) -> Result<()> {
+/// Knows orders whose number a spreadsheet has shortened by the number that the shop shows, and orders that are
+/// known by that one only by their own, where another row has both.
+fn with_shown_numbers(raw: &Raw, mut orders: Vec<IdCell>) -> Result<Vec<IdCell>> {
     if raw.cells_if_any("ref_commande")?.is_none() {
-        return Ok(());
+        return Ok(orders);
     }
     let shown = raw.texts("ref_commande")?;
+    complete_shortened(&shown, &mut orders);
+    unify_orders(&shown, &mut orders);
+    Ok(orders)
+}
+
+fn complete_shortened(shown: &StringChunked, orders: &mut [IdCell]) {
+    for (order, shown) in orders.iter_mut().zip(shown.iter()) {
+        if let Some(shown) = shown.filter(|_| *order == IdCell::Invalid) {
+            *order = IdCell::Text(shown.to_owned());
+        }
+    }
+}
+
+fn unify_orders(shown: &StringChunked, orders: &mut [IdCell]) {
     let mut known: PlHashMap<&str, IdCell> = PlHashMap::default();
     for (shown, order) in shown.iter().zip(orders.iter()) {
         if let Some(shown) =
@@ -317,7 +345,6 @@ fn unify_orders(raw: &Raw, orders: &mut [IdCell]) -> Result<()> {
             *order = number.clone();
         }
     }
-    Ok(())
 }
 
 /// Whether each file has order numbers.
@@ -398,18 +425,34 @@ fn prices(raw: &Raw) -> Result<(Vec<Option<f64>>, Vec<usize>)> {
 }
 
 /// The currency that each row names, in its column or with its amount, else the one of its file.
-fn named_currencies(raw: &Raw, signs: &[(usize, &'static str)]) -> Result<Currencies> {
+fn named_currencies(
+    raw: &Raw,
+    signs: &[(usize, &'static str)],
+    options: &CleaningOptions,
+) -> Result<Currencies> {
     let cells = raw.texts("devise")?;
-    let mut currencies = Currencies::default();
+    // Those that the settings name are told apart whatever else there is.
+    let CleaningRules { currency, rates, .. } = &options.rules;
+    let codes = currency.iter().map(String::as_str).chain(rates.currencies());
+    let mut currencies =
+        Currencies { codes: codes.map(str::to_owned).collect(), of_rows: Vec::new() };
     if cells.null_count() < cells.len() {
         for (row, cell) in cells.iter().enumerate() {
             let Some(cell) = cell else { continue };
             let with_amount = || amounts::currency_of(cell).map(str::to_owned);
-            let code = currency::code(cell).or_else(with_amount);
-            currencies.set(row, &code.unwrap_or_else(|| cell.to_uppercase()), raw.height());
+            // What stands beside an amount and is no known sign names none.
+            let other =
+                || Some(cell.to_uppercase()).filter(|_| !cell.contains(|c: char| c.is_numeric()));
+            if let Some(code) = currency::code(cell).or_else(with_amount).or_else(other) {
+                currencies.set(row, &code, raw.height());
+            }
         }
     }
     for (row, code) in signs {
+        // The sign of the amount is nearer to it than another cell.
+        if currencies.get(*row).is_some_and(|named| !currency::may_be(code, named)) {
+            currencies.of_rows[*row] = 0;
+        }
         currencies.set(*row, code, raw.height());
     }
     for file in &raw.files {
@@ -442,11 +485,14 @@ impl Currencies {
         if self.of_rows[row] > 0 {
             return;
         }
-        // A column with more texts than there are currencies holds something else.
-        let code = if self.codes.len() < MAX_CURRENCIES { code } else { "?" };
-        let position = self.codes.iter().position(|known| known == code).unwrap_or_else(|| {
-            self.codes.push(code.to_owned());
-            self.codes.len() - 1
+        let find = |codes: &[String], code: &str| codes.iter().position(|known| known == code);
+        let position = find(&self.codes, code).unwrap_or_else(|| {
+            let is_full = self.codes.len() >= MAX_CURRENCIES;
+            let code = if is_full { TOO_MANY_CURRENCIES } else { code };
+            find(&self.codes, code).unwrap_or_else(|| {
+                self.codes.push(code.to_owned());
+                self.codes.len() - 1
+            })
         });
         self.of_rows[row] = u16::try_from(position + 1).unwrap_or(0);
     }

@@ -52,7 +52,9 @@ pub(super) fn clean(
     options: &CleaningOptions,
     listed: &Listed,
 ) -> Result<Cleaned> {
-    let raw = Raw::new(table, &options.rules).in_order("date_achat", options.rules.date_order)?;
+    let raw = Raw::new(table, &options.rules)
+        .in_order("date_achat", options.rules.date_order)?
+        .with_joined_parts()?;
     let mut rows = PurchaseRows::read(&raw, options)?;
     rows.products = unify_spelling(&rows.products, |row| rows.reasons[row].is_none());
     let buyers = Buyers::find(&raw, &rows, listed, options)?;

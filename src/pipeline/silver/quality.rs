@@ -69,17 +69,25 @@ fn row_counts(set: DataSet, now: u64, last: u64, gate: &Gate) -> [Check; 2] {
     ]
 }
 
-/// The money that is left out, of what is sold.
+/// The money that is left out, of what is sold, in the currency in which that is most.
 #[allow(clippy::cast_precision_loss)]
 fn left_out(report: &QualityReport, gate: &Gate) -> Option<Check> {
-    let sold: i64 = report.accounts.iter().map(|account| account.sales).sum();
-    let entries = report.accounts.iter().flat_map(|account| account.left_out.values());
-    let left_out: u64 = entries.map(|entry| entry.sum.unsigned_abs()).sum();
-    if report.accounts.is_empty() {
-        return None;
+    let mut sums: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
+    for account in &report.accounts {
+        let sum = sums.entry(account.currency.as_deref().unwrap_or_default()).or_default();
+        sum.0 += account.left_out.values().map(|entry| entry.sum.unsigned_abs()).sum::<u64>();
+        sum.1 += account.sales;
     }
-    let share = if sold > 0 { left_out as f64 / sold as f64 } else { f64::from(left_out > 0) };
-    let detail = format!("rows with {:.2} % of what is sold are left out", 100.0 * share);
+    // Of a currency of which nothing is served all is left out.
+    let share = |(left_out, sold): (u64, i64)| match left_out {
+        0 => 0.0,
+        left_out if sold > 0 => left_out as f64 / sold as f64,
+        _ => 1.0,
+    };
+    let shares = sums.into_iter().map(|(currency, sums)| (currency, share(sums)));
+    let (currency, share) = shares.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    let of = if currency.is_empty() { String::new() } else { format!(" in {currency}") };
+    let detail = format!("rows with {:.2} % of what is sold{of} are left out", 100.0 * share);
     Some(gate.check("left_out", Some(DataSet::Purchases), (share, gate.max_left_out), detail))
 }
 

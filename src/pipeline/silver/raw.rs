@@ -12,7 +12,7 @@ use super::values::countries::country_name;
 use super::values::dates::{DateColumn, DateForm, DateProblem, DateStyle};
 use super::values::identifiers::{Identifier, IdentifierVotes, read};
 use super::values::texts;
-use crate::domain::reading::{DateOrder, Reading};
+use crate::domain::reading::{DateOrder, DecimalSign, Reading};
 use crate::domain::zone::Zone;
 use crate::pipeline::{PipelineError, Result};
 
@@ -28,6 +28,8 @@ pub(super) struct Raw {
     zone: Zone,
     /// Whether leading zeros of identifiers do not count.
     integer_ids: bool,
+    /// What separates decimals where a column does not show it.
+    decimal_sign: Option<DecimalSign>,
 }
 
 /// A column of values, one entry per row.
@@ -60,8 +62,9 @@ impl Raw {
     /// Takes a table as `sources::read` makes it.
     pub(super) fn new(table: RawTable, rules: &CleaningRules) -> Self {
         let RawTable { frame, files, notes } = table;
-        let CleaningRules { timezone, integer_ids, .. } = rules;
-        Self { frame, files, notes, zone: timezone.clone(), integer_ids: *integer_ids }
+        let CleaningRules { timezone, integer_ids, decimal_sign, .. } = rules;
+        let (integer_ids, decimal_sign) = (*integer_ids, *decimal_sign);
+        Self { frame, files, notes, zone: timezone.clone(), integer_ids, decimal_sign }
     }
 
     pub(super) fn height(&self) -> usize {
@@ -283,7 +286,10 @@ impl Raw {
     /// A cell with its line, for messages.
     pub(super) fn shown(&self, column: &str, row: usize) -> String {
         let cell = self.cells(column).ok().and_then(|cells| cells.get(row)).unwrap_or_default();
-        format!("line {} \"{}\"", self.line(row), cell.trim())
+        match cell.trim() {
+            "" => format!("line {}", self.line(row)),
+            cell => format!("line {} \"{cell}\"", self.line(row)),
+        }
     }
 
     fn date_error(&self, column: &str, file: &RawFile, problem: DateProblem) -> PipelineError {
@@ -321,7 +327,7 @@ impl Raw {
                 blanks.push(cell.is_none());
                 amounts.push(cell.as_deref());
             }
-            let read = amounts.finish();
+            let read = amounts.finish(self.decimal_sign);
             all.values.extend(read.values);
             all.ambiguous.extend(read.ambiguous.iter().map(|(row, value)| (start + row, *value)));
             all.currencies.extend(read.currencies.iter().map(|(row, code)| (start + row, *code)));

@@ -3,16 +3,10 @@
 //! A cell like `1.250` reads two ways. The column decides: cells that can be read one way only show
 //! which sign stands before the decimals. Where they show neither or both, it stays ambiguous.
 
-use super::currency;
+use std::borrow::Cow;
 
-/// What separates the decimals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DecimalSign {
-    /// `10.50`
-    Point,
-    /// `10,50`
-    Comma,
-}
+use super::currency;
+use crate::domain::reading::DecimalSign;
 
 /// What one cell says by itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,12 +78,12 @@ impl AmountColumn {
         self.amounts.values.push(value);
     }
 
-    /// Decides the cells that can be read two ways.
-    pub(crate) fn finish(mut self) -> Amounts {
+    /// Decides the cells that can be read two ways. `fallback` counts where cells prove neither sign or both.
+    pub(crate) fn finish(mut self, fallback: Option<DecimalSign>) -> Amounts {
         let decimals = match (&self.amounts.form.point, &self.amounts.form.comma) {
             (Some(_), None) => Some(DecimalSign::Point),
             (None, Some(_)) => Some(DecimalSign::Comma),
-            _ => None,
+            _ => fallback,
         };
         for (row, decimal, grouped, sign) in self.either {
             match decimals {
@@ -122,6 +116,10 @@ fn read(text: &str) -> (Cell, Option<&'static str>) {
     let cell = match number_of(&number) {
         Cell::Number(value) => Cell::Number(signed(value)),
         Cell::Proof(value, sign) => Cell::Proof(signed(value), sign),
+        // A currency without decimals has groups only.
+        Cell::Either { grouped, .. } if currency.is_some_and(currency::has_no_decimals) => {
+            Cell::Number(signed(grouped))
+        }
         Cell::Either { decimal, grouped, sign } => {
             Cell::Either { decimal: signed(decimal), grouped: signed(grouped), sign }
         }
@@ -158,8 +156,9 @@ fn strip(text: &str) -> Option<(String, bool, Option<&'static str>)> {
         rest = inner.to_owned();
     }
     let (rest, currency) = currency::strip(&rest);
+    let rest = with_zeros(rest.trim());
     // A sign stands before or behind the number, on either side of the currency.
-    let mut rest = rest.trim();
+    let mut rest = rest.as_ref();
     if let Some(inner) = rest.strip_prefix('-').or_else(|| rest.strip_suffix('-')) {
         if is_negative {
             return None;
@@ -171,6 +170,18 @@ fn strip(text: &str) -> Option<(String, bool, Option<&'static str>)> {
     }
     let number = without_grouping(rest)?;
     Some((number, is_negative, currency))
+}
+
+/// `49,00` for `49,-`, as prices without cents are written; other texts as they are.
+fn with_zeros(text: &str) -> Cow<'_, str> {
+    let whole = text.trim_end_matches(['-', '\u{2013}', '\u{2014}']);
+    let digits = whole.strip_suffix([',', '.']).filter(|_| whole.len() < text.len());
+    match digits {
+        Some(digits) if digits.ends_with(|c: char| c.is_ascii_digit()) => {
+            format!("{whole}00").into()
+        }
+        _ => text.into(),
+    }
 }
 
 /// Drops blanks and apostrophes that group digits by three; `None` where they do not, or where
@@ -277,7 +288,7 @@ mod tests {
         for cell in cells {
             column.push(Some(cell));
         }
-        column.finish()
+        column.finish(None)
     }
 
     #[test]
@@ -313,6 +324,17 @@ mod tests {
             ("10.00USD", 10.0),
             ("1e3", 1000.0),
             ("1.5E+02", 150.0),
+            ("1.299,-", 1299.0),
+            ("49,-", 49.0),
+            ("49.--", 49.0),
+            ("€ 49,\u{2014}", 49.0),
+            ("-49,- kr", -49.0),
+            ("101,50 kr", 101.5),
+            ("kr. 1 250,00", 1250.0),
+            ("1 250,50 лв.", 1250.5),
+            ("HK$1,250.00", 1250.0),
+            ("¥1,299", 1299.0),
+            ("₩12.990", 12990.0),
         ] {
             let amounts = column(&[cell]);
             assert_eq!(amounts.values, [Some(expected)], "{cell}");
@@ -370,8 +392,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_column_leaves_open_the_settings_decide() {
+        let decided = |cells: &[&str], sign| {
+            let mut column = AmountColumn::default();
+            for cell in cells {
+                column.push(Some(cell));
+            }
+            column.finish(Some(sign)).values
+        };
+        assert_eq!(decided(&["1,250"], DecimalSign::Point), [Some(1250.0)]);
+        assert_eq!(decided(&["1,250"], DecimalSign::Comma), [Some(1.25)]);
+        assert_eq!(decided(&["1,250", "10.00"], DecimalSign::Comma)[0], Some(1250.0));
+    }
+
+    #[test]
     fn a_cell_names_its_currency() {
-        let amounts = column(&["10,00 €", "5", "$3.00", "CHF 1'299.00", "£2"]);
-        assert_eq!(amounts.currencies, [(0, "EUR"), (2, "USD"), (3, "CHF"), (4, "GBP")]);
+        let cells = ["10,00 €", "5", "$3.00", "CHF 1'299.00", "£2", "7 kr", "R 8", "R$ 9"];
+        let amounts = column(&cells);
+        assert_eq!(
+            amounts.currencies,
+            [(0, "EUR"), (2, "USD"), (3, "CHF"), (4, "GBP"), (6, "ZAR"), (7, "BRL")]
+        );
     }
 }
