@@ -97,18 +97,23 @@ fn spreadsheet(sheets: &[(&str, &str)]) -> Vec<u8> {
     const MAIN: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
     const OFFICE: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     const PACKAGE: &str = "http://schemas.openxmlformats.org/package/2006/relationships";
-    let (mut names, mut relations) = (String::new(), String::new());
-    let mut parts: Vec<(String, String)> = Vec::new();
-    for (index, (name, rows)) in sheets.iter().enumerate() {
-        let id = index + 1;
-        names += &format!(r#"<sheet name="{name}" sheetId="{id}" r:id="rId{id}"/>"#);
-        relations += &format!(
+    let numbered = || (1..).zip(sheets);
+    let entry = |(id, (name, _)): (i32, &(&str, &str))| {
+        format!(r#"<sheet name="{name}" sheetId="{id}" r:id="rId{id}"/>"#)
+    };
+    let names: String = numbered().map(entry).collect();
+    let relation = |id: i32| {
+        format!(
             r#"<Relationship Id="rId{id}" Type="{OFFICE}/worksheet" Target="worksheets/sheet{id}.xml"/>"#
-        );
-        let sheet =
-            format!(r#"<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>"#);
-        parts.push((format!("xl/worksheets/sheet{id}.xml"), sheet));
-    }
+        )
+    };
+    let relations: String = numbered().map(|(id, _)| relation(id)).collect();
+    let sheet = |rows: &str| {
+        format!(r#"<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>"#)
+    };
+    let mut parts: Vec<(String, String)> = numbered()
+        .map(|(id, (_, rows))| (format!("xl/worksheets/sheet{id}.xml"), sheet(rows)))
+        .collect();
     let workbook = format!(
         r#"<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets>{names}</sheets></workbook>"#
     );

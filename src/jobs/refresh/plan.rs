@@ -311,8 +311,8 @@ fn decisions(file: &SourceFile) -> serde_json::Value {
     match &file.verdict {
         Some(verdict) if !verdict.is_plain(newer_columns(file.data_set)) => {
             // Sentences decide nothing.
-            let sentences = (Vec::new(), Vec::new());
-            let verdict = Verdict { notes: sentences.0, warnings: sentences.1, ..verdict.clone() };
+            let (notes, warnings) = (Vec::new(), Vec::new());
+            let verdict = Verdict { notes, warnings, ..verdict.clone() };
             json!([file.data_set, file.name, file.sha256, verdict])
         }
         _ => json!([file.data_set, file.name, file.sha256]),
