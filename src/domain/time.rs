@@ -90,6 +90,9 @@ impl Timestamp {
         let has_time = text.len() > 10;
         let has_offset =
             has_time && (text.ends_with(['Z', 'z']) || text[10..].contains(['+', '-']));
+        if has_offset && !is_offset_of_a_zone(text) {
+            return None;
+        }
         if has_offset {
             return text
                 .parse::<jiff::Timestamp>()
@@ -104,6 +107,13 @@ impl Timestamp {
     fn civil(self) -> civil::DateTime {
         EPOCH.saturating_add(SignedDuration::from_micros(self.0))
     }
+}
+
+/// Whether the offset at the end of a text is one that clocks have: no more than 18 hours.
+fn is_offset_of_a_zone(text: &str) -> bool {
+    let sign = text.rfind(['+', '-']).filter(|at| *at > 10);
+    let hours = sign.and_then(|at| text.get(at + 1..at + 3)?.parse::<u32>().ok());
+    hours.is_none_or(|hours| hours <= 18)
 }
 
 impl Day {

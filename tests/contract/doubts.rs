@@ -92,3 +92,18 @@ fn an_order_whose_id_a_spreadsheet_has_shortened_is_known_by_its_name() {
     shown.sort_unstable();
     assert_eq!(shown, ["#1", "#2"]);
 }
+
+#[test]
+fn a_column_of_statuses_that_is_not_read_is_named_where_it_matters() {
+    let orders = "order_id,customer_id,date,amount,Order Status\n1,7,2026-01-05,20.00,cancelled\n\
+                  2,7,2026-01-05,20.00,Refunded\n3,7,2026-01-05,10.00,paid\n";
+    let silver = read(&[("orders.csv", orders)], CleaningRules::default());
+    assert_eq!(revenue(&silver), 50_000_000);
+    assert_finding(
+        &silver,
+        &[
+            "orders.csv: its column order status is not read, and 2 rows that it calls \"Refunded\", \"cancelled\", 40.00 in all",
+            "sources.profiles",
+        ],
+    );
+}

@@ -29,15 +29,13 @@ pub(super) fn convert(
     }
     let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
     for (row, factor) in &factors {
-        let convert = |micros: i64| {
-            let overflow = || PipelineError::Overflow { rows: 1, max: in_units(micros) };
-            factor.convert(micros).ok_or_else(overflow)
+        let price = rows.prices[*row].map(in_millionths).map(|price| factor.convert(price));
+        let (Some(micros), price) = (factor.convert(rows.micros[*row]), price.flatten()) else {
+            return Err(too_large(raw, rows, *row));
         };
-        let micros = convert(rows.micros[*row])?;
         rows.micros[*row] = micros;
         rows.amounts[*row] = Some(in_units(micros));
-        let price = rows.prices[*row];
-        rows.prices[*row] = price.map(in_millionths).map(convert).transpose()?.map(in_units);
+        rows.prices[*row] = price.map(in_units);
         let file = raw.files[raw.file_of(*row)].name.as_str();
         let sum = sums.entry((file, rows.currencies.get(*row).unwrap_or_default())).or_default();
         *sum = sum.saturating_add(micros);
@@ -47,6 +45,15 @@ pub(super) fn convert(
         account.converted = sums.get(&key).copied();
     }
     check_sums_fit(&rows.micros)
+}
+
+fn too_large(raw: &Raw, rows: &PurchaseRows, row: usize) -> PipelineError {
+    let code = rows.currencies.get(row).unwrap_or_default();
+    let problem = format!(
+        "{} is more than can be counted exactly once it is converted from {code}; correct the rate of {code} in sources.rates",
+        raw.shown("montant", row)
+    );
+    PipelineError::BadSource { file: raw.files[raw.file_of(row)].name.clone(), problem }
 }
 
 /// The served rows in other currencies, with their rates. What is given back has the rate of what was sold.

@@ -34,6 +34,7 @@ mod raw;
 mod raw_table;
 mod spread;
 mod statistics;
+mod unread;
 mod values;
 
 pub use checks::rejected_lines;

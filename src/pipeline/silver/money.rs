@@ -43,7 +43,9 @@ impl Accounting<'_> {
             while self.raw.files[file].rows.end <= row {
                 file += 1;
             }
-            let currency = self.rows.currencies.get(row);
+            // Cells of a row with too many may stand below another header.
+            let is_shifted = self.rows.reasons[row] == Some("malformed_row");
+            let currency = self.rows.currencies.get(row).filter(|_| !is_shifted);
             let account = accounts.entry((file, currency)).or_insert_with(|| Account {
                 file: self.raw.files[file].name.clone(),
                 currency: currency.map(str::to_owned),

@@ -23,6 +23,7 @@ use super::preview::{self, file_rows};
 use super::purchase_rows::PurchaseRows;
 use super::raw::{IdCell, Raw};
 use super::raw_table::RawTable;
+use super::unread::unread_statuses;
 use crate::domain::account::{in_units, shown};
 use crate::domain::data_set::DataSet;
 use crate::domain::reasons::ORPHAN;
@@ -73,6 +74,7 @@ pub(super) fn clean(
     sentences.extend(rows.notes.iter().cloned());
     sentences.extend(findings(&accounting, &accounts, &buyers.numbers, options));
     sentences.extend(unlisted_sentences(&accounting, &unlisted, listed));
+    sentences.extend(unread_statuses(&raw, &rows)?);
     let found = FoundCustomers::collect(&raw, &rows, &buyers)?;
     let example = |row| preview::purchase(&raw, &rows, &buyers.numbers, row);
     let files = file_rows(&raw, &rows.reasons, &rows.forms, example);

@@ -105,10 +105,11 @@ pub fn check_gate(
     let purchases = &report.data_sets[DataSet::Purchases];
     if purchases.rows_valid == 0 {
         return Err(PipelineError::NoPurchases(format!(
-            "{} rows of {} were rejected{}",
+            "{} rows of {} were rejected{}{}",
             purchases.rows_rejected(),
             purchases.rows_read,
             reasons(purchases),
+            example(report, purchases),
         )));
     }
     let checks = checks(report, last, gate);
@@ -134,6 +135,16 @@ fn limit_of(check: &Check) -> String {
     };
     let verb = if check.name == "row_drop" { "by more than" } else { "more than" };
     format!("{verb} quality.{setting} = {}", check.limit)
+}
+
+/// What was found about the most frequent reason.
+fn example(report: &QualityReport, quality: &DataSetQuality) -> String {
+    let most = quality.rejected.iter().max_by_key(|(_, rows)| **rows);
+    let found = most.and_then(|(reason, _)| {
+        let of_reason = format!(" left out as {reason}");
+        report.findings.iter().find(|finding| finding.contains(&of_reason))
+    });
+    found.map(|finding| format!("; {finding}")).unwrap_or_default()
 }
 
 fn reasons(quality: &DataSetQuality) -> String {
