@@ -26,12 +26,13 @@ fn every_answer_has_data_and_measured_metadata() {
         // serde_json sorts keys when it reads them.
         assert_eq!(
             fields,
-            ["as_of", "count", "generation", "published_at", "query_ms", "total"],
+            ["as_of", "count", "generation", "published_at", "query_ms", "timezone", "total"],
             "{path}"
         );
         assert!(meta["query_ms"].as_f64().unwrap() > 0.0, "{path}");
         assert_eq!(meta["generation"], 1);
         assert!(meta["published_at"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(meta["timezone"], "UTC");
         assert!(!meta["as_of"].as_str().unwrap().ends_with('Z'));
     }
     // Fields have the order of their declaration.
