@@ -82,3 +82,27 @@ pub fn shown(millionths: i64) -> String {
 pub fn in_millionths(amount: f64) -> i64 {
     (amount * 1e6).round_ties_even() as i64
 }
+
+/// A quotient rounded to the nearest integer, halves to the even one.
+#[must_use]
+pub fn half_even(dividend: i128, divisor: i128) -> i128 {
+    let (quotient, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
+    match (rest * 2).cmp(&divisor) {
+        std::cmp::Ordering::Less => quotient,
+        std::cmp::Ordering::Greater => quotient + 1,
+        std::cmp::Ordering::Equal => quotient + (quotient & 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_round_to_the_even_millionth() {
+        assert_eq!(half_even(5, 2), 2);
+        assert_eq!(half_even(7, 2), 4);
+        assert_eq!(half_even(-5, 2), -2);
+        assert_eq!(half_even(8, 3), 3);
+    }
+}

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
+use super::account::half_even;
 use super::time::Day;
 
 /// Digits after the point that a rate may have.
@@ -84,9 +85,7 @@ impl Factor {
     pub fn convert(self, millionths: i64) -> Option<i64> {
         const UNIT: i128 = 10_i128.pow(DIGITS);
         let product = i128::from(millionths).checked_mul(self.0)?;
-        let (quotient, rest) = (product.div_euclid(UNIT), product.rem_euclid(UNIT));
-        let is_up = rest * 2 > UNIT || (rest * 2 == UNIT && quotient % 2 != 0);
-        i64::try_from(quotient + i128::from(is_up)).ok()
+        i64::try_from(half_even(product, UNIT)).ok()
     }
 }
 

@@ -15,7 +15,8 @@ use crate::pipeline::{PipelineError, Result};
 /// Converts what is served by the rate of the day of the sale, and enters the results into the accounts.
 ///
 /// # Errors
-/// [`PipelineError::Overflow`] for amounts that are too large to be counted exactly.
+/// [`PipelineError::BadSource`] for an amount that is too large to be counted exactly once it is converted,
+/// [`PipelineError::Overflow`] when only their sum is.
 pub(super) fn convert(
     raw: &Raw,
     rows: &mut PurchaseRows,

@@ -13,7 +13,7 @@ use super::raw::{IdCell, Raw, Values};
 use super::raw_table::{KnownBy, RawFile};
 use super::spread::{is_usable, spread};
 use super::values::amounts::Amounts;
-use crate::domain::account::{in_millionths, in_units};
+use crate::domain::account::{half_even, in_millionths, in_units};
 use crate::domain::text::counted;
 use crate::pipeline::Result;
 
@@ -390,28 +390,5 @@ impl Fields<'_> {
             }
         }
         seen
-    }
-}
-
-/// A quotient rounded to the nearest integer, halves to the even one.
-fn half_even(dividend: i128, divisor: i128) -> i128 {
-    let (quotient, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
-    match (rest * 2).cmp(&divisor) {
-        std::cmp::Ordering::Less => quotient,
-        std::cmp::Ordering::Greater => quotient + 1,
-        std::cmp::Ordering::Equal => quotient + (quotient & 1),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn products_round_to_the_even_millionth() {
-        assert_eq!(half_even(5, 2), 2);
-        assert_eq!(half_even(7, 2), 4);
-        assert_eq!(half_even(-5, 2), -2);
-        assert_eq!(half_even(8, 3), 3);
     }
 }

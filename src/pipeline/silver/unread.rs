@@ -1,6 +1,6 @@
 //! Columns that are not read although they look as if they decided what a row is.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use polars::prelude::*;
 
@@ -61,19 +61,19 @@ fn sentence(
     (column, cells): (&str, &StringChunked),
     file: &RawFile,
 ) -> Option<String> {
-    let mut texts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut texts: BTreeSet<&str> = BTreeSet::new();
     let (mut count, mut sum, mut first) = (0, 0_i64, None);
     for row in file.rows.clone().filter(|row| rows.reasons[*row].is_none()) {
         let Some(text) = cells.get(row).map(str::trim) else { continue };
         let lower = text.to_lowercase();
         if NO_SALES.iter().any(|start| lower.starts_with(start)) {
-            *texts.entry(text).or_default() += 1;
+            texts.insert(text);
             (count, sum) = (count + 1, sum.saturating_add(rows.micros[row]));
             first = first.or(Some(row));
         }
     }
     let first = first?;
-    let texts: Vec<String> = texts.keys().take(5).map(|text| format!("{text:?}")).collect();
+    let texts: Vec<String> = texts.iter().take(5).map(|text| format!("{text:?}")).collect();
     Some(format!(
         "{}: its column {column} is not read, and {} that it calls {}, {} in all, count as sold, for example line {}; to leave them out, describe the file in a profile (sources.profiles)",
         file.name,
