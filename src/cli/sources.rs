@@ -5,8 +5,9 @@ use std::path::Path;
 use super::args::SourcesCommand;
 use super::error::CliError;
 use super::output::print_document;
-use crate::domain::account::in_units;
-use crate::domain::inspection::{FileRows, InspectedFile, Inspection, ReadRow};
+use crate::domain::account::shown;
+use crate::domain::file_rows::{FileRows, ReadRow};
+use crate::domain::inspection::{InspectedFile, Inspection};
 use crate::domain::text::counted;
 use crate::domain::verdict::{Container, FileColumn, Verdict};
 use crate::jobs::inspect::{Judgement, inspect};
@@ -141,7 +142,7 @@ fn describe_rows(rows: &FileRows, file: &InspectedFile) -> Vec<String> {
     for account in &file.accounts {
         let currency = account.currency.as_deref().unwrap_or("no currency named");
         let line = |what: &str, rows: u64, sum: i64| {
-            format!("  {what}: {}, {:.2} ({currency})", counted(rows, "row"), in_units(sum))
+            format!("  {what}: {}, {} ({currency})", counted(rows, "row"), shown(sum))
         };
         if account.sale_rows > 0 || account.read == 0 {
             lines.push(line("sales", account.sale_rows, account.sales));

@@ -8,6 +8,7 @@ pub mod account;
 pub mod data_set;
 pub mod diff;
 pub mod digest;
+pub mod file_rows;
 pub mod files;
 pub mod formula;
 pub mod inspection;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Account;
 use super::data_set::{DataSet, PerDataSet};
+use super::file_rows::FileRows;
 use super::time::Timestamp;
 
 /// Rows in, rows out and why rows were rejected, for one data set.
@@ -49,6 +50,9 @@ pub struct QualityReport {
     pub warnings: BTreeMap<String, u64>,
     /// The earliest instant at which a row rejected for lying in the future would be accepted.
     pub earliest_future: Option<Timestamp>,
+    /// How each file was read and what became of its rows; none in reports older than it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub file_rows: Vec<FileRows>,
     /// Where the money of each file went.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<Account>,

@@ -109,7 +109,7 @@ pub async fn silver(lake: &Lake, files: &SilverFiles) -> Result<Silver> {
             valid[*set] = lines::complete(*set, partition::join(*set, decode(rows)?)?)?;
             rejected[*set] = stack(decode(rejects)?.into_iter().map(Ok))?;
         }
-        Ok(Silver { valid, rejected, report, files: Vec::new() })
+        Ok(Silver { valid, rejected, report })
     })
     .await
 }

@@ -68,7 +68,7 @@ async fn read_rows(
     let silver = silver_of(lake, sources, &corrections, judgement).await?;
     inspection.findings.clone_from(&silver.report.findings);
     for file in &mut inspection.files {
-        file.rows = silver.files.iter().find(|rows| rows.file == file.name).cloned();
+        file.rows = silver.report.file_rows.iter().find(|rows| rows.file == file.name).cloned();
         let accounts = silver.report.accounts.iter();
         file.accounts = accounts.filter(|account| account.file == file.name).cloned().collect();
     }

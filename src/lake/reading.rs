@@ -101,8 +101,7 @@ impl Lake {
             runtime: Handle::current(),
             parts: None,
             current: Bytes::new(),
-            hasher: Sha256::new(),
-            size_bytes: 0,
+            digest: None,
         }
     }
 
@@ -211,16 +210,41 @@ pub struct Reader {
     expected: Option<String>,
     runtime: Handle,
     /// `None` before the first read.
-    parts: Option<mpsc::Receiver<Result<Bytes>>>,
+    parts: Option<mpsc::Receiver<Result<Piece>>>,
     current: Bytes,
-    hasher: Sha256,
-    size_bytes: u64,
+    /// Length in bytes and SHA-256 of the object, once it has been read.
+    digest: Option<(u64, String)>,
+}
+
+/// What a reader gets of an object.
+#[derive(Debug)]
+enum Piece {
+    Part(Bytes),
+    /// The end: length in bytes and SHA-256 of all parts.
+    End(u64, String),
 }
 
 impl Reader {
     /// Starts to fetch.
-    fn start(&self) -> mpsc::Receiver<Result<Bytes>> {
-        let (sender, receiver) = mpsc::channel(1);
+    fn start(&self) -> mpsc::Receiver<Result<Piece>> {
+        let (sender, mut fetched) = mpsc::channel::<Result<Bytes>>(1);
+        let (forward, receiver) = mpsc::channel(1);
+        // Beside whatever is done with the parts.
+        self.runtime.spawn_blocking(move || {
+            let (mut hasher, mut size_bytes) = (Sha256::new(), 0);
+            while let Some(part) = fetched.blocking_recv() {
+                let piece = part.as_ref().map_or(Bytes::new(), Bytes::clone);
+                let is_last = part.is_err();
+                // A failed send means that the reader was dropped.
+                if forward.blocking_send(part.map(Piece::Part)).is_err() || is_last {
+                    return;
+                }
+                hasher.update(&piece);
+                size_bytes += piece.len() as u64;
+            }
+            let _ =
+                forward.blocking_send(Ok(Piece::End(size_bytes, hex::encode(hasher.finalize()))));
+        });
         let (lake, layer, path) = (self.lake.clone(), self.layer, self.path.clone());
         self.runtime.spawn(async move {
             let mut parts = match lake.parts(layer, &path).await {
@@ -237,7 +261,6 @@ impl Reader {
             };
             while let Some(part) = parts.next().await {
                 let is_last = part.is_err();
-                // A failed send means that the reader was dropped.
                 if sender.send(part).await.is_err() || is_last {
                     return;
                 }
@@ -249,7 +272,7 @@ impl Reader {
     /// Compares what has been read, the whole object, with the expected SHA-256.
     fn check_digest(&self) -> Result<()> {
         match &self.expected {
-            Some(expected) if *expected != self.digest().1 => {
+            Some(expected) if self.digest.as_ref().is_none_or(|(_, sha256)| sha256 != expected) => {
                 if self.layer == Layer::Sources {
                     return Err(LakeError::Replaced(self.lake.locate(self.layer, &self.path)));
                 }
@@ -264,10 +287,10 @@ impl Reader {
         LakeError::Damaged { path, problem: problem.to_owned() }
     }
 
-    /// Length in bytes and SHA-256 of what has been read.
+    /// Length in bytes and SHA-256 of the object, after its end has been read.
     #[must_use]
     pub fn digest(&self) -> (u64, String) {
-        (self.size_bytes, hex::encode(self.hasher.clone().finalize()))
+        self.digest.clone().unwrap_or_default()
     }
 }
 
@@ -278,18 +301,20 @@ impl BufRead for Reader {
             let part = parts.blocking_recv();
             self.parts = Some(parts);
             match part {
-                Some(Ok(part)) => {
-                    self.hasher.update(&part);
-                    self.size_bytes += part.len() as u64;
-                    self.current = part;
+                Some(Ok(Piece::Part(part))) => self.current = part,
+                Some(Ok(Piece::End(size_bytes, sha256))) => {
+                    self.digest = Some((size_bytes, sha256));
+                    self.check_digest().map_err(io::Error::other)?;
+                    break;
                 }
                 Some(Err(LakeError::Missing(_))) if self.expected.is_some() => {
                     return Err(io::Error::other(self.damaged("it is missing")));
                 }
                 Some(Err(error)) => return Err(io::Error::other(error)),
+                None if self.digest.is_some() => break,
                 None => {
-                    self.check_digest().map_err(io::Error::other)?;
-                    break;
+                    let place = self.lake.locate(self.layer, &self.path);
+                    return Err(io::Error::other(LakeError::Changed(place)));
                 }
             }
         }

@@ -70,6 +70,10 @@ impl Utf8Check {
             self.guess.feed(&bytes[..length], false);
             self.guess_bytes += length;
         }
+        if self.partial.is_empty() && simdutf8::basic::from_utf8(bytes).is_ok() {
+            self.characters += count_characters(bytes);
+            return None;
+        }
         let carried = self.partial.len();
         let whole = [std::mem::take(&mut self.partial), bytes.to_vec()].concat();
         let (mut rest, mut at, mut first) = (&whole[..], 0, None);

@@ -6,6 +6,7 @@
 //! ([`profiles`], [`record`]). Values are not judged here. Another file format needs a branch in
 //! [`text`] or a reader beside [`rows`] that fills the same columns.
 
+mod blocks;
 mod columns;
 mod container;
 mod corrections;

@@ -1,15 +1,19 @@
 //! What holds of any bytes: detection ends, what it accepts can be read, and a file that was cut is
 //! read up to there or refused in one sentence.
 
-use std::io::Write as _;
+use std::io::{self, BufReader, Read, Write as _};
 
 use polars::prelude::DataFrame;
 use proptest::prelude::*;
 
 use super::detect::{Detected, detect};
 use super::options::SourceOptions;
+use super::raw::RawColumns;
 use super::read::read;
+use super::records::OpenText;
+use super::rows::records;
 use super::source::SourceText;
+use crate::domain::verdict::Verdict;
 use crate::pipeline::{PipelineError, Result};
 
 /// The rows of a file of purchases, `None` where it is nothing known.
@@ -22,6 +26,17 @@ fn rows_of(name: &str, bytes: &[u8]) -> Result<Option<DataFrame>> {
             Ok(Some(read(set, vec![text]).expect("what detection accepts can be read").frame))
         }
     }
+}
+
+/// The rows of a file that is read in blocks of so many bytes.
+fn in_blocks(verdict: &Verdict, bytes: &[u8], size: usize) -> DataFrame {
+    let columns: Vec<String> = verdict.columns.iter().map(|column| column.column.clone()).collect();
+    let text = SourceText::new("achats.csv", verdict.clone(), Box::new(bytes));
+    let mut raw = RawColumns::new(verdict.data_set);
+    for rows in records(OpenText::of(text).unwrap(), &columns, size).unwrap() {
+        raw.append("achats.csv", rows).unwrap();
+    }
+    raw.finish().unwrap()
 }
 
 /// The first cells of the rows of a frame.
@@ -75,6 +90,40 @@ fn a_file_that_is_cut_anywhere_is_read_up_to_there_or_refused_in_one_sentence() 
     }
 }
 
+/// A text of so many bytes on one line, and how many were read of it.
+struct OneLine {
+    start: &'static [u8],
+    left: u64,
+    read: u64,
+}
+
+impl Read for OneLine {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = if self.start.is_empty() {
+            let length = out.len().min(usize::try_from(self.left).unwrap());
+            out[..length].fill(b'x');
+            self.left -= length as u64;
+            length
+        } else {
+            self.start.read(out)?
+        };
+        self.read += length as u64;
+        Ok(length)
+    }
+}
+
+#[test]
+fn a_gigabyte_on_one_line_is_refused_once_it_is_too_long() {
+    for start in
+        [&b"id_client,date,montant\n7,2026-01-01,\""[..], b"id_client,date,montant\n7,", b"id"]
+    {
+        let mut text = BufReader::new(OneLine { start, left: 1 << 30, read: 0 });
+        let error = detect("achats.csv", &mut text, &SourceOptions::default(), None).unwrap_err();
+        assert!(error.to_string().contains("achats.csv"), "{error}");
+        assert!(text.get_ref().read < 8 << 20, "{} bytes", text.get_ref().read);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
@@ -93,6 +142,19 @@ proptest! {
         for header in ["id_client,date,montant", "sep=;\nid_client;date;montant\r", "x\n\n"] {
             let _ = rows_of("orders.csv", format!("{header}\n{text}").as_bytes());
             let _ = rows_of("achats.csv", format!("{text}\n{header}\n1,2,3").as_bytes());
+        }
+    }
+
+    /// Files are read in blocks, which may end anywhere.
+    #[test]
+    fn rows_are_the_same_in_blocks_of_any_size(text in "[\",\\\\\r\n a1é]{0,80}", size in 1_usize..90) {
+        for header in ["id_client,date,montant\n", "x\r\nid_client,date,montant\r"] {
+            let whole = format!("{header}{text}");
+            let options = SourceOptions::default();
+            if let Ok(Detected::Table(verdict)) = detect("achats.csv", &mut whole.as_bytes(), &options, None) {
+                let rows = |size: usize| in_blocks(&verdict, whole.as_bytes(), size);
+                prop_assert!(rows(size).equals_missing(&rows(1 << 20)), "{:?}", verdict.quoting);
+            }
         }
     }
 

@@ -112,6 +112,11 @@ impl RowWalk {
         self.line
     }
 
+    /// Whether the next byte begins a row.
+    pub(super) fn is_row_start(&self) -> bool {
+        self.state == State::RowStart
+    }
+
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         let mut at = 0;
         while at < bytes.len() && self.too_long.is_none() {

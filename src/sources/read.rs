@@ -53,12 +53,11 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
             _ => KnownBy::Profile,
         };
         let profile = file.verdict.profile.clone();
-        let mut rows = Rows::open(file, &lookups)?;
-        let start = raw.height();
-        rows.append_to(&mut raw, usize::MAX)?;
-        notes.extend(rows.notes());
+        let rows = Rows::open(file, &lookups)?;
         let date = date_in(rows.name());
         let (name, reading) = (rows.name().to_owned(), rows.reading().clone());
+        let start = raw.height();
+        notes.extend(rows.append_to(&mut raw)?);
         let rows = start..raw.height();
         if !rows.is_empty() {
             files.push(RawFile { name, rows, reading, known_by, profile, date });
@@ -91,7 +90,7 @@ fn read_lookups(files: Vec<(LookupTable, SourceText<'_>)>) -> Result<Lookups> {
         let names: Vec<String> =
             file.verdict.columns.iter().map(|column| column.column.clone()).collect();
         let mut raw = RawColumns::new(file.verdict.data_set);
-        Rows::open(file, &Lookups::new())?.append_to(&mut raw, usize::MAX)?;
+        Rows::open(file, &Lookups::new())?.append_to(&mut raw)?;
         let frame = raw.finish()?;
         let Some(key) = headers.iter().position(|header| *header == table.key) else { continue };
         let lookup = lookups.entry(table.name).or_default();

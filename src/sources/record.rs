@@ -1,9 +1,10 @@
 //! What a profile makes of one record: cells filled from an order's first row, cells made of others,
 //! one row per product of a list, and refunds that the file tells in a column or by a status.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use csv::StringRecord;
 
 use super::headers::fold;
 use super::lookup::{Lookup, Lookups};
@@ -38,12 +39,50 @@ pub(super) struct Recipe {
     fill_down: Option<(usize, Vec<usize>)>,
     /// The first filled cells of the rows with each key.
     filled: HashMap<String, Cells>,
-    /// Orders that were given back in part without an amount.
-    unquantified: usize,
     /// For each made column its position and those of its parts.
     made: Vec<(usize, Vec<usize>, How)>,
+}
+
+/// What was seen in records that is worth saying.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Orders that were given back in part without an amount.
+    unquantified: usize,
     /// Texts of status columns that no table has, with their rows.
     unknown: BTreeMap<(String, String), usize>,
+}
+
+impl Seen {
+    /// Adds what was seen in other records.
+    pub(super) fn add(&mut self, other: Self) {
+        self.unquantified += other.unquantified;
+        for (text, rows) in other.unknown {
+            *self.unknown.entry(text).or_default() += rows;
+        }
+    }
+
+    /// A sentence for each.
+    pub(super) fn notes(&self, file: &str) -> Vec<String> {
+        let note = |((column, text), rows): (&(String, String), &usize)| {
+            format!(
+                "{file}: {} with the {column} {text:?}, which is not known, counted as sold; say what it means in sources.statuses",
+                counted(*rows, "row")
+            )
+        };
+        let mut notes: Vec<String> = self.unknown.iter().take(NAMED).map(note).collect();
+        if self.unknown.len() > NAMED {
+            let more = self.unknown.len() - NAMED;
+            notes
+                .push(format!("{file}: {more} further statuses are not known and counted as sold"));
+        }
+        if self.unquantified > 0 {
+            notes.push(format!(
+                "{file}: {} given back in part, and the file does not say how much: counted in full; export the column of refunded amounts",
+                counted(self.unquantified, "order")
+            ));
+        }
+        notes
+    }
 }
 
 impl Recipe {
@@ -96,36 +135,11 @@ impl Recipe {
             positions: columns.iter().cloned().zip(0..).collect(),
             columns,
             filled: HashMap::new(),
-            unquantified: 0,
-            unknown: BTreeMap::new(),
         })
     }
 
     pub(super) fn columns(&self) -> &[String] {
         &self.columns
-    }
-
-    /// Sentences about what was seen.
-    pub(super) fn notes(&self, file: &str) -> Vec<String> {
-        let note = |((column, text), rows): (&(String, String), &usize)| {
-            format!(
-                "{file}: {} with the {column} {text:?}, which is not known, counted as sold; say what it means in sources.statuses",
-                counted(*rows, "row")
-            )
-        };
-        let mut notes: Vec<String> = self.unknown.iter().take(NAMED).map(note).collect();
-        if self.unknown.len() > NAMED {
-            let more = self.unknown.len() - NAMED;
-            notes
-                .push(format!("{file}: {more} further statuses are not known and counted as sold"));
-        }
-        if self.unquantified > 0 {
-            notes.push(format!(
-                "{file}: {} given back in part, and the file does not say how much: counted in full; export the column of refunded amounts",
-                counted(self.unquantified, "order")
-            ));
-        }
-        notes
     }
 
     /// Whether orders are filled from rows that may follow: every record has to be learned first.
@@ -134,11 +148,9 @@ impl Recipe {
     }
 
     /// Takes the cells that the other rows of an order are filled from.
-    pub(super) fn learn(&mut self, record: &[Cow<'_, str>]) {
+    pub(super) fn learn(&mut self, record: &StringRecord) {
         let Some((by, columns)) = &self.fill_down else { return };
-        let cell = |index: usize| {
-            record.get(index).map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
-        };
+        let cell = |index: usize| record.get(index).map(str::trim).filter(|cell| !cell.is_empty());
         let Some(key) = cell(*by) else { return };
         let first = self.filled.entry(key.to_owned()).or_insert_with(|| vec![None; columns.len()]);
         for (index, filled) in columns.iter().zip(first) {
@@ -149,15 +161,15 @@ impl Recipe {
     }
 
     /// The rows of a record with these cells.
-    pub(super) fn rows(&mut self, record: Vec<Cow<'_, str>>) -> Vec<Cells> {
+    pub(super) fn rows(&self, record: &StringRecord, seen: &mut Seen) -> Vec<Cells> {
         let mut cells: Cells = vec![None; self.columns.len()];
         for (cell, text) in cells.iter_mut().zip(record) {
-            *cell = Some(text.into_owned());
+            *cell = Some(text.to_owned());
         }
         self.join(&mut cells);
         self.fill(&mut cells);
         self.make(&mut cells);
-        let status = self.status(&cells);
+        let status = self.status(&cells, seen);
         let kind = match status {
             Status::Pending | Status::NotASale => Some(RowKind::NotASale),
             _ if self.is_no_goods(&cells) => Some(RowKind::NotGoods),
@@ -166,7 +178,7 @@ impl Recipe {
         self.set(&mut cells, ROW_KIND, kind.map(|kind| <&str>::from(kind).to_owned()));
         let mut rows = self.split(&cells);
         if kind != Some(RowKind::NotASale) {
-            rows.extend(self.refunds(&cells, status));
+            rows.extend(self.refunds(&cells, status, seen));
         }
         rows
     }
@@ -229,7 +241,7 @@ impl Recipe {
     }
 
     /// What the order has become: the strictest of its statuses.
-    fn status(&mut self, cells: &Cells) -> Status {
+    fn status(&self, cells: &Cells, seen: &mut Seen) -> Status {
         let mut strictest = Status::Sale;
         for index in 0..self.reading.statuses.len() {
             let entry = &self.reading.statuses[index];
@@ -239,7 +251,7 @@ impl Recipe {
                 // A table that says what sales are called says it of all of them.
                 None if entry.values.values().any(|status| *status == Status::Sale) => {
                     let key = (entry.column.clone(), text.to_owned());
-                    *self.unknown.entry(key).or_default() += 1;
+                    *seen.unknown.entry(key).or_default() += 1;
                 }
                 None => {}
             }
@@ -280,7 +292,7 @@ impl Recipe {
     }
 
     /// The refunds that a record tells in columns or by its status.
-    fn refunds(&mut self, cells: &Cells, status: Status) -> Vec<Cells> {
+    fn refunds(&self, cells: &Cells, status: Status, seen: &mut Seen) -> Vec<Cells> {
         let is_some = |text: &&str| text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
         let refunded = self.get(cells, "remboursement").filter(is_some);
         let disputed = self.get(cells, "litige").filter(is_some);
@@ -295,7 +307,7 @@ impl Recipe {
                     // Its further rows have no status of their own.
                     let mut amounts = ONCE.iter().chain(&OF_ORDERS);
                     let has_amounts = amounts.any(|name| self.get(cells, name).is_some());
-                    self.unquantified += usize::from(has_amounts);
+                    seen.unquantified += usize::from(has_amounts);
                     Vec::new()
                 }
                 _ => Vec::new(),

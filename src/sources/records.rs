@@ -1,27 +1,50 @@
 //! The records of a CSV file, as its verdict says, with the line each starts on.
 //!
-//! Files are read as streams, never held as a whole. Corrected records take the place of those of the
+//! Files are read as streams, one record after the other or in blocks, never held as a whole. Corrected records take the place of those of the
 //! file. What records mean is not known here: see [`super::rows`] and [`super::rejects`].
 
 use std::borrow::Cow;
+use std::io;
 
+use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
+
+use super::blocks::{Block, Blocks};
 use super::container::unpack;
 use super::corrections::{Correction, Corrections};
 use super::lines::LineTracker;
+use super::quoting::RowWalk;
 use super::source::SourceText;
-use super::text::{blanks_as_tabs, decode, is_blank, skip_lines, transcode};
+use super::text::{Bytes, blanks_as_tabs, decode, is_blank, skip_lines, transcode};
 use crate::domain::verdict::{Encoding, Quoting};
 use crate::pipeline::{PipelineError, Result};
 
 /// Bytes the parser asks for at a time.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// A file whose header has been read.
-pub(super) struct Records<'a> {
-    name: String,
+/// How the records of a file are written.
+#[derive(Debug, Clone, Copy)]
+struct Form {
     encoding: Encoding,
     /// Cells that the header has.
     width: usize,
+    separator: u8,
+    escape: Option<u8>,
+    has_header: bool,
+}
+
+/// The text of a file, open at its header.
+pub(super) struct OpenText<'a> {
+    name: String,
+    form: Form,
+    text: Bytes<'a>,
+    lines_before: u64,
+    corrections: Corrections,
+}
+
+/// Records of a file, after its header.
+pub(super) struct Records<'a> {
+    name: String,
+    form: Form,
     reader: csv::Reader<LineTracker<'a>>,
     record: csv::ByteRecord,
     line: i64,
@@ -30,8 +53,8 @@ pub(super) struct Records<'a> {
     correction: Option<Correction>,
 }
 
-impl<'a> Records<'a> {
-    pub(super) fn open(file: SourceText<'a>) -> Result<Self> {
+impl<'a> OpenText<'a> {
+    pub(super) fn of(file: SourceText<'a>) -> Result<Self> {
         let SourceText { name, verdict, bytes, corrections } = file;
         let unreadable = |source| PipelineError::Unreadable { file: name.clone(), source };
         let bytes =
@@ -39,34 +62,85 @@ impl<'a> Records<'a> {
         let mut text = transcode(bytes, verdict.encoding, verdict.has_mark).map_err(unreadable)?;
         let lines_before = verdict.header_line.saturating_sub(1);
         skip_lines(text.as_mut(), lines_before).map_err(unreadable)?;
-        let lines = i64::try_from(lines_before).unwrap_or(i64::MAX);
-        let escape = (verdict.quoting == Quoting::Backslash).then_some(b'\\');
         let mut separator = u8::try_from(verdict.separator).unwrap_or(b',');
         if separator == b' ' {
             // Cells stand apart by any number of blanks.
             (text, separator) = (blanks_as_tabs(text), b'\t');
         }
+        let form = Form {
+            encoding: verdict.encoding,
+            width: verdict.columns.len(),
+            separator,
+            escape: (verdict.quoting == Quoting::Backslash).then_some(b'\\'),
+            has_header: verdict.header_line > 0,
+        };
+        Ok(Self { name, form, text, lines_before, corrections })
+    }
+
+    /// The file's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its records, one after the other.
+    pub(super) fn records(self) -> Result<Records<'a>> {
+        let Self { name, form, text, lines_before, corrections } = self;
+        Records::of(name, form, text, lines_before, corrections)
+    }
+
+    /// Reads its records in blocks, several at a time; gives what `read` makes of each block, in order.
+    ///
+    /// # Errors
+    /// That of `read`, or when the bytes cannot be read.
+    pub(super) fn in_blocks<T: Send>(
+        self,
+        block_bytes: usize,
+        read: impl Fn(&mut Records<'_>) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let Self { name, form, text, lines_before, corrections } = self;
+        let walk = RowWalk::new(form.separator, form.width, lines_before + 1);
+        let walk = if form.escape.is_some() { walk.with_backslash() } else { walk.skipping() };
+        let of_block = |block: io::Result<Block>| {
+            let unreadable = |source| PipelineError::Unreadable { file: name.clone(), source };
+            let Block { index, bytes, lines_before } = block.map_err(unreadable)?;
+            let form = Form { has_header: form.has_header && index == 0, ..form };
+            let first = i64::try_from(lines_before).unwrap_or(i64::MAX);
+            // Lines of other blocks do no harm: no record of this one starts on them.
+            let lines = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+            let corrections = corrections.range(first..first.saturating_add(lines + 2));
+            let corrections = corrections.map(|(line, other)| (*line, other.clone())).collect();
+            let text: Bytes<'_> = Box::new(io::Cursor::new(bytes));
+            let mut records = Records::of(name.clone(), form, text, lines_before, corrections)?;
+            Ok((index, read(&mut records)?))
+        };
+        let blocks = Blocks::new(text, walk, block_bytes).par_bridge();
+        let mut parts = blocks.map(of_block).collect::<Result<Vec<(usize, T)>>>()?;
+        parts.sort_unstable_by_key(|(index, _)| *index);
+        Ok(parts.into_iter().map(|(_, part)| part).collect())
+    }
+}
+
+impl<'a> Records<'a> {
+    fn of(
+        name: String,
+        form: Form,
+        text: Bytes<'a>,
+        lines_before: u64,
+        corrections: Corrections,
+    ) -> Result<Self> {
+        let lines = i64::try_from(lines_before).unwrap_or(i64::MAX);
         let mut reader = csv::ReaderBuilder::new()
-            .delimiter(separator)
-            .escape(escape)
+            .delimiter(form.separator)
+            .escape(form.escape)
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(BUFFER_BYTES)
             .from_reader(LineTracker::new(text, lines));
         let mut record = csv::ByteRecord::new();
-        if verdict.header_line > 0 {
+        if form.has_header {
             reader.read_byte_record(&mut record).map_err(|error| read_error(&name, error))?;
         }
-        Ok(Self {
-            encoding: verdict.encoding,
-            width: verdict.columns.len(),
-            reader,
-            record,
-            line: 0,
-            corrections,
-            correction: None,
-            name,
-        })
+        Ok(Self { name, form, reader, record, line: 0, corrections, correction: None })
     }
 
     /// The file's name.
@@ -101,7 +175,9 @@ impl<'a> Records<'a> {
         let is_blank_cell = |index| is_blank(self.cell(index).unwrap_or_default().as_bytes());
         let is_empty = match &self.correction {
             None => self.record.iter().all(is_blank),
-            Some(correction) => correction.surplus.is_none() && (0..self.width).all(is_blank_cell),
+            Some(correction) => {
+                correction.surplus.is_none() && (0..self.form.width).all(is_blank_cell)
+            }
         };
         Ok(Some(!is_empty))
     }
@@ -133,14 +209,14 @@ impl<'a> Records<'a> {
 
     /// A cell of the present record as the file has it.
     pub(super) fn original(&self, index: usize) -> Option<Cow<'_, str>> {
-        self.record.get(index).map(|cell| decode(without_zeros(cell), self.encoding))
+        self.record.get(index).map(|cell| decode(without_zeros(cell), self.form.encoding))
     }
 
     /// The cells of the present record up to the last one of the header.
     pub(super) fn cells(&self) -> Vec<Cow<'_, str>> {
-        let width = self.width.min(match &self.correction {
+        let width = self.form.width.min(match &self.correction {
             None => self.record.len(),
-            Some(_) => self.width,
+            Some(_) => self.form.width,
         });
         (0..width).map(|index| self.cell(index).unwrap_or_default()).collect()
     }
@@ -155,11 +231,11 @@ impl<'a> Records<'a> {
 
     /// The same as the file has them.
     pub(super) fn original_surplus(&self) -> Option<String> {
-        if self.record.len() <= self.width {
+        if self.record.len() <= self.form.width {
             return None;
         }
-        let beyond = || self.record.iter().skip(self.width);
-        let texts = beyond().map(|cell| decode(cell, self.encoding));
+        let beyond = || self.record.iter().skip(self.form.width);
+        let texts = beyond().map(|cell| decode(cell, self.form.encoding));
         beyond().any(|cell| !is_blank(cell)).then(|| texts.collect::<Vec<_>>().join(","))
     }
 }

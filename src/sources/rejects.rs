@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::records::Records;
+use super::records::{OpenText, Records};
 use super::source::SourceText;
 use crate::domain::formula::{neutralised, restored};
 use crate::domain::reasons::hint;
@@ -40,7 +40,7 @@ pub fn document(
 ) -> Result<Documented> {
     let headers: Vec<String> =
         text.verdict.columns.iter().map(|column| column.header.clone()).collect();
-    let mut records = Records::open(text)?;
+    let mut records = OpenText::of(text)?.records()?;
     let mut documented = Documented::default();
     let mut writer = csv::Writer::from_writer(Vec::new());
     if !rejected.is_empty() {

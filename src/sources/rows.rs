@@ -2,18 +2,22 @@
 
 use std::borrow::Cow;
 
+use csv::StringRecord;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use super::blocks::BLOCK_BYTES;
 use super::lookup::Lookups;
 use super::profile::reading_of;
-use super::raw::RawColumns;
-use super::record::{Cells, Recipe};
-use super::records::Records;
+use super::raw::{RawColumns, RawRows};
+use super::record::{Recipe, Seen};
+use super::records::{OpenText, Records};
 use super::source::SourceText;
 use crate::domain::reading::Reading;
 use crate::pipeline::Result;
 
-/// A file whose header has been read.
+/// A file that is open at its header.
 pub(super) struct Rows<'a> {
-    records: Records<'a>,
+    text: OpenText<'a>,
     /// The column of the raw frame for each column of the file, in file order.
     columns: Vec<String>,
     reading: Reading,
@@ -27,7 +31,7 @@ impl<'a> Rows<'a> {
         let columns: Vec<String> =
             file.verdict.columns.iter().map(|column| column.column.clone()).collect();
         let recipe = Recipe::of(&columns, &reading, lookups);
-        Ok(Self { records: Records::open(file)?, columns, reading, recipe })
+        Ok(Self { text: OpenText::of(file)?, columns, reading, recipe })
     }
 
     /// How the values of the file are meant.
@@ -37,93 +41,112 @@ impl<'a> Rows<'a> {
 
     /// Its name.
     pub(super) fn name(&self) -> &str {
-        self.records.name()
+        self.text.name()
     }
 
-    /// What is worth saying about what was read so far, a sentence each.
-    pub(super) fn notes(&self) -> Vec<String> {
-        self.recipe.iter().flat_map(|recipe| recipe.notes(self.name())).collect()
+    /// Appends its rows; gives what is worth saying about them, a sentence each.
+    pub(super) fn append_to(self, raw: &mut RawColumns) -> Result<Vec<String>> {
+        let name = self.name().to_owned();
+        match self.recipe {
+            None => {
+                for rows in records(self.text, &self.columns, BLOCK_BYTES)? {
+                    raw.append(&name, rows)?;
+                }
+                Ok(Vec::new())
+            }
+            Some(recipe) => {
+                let (rows, seen) = made(self.text, recipe)?;
+                rows.into_iter().try_for_each(|rows| raw.append(&name, rows))?;
+                Ok(seen.notes(&name))
+            }
+        }
     }
+}
 
-    /// Appends the rows of at most so many records.
-    pub(super) fn append_to(&mut self, raw: &mut RawColumns, max_records: usize) -> Result<()> {
-        let Self { records, columns, recipe, .. } = self;
-        let columns = match recipe {
-            None => columns,
-            Some(recipe) => recipe.columns(),
+/// Records as rows, in blocks of so many bytes.
+pub(super) fn records(
+    text: OpenText<'_>,
+    columns: &[String],
+    block_bytes: usize,
+) -> Result<Vec<RawRows>> {
+    text.in_blocks(block_bytes, |records| {
+        let mut rows = RawRows::new(columns);
+        while records.advance()? {
+            rows.push(records.line(), records.surplus(), |index| records.cell(index));
+        }
+        Ok(rows)
+    })
+}
+
+/// What a recipe makes of records, and what it saw in them.
+fn made(text: OpenText<'_>, mut recipe: Recipe) -> Result<(Vec<RawRows>, Seen)> {
+    let made = if recipe.fills() {
+        // An order may be filled from rows that follow: all are learned first.
+        let blocks: Vec<Vec<Texts>> = text.in_blocks(BLOCK_BYTES, |records| {
+            let mut texts = Vec::new();
+            while records.advance()? {
+                texts.push(Texts::of(records));
+            }
+            Ok(texts)
+        })?;
+        blocks.iter().flatten().for_each(|texts| recipe.learn(&texts.cells));
+        let made = |block: Vec<Texts>| {
+            let mut made = Made::new(&recipe);
+            for texts in block {
+                made.add(texts);
+            }
+            (made.rows, made.seen)
         };
-        raw.add(columns);
-        // For each column of the frame, the cell that fills it.
-        let cells: Vec<Option<usize>> =
-            raw.names.iter().map(|name| columns.iter().position(|column| column == name)).collect();
-        match recipe {
-            None => append_records(records, raw, &cells, max_records),
-            Some(recipe) => append_made(records, recipe, raw, &cells, max_records),
-        }
+        blocks.into_par_iter().map(made).collect::<Vec<_>>()
+    } else {
+        text.in_blocks(BLOCK_BYTES, |records| {
+            let mut made = Made::new(&recipe);
+            while records.advance()? {
+                made.add(Texts::of(records));
+            }
+            Ok((made.rows, made.seen))
+        })?
+    };
+    let (mut rows, mut all) = (Vec::with_capacity(made.len()), Seen::default());
+    for (of_block, seen) in made {
+        rows.push(of_block);
+        all.add(seen);
     }
+    Ok((rows, all))
 }
 
-/// Appends records as rows; `cells` says which cell fills each column of the frame.
-fn append_records(
-    records: &mut Records<'_>,
-    raw: &mut RawColumns,
-    cells: &[Option<usize>],
-    max_records: usize,
-) -> Result<()> {
-    for _ in 0..max_records {
-        if !records.advance()? {
-            break;
-        }
-        for (builder, cell) in raw.builders.iter_mut().zip(cells) {
-            builder.append_option(cell.and_then(|index| records.cell(index)));
-        }
-        raw.end_row(records.name(), records.line(), records.surplus());
-    }
-    Ok(())
-}
-
-/// Appends what a recipe makes of records.
-fn append_made(
-    records: &mut Records<'_>,
-    recipe: &mut Recipe,
-    raw: &mut RawColumns,
-    cells: &[Option<usize>],
-    max_records: usize,
-) -> Result<()> {
-    // Records whose orders may be filled from rows that follow.
-    let mut waiting: Vec<(i64, Option<String>, Vec<String>)> = Vec::new();
-    for _ in 0..max_records {
-        if !records.advance()? {
-            break;
-        }
-        let (line, surplus, texts) = (records.line(), records.surplus(), records.cells());
-        if recipe.fills() {
-            recipe.learn(&texts);
-            waiting.push((line, surplus, texts.into_iter().map(Cow::into_owned).collect()));
-        } else {
-            append(raw, cells, recipe.rows(texts), records.name(), line, surplus.as_deref());
-        }
-    }
-    for (line, surplus, texts) in waiting {
-        let rows = recipe.rows(texts.into_iter().map(Cow::Owned).collect());
-        append(raw, cells, rows, records.name(), line, surplus.as_deref());
-    }
-    Ok(())
-}
-
-/// Appends the rows of one record.
-fn append(
-    raw: &mut RawColumns,
-    cells: &[Option<usize>],
-    rows: Vec<Cells>,
-    name: &str,
+/// A record by itself.
+struct Texts {
     line: i64,
-    surplus: Option<&str>,
-) {
-    for row in rows {
-        for (builder, cell) in raw.builders.iter_mut().zip(cells) {
-            builder.append_option(cell.and_then(|index| row[index].as_deref()));
+    /// The cells beyond the header.
+    surplus: Option<String>,
+    cells: StringRecord,
+}
+
+impl Texts {
+    fn of(records: &Records<'_>) -> Self {
+        let cells = records.cells().iter().collect();
+        Self { line: records.line(), surplus: records.surplus(), cells }
+    }
+}
+
+/// What a recipe makes of the records of a block.
+struct Made<'r> {
+    recipe: &'r Recipe,
+    rows: RawRows,
+    seen: Seen,
+}
+
+impl<'r> Made<'r> {
+    fn new(recipe: &'r Recipe) -> Self {
+        Self { recipe, rows: RawRows::new(recipe.columns()), seen: Seen::default() }
+    }
+
+    fn add(&mut self, texts: Texts) {
+        let Texts { line, surplus, cells } = texts;
+        for row in self.recipe.rows(&cells, &mut self.seen) {
+            let cell = |index: usize| row[index].as_deref().map(Cow::Borrowed);
+            self.rows.push(line, surplus.clone(), cell);
         }
-        raw.end_row(name, line, surplus.map(str::to_owned));
     }
 }

@@ -140,7 +140,10 @@ pub(super) fn decode(cell: &[u8], encoding: Encoding) -> Cow<'_, str> {
     match encoding {
         Encoding::Windows1252 => WINDOWS_1252.decode_without_bom_handling(cell).0,
         Encoding::Mixed => decode_any(cell),
-        Encoding::Utf8 | Encoding::Utf16Le | Encoding::Utf16Be => String::from_utf8_lossy(cell),
+        Encoding::Utf8 | Encoding::Utf16Le | Encoding::Utf16Be => match std::str::from_utf8(cell) {
+            Ok(text) => text.into(),
+            Err(_) => String::from_utf8_lossy(cell),
+        },
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use goldsmith::domain::account::in_millionths;
+use goldsmith::domain::account::{Account, in_millionths};
 use goldsmith::domain::data_set::DataSet;
 use goldsmith::domain::reading::Status;
 use goldsmith::domain::time::Timestamp;
@@ -353,32 +353,64 @@ fn a_file_that_needs_another_one_says_which() {
     assert!(problem.contains("items.csv") && problem.contains("the file with orders"), "{problem}");
 }
 
+/// A row of an export: order, quantity, price, shipping, subtotal, refunded amount (cents), status.
+type ShopifyRow = (u8, u8, i32, i32, i32, i32, usize);
+
+fn shopify_row() -> impl Strategy<Value = ShopifyRow> {
+    (1..5_u8, 0..4_u8, 0..400_i32, 0..30_i32, -20..500_i32, 0..300_i32, 0..6_usize)
+}
+
+/// An export with these rows.
+fn shopify_file(rows: &[ShopifyRow]) -> String {
+    const STATUSES: [&str; 6] =
+        ["paid", "refunded", "partially_refunded", "voided", "pending", "odd"];
+    let mut file = SHOPIFY.lines().next().unwrap().to_owned() + "\n";
+    for (order, quantity, price, shipping, subtotal, refunded, status) in rows {
+        let amount = |cents: &i32| format!("{:.2}", f64::from(*cents) / 100.0);
+        let subtotal = if *subtotal < 0 { String::new() } else { amount(subtotal) };
+        let (price, shipping) = (amount(price), amount(shipping));
+        let (refunded, status) = (amount(refunded), STATUSES[*status]);
+        let row = format!(
+            "#{order},a{order}@example.org,{status},EUR,{subtotal},{shipping},0.00,,2026-03-01,{quantity},Mug,{price},,{refunded},{order}\n"
+        );
+        file.push_str(&row);
+    }
+    file
+}
+
+fn cleaned_shopify(rows: &[ShopifyRow]) -> Silver {
+    let file = shopify_file(rows);
+    let files: [(&str, &[u8]); 1] = [("orders.csv", file.as_bytes())];
+    cleaned(&files, &SourceOptions::default(), CleaningRules::default())
+}
+
+/// Accounts without the rows that are shown as examples.
+fn sums(silver: &Silver) -> Vec<Account> {
+    let mut accounts = silver.report.accounts.clone();
+    for account in &mut accounts {
+        let entries = account.set_aside.values_mut().chain(account.left_out.values_mut());
+        entries.for_each(|entry| (entry.line, entry.value) = (0, String::new()));
+    }
+    accounts
+}
+
+/// Rows in the order of others, of which each order has as many; those of one order stay as they were.
+fn with_orders_of(rows: &[ShopifyRow], others: &[ShopifyRow]) -> Vec<ShopifyRow> {
+    let mut left: Vec<ShopifyRow> = rows.to_vec();
+    let next = |other: &ShopifyRow| {
+        let at = left.iter().position(|row| row.0 == other.0).unwrap();
+        left.remove(at)
+    };
+    others.iter().map(next).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// Cleaning fails where an account does not balance to the millionth.
     #[test]
-    fn the_account_balances_whatever_orders_say(
-        rows in prop::collection::vec(
-            (1..5_u8, 0..4_u8, 0..400_i32, 0..30_i32, -20..500_i32, 0..300_i32, 0..6_usize),
-            1..20,
-        ),
-    ) {
-        const STATUSES: [&str; 6] =
-            ["paid", "refunded", "partially_refunded", "voided", "pending", "odd"];
-        let mut file = SHOPIFY.lines().next().unwrap().to_owned() + "\n";
-        for (order, quantity, price, shipping, subtotal, refunded, status) in rows {
-            let amount = |cents: i32| format!("{:.2}", f64::from(cents) / 100.0);
-            let subtotal = if subtotal < 0 { String::new() } else { amount(subtotal) };
-            let (price, shipping) = (amount(price), amount(shipping));
-            let (refunded, status) = (amount(refunded), STATUSES[status]);
-            let row = format!(
-                "#{order},a{order}@example.org,{status},EUR,{subtotal},{shipping},0.00,,2026-03-01,{quantity},Mug,{price},,{refunded},{order}\n"
-            );
-            file.push_str(&row);
-        }
-        let files: [(&str, &[u8]); 1] = [("orders.csv", file.as_bytes())];
-        let silver = cleaned(&files, &SourceOptions::default(), CleaningRules::default());
+    fn the_account_balances_whatever_orders_say(rows in prop::collection::vec(shopify_row(), 1..20)) {
+        let silver = cleaned_shopify(&rows);
         for account in &silver.report.accounts {
             prop_assert_eq!(account.read, account.explained());
         }
@@ -386,5 +418,17 @@ proptest! {
         let amounts = silver.purchases().column("montant").unwrap().f64().unwrap().clone();
         let lines: i64 = amounts.iter().map(|amount| in_millionths(amount.unwrap())).sum();
         prop_assert_eq!(served, lines);
+    }
+
+    #[test]
+    fn rows_of_several_orders_may_be_mixed(
+        (rows, others) in prop::collection::vec(shopify_row(), 1..20)
+            .prop_flat_map(|rows| (Just(rows.clone()), Just(rows).prop_shuffle())),
+    ) {
+        let mixed = with_orders_of(&rows, &others);
+        let (one, other) = (cleaned_shopify(&rows), cleaned_shopify(&mixed));
+        prop_assert!(one.purchases().equals_missing(other.purchases()), "{mixed:?}");
+        prop_assert!(one.customers().equals_missing(other.customers()), "{mixed:?}");
+        prop_assert_eq!(sums(&one), sums(&other));
     }
 }

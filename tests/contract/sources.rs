@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use serde_json::json;
+
 use crate::support::{Ran, Shop};
 
 const CUSTOMERS: u32 = 10;
@@ -284,6 +286,24 @@ fn a_later_file_is_read_later_by_the_date_in_its_name() {
         .map(|name| name.as_str().unwrap())
         .collect();
     assert_eq!(names, ["b_2026-01.csv", "c_2026-02.csv", "a_2026-03.csv"]);
+}
+
+#[test]
+fn the_manifest_holds_how_values_were_read_and_what_became_of_rows() {
+    let text = "id_client;date;montant;produit\n7;31/12/2025;1.250,00;Tea\n8;01/02/2026;5,00;Mug\n\
+        8;01/02/2026;?;Mug\n";
+    let (shop, _) = refreshed(&[("ventes.csv", text.as_bytes())]);
+    let manifest = shop.json("gold/gen-000001/manifest.json");
+    let expected = json!([{
+        "file": "ventes.csv",
+        "forms": [
+            { "column": "date_achat", "form": "day_first", "proof": "as line 2 \"31/12/2025\" shows" },
+            { "column": "montant", "form": "decimal_comma", "proof": "as line 2 \"1.250,00\" shows" },
+        ],
+        "served": 2,
+        "left_out": { "invalid_amount": 1 },
+    }]);
+    assert_eq!(manifest["quality"]["file_rows"], expected);
 }
 
 #[test]

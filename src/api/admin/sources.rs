@@ -13,7 +13,8 @@ use crate::api::extract::Admin;
 use crate::api::parameters::refuse_parameters;
 use crate::api::quality::AccountView;
 use crate::api::tags;
-use crate::domain::inspection::{FileRows, InspectedFile, Inspection, ReadRow};
+use crate::domain::file_rows::{FileRows, ReadRow};
+use crate::domain::inspection::{InspectedFile, Inspection};
 use crate::domain::verdict::{FileColumn, Quoting, Verdict};
 use crate::error_chain::describe;
 
@@ -159,6 +160,7 @@ impl From<InspectedFile> for SourceView {
             None => (Vec::new(), Vec::new(), None),
             Some(FileRows { forms, served, set_aside, left_out, examples, .. }) => {
                 let examples = examples.into_iter().map(ReadRowView::from).collect();
+                let forms = forms.iter().map(ToString::to_string).collect();
                 (forms, examples, Some(SourceRowsView { served, set_aside, left_out }))
             }
         };

@@ -179,9 +179,13 @@ impl Refresher {
             silver.report.data_sets[file.data_set].files.push(file.name.clone());
         }
         // Their dates may have decided which is the later.
-        let position = |name: &String| silver.files.iter().position(|rows| rows.file == *name);
+        let QualityReport { data_sets, file_rows, .. } = &mut silver.report;
+        let position = |name: &String| file_rows.iter().position(|rows| rows.file == *name);
         for set in DataSet::ALL {
-            silver.report.data_sets[*set].files.sort_by_key(position);
+            data_sets[*set].files.sort_by_key(position);
+        }
+        for rows in file_rows {
+            rows.examples.clear();
         }
         Ok(silver)
     }

@@ -2,6 +2,8 @@
 //! they agree.
 
 use polars::prelude::*;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use rayon::join;
 
 use super::conform::conform;
 use super::context::{Base, Modelled};
@@ -66,9 +68,13 @@ pub fn aggregate(silver: &PerDataSet<DataFrame>, as_of: Option<Timestamp>) -> Re
     let as_of = reference_instant(purchases, as_of)?;
 
     let fact = sales::fact_achats(customers, purchases, as_of)?;
-    let features = scores::customer_features(customers, &fact, as_of)?;
+    let (metrics, features) = join(
+        || customers::customer_metrics(customers, &fact, as_of),
+        || scores::customer_features(customers, &fact, as_of),
+    );
+    let features = features?;
     let base = Base {
-        metrics: customers::customer_metrics(customers, &fact, as_of)?,
+        metrics: metrics?,
         scores: scores::customer_scores(&features)?,
         customer_ids: customers.select(["id_client"])?,
         features,
@@ -85,13 +91,13 @@ fn base_frames(
     builders: &[registry::Entry],
     base: &Base,
 ) -> Result<Frames> {
-    let mut frames = Vec::new();
-    for table in tables {
-        if let Builder::Base(build) = builder_of(table, builders)? {
-            frames.push((*table, build(base)?));
-        }
-    }
-    Ok(frames)
+    // Several at a time: what one does on one thread leaves time for another.
+    let frame = |table: &&'static Table| match builder_of(table, builders)? {
+        Builder::Base(build) => Ok(Some((*table, build(base)?))),
+        Builder::Modelled(_) => Ok(None),
+    };
+    let built = tables.par_iter().map(frame).collect::<Result<Vec<_>>>()?;
+    Ok(built.into_iter().flatten().collect())
 }
 
 fn reference_instant(purchases: &DataFrame, as_of: Option<Timestamp>) -> Result<Timestamp> {

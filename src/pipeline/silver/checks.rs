@@ -109,7 +109,10 @@ pub(super) fn earliest_future(
 }
 
 /// The instants of these rows as a column.
-pub(super) fn take_instants(name: &str, at: &[Option<i64>], rows: &[usize]) -> Result<Column> {
-    let micros: Int64Chunked = rows.iter().map(|row| at[*row]).collect();
-    Ok(micros.with_name(name.into()).into_column().cast(&INSTANT)?)
+pub(super) fn take_instants(
+    at: &[Option<i64>],
+    rows: impl Iterator<Item = usize>,
+) -> Result<Column> {
+    let micros: Int64Chunked = rows.map(|row| at[row]).collect();
+    Ok(micros.into_column().cast(&INSTANT)?)
 }

@@ -1,6 +1,7 @@
 //! From raw text to silver: applies the rules of every data set.
 
 use polars::prelude::*;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::cleaned::{Cleaned, Earlier, Rules};
 use super::customer::Listed;
@@ -28,16 +29,18 @@ pub fn clean(raw: PerDataSet<RawTable>, options: &CleaningOptions) -> Result<Sil
         phones: PlHashMap::default(),
     };
     let mut rejected = PerDataSet::from_fn(|_| DataFrame::empty());
-    let (mut report, mut files) = (QualityReport::default(), Vec::new());
-    for (set, raw) in raw {
-        let rules = rules_of(set);
-        let mut cleaned = (rules.clean)(raw, options, &earlier)?;
+    let mut report = QualityReport::default();
+    // Beside one another.
+    let read = |(set, raw): (DataSet, RawTable)| (set, (rules_of(set).read)(raw, options));
+    let read: Vec<_> = raw.into_iter().collect::<Vec<_>>().into_par_iter().map(read).collect();
+    for (set, rows) in read {
+        let mut cleaned = rows?.clean(options, &earlier)?;
         report.data_sets[set] = quality::counts(&cleaned)?;
         if let Some(found) = cleaned.found.take() {
             found.complete(&mut earlier.valid)?;
         }
         report.accounts.append(&mut cleaned.accounts);
-        files.append(&mut cleaned.files);
+        report.file_rows.append(&mut cleaned.files);
         report.findings.append(&mut cleaned.findings);
         let warnings = cleaned.warnings.iter().map(|(name, rows)| ((*name).to_owned(), *rows));
         report.warnings.extend(warnings);
@@ -47,7 +50,7 @@ pub fn clean(raw: PerDataSet<RawTable>, options: &CleaningOptions) -> Result<Sil
         earlier.valid[set] = cleaned.valid;
         rejected[set] = cleaned.rejected;
     }
-    Ok(Silver { valid: earlier.valid, rejected, report, files })
+    Ok(Silver { valid: earlier.valid, rejected, report })
 }
 
 /// Cleans purchases without a list of customers: every customer that they name is accepted.

@@ -9,7 +9,7 @@ use super::layer::CleaningOptions;
 use super::raw_table::RawTable;
 use crate::domain::account::Account;
 use crate::domain::data_set::PerDataSet;
-use crate::domain::inspection::FileRows;
+use crate::domain::file_rows::FileRows;
 use crate::domain::time::Timestamp;
 use crate::pipeline::Result;
 
@@ -48,6 +48,12 @@ pub(super) struct Earlier {
 
 /// How a data set is read and cleaned.
 pub(super) struct Rules {
-    /// Validates every raw row.
-    pub(super) clean: fn(RawTable, &CleaningOptions, &Earlier) -> Result<Cleaned>,
+    /// Reads the values of every row, whatever other data sets hold.
+    pub(super) read: fn(RawTable, &CleaningOptions) -> Result<Box<dyn ReadRows>>,
+}
+
+/// A data set whose values have been read.
+pub(super) trait ReadRows: Send {
+    /// Validates every row.
+    fn clean(self: Box<Self>, options: &CleaningOptions, earlier: &Earlier) -> Result<Cleaned>;
 }

@@ -15,7 +15,7 @@ use crate::pipeline::{PipelineError, Result};
 /// Converts what is served by the rate of the day of the sale, and enters the results into the accounts.
 ///
 /// # Errors
-/// [`PipelineError::BadSource`] for an amount that is too large to be counted exactly once it is converted,
+/// [`PipelineError::BadSource`] for an amount or a price that is too large to be counted exactly once it is converted,
 /// [`PipelineError::Overflow`] when only their sum is.
 pub(super) fn convert(
     raw: &Raw,
@@ -30,10 +30,12 @@ pub(super) fn convert(
     }
     let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
     for (row, factor) in &factors {
-        let price = rows.prices[*row].map(in_millionths).map(|price| factor.convert(price));
-        let (Some(micros), price) = (factor.convert(rows.micros[*row]), price.flatten()) else {
-            return Err(too_large(raw, rows, *row));
+        let converted = |value: i64, column: &str| {
+            factor.convert(value).ok_or_else(|| too_large(raw, rows, *row, column))
         };
+        let micros = converted(rows.micros[*row], "montant")?;
+        let price = rows.prices[*row].map(|price| converted(in_millionths(price), "prix"));
+        let price = price.transpose()?;
         rows.micros[*row] = micros;
         rows.amounts[*row] = Some(in_units(micros));
         rows.prices[*row] = price.map(in_units);
@@ -48,11 +50,11 @@ pub(super) fn convert(
     check_sums_fit(&rows.micros)
 }
 
-fn too_large(raw: &Raw, rows: &PurchaseRows, row: usize) -> PipelineError {
+fn too_large(raw: &Raw, rows: &PurchaseRows, row: usize, column: &str) -> PipelineError {
     let code = rows.currencies.get(row).unwrap_or_default();
     let problem = format!(
         "{} is more than can be counted exactly once it is converted from {code}; correct the rate of {code} in sources.rates",
-        raw.shown("montant", row)
+        raw.shown(column, row)
     );
     PipelineError::BadSource { file: raw.files[raw.file_of(row)].name.clone(), problem }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use polars::prelude::PlHashMap;
 
 use super::checks::{earliest_future, rejected_rows, set_aside, unify_spelling};
-use super::cleaned::{Cleaned, Rules};
+use super::cleaned::{Cleaned, Earlier, ReadRows, Rules};
 use super::columns::SURPLUS;
 use super::customer::{Customer, FROM_FILE, frame_of};
 use super::layer::CleaningOptions;
@@ -19,7 +19,14 @@ use crate::domain::reasons::{REPEATED, SUPERSEDED};
 use crate::domain::time::DAY_MICROS;
 use crate::pipeline::Result;
 
-pub(super) const RULES: Rules = Rules { clean: |raw, options, _| clean(raw, options) };
+pub(super) const RULES: Rules = Rules { read: |raw, options| Ok(Box::new(clean(raw, options)?)) };
+
+/// No other data set decides about customers.
+impl ReadRows for Cleaned {
+    fn clean(self: Box<Self>, _: &CleaningOptions, _: &Earlier) -> Result<Cleaned> {
+        Ok(*self)
+    }
+}
 
 /// Where words for "no customer" are an error.
 const NO_CUSTOMER: &[&str] = &["0", "-"];

@@ -24,23 +24,12 @@ impl Raw {
         if self.files.is_sorted_by_key(date) {
             return Ok(self);
         }
-        let mut files = std::mem::take(&mut self.files);
+        let mut files = self.files.clone();
         files.sort_by_cached_key(date);
-        let (mut frame, mut start) = (self.frame.clear(), 0);
-        for file in &mut files {
-            frame.vstack_mut(&self.frame.slice(offset(file), file.rows.len()))?;
-            file.rows = start..start + file.rows.len();
-            start = file.rows.end;
-        }
-        frame.rechunk_mut();
-        self.notes.extend(sentence(&files));
-        (self.files, self.frame) = (files, frame);
+        self.rearrange(files.into_iter().map(|file| (vec![file.rows.clone()], file)))?;
+        self.notes.extend(sentence(&self.files));
         Ok(self)
     }
-}
-
-fn offset(file: &RawFile) -> i64 {
-    i64::try_from(file.rows.start).unwrap_or(i64::MAX)
 }
 
 /// Which file is the last where names do not tell.

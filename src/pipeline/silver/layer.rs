@@ -5,7 +5,6 @@ use serde::Serialize;
 
 pub use super::orders::RepeatedId;
 use crate::domain::data_set::{DataSet, PerDataSet};
-use crate::domain::inspection::FileRows;
 use crate::domain::quality::QualityReport;
 use crate::domain::rates::Rates;
 pub use crate::domain::reading::{DateOrder, DecimalSign};
@@ -134,8 +133,6 @@ pub struct Silver {
     pub rejected: PerDataSet<DataFrame>,
     /// The counts.
     pub report: QualityReport,
-    /// What became of the rows of each file; none in silver that was read from the lake.
-    pub files: Vec<FileRows>,
 }
 
 impl Silver {

@@ -32,6 +32,7 @@ mod purchases;
 pub mod quality;
 mod raw;
 mod raw_table;
+mod sentences;
 mod spread;
 mod statistics;
 mod unread;

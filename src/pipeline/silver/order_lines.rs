@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use polars::prelude::{PlHashMap, PlHashSet};
+use polars::prelude::{PlHashMap, PlHashSet, StringChunked};
 
-use super::orders::OrderRows;
 use super::spread::spread;
 use super::values::identifiers::line_number;
 
@@ -19,9 +18,20 @@ pub(super) struct Line {
     pub(super) micros: i64,
 }
 
+/// What of rows makes them lines, one entry per row.
+pub(super) struct LineRows<'a> {
+    /// The number of the row's order.
+    pub(super) orders: &'a [i64],
+    /// Amounts in millionths.
+    pub(super) micros: &'a [i64],
+    pub(super) products: &'a StringChunked,
+    /// Why a row is not served; `None` for those that are.
+    pub(super) reasons: &'a [Option<&'static str>],
+}
+
 /// The lines of served rows, in reading order. A refund without a product is spread over the lines of
 /// its order that were sold; `of` gives the rows that a refund belongs to among them.
-pub(super) fn lines_of(rows: &OrderRows<'_>, belongs: impl Fn(usize, usize) -> bool) -> Vec<Line> {
+pub(super) fn lines_of(rows: &LineRows<'_>, belongs: impl Fn(usize, usize) -> bool) -> Vec<Line> {
     let is_served = |row: usize| rows.reasons[row].is_none();
     let is_open =
         |row: usize| is_served(row) && rows.micros[row] < 0 && rows.products.get(row).is_none();

@@ -13,7 +13,8 @@ use super::raw::{IdCell, Raw, Values};
 use super::raw_table::{KnownBy, RawFile};
 use super::spread::{is_usable, spread};
 use super::values::amounts::Amounts;
-use crate::domain::account::{half_even, in_millionths, in_units};
+use crate::domain::account::{half_even, in_millionths, in_units, shown};
+use crate::domain::file_rows::ColumnForm;
 use crate::domain::text::counted;
 use crate::pipeline::Result;
 
@@ -35,8 +36,8 @@ pub(super) struct Money {
     pub(super) stock: Vec<usize>,
     /// Sentences about how files were read.
     pub(super) notes: Vec<String>,
-    /// How each file was read: its position and a sentence.
-    pub(super) forms: Vec<(usize, String)>,
+    /// How columns of each file were read, with the file's position.
+    pub(super) forms: Vec<(usize, ColumnForm)>,
 }
 
 /// The columns of one file in millionths; `None` for a column that the file does not have.
@@ -314,10 +315,10 @@ impl Money {
         let Some((row, _)) = differences.first() else { return };
         let sum = differences.iter().fold(0_i64, |sum, (_, one)| sum.saturating_add(one.abs()));
         self.notes.push(format!(
-            "{}: the totals of {} differ from what their lines, shipping and tax add up to, by {:.2} in all; for example the order on line {}",
+            "{}: the totals of {} differ from what their lines, shipping and tax add up to, by {} in all; for example the order on line {}",
             file.name,
             counted(differences.len(), "order"),
-            in_units(sum),
+            shown(sum),
             raw.line(*row)
         ));
     }

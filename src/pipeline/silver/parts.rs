@@ -39,26 +39,20 @@ impl Raw {
             return Ok(self);
         }
         let files = std::mem::take(&mut self.files);
-        let (mut frame, mut start) = (self.frame.clear(), 0);
-        for (position, file) in files.iter().enumerate() {
+        let whole = |(position, file): (usize, &RawFile)| {
             let rest = continued.iter().find(|part| part.from == position);
             let own = rest.map_or(file.rows.start, |part| part.rows.end)..file.rows.end;
             let more = continued.iter().find(|part| part.to == position);
-            for rows in std::iter::once(own).chain(more.map(|part| part.rows.clone())) {
-                let offset = i64::try_from(rows.start).unwrap_or(i64::MAX);
-                frame.vstack_mut(&self.frame.slice(offset, rows.len()))?;
-            }
-            self.files.push(RawFile { rows: start..frame.height(), ..file.clone() });
-            start = frame.height();
-        }
-        frame.rechunk_mut();
+            let rows = std::iter::once(own).chain(more.map(|part| part.rows.clone()));
+            (rows.collect(), file.clone())
+        };
+        self.rearrange(files.iter().enumerate().map(whole))?;
         self.notes.extend(continued.iter().map(|part| {
             format!(
                 "{} continues order {} of {}: they are read as parts of one export",
                 files[part.from].name, part.order, files[part.to].name
             )
         }));
-        self.frame = frame;
         Ok(self)
     }
 

@@ -7,19 +7,19 @@ use super::purchase_rows::PurchaseRows;
 use super::raw::Raw;
 use super::raw_table::RawFile;
 use super::values::countries::country_name;
-use crate::domain::inspection::{FileRows, ReadRow};
+use crate::domain::file_rows::{ColumnForm, FileRows, ReadRow};
 use crate::domain::reasons::{NOTHING, SET_ASIDE};
 use crate::domain::time::{DAY_MICROS, Timestamp};
 
 /// Rows of each file that are shown.
 const EXAMPLES: usize = 3;
 
-/// The rows of each file by what became of them; `forms` are sentences about its columns with the position
-/// of the file, `example` gives what a row is, if it is served, and its values.
+/// The rows of each file by what became of them; `forms` are those of its columns with the position of the
+/// file, `example` gives what a row is, if it is served, and its values.
 pub(super) fn file_rows(
     raw: &Raw,
     reasons: &[Option<&'static str>],
-    forms: &[(usize, String)],
+    forms: &[(usize, ColumnForm)],
     example: impl Fn(usize) -> (&'static str, Vec<(&'static str, String)>),
 ) -> Vec<FileRows> {
     let of_file = |(position, file): (usize, &RawFile)| {

@@ -14,6 +14,7 @@ use super::values::amounts;
 use super::values::currency;
 use super::values::identifiers;
 use crate::domain::account::{in_millionths, in_units};
+use crate::domain::file_rows::ColumnForm;
 use crate::domain::reasons::{OTHER_CURRENCY, TOTAL_ROW};
 use crate::domain::time::Timestamp;
 use crate::pipeline::{PipelineError, Result};
@@ -74,8 +75,8 @@ pub(super) struct PurchaseRows {
     pub(super) currency: Option<String>,
     /// Sentences about how files were read, where that is not plain.
     pub(super) notes: Vec<String>,
-    /// How each file was read: its position and a sentence.
-    pub(super) forms: Vec<(usize, String)>,
+    /// How columns of each file were read, with the file's position.
+    pub(super) forms: Vec<(usize, ColumnForm)>,
     /// Rows with an optional value that cannot be read, by warning.
     pub(super) unreadable: Vec<(&'static str, Vec<usize>)>,
 }

@@ -2,6 +2,8 @@
 //!
 //! A column means one thing in a file: its cells are judged together, file by file.
 
+use std::ops::Range;
+
 use polars::prelude::*;
 
 use super::columns::{LINE_NUMBER, ROW_KIND, RowKind, SOURCE_FILE};
@@ -12,6 +14,7 @@ use super::values::countries::country_name;
 use super::values::dates::{DateColumn, DateForm, DateProblem, DateStyle};
 use super::values::identifiers::{Identifier, IdentifierVotes, read};
 use super::values::texts;
+use crate::domain::file_rows::{ColumnForm, ValueForm};
 use crate::domain::reading::{DateOrder, DecimalSign, Reading};
 use crate::domain::zone::Zone;
 use crate::pipeline::{PipelineError, Result};
@@ -39,8 +42,8 @@ pub(super) struct Values<T> {
     pub(super) blanks: Vec<bool>,
     /// Sentences about how files were read, where that is not plain.
     pub(super) notes: Vec<String>,
-    /// How each file was read, with what shows it: the position of the file and a sentence.
-    pub(super) forms: Vec<(usize, String)>,
+    /// How each file was read, with the position of the file.
+    pub(super) forms: Vec<(usize, ColumnForm)>,
 }
 
 /// What a cell of an identifier column is.
@@ -65,6 +68,25 @@ impl Raw {
         let CleaningRules { timezone, integer_ids, decimal_sign, .. } = rules;
         let (integer_ids, decimal_sign) = (*integer_ids, *decimal_sign);
         Self { frame, files, notes, zone: timezone.clone(), integer_ids, decimal_sign }
+    }
+
+    /// Puts the rows into another order: that of these files, each with the ranges of rows that it is made of.
+    pub(super) fn rearrange(
+        &mut self,
+        files: impl Iterator<Item = (Vec<Range<usize>>, RawFile)>,
+    ) -> Result<()> {
+        let (mut frame, mut rearranged) = (self.frame.clear(), Vec::new());
+        for (ranges, file) in files {
+            let start = frame.height();
+            for rows in ranges {
+                let offset = i64::try_from(rows.start).unwrap_or(i64::MAX);
+                frame.vstack_mut(&self.frame.slice(offset, rows.len()))?;
+            }
+            rearranged.push(RawFile { rows: start..frame.height(), ..file });
+        }
+        frame.rechunk_mut();
+        (self.frame, self.files) = (frame, rearranged);
+        Ok(())
     }
 
     pub(super) fn height(&self) -> usize {
@@ -161,17 +183,23 @@ impl Raw {
             if let Err(DateProblem::Undecided { .. }) = read
                 && let Some((order, proof)) = self.order_elsewhere(column, position)?
             {
-                elsewhere = Some(format!(
-                    "{column} is read {}, as {proof} shows; no cell of its own does",
-                    order_text(order)
-                ));
+                elsewhere = Some((order, proof));
                 read = self.date_column(column, file)?.finish(Some(order));
             }
             let (read, form) = read.map_err(|problem| self.date_error(column, file, problem))?;
             values.extend(read);
-            let note = elsewhere.as_ref().map(|elsewhere| format!("{}: {elsewhere}", file.name));
-            notes.extend(note.or_else(|| self.date_note(column, file, form)));
-            let form = elsewhere.or_else(|| self.date_form(column, file, form));
+            let form = match elsewhere {
+                None => {
+                    notes.extend(self.date_note(column, file, form));
+                    self.date_form(column, file, form)
+                }
+                Some((order, proof)) => {
+                    let proof = format!("as {proof} shows; no cell of its own does");
+                    let text = order_text(order);
+                    notes.push(format!("{}: {column} is read {text}, {proof}", file.name));
+                    Some(ColumnForm { column: column.to_owned(), form: order_form(order), proof })
+                }
+            };
             forms.extend(form.map(|form| (position, form)));
         }
         Ok(Values { cells: values, blanks, notes, forms })
@@ -248,39 +276,34 @@ impl Raw {
     }
 
     /// How the dates of a file were read, where day and month could be confused.
-    fn date_form(&self, column: &str, file: &RawFile, form: DateForm) -> Option<String> {
-        if form.is_serial {
-            return Some(format!("{column}: a spreadsheet's numbers of days since 1899-12-30"));
-        }
-        let (order, proof) = form.order?;
-        let order = order_text(order);
-        Some(match proof {
-            Some(row) => {
-                format!("{column}: {order}, as {} shows", self.shown(column, file.rows.start + row))
-            }
-            None => {
-                format!("{column}: {order}, as the settings or the profile say; no cell shows it")
-            }
-        })
+    fn date_form(&self, column: &str, file: &RawFile, form: DateForm) -> Option<ColumnForm> {
+        let (form, proof) = if form.is_serial {
+            (ValueForm::SpreadsheetDays, String::new())
+        } else {
+            let (order, proof) = form.order?;
+            let proof = match proof {
+                Some(row) => format!("as {} shows", self.shown(column, file.rows.start + row)),
+                None => "as the settings or the profile say; no cell shows it".to_owned(),
+            };
+            (order_form(order), proof)
+        };
+        Some(ColumnForm { column: column.to_owned(), form, proof })
     }
 
     /// How the amounts of a file were read, where cells show it.
-    fn amount_form(&self, column: &str, file: &RawFile, form: &AmountForm) -> Option<String> {
+    fn amount_form(&self, column: &str, file: &RawFile, form: &AmountForm) -> Option<ColumnForm> {
         let shown = |row: usize| self.shown(column, file.rows.start + row);
-        match (form.point, form.comma) {
-            (Some((row, _)), None) => {
-                Some(format!("{column}: decimals after a point, as {} shows", shown(row)))
+        let (form, proof) = match (form.point, form.comma) {
+            (Some((row, _)), None) => (ValueForm::DecimalPoint, format!("as {} shows", shown(row))),
+            (None, Some((row, _))) => (ValueForm::DecimalComma, format!("as {} shows", shown(row))),
+            (Some((point, points)), Some((comma, commas))) => {
+                let (point, comma) = (shown(point), shown(comma));
+                let proof = format!("{points} times as {point} and {commas} times as {comma}");
+                (ValueForm::BothDecimalSigns, proof)
             }
-            (None, Some((row, _))) => {
-                Some(format!("{column}: decimals after a comma, as {} shows", shown(row)))
-            }
-            (Some((point, points)), Some((comma, commas))) => Some(format!(
-                "{column}: decimals after a point ({points} times, as {}) and after a comma ({commas} times, as {})",
-                shown(point),
-                shown(comma)
-            )),
-            (None, None) => None,
-        }
+            (None, None) => return None,
+        };
+        Some(ColumnForm { column: column.to_owned(), form, proof })
     }
 
     /// A cell with its line, for messages.
@@ -401,6 +424,13 @@ fn order_text(order: DateOrder) -> &'static str {
     match order {
         DateOrder::DayFirst => "day first",
         DateOrder::MonthFirst => "month first",
+    }
+}
+
+fn order_form(order: DateOrder) -> ValueForm {
+    match order {
+        DateOrder::DayFirst => ValueForm::DayFirst,
+        DateOrder::MonthFirst => ValueForm::MonthFirst,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::values;
+use super::{sql, values};
 
 /// How long a statement waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,9 +31,9 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connect
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
     // Readers map the file. A commit reaches the disk once, when the pointer moves.
     connection.execute_batch(
-        "PRAGMA synchronous = normal; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = memory; \
-         PRAGMA cache_size = -32768;",
+        "PRAGMA synchronous = normal; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = memory;",
     )?;
+    connection.execute_batch(sql::CACHE)?;
     connection.set_prepared_statement_cache_capacity(64);
     values::add_search_function(&connection)?;
     Ok(connection)

@@ -111,7 +111,14 @@ impl Publisher for SqlitePublisher {
         let entry = entry.clone();
         let table = entry.as_written(table);
         let action = format!("writing {}", table.name);
-        self.store.run(&action, move |connection| load(connection, table, &entry, rows)).await
+        self.store
+            .run(&action, move |connection| {
+                connection.execute_batch(sql::CACHE_WHILE_LOADING)?;
+                let loaded = load(connection, table, &entry, rows);
+                connection.execute_batch(sql::CACHE)?;
+                loaded
+            })
+            .await
     }
 
     async fn has_table(&self, _table: &'static Table, entry: &TableEntry) -> Result<bool> {

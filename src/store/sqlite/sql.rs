@@ -8,6 +8,12 @@ use crate::domain::query::{Comparison, Query};
 use crate::domain::schema::{Column, ColumnType, Direction, Purchases, Table, Tally, View};
 use crate::runs::RunQuery;
 
+/// Memory for pages of the file, KiB as a negative number.
+pub(super) const CACHE: &str = "PRAGMA cache_size = -32768";
+
+/// The same while a table is loaded: pages that do not fit are written to the log more than once.
+pub(super) const CACHE_WHILE_LOADING: &str = "PRAGMA cache_size = -131072";
+
 /// The tables of generations, the pointer to the active one, runs and idempotency keys.
 pub(super) const BOOKKEEPING: &str = "
 CREATE TABLE IF NOT EXISTS goldsmith_generations (

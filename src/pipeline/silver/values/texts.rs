@@ -36,7 +36,7 @@ fn collapsed(text: &str) -> Cow<'_, str> {
         after_blank = is_blank;
         is_clean
     });
-    if is_clean {
+    if is_clean || is_clean_beyond_ascii(trimmed) {
         return trimmed.into();
     }
     let visible: Cow<'_, str> = if trimmed.contains(is_invisible) {
@@ -47,6 +47,18 @@ fn collapsed(text: &str) -> Cow<'_, str> {
     let composed =
         if is_nfc(&visible) { visible } else { visible.nfc().collect::<String>().into() };
     composed.split_whitespace().collect::<Vec<_>>().join(" ").into()
+}
+
+/// Whether nothing of a trimmed text needs to change, whatever its letters are.
+fn is_clean_beyond_ascii(trimmed: &str) -> bool {
+    let mut after_blank = false;
+    let is_clean = trimmed.chars().all(|character| {
+        let is_blank = character.is_whitespace();
+        let is_clean = !(is_invisible(character) || is_blank && (after_blank || character != ' '));
+        after_blank = is_blank;
+        is_clean
+    });
+    is_clean && is_nfc(trimmed)
 }
 
 /// Characters without width: marks of byte order, joiners, direction marks, soft hyphens.
