@@ -1,5 +1,6 @@
 //! Full refreshes by the real binary, sources to published: the size of the older systems' data
-//! set, a shop of 100 000 customers, and the same with a fifth of the rows dirty. Run: `cargo bench --bench refresh`;
+//! set, a shop of 200 000 customers with plain sales, with orders of several lines, refunds and guests, and the same with
+//! a fifth of the rows dirty. Run: `cargo bench --bench refresh`;
 //! with `GOLDSMITH_PEER=/path/to/goldsmith` another version's binary works on the same files beside it.
 //!
 //! Each run is forced and finds its tables unpublished, so that nothing is skipped. The last run's
@@ -25,17 +26,19 @@ struct Shop {
     purchases: u32,
     /// The share of dirty rows.
     dirty: f64,
+    /// Whether every order is one sale of a listed customer, as in the files of the older systems.
+    is_plain: bool,
 }
 
-const SHOPS: [Shop; 3] = [
-    Shop { customers: 1_500, purchases: 23_663, dirty: 0.0 },
-    Shop { customers: 100_000, purchases: 1_600_000, dirty: 0.0 },
-    Shop { customers: 100_000, purchases: 1_600_000, dirty: 0.2 },
-];
+const SMALL: Shop = Shop { customers: 1_500, purchases: 23_663, dirty: 0.0, is_plain: false };
+const LARGE: Shop = Shop { customers: 200_000, purchases: 1_600_000, ..SMALL };
+const SHOPS: [Shop; 4] =
+    [SMALL, Shop { is_plain: true, ..LARGE }, LARGE, Shop { dirty: 0.2, ..LARGE }];
 
 impl fmt::Display for Shop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} purchases, {:.0} % dirty", self.purchases, 100.0 * self.dirty)
+        let what = if self.is_plain { "plain sales" } else { "orders" };
+        write!(f, "{} {what}, {:.0} % dirty", self.purchases, 100.0 * self.dirty)
     }
 }
 
@@ -54,12 +57,30 @@ fn peer() -> Option<PathBuf> {
     std::env::var_os("GOLDSMITH_PEER").map(PathBuf::from)
 }
 
+/// The first sale of each order of a customer.
+fn plain(purchases: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(purchases).unwrap();
+    let mut kept = String::new();
+    let mut last = "";
+    for row in text.lines() {
+        let cells: Vec<&str> = row.split(',').collect();
+        let is_sale = !cells[1].is_empty() && !cells[3].starts_with('-');
+        if cells[0] != last && is_sale {
+            kept.push_str(row);
+            kept.push('\n');
+            last = cells[0];
+        }
+    }
+    kept.into_bytes()
+}
+
 fn measure(bencher: Bencher<'_, '_>, shop: Shop, goldsmith: &Path) {
-    let Shop { customers, purchases, dirty } = shop;
+    let Shop { customers, purchases, dirty, is_plain } = shop;
     let dir = tempfile::tempdir().unwrap();
     let sources = dir.path().join("data/sources");
     std::fs::create_dir_all(&sources).unwrap();
     for (name, bytes) in generate(Spec { customers, purchases, seed: 42, dirty }).unwrap() {
+        let bytes = if is_plain && name.starts_with("achats") { plain(&bytes) } else { bytes };
         std::fs::write(sources.join(name), bytes).unwrap();
     }
     let mut report = String::new();
