@@ -60,18 +60,18 @@ fn peer() -> Option<PathBuf> {
 /// The first sale of each order of a customer.
 fn plain(purchases: &[u8]) -> Vec<u8> {
     let text = std::str::from_utf8(purchases).unwrap();
-    let mut kept = String::new();
+    let mut sales = String::new();
     let mut last = "";
     for row in text.lines() {
         let cells: Vec<&str> = row.split(',').collect();
         let is_sale = !cells[1].is_empty() && !cells[3].starts_with('-');
         if cells[0] != last && is_sale {
-            kept.push_str(row);
-            kept.push('\n');
+            sales.push_str(row);
+            sales.push('\n');
             last = cells[0];
         }
     }
-    kept.into_bytes()
+    sales.into_bytes()
 }
 
 fn measure(bencher: Bencher<'_, '_>, shop: Shop, goldsmith: &Path) {

@@ -131,7 +131,8 @@ fn the_same_inputs_do_nothing_the_second_time_and_give_the_same_bytes_when_force
 fn gold_is_the_same_bytes_on_any_number_of_threads_and_in_any_order_of_rows() {
     let shop = Shop::sample(SMALL);
     for threads in ["1", "2", "7"] {
-        shop.run_with(&["refresh", "--force"], &[("POLARS_MAX_THREADS", threads)]).good();
+        let limits = [("POLARS_MAX_THREADS", threads), ("RAYON_NUM_THREADS", threads)];
+        shop.run_with(&["refresh", "--force"], &limits).good();
     }
     let achats = std::fs::read_to_string(shop.data("sources/achats.csv")).unwrap();
     let (header, rows) = achats.split_once('\n').unwrap();

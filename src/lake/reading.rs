@@ -227,24 +227,31 @@ enum Piece {
 impl Reader {
     /// Starts to fetch.
     fn start(&self) -> mpsc::Receiver<Result<Piece>> {
-        let (sender, mut fetched) = mpsc::channel::<Result<Bytes>>(1);
+        // Parts, and `None` for the end.
+        let (sender, mut fetched) = mpsc::channel::<Result<Option<Bytes>>>(1);
         let (forward, receiver) = mpsc::channel(1);
-        // Beside whatever is done with the parts.
-        self.runtime.spawn_blocking(move || {
+        let hash = move || {
             let (mut hasher, mut size_bytes) = (Sha256::new(), 0);
-            while let Some(part) = fetched.blocking_recv() {
-                let piece = part.as_ref().map_or(Bytes::new(), Bytes::clone);
-                let is_last = part.is_err();
+            while let Some(fetched) = fetched.blocking_recv() {
+                let (part, piece) = match fetched {
+                    Ok(Some(part)) => (part.clone(), Ok(Piece::Part(part))),
+                    Ok(None) => {
+                        let sha256 = hex::encode(hasher.finalize_reset());
+                        (Bytes::new(), Ok(Piece::End(size_bytes, sha256)))
+                    }
+                    Err(error) => (Bytes::new(), Err(error)),
+                };
                 // A failed send means that the reader was dropped.
-                if forward.blocking_send(part.map(Piece::Part)).is_err() || is_last {
+                if forward.blocking_send(piece).is_err() {
                     return;
                 }
-                hasher.update(&piece);
-                size_bytes += piece.len() as u64;
+                hasher.update(&part);
+                size_bytes += part.len() as u64;
             }
-            let _ =
-                forward.blocking_send(Ok(Piece::End(size_bytes, hex::encode(hasher.finalize()))));
-        });
+        };
+        // Beside whatever is done with the parts, and not on one of the runtime's threads, which readers may all be
+        // waiting on. Without it the reader finds that nothing comes.
+        let _ = std::thread::Builder::new().name("lake-hash".to_owned()).spawn(hash);
         let (lake, layer, path) = (self.lake.clone(), self.layer, self.path.clone());
         self.runtime.spawn(async move {
             let mut parts = match lake.parts(layer, &path).await {
@@ -261,10 +268,11 @@ impl Reader {
             };
             while let Some(part) = parts.next().await {
                 let is_last = part.is_err();
-                if sender.send(part).await.is_err() || is_last {
+                if sender.send(part.map(Some)).await.is_err() || is_last {
                     return;
                 }
             }
+            let _ = sender.send(Ok(None)).await;
         });
         receiver
     }
@@ -311,7 +319,10 @@ impl BufRead for Reader {
                     return Err(io::Error::other(self.damaged("it is missing")));
                 }
                 Some(Err(error)) => return Err(io::Error::other(error)),
-                None if self.digest.is_some() => break,
+                None if self.digest.is_some() => {
+                    self.check_digest().map_err(io::Error::other)?;
+                    break;
+                }
                 None => {
                     let place = self.lake.locate(self.layer, &self.path);
                     return Err(io::Error::other(LakeError::Changed(place)));

@@ -54,7 +54,7 @@ impl<'a> Blocks<'a> {
                 self.rest = bytes.split_off(walked);
                 break;
             }
-            wanted = bytes.len() + MORE_BYTES;
+            wanted = bytes.len() + MORE_BYTES.min(self.block_bytes);
         }
         self.count += 1;
         let block = Block { index: self.count - 1, bytes, lines_before };
@@ -110,6 +110,13 @@ mod tests {
         for block_bytes in 1..text.len() + 2 {
             assert_eq!(whole(blocks(text, block_bytes)), text);
         }
+        let expected = [
+            ("a,b\n".to_owned(), 0),
+            ("1,\"x\n\ny\"\r\n".to_owned(), 1),
+            ("2,z\r".to_owned(), 4),
+            ("3,\"\"\"\n\"".to_owned(), 5),
+        ];
+        assert_eq!(blocks(text, 1), expected);
         let expected = [("a,b\n1,\"x\n\ny\"\r\n2,z\r3,\"\"\"\n\"".to_owned(), 0)];
         assert_eq!(blocks(text, 100), expected);
         assert_eq!(

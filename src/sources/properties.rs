@@ -2,18 +2,21 @@
 //! read up to there or refused in one sentence.
 
 use std::io::{self, BufReader, Read, Write as _};
+use std::path::Path;
 
 use polars::prelude::DataFrame;
 use proptest::prelude::*;
 
+use super::corrections::Correction;
 use super::detect::{Detected, detect};
+use super::lookup::Lookups;
 use super::options::SourceOptions;
 use super::raw::RawColumns;
 use super::read::read;
-use super::records::OpenText;
-use super::rows::records;
+use super::rows::Rows;
 use super::source::SourceText;
 use crate::domain::verdict::Verdict;
+use crate::pipeline::silver::columns::ROW_KIND;
 use crate::pipeline::{PipelineError, Result};
 
 /// The rows of a file of purchases, `None` where it is nothing known.
@@ -28,15 +31,60 @@ fn rows_of(name: &str, bytes: &[u8]) -> Result<Option<DataFrame>> {
     }
 }
 
-/// The rows of a file that is read in blocks of so many bytes.
-fn in_blocks(verdict: &Verdict, bytes: &[u8], size: usize) -> DataFrame {
-    let columns: Vec<String> = verdict.columns.iter().map(|column| column.column.clone()).collect();
+/// The rows of a file that is read in blocks of so many bytes, and what is said about them.
+fn in_blocks(verdict: &Verdict, bytes: &[u8], size: usize) -> (DataFrame, Vec<String>) {
     let text = SourceText::new("achats.csv", verdict.clone(), Box::new(bytes));
+    // Every other line of a few is corrected.
+    let correction = |line: i64| {
+        let cells = vec![None, Some(format!("corrected {line}"))];
+        (line, Correction { from: "corrections.csv".to_owned(), cells, surplus: None })
+    };
+    let corrections = (2..40).step_by(4).map(correction).collect();
+    let text = SourceText { corrections, ..text };
     let mut raw = RawColumns::new(verdict.data_set);
-    for rows in records(OpenText::of(text).unwrap(), &columns, size).unwrap() {
-        raw.append("achats.csv", rows).unwrap();
+    let notes = Rows::open(text, &Lookups::new()).unwrap().append_to(&mut raw, size).unwrap();
+    (raw.finish().unwrap(), notes)
+}
+
+#[test]
+fn exports_are_the_same_in_blocks_of_any_size() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/exports");
+    let (mut files, mut made) = (0, 0);
+    for folder in std::fs::read_dir(root).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            let options = SourceOptions::default();
+            let Ok(Detected::Table(verdict)) = detect("export.csv", &mut &*bytes, &options, None)
+            else {
+                continue;
+            };
+            let (whole, notes) = in_blocks(&verdict, &bytes, 1 << 20);
+            for size in [1, 60, 700] {
+                let (rows, said) = in_blocks(&verdict, &bytes, size);
+                assert!(rows.equals_missing(&whole), "{} in {size}", verdict.profile);
+                assert_eq!(said, notes);
+            }
+            files += 1;
+            made += usize::from(whole.column(ROW_KIND).is_ok());
+        }
     }
-    raw.finish().unwrap()
+    assert!(files > 10 && made > 5, "{files} files, {made} of profiles that make rows");
+}
+
+#[test]
+fn a_mark_within_a_text_stays_wherever_a_block_ends() {
+    let text = "id_client,date,montant\n7,2026-01-01,1.00\n\u{feff}8,2026-01-02,2.00\n";
+    let Detected::Table(verdict) =
+        detect("achats.csv", &mut text.as_bytes(), &SourceOptions::default(), None).unwrap()
+    else {
+        panic!("it is no table")
+    };
+    let (whole, _) = in_blocks(&verdict, text.as_bytes(), 1 << 20);
+    for size in 1..text.len() {
+        let (rows, _) = in_blocks(&verdict, text.as_bytes(), size);
+        assert!(rows.equals_missing(&whole), "{size}: {rows}");
+    }
+    assert_eq!(whole.column("id_client").unwrap().str().unwrap().get(1), Some("\u{feff}8"));
 }
 
 /// The first cells of the rows of a frame.
@@ -153,7 +201,7 @@ proptest! {
             let options = SourceOptions::default();
             if let Ok(Detected::Table(verdict)) = detect("achats.csv", &mut whole.as_bytes(), &options, None) {
                 let rows = |size: usize| in_blocks(&verdict, whole.as_bytes(), size);
-                prop_assert!(rows(size).equals_missing(&rows(1 << 20)), "{:?}", verdict.quoting);
+                prop_assert!(rows(size).0.equals_missing(&rows(1 << 20).0), "{:?}", verdict.quoting);
             }
         }
     }

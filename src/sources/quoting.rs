@@ -3,7 +3,7 @@
 //! Follows the `csv` crate byte by byte, without keeping a byte: a quotation mark counts at the
 //! beginning of a cell and within a quoted one, and `\r`, `\n` and both together end a row.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memrchr2};
 
 use super::text::is_blank;
 
@@ -139,14 +139,14 @@ impl RowWalk {
         }
     }
 
-    /// The length of the rows from here on that end with a newline and have no quotation mark; the line of the
+    /// The length of the rows from here on that end with a line and have no quotation mark; the line of the
     /// next byte is then that of the row after them.
     fn skip(&mut self, bytes: &[u8]) -> usize {
         let near = &bytes[..bytes.len().min(MAX_ROW_BYTES)];
         let plain = memchr(b'"', near).map_or(near, |end| &near[..end]);
-        let Some(last) = memrchr(b'\n', plain) else { return 0 };
+        let Some(last) = memrchr2(b'\n', b'\r', plain) else { return 0 };
         self.count_lines(&plain[..=last]);
-        self.last_byte = b'\n';
+        self.last_byte = plain[last];
         last + 1
     }
 
@@ -336,8 +336,11 @@ mod tests {
 
     #[test]
     fn skipped_rows_count_as_lines() {
-        let text = "a,b\n1,2\n3\n4,5\r\n6,7\n\n8,\"x\ny\"\n9,10\r\r\n11,\"12";
-        for part in [1, 2, 3, 7, 100] {
+        let mixed = "a,b\n1,2\n3\n4,5\r\n6,7\n\n8,\"x\ny\"\n9,10\r\r\n11,\"12";
+        let texts = [mixed, "a,b\r1,2\r3,4\r\r5,\"6\r\"\r7,8\r9"];
+        for (text, part) in
+            texts.into_iter().flat_map(|text| [1, 2, 3, 7, 100].map(|part| (text, part)))
+        {
             let (mut all, mut skipping) =
                 (RowWalk::new(b',', 2, 1), RowWalk::new(b',', 2, 1).skipping());
             for bytes in text.as_bytes().chunks(part) {

@@ -82,6 +82,10 @@ impl RawColumns {
         self.line_number.extend(rows.lines);
         self.source_file.append_owned(StringChunked::full("".into(), file, height))?;
         for column in added {
+            // Joined tables may have columns of one name: the first counts.
+            if self.columns.iter().any(|other| other.name() == column.name()) {
+                continue;
+            }
             let mut whole = StringChunked::full_null(column.name().clone(), before);
             whole.append_owned(column)?;
             self.columns.push(whole);

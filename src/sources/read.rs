@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::BufRead;
 use std::sync::Arc;
 
+use super::blocks::BLOCK_BYTES;
 use super::detect::{Detected, detect};
 use super::lookup::{Lookup, Lookups};
 use super::options::SourceOptions;
@@ -57,7 +58,7 @@ pub fn read(set: DataSet, files: Vec<SourceText<'_>>) -> Result<RawTable> {
         let date = date_in(rows.name());
         let (name, reading) = (rows.name().to_owned(), rows.reading().clone());
         let start = raw.height();
-        notes.extend(rows.append_to(&mut raw)?);
+        notes.extend(rows.append_to(&mut raw, BLOCK_BYTES)?);
         let rows = start..raw.height();
         if !rows.is_empty() {
             files.push(RawFile { name, rows, reading, known_by, profile, date });
@@ -90,7 +91,7 @@ fn read_lookups(files: Vec<(LookupTable, SourceText<'_>)>) -> Result<Lookups> {
         let names: Vec<String> =
             file.verdict.columns.iter().map(|column| column.column.clone()).collect();
         let mut raw = RawColumns::new(file.verdict.data_set);
-        Rows::open(file, &Lookups::new())?.append_to(&mut raw)?;
+        Rows::open(file, &Lookups::new())?.append_to(&mut raw, BLOCK_BYTES)?;
         let frame = raw.finish()?;
         let Some(key) = headers.iter().position(|header| *header == table.key) else { continue };
         let lookup = lookups.entry(table.name).or_default();

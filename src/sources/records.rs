@@ -1,10 +1,11 @@
 //! The records of a CSV file, as its verdict says, with the line each starts on.
 //!
-//! Files are read as streams, one record after the other or in blocks, never held as a whole. Corrected records take the place of those of the
+//! Files are read as streams, one record after the other or in blocks, never held as a
+//! whole, unless a profile fills orders from rows that follow. Corrected records take the place of those of the
 //! file. What records mean is not known here: see [`super::rows`] and [`super::rejects`].
 
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, Read as _};
 
 use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 
@@ -14,7 +15,7 @@ use super::corrections::{Correction, Corrections};
 use super::lines::LineTracker;
 use super::quoting::RowWalk;
 use super::source::SourceText;
-use super::text::{Bytes, blanks_as_tabs, decode, is_blank, skip_lines, transcode};
+use super::text::{Bytes, UTF_8_MARK, blanks_as_tabs, decode, is_blank, skip_lines, transcode};
 use crate::domain::verdict::{Encoding, Quoting};
 use crate::pipeline::{PipelineError, Result};
 
@@ -109,7 +110,11 @@ impl<'a> OpenText<'a> {
             let lines = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
             let corrections = corrections.range(first..first.saturating_add(lines + 2));
             let corrections = corrections.map(|(line, other)| (*line, other.clone())).collect();
-            let text: Bytes<'_> = Box::new(io::Cursor::new(bytes));
+            // The parser takes a mark at the beginning for that of a file.
+            let is_marked = index > 0 && bytes.starts_with(UTF_8_MARK);
+            let empty_line: &[u8] = if is_marked { b"\n" } else { b"" };
+            let text: Bytes<'_> = Box::new(empty_line.chain(io::Cursor::new(bytes)));
+            let lines_before = lines_before - u64::from(is_marked);
             let mut records = Records::of(name.clone(), form, text, lines_before, corrections)?;
             Ok((index, read(&mut records)?))
         };

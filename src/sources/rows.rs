@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use csv::StringRecord;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use super::blocks::BLOCK_BYTES;
 use super::lookup::Lookups;
 use super::profile::reading_of;
 use super::raw::{RawColumns, RawRows};
@@ -44,18 +43,18 @@ impl<'a> Rows<'a> {
         self.text.name()
     }
 
-    /// Appends its rows; gives what is worth saying about them, a sentence each.
-    pub(super) fn append_to(self, raw: &mut RawColumns) -> Result<Vec<String>> {
+    /// Appends its rows, which are read in blocks of so many bytes; gives what is worth saying about them, a sentence each.
+    pub(super) fn append_to(self, raw: &mut RawColumns, block_bytes: usize) -> Result<Vec<String>> {
         let name = self.name().to_owned();
         match self.recipe {
             None => {
-                for rows in records(self.text, &self.columns, BLOCK_BYTES)? {
+                for rows in records(self.text, &self.columns, block_bytes)? {
                     raw.append(&name, rows)?;
                 }
                 Ok(Vec::new())
             }
             Some(recipe) => {
-                let (rows, seen) = made(self.text, recipe)?;
+                let (rows, seen) = made(self.text, recipe, block_bytes)?;
                 rows.into_iter().try_for_each(|rows| raw.append(&name, rows))?;
                 Ok(seen.notes(&name))
             }
@@ -63,12 +62,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Records as rows, in blocks of so many bytes.
-pub(super) fn records(
-    text: OpenText<'_>,
-    columns: &[String],
-    block_bytes: usize,
-) -> Result<Vec<RawRows>> {
+/// Records as rows.
+fn records(text: OpenText<'_>, columns: &[String], block_bytes: usize) -> Result<Vec<RawRows>> {
     text.in_blocks(block_bytes, |records| {
         let mut rows = RawRows::new(columns);
         while records.advance()? {
@@ -79,10 +74,14 @@ pub(super) fn records(
 }
 
 /// What a recipe makes of records, and what it saw in them.
-fn made(text: OpenText<'_>, mut recipe: Recipe) -> Result<(Vec<RawRows>, Seen)> {
+fn made(
+    text: OpenText<'_>,
+    mut recipe: Recipe,
+    block_bytes: usize,
+) -> Result<(Vec<RawRows>, Seen)> {
     let made = if recipe.fills() {
         // An order may be filled from rows that follow: all are learned first.
-        let blocks: Vec<Vec<Texts>> = text.in_blocks(BLOCK_BYTES, |records| {
+        let blocks: Vec<Vec<Texts>> = text.in_blocks(block_bytes, |records| {
             let mut texts = Vec::new();
             while records.advance()? {
                 texts.push(Texts::of(records));
@@ -99,7 +98,7 @@ fn made(text: OpenText<'_>, mut recipe: Recipe) -> Result<(Vec<RawRows>, Seen)> 
         };
         blocks.into_par_iter().map(made).collect::<Vec<_>>()
     } else {
-        text.in_blocks(BLOCK_BYTES, |records| {
+        text.in_blocks(block_bytes, |records| {
             let mut made = Made::new(&recipe);
             while records.advance()? {
                 made.add(Texts::of(records));

@@ -2,9 +2,9 @@
 
 use goldsmith::domain::account::in_millionths;
 use goldsmith::domain::rates::{Factor, Rate, Rates};
-use goldsmith::domain::time::Day;
-use goldsmith::pipeline::silver::{CleaningRules, Silver};
-use goldsmith::sources::SourceOptions;
+use goldsmith::domain::time::{Day, Timestamp};
+use goldsmith::pipeline::silver::{CleaningOptions, CleaningRules, Silver, clean};
+use goldsmith::sources::{SourceOptions, read_in_memory};
 use proptest::prelude::*;
 
 use super::profiles::cleaned;
@@ -66,6 +66,19 @@ fn sales_are_converted_by_the_rate_of_their_day_and_refunds_by_that_of_the_sale(
         "{:?}",
         silver.report.findings
     );
+}
+
+#[test]
+fn a_price_that_is_too_large_to_be_converted_is_refused() {
+    let text = "id_achat,id_client,date_achat,montant,devise,prix\n\
+        1,1,2026-01-10,10.00,EUR,10\n2,1,2026-01-10,1.00,USD,900000000000\n";
+    let raw = read_in_memory(&[("achats.csv", text)], &SourceOptions::default()).unwrap();
+    let rules = rates(&[("USD", None, "50")]);
+    let run_start = Timestamp::parse("2026-11-01").unwrap();
+    let error = clean(raw, &CleaningOptions { run_start, rules }).unwrap_err().to_string();
+    let problem =
+        "line 3 \"900000000000\" is more than can be counted exactly once it is converted from USD";
+    assert!(error.contains(problem) && error.contains("achats.csv"), "{error}");
 }
 
 #[test]

@@ -344,6 +344,31 @@ fn an_order_paid_by_credit_is_a_line_of_nothing() {
     assert_eq!(found.total_purchases, 2);
 }
 
+/// A data frame that was saved with its index has a column without a name, or `Unnamed: 0`, in every file.
+#[test]
+fn columns_of_one_name_in_joined_files_do_no_harm() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/exports/olist");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.ends_with(".csv") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let numbered = text.lines().enumerate().map(|(number, row)| match number {
+                0 => format!("Unnamed: 0,{row}\n"),
+                _ => format!("{number},{row}\n"),
+            });
+            files.push((name, numbered.collect::<String>()));
+        }
+    }
+    files.sort();
+    let files: Vec<(&str, String)> =
+        files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+    let expected = std::fs::read_to_string(folder.join("expected.toml")).unwrap();
+    let expected: Expected = toml::from_str(&expected).unwrap();
+    assert_eq!(totals_of(&files), expected);
+}
+
 #[test]
 fn a_file_that_needs_another_one_says_which() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/exports/olist");

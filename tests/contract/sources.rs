@@ -290,8 +290,9 @@ fn a_later_file_is_read_later_by_the_date_in_its_name() {
 
 #[test]
 fn the_manifest_holds_how_values_were_read_and_what_became_of_rows() {
-    let text = "id_client;date;montant;produit\n7;31/12/2025;1.250,00;Tea\n8;01/02/2026;5,00;Mug\n\
-        8;01/02/2026;?;Mug\n";
+    let mut text = "id_client;date;montant;produit\n7;31/12/2025;1.250,00;Tea\n".to_owned();
+    text.extend((1..8).map(|day| format!("8;0{day}/02/2026;5,00;Mug\n")));
+    text.push_str("8;01/02/2026;?;Mug\n");
     let (shop, _) = refreshed(&[("ventes.csv", text.as_bytes())]);
     let manifest = shop.json("gold/gen-000001/manifest.json");
     let expected = json!([{
@@ -300,7 +301,7 @@ fn the_manifest_holds_how_values_were_read_and_what_became_of_rows() {
             { "column": "date_achat", "form": "day_first", "proof": "as line 2 \"31/12/2025\" shows" },
             { "column": "montant", "form": "decimal_comma", "proof": "as line 2 \"1.250,00\" shows" },
         ],
-        "served": 2,
+        "served": 8,
         "left_out": { "invalid_amount": 1 },
     }]);
     assert_eq!(manifest["quality"]["file_rows"], expected);

@@ -188,3 +188,22 @@ fn a_source_file_that_is_damaged_in_bronze_is_stored_again() {
     shop.run(&["lake", "verify"]).good();
     shop.run(&["check"]).good();
 }
+
+/// What cannot be read at all may be damaged, too: a quotation that is opened and never closed.
+#[test]
+fn a_source_file_that_cannot_be_read_for_its_damage_is_stored_again() {
+    let shop = Shop::empty();
+    let mut text = "id_achat,id_client,date_achat,montant\n".to_owned();
+    // More than a row may have.
+    let row = |order: u32| format!("{order:09},{:0>80},2026-01-02,1.50\n", order % 7);
+    text.extend((1..50_000).map(row));
+    shop.put("achats.csv", text.as_bytes());
+    shop.run(&["refresh"]).good();
+    let stored = shop.names("bronze/achats").remove(0);
+    let path = shop.data(&format!("bronze/achats/{stored}"));
+    let mut bad = text.clone().into_bytes();
+    bad[text.find('\n').unwrap() + 1] = b'"';
+    std::fs::write(&path, &bad).unwrap();
+    shop.run(&["refresh", "--force"]).good();
+    assert!(std::fs::read(&path).unwrap() == text.as_bytes());
+}

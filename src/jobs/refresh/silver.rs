@@ -159,8 +159,12 @@ impl Refresher {
             Ok(compute(clean).await?)
         };
         let mut silver = match steps.retry("reading and cleaning the source files", clean).await {
-            // A file that cannot be parsed may be damaged rather than wrong: that is the error to report.
-            Err(error @ RefreshError::Pipeline(PipelineError::BadSource { .. })) => {
+            // A file that cannot be read may be damaged rather than wrong: that is the error to report.
+            Err(
+                error @ RefreshError::Pipeline(
+                    PipelineError::BadSource { .. } | PipelineError::Unreadable { .. },
+                ),
+            ) => {
                 let verify = async || {
                     for file in files {
                         self.lake.verify(Layer::Bronze, &file.bronze, &file.sha256).await?;

@@ -96,7 +96,9 @@ fn base_frames(
         Builder::Base(build) => Ok(Some((*table, build(base)?))),
         Builder::Modelled(_) => Ok(None),
     };
-    let built = tables.par_iter().map(frame).collect::<Result<Vec<_>>>()?;
+    let built: Vec<Result<_>> = tables.par_iter().map(frame).collect();
+    // Of several errors the first table's.
+    let built = built.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(built.into_iter().flatten().collect())
 }
 

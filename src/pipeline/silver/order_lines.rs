@@ -30,7 +30,7 @@ pub(super) struct LineRows<'a> {
 }
 
 /// The lines of served rows, in reading order. A refund without a product is spread over the lines of
-/// its order that were sold; `of` gives the rows that a refund belongs to among them.
+/// its order that were sold; `belongs` says whether a refund (first) may be of a sale (second) among them.
 pub(super) fn lines_of(rows: &LineRows<'_>, belongs: impl Fn(usize, usize) -> bool) -> Vec<Line> {
     let is_served = |row: usize| rows.reasons[row].is_none();
     let is_open =

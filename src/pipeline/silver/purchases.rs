@@ -261,8 +261,9 @@ fn frame(
     let column = |(name, make): &(&str, &(dyn Fn() -> Result<Column> + Sync))| {
         Ok(make()?.with_name((*name).into()))
     };
-    let columns = columns.par_iter().map(column).collect::<Result<Vec<Column>>>()?;
-    Ok(DataFrame::new_infer_height(columns)?)
+    let columns: Vec<Result<Column>> = columns.par_iter().map(column).collect();
+    // Of several errors the first column's.
+    Ok(DataFrame::new_infer_height(columns.into_iter().collect::<Result<_>>()?)?)
 }
 
 /// The order numbers that the shop shows: a column of their own, else the text of the number.
