@@ -60,9 +60,9 @@ fn exports_are_the_same_in_blocks_of_any_size() {
             };
             let (whole, notes) = in_blocks(&verdict, &bytes, 1 << 20);
             for size in [1, 60, 700] {
-                let (rows, said) = in_blocks(&verdict, &bytes, size);
+                let (rows, sentences) = in_blocks(&verdict, &bytes, size);
                 assert!(rows.equals_missing(&whole), "{} in {size}", verdict.profile);
-                assert_eq!(said, notes);
+                assert_eq!(sentences, notes);
             }
             files += 1;
             made += usize::from(whole.column(ROW_KIND).is_ok());

@@ -352,7 +352,7 @@ fn columns_of_one_name_in_joined_files_do_no_harm() {
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if name.ends_with(".csv") {
+        if name != "expected.toml" {
             let text = std::fs::read_to_string(&path).unwrap();
             let numbered = text.lines().enumerate().map(|(number, row)| match number {
                 0 => format!("Unnamed: 0,{row}\n"),
